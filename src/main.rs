@@ -1,0 +1,2 @@
+//! The `vmcoroner` command.
+fn main() {}
