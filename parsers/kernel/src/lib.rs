@@ -1,1 +1,37 @@
-//! placeholder
+//! Reads a Linux kernel out of its crash dump, without debuginfo.
+//!
+//! [`Kernel::open`] takes a dump and finds what the kernel says of itself: VMCOREINFO, page tables, symbols
+//! (kallsyms), types (BTF), modules. Everything else asks a few questions of it: bytes at a virtual address,
+//! the address of a symbol, the symbol at an address, the place of a member in a structure, a per-CPU variable
+//! of one CPU. Every list reader returns a [`Walk`]: what was read, and the gaps.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let memory: &dyn kernel::Physical = todo(); fn todo() -> &'static dyn kernel::Physical { unreachable!() }
+//! # let found = kernel::Found { arch: kernel::Arch::X86_64, vmcoreinfo: None, phys_base: None, member: String::new() };
+//! let kernel = kernel::Kernel::over(memory, found, kernel::Sources::default())?;
+//! println!("{:?}", kernel.symbol("init_task"));
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod address;
+mod identity;
+mod open;
+mod percpu;
+mod physical;
+mod read;
+mod symbols;
+pub mod types;
+mod vmcoreinfo;
+mod walk;
+
+pub use address::{Arch, PhysAddr, VirtAddr};
+pub use open::{Error, Found, Kernel, Sources};
+pub use physical::{Missing, Physical, Why};
+pub use read::ReadError;
+pub use symbols::{Resolved, Symbol};
+pub use types::{Member, Types};
+pub use vmcoreinfo::Vmcoreinfo;
+pub use walk::Walk;

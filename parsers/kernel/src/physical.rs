@@ -1,0 +1,45 @@
+//! Physical memory, as a dump or a test gives it.
+
+use std::fmt;
+
+/// Why bytes at a physical address cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The dump's filter left the page out.
+    Excluded,
+    /// The page should be in the file, which is incomplete or cut.
+    Lost,
+    /// No RAM at this address.
+    NotRam,
+    /// The page is in the file but cannot be decoded.
+    Damaged,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::Excluded => "excluded by the dump's filter",
+            Why::Lost => "missing from an incomplete or cut file",
+            Why::NotRam => "not RAM",
+            Why::Damaged => "damaged in the file",
+        })
+    }
+}
+
+/// The first physical address that could not be read, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Physical address in bytes.
+    pub at: u64,
+    /// Reason.
+    pub why: Why,
+}
+
+/// Something that holds the physical memory of a machine.
+pub trait Physical: Send + Sync {
+    /// Fills `buf` with the bytes at the physical address `at`, or says where the first absent byte is.
+    fn read(&self, at: u64, buf: &mut [u8]) -> Result<(), Missing>;
+
+    /// Ranges of physical addresses that may hold RAM, ascending.
+    fn ranges(&self) -> Vec<std::ops::Range<u64>>;
+}
