@@ -1,0 +1,361 @@
+//! Turns matches into findings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use facts::Value;
+
+use super::condition::Item;
+use super::load::Rules;
+use super::matcher::{Binding, Matcher};
+use super::order;
+use super::rule::{Capture, Caveat, Rule};
+use crate::case::Case;
+use crate::verdict::{Evidence, Finding, Fix, Grade, Next, NotEvaluated, Role, RuledOut, Suspect};
+
+/// How many facts one finding cites; the rest repeats them.
+const MAX_EVIDENCE: usize = 12;
+
+/// What the rules say of a case.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Findings in causal order.
+    pub findings: Vec<Finding>,
+    /// Bugs that cannot be.
+    pub ruled_out: Vec<RuledOut>,
+    /// Rules that lacked facts.
+    pub not_evaluated: Vec<NotEvaluated>,
+    /// What to collect.
+    pub next: Vec<Next>,
+}
+
+/// A finding in the making.
+pub(super) struct Draft<'r> {
+    pub rule: &'r Rule,
+    pub grade: Option<Grade>,
+    /// Ways in which the condition held, the highest grade first.
+    pub ways: Vec<Binding>,
+    pub captures: BTreeMap<String, Value>,
+    /// Facts it rests on, in the order of the case.
+    pub facts: Vec<usize>,
+    pub role: Role,
+    pub explained_by: Option<usize>,
+}
+
+impl Draft<'_> {
+    pub fn id(&self) -> String {
+        fill(&self.rule.id, &|name| self.captures.get(name).cloned())
+    }
+}
+
+/// Evaluates all rules on a case. The case should hold a `fix.status` fact for each commit that a rule names.
+pub fn evaluate(case: &Case, rules: &Rules) -> Outcome {
+    let matcher = Matcher::new(case);
+    let mut drafts: Vec<Draft> = Vec::new();
+    for rule in rules.rules.iter().filter(|r| !r.unclaimed) {
+        drafts.extend(drafts_of(rule, &matcher));
+    }
+    let superseded: BTreeSet<&str> = drafts.iter().flat_map(|d| d.rule.supersedes.iter().map(String::as_str)).collect();
+    drafts.retain(|d| !superseded.contains(d.rule.id.as_str()));
+
+    let mut claimed = vec![false; case.facts.len()];
+    for draft in &drafts {
+        let extra = draft.rule.claims.iter().flat_map(|item| {
+            draft
+                .ways
+                .iter()
+                .take(64)
+                .flat_map(|way| matcher.solve(item, way))
+                .flat_map(|way| way.into_values().flatten())
+        });
+        for at in draft.facts.iter().copied().chain(extra) {
+            if let Some(flag) = claimed.get_mut(at) {
+                *flag = true;
+            }
+        }
+    }
+    let rest = matcher.without(claimed);
+    for rule in rules.rules.iter().filter(|r| r.unclaimed) {
+        drafts.extend(drafts_of(rule, &rest));
+    }
+
+    order::tie(&mut drafts, &matcher);
+    let positions = order::causal(&drafts);
+
+    let mut outcome = Outcome { ruled_out: ruled_out(rules, &matcher), ..Outcome::default() };
+    for at in positions {
+        let Some(draft) = drafts.get(at) else { continue };
+        let explained_by = draft.explained_by.and_then(|by| drafts.get(by)).map(Draft::id);
+        let finding = finish(draft, explained_by, &matcher);
+        for fix in finding.fixes.iter().filter(|f| f.status == "present" || f.status == "not-needed") {
+            outcome.ruled_out.push(RuledOut {
+                rule: finding.rule.clone(),
+                sha: Some(fix.sha.clone()),
+                why: format!("{}: {}", fix.status, fix.why),
+            });
+        }
+        if finding.grade.is_some_and(|g| g < Grade::Confirmed) {
+            for next in draft.rule.next.iter().filter(|n| !case.was_read(&n.needs)) {
+                let look_up = |name: &str| draft.captures.get(name).cloned();
+                outcome.next.push(Next { datum: fill(&next.datum, &look_up), command: fill(&next.command, &look_up) });
+            }
+        }
+        outcome.findings.push(finding);
+    }
+    dedup(&mut outcome.ruled_out);
+    dedup(&mut outcome.next);
+    outcome.not_evaluated = not_evaluated(case, rules, &drafts);
+    outcome
+}
+
+fn dedup<T: PartialEq + Clone>(items: &mut Vec<T>) {
+    let mut kept: Vec<T> = Vec::with_capacity(items.len());
+    for item in items.drain(..) {
+        if !kept.contains(&item) {
+            kept.push(item);
+        }
+    }
+    *items = kept;
+}
+
+/// The findings of one rule: one for each distinct subject, at its highest grade.
+fn drafts_of<'r>(rule: &'r Rule, matcher: &Matcher) -> Vec<Draft<'r>> {
+    let graded = Grade::DESCENDING.iter().filter_map(|g| Some((Some(*g), rule.grades.get(g)?)));
+    let conditions: Vec<(Option<Grade>, &Item)> = graded.chain(rule.when.iter().map(|item| (None, item))).collect();
+    let mut drafts: Vec<(Vec<Option<Value>>, Draft)> = Vec::new();
+    for (grade, item) in conditions {
+        let mut kinds = Vec::new();
+        item.kinds(&mut kinds);
+        if !kinds.is_empty() && !kinds.iter().any(|k| matcher.has_kind(k)) {
+            continue;
+        }
+        for way in matcher.solve(item, &Binding::new()) {
+            let captures = captures_of(rule, matcher, std::slice::from_ref(&way));
+            let subject: Vec<Option<Value>> = rule.per.iter().map(|name| captures.get(name).cloned()).collect();
+            match drafts.iter_mut().find(|(s, _)| *s == subject) {
+                Some((_, draft)) => draft.ways.push(way),
+                None => drafts.push((
+                    subject,
+                    Draft {
+                        rule,
+                        grade,
+                        ways: vec![way],
+                        captures: BTreeMap::new(),
+                        facts: Vec::new(),
+                        role: rule.role,
+                        explained_by: None,
+                    },
+                )),
+            }
+        }
+    }
+    drafts
+        .into_iter()
+        .map(|(_, mut draft)| {
+            draft.captures = captures_of(rule, matcher, &draft.ways);
+            let mut facts: Vec<usize> = draft.ways.iter().flat_map(|way| way.values().flatten().copied()).collect();
+            facts.sort_unstable();
+            facts.dedup();
+            draft.facts = facts;
+            draft
+        })
+        .collect()
+}
+
+fn captures_of(rule: &Rule, matcher: &Matcher, ways: &[Binding]) -> BTreeMap<String, Value> {
+    let first = |path: &str| ways.iter().find_map(|way| matcher.look_up(way, path));
+    let mut captures = BTreeMap::new();
+    for (name, capture) in &rule.captures {
+        let value = match capture {
+            Capture::One(path) => first(path),
+            Capture::First(paths) => paths.iter().find_map(|path| first(path)),
+            Capture::Spec(spec) => match (&spec.all, &spec.value) {
+                (Some(path), _) => {
+                    let mut values: Vec<Value> = Vec::new();
+                    for value in ways.iter().filter_map(|way| matcher.look_up(way, path)) {
+                        let new = match value {
+                            Value::List(items) => items,
+                            single => vec![single],
+                        };
+                        for value in new {
+                            if !values.contains(&value) {
+                                values.push(value);
+                            }
+                        }
+                    }
+                    (!values.is_empty()).then_some(Value::List(values))
+                }
+                (None, Some(text)) => Some(Value::from(text.as_str())),
+                (None, None) => None,
+            },
+        };
+        if let Some(value) = value {
+            captures.insert(name.clone(), value);
+        }
+    }
+    captures
+}
+
+/// Replaces `{name}` by what it stands for; an unknown name becomes `?`.
+pub(super) fn fill(text: &str, look_up: &dyn Fn(&str) -> Option<Value>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        out.push_str(before);
+        match after.split_once('}') {
+            Some((name, tail)) => {
+                match look_up(name) {
+                    Some(value) => out.push_str(&value.to_string()),
+                    None => out.push('?'),
+                }
+                rest = tail;
+            }
+            None => {
+                out.push('{');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn finish(draft: &Draft, explained_by: Option<String>, matcher: &Matcher) -> Finding {
+    let rule = draft.rule;
+    let look_up = |name: &str| draft.captures.get(name).cloned();
+    let facts: Vec<&facts::Fact> = draft.facts.iter().filter_map(|at| matcher.fact(*at)).collect();
+    let mut evidence: Vec<Evidence> = Vec::new();
+    let mut recheck: Vec<String> = Vec::new();
+    let quotable: Vec<&&facts::Fact> = facts.iter().filter(|f| f.kind != "fix.status").collect();
+    for fact in quotable.iter().take(MAX_EVIDENCE) {
+        let item = Evidence { origin: fact.origin.to_string(), text: describe(fact) };
+        if !evidence.contains(&item) {
+            evidence.push(item);
+        }
+        for command in &fact.recheck {
+            if !recheck.contains(command) && recheck.len() < MAX_EVIDENCE {
+                recheck.push(command.clone());
+            }
+        }
+    }
+    if quotable.len() > MAX_EVIDENCE {
+        evidence
+            .push(Evidence { origin: "case".to_owned(), text: format!("and {} more", quotable.len() - MAX_EVIDENCE) });
+    }
+    let mut shas: Vec<&String> = rule.fixes.iter().collect();
+    let mut caveats: Vec<String> = Vec::new();
+    let holds = |item: &Item| draft.ways.iter().take(64).find_map(|way| matcher.solve(item, way).into_iter().next());
+    for variant in &rule.variants {
+        if variant.when.as_ref().is_some_and(|item| holds(item).is_some()) {
+            shas.extend(&variant.fixes);
+            if let Some(says) = &variant.says {
+                caveats.push(fill(says, &look_up));
+            }
+        }
+    }
+    let mut seen = BTreeSet::new();
+    shas.retain(|sha| seen.insert(sha.as_str()));
+    for caveat in &rule.caveats {
+        match caveat {
+            Caveat::Always(text) => caveats.push(fill(text, &look_up)),
+            Caveat::When(c) if holds(&c.when).is_some() => caveats.push(fill(&c.says, &look_up)),
+            Caveat::When(_) => {}
+        }
+    }
+    let mut suspects: Vec<Suspect> = Vec::new();
+    for def in &rule.suspects {
+        for way in draft.ways.iter().take(64).flat_map(|way| matcher.solve(&def.when, way)) {
+            let in_way = |name: &str| matcher.look_up(&way, name).or_else(|| look_up(name));
+            if let Some(module) = in_way(&def.module).map(|m| m.to_string())
+                && !suspects.iter().any(|s| s.module == module)
+            {
+                suspects.push(Suspect { module, why: fill(&def.why, &in_way) });
+            }
+        }
+    }
+    Finding {
+        rule: draft.id(),
+        title: fill(&rule.title, &look_up),
+        class: fill(&rule.class, &look_up),
+        grade: draft.grade,
+        role: draft.role,
+        captures: draft.captures.clone(),
+        evidence,
+        recheck,
+        fixes: shas.into_iter().map(|sha| fix(sha, matcher)).collect(),
+        suspects,
+        remedies: rule.remedies.clone(),
+        caveats,
+        explained_by,
+    }
+}
+
+/// What a fact says, in one line.
+fn describe(fact: &facts::Fact) -> String {
+    if !fact.quote.is_empty() {
+        return fact.quote.clone();
+    }
+    let values: Vec<String> = fact.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!("{} {}", fact.kind, values.join(" "))
+}
+
+fn fix(sha: &str, matcher: &Matcher) -> Fix {
+    let item = Item { fact: Some("fix.status".to_owned()), name: Some("fix".to_owned()), ..Item::default() };
+    let known = matcher
+        .solve(&item, &Binding::new())
+        .into_iter()
+        .filter_map(|way| matcher.fact(*way.get("fix")?.first()?))
+        .find(|f| f.text("sha") == Some(sha));
+    let text = |name: &str| known.and_then(|f| f.text(name)).unwrap_or_default().to_owned();
+    match known {
+        Some(_) => Fix { sha: sha.to_owned(), subject: text("subject"), status: text("state"), why: text("why") },
+        None => Fix {
+            sha: sha.to_owned(),
+            subject: String::new(),
+            status: "unknown".to_owned(),
+            why: "the kernel release of this case is not known".to_owned(),
+        },
+    }
+}
+
+fn ruled_out(rules: &Rules, matcher: &Matcher) -> Vec<RuledOut> {
+    let mut out = Vec::new();
+    for rule in &rules.rules {
+        for def in &rule.ruled_out {
+            if let Some(way) = matcher.solve(&def.when, &Binding::new()).first() {
+                let look_up = |name: &str| matcher.look_up(way, name);
+                out.push(RuledOut { rule: rule.id.clone(), sha: def.sha.clone(), why: fill(&def.why, &look_up) });
+            }
+        }
+    }
+    out
+}
+
+/// Rules none of whose grades could be tried, because a source they need was not read.
+fn not_evaluated(case: &Case, rules: &Rules, drafts: &[Draft]) -> Vec<NotEvaluated> {
+    let mut out = Vec::new();
+    for rule in rules.rules.iter().filter(|r| !r.unclaimed) {
+        if drafts.iter().any(|d| std::ptr::eq(d.rule, rule)) {
+            continue;
+        }
+        let mut missing: Option<&str> = None;
+        let mut tried = false;
+        for item in rule.grades.values().chain(&rule.when) {
+            let mut kinds = Vec::new();
+            item.kinds(&mut kinds);
+            let unread = kinds.iter().find(|k| {
+                !matches!(k.split('.').next(), Some("fix" | "derived"))
+                    && !case.was_read(k.trim_end_matches('*').trim_end_matches('.'))
+            });
+            match unread {
+                Some(kind) => {
+                    missing.get_or_insert(kind);
+                }
+                None => tried = true,
+            }
+        }
+        if let (false, Some(kind)) = (tried, missing) {
+            out.push(NotEvaluated { rule: rule.id.clone(), missing: kind.to_owned() });
+        }
+    }
+    out
+}

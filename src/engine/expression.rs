@@ -1,0 +1,131 @@
+//! Comparisons between bound facts: `wait.device = leak.name`, `b.time - a.time <= 60`, `it.owner in tasks`.
+
+use facts::Value;
+
+use super::condition::number;
+
+/// A parsed comparison.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    left: Operand,
+    operator: Operator,
+    right: Operand,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    In,
+}
+
+#[derive(Clone, Debug)]
+enum Operand {
+    Name(String),
+    Difference(String, String),
+    Number(f64),
+    Text(String),
+}
+
+impl Comparison {
+    /// Parses one comparison; the error says what was expected.
+    pub fn parse(text: &str) -> Result<Comparison, String> {
+        const OPERATORS: [(&str, Operator); 7] = [
+            (" != ", Operator::NotEqual),
+            (" <= ", Operator::LessOrEqual),
+            (" >= ", Operator::GreaterOrEqual),
+            (" = ", Operator::Equal),
+            (" < ", Operator::Less),
+            (" > ", Operator::Greater),
+            (" in ", Operator::In),
+        ];
+        for (token, operator) in OPERATORS {
+            if let Some((left, right)) = text.split_once(token) {
+                return Ok(Comparison { left: Operand::parse(left)?, operator, right: Operand::parse(right)? });
+            }
+        }
+        Err(format!("expected A = B, A != B, A < B, A <= B, A > B, A >= B or A in B, found `{text}`"))
+    }
+
+    /// Whether it holds; a value that is not there makes it false.
+    pub fn holds(&self, look_up: &dyn Fn(&str) -> Option<Value>) -> bool {
+        let (Some(a), Some(b)) = (self.left.value(look_up), self.right.value(look_up)) else { return false };
+        match self.operator {
+            Operator::Equal => same(&a, &b),
+            Operator::NotEqual => !same(&a, &b),
+            Operator::In => b.as_list().is_some_and(|items| items.iter().any(|item| same(&a, item))) || same(&a, &b),
+            operator => match (a.as_float(), b.as_float()) {
+                (Some(a), Some(b)) => match operator {
+                    Operator::Less => a < b,
+                    Operator::LessOrEqual => a <= b,
+                    Operator::Greater => a > b,
+                    _ => a >= b,
+                },
+                _ => false,
+            },
+        }
+    }
+}
+
+fn same(a: &Value, b: &Value) -> bool {
+    a == b || matches!((a.as_float(), b.as_float()), (Some(x), Some(y)) if x == y)
+}
+
+impl Operand {
+    fn parse(text: &str) -> Result<Operand, String> {
+        let text = text.trim();
+        if let Some((a, b)) = text.split_once(" - ") {
+            return Ok(Operand::Difference(a.trim().to_owned(), b.trim().to_owned()));
+        }
+        if let Some(n) = number(text) {
+            return Ok(Operand::Number(n));
+        }
+        if let Some(quoted) = text.strip_prefix('\'').and_then(|t| t.strip_suffix('\'')) {
+            return Ok(Operand::Text(quoted.to_owned()));
+        }
+        if text.is_empty() || !text.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.' || c == '-') {
+            return Err(format!("expected a name, a number or a 'text', found `{text}`"));
+        }
+        Ok(Operand::Name(text.to_owned()))
+    }
+
+    fn value(&self, look_up: &dyn Fn(&str) -> Option<Value>) -> Option<Value> {
+        match self {
+            Operand::Number(n) => Some(Value::Float(*n)),
+            Operand::Text(t) => Some(Value::from(t.as_str())),
+            Operand::Name(name) => look_up(name),
+            Operand::Difference(a, b) => Some(Value::Float(look_up(a)?.as_float()? - look_up(b)?.as_float()?)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comparisons_hold_over_values_and_never_over_absent_ones() {
+        let look_up = |name: &str| match name {
+            "a.time" => Some(Value::Float(10.0)),
+            "b.time" => Some(Value::Float(15.5)),
+            "it.owner" => Some(Value::from("tikv-raft")),
+            "tasks" => Some(Value::from(vec!["tikv-apply", "tikv-raft"])),
+            _ => None,
+        };
+        for (text, expected) in [
+            ("b.time - a.time <= 60", true),
+            ("b.time < a.time", false),
+            ("it.owner in tasks", true),
+            ("a.time != nothing.there", false),
+            ("it.owner = 'tikv-raft'", true),
+        ] {
+            assert_eq!(Comparison::parse(text).unwrap().holds(&look_up), expected, "{text}");
+        }
+        assert!(Comparison::parse("a.time").is_err());
+        assert!(Comparison::parse("a = (b)").is_err());
+    }
+}

@@ -1,0 +1,238 @@
+//! The verdict: the one model that every report prints, and the public JSON interface.
+//!
+//! Every field may be absent or empty, because the evidence of a crash is best effort. Addresses are strings:
+//! JSON numbers lose digits above 2^53 in many readers. Within a schema version changes are additive.
+
+use std::collections::BTreeMap;
+
+use facts::{Gap, Identity, Value};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Version of the JSON interface.
+pub const SCHEMA: u32 = 1;
+
+/// What is known about one case, findings in causal order: `findings[0]` is the verdict.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Verdict {
+    /// Version of this interface; [`SCHEMA`].
+    pub schema: u32,
+    /// `vmcoroner x.y.z`.
+    pub tool: String,
+    /// The machine and boot.
+    #[schemars(with = "IdentitySchema")]
+    pub identity: Identity,
+    /// What was found, the root cause first, then consequences, conditions, information.
+    pub findings: Vec<Finding>,
+    /// Bugs that fit the symptom but cannot be the cause here.
+    pub ruled_out: Vec<RuledOut>,
+    /// Commits proposed by similarity where no rule knew the bug.
+    pub candidates: Vec<Candidate>,
+    /// Rules that could not be evaluated, and for want of what.
+    pub not_evaluated: Vec<NotEvaluated>,
+    /// What could not be read or decided.
+    #[schemars(with = "Vec<GapSchema>")]
+    pub gaps: Vec<Gap>,
+    /// What to collect next, the most telling first.
+    pub next: Vec<Next>,
+}
+
+/// How sure a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Grade {
+    /// Only the precondition holds.
+    Exposed,
+    /// The symptom fits.
+    Consistent,
+    /// A symptom and a discriminator that look-alikes lack.
+    Probable,
+    /// Proved, from memory or by an equally direct datum.
+    Confirmed,
+}
+
+impl Grade {
+    /// All grades, the highest first.
+    pub const DESCENDING: [Grade; 4] = [Grade::Confirmed, Grade::Probable, Grade::Consistent, Grade::Exposed];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Grade::Exposed => "exposed",
+            Grade::Consistent => "consistent",
+            Grade::Probable => "probable",
+            Grade::Confirmed => "confirmed",
+        }
+    }
+}
+
+/// What a finding is to the failure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// A root cause, or the best-known start of the chain.
+    #[default]
+    Cause,
+    /// Explained by another finding.
+    Consequence,
+    /// Made the failure possible.
+    Condition,
+    /// No defect.
+    Information,
+}
+
+impl Role {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Cause => "cause",
+            Role::Consequence => "consequence",
+            Role::Condition => "condition",
+            Role::Information => "information",
+        }
+    }
+}
+
+/// A rule that matched.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// Name of the rule; `generic-CLASS` where no rule knows the bug.
+    pub rule: String,
+    /// One sentence.
+    pub title: String,
+    /// Cause class, or the event class in generic findings.
+    pub class: String,
+    /// How sure; absent for information.
+    pub grade: Option<Grade>,
+    /// What it is to the failure.
+    pub role: Role,
+    /// Named values of this match.
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub captures: BTreeMap<String, Value>,
+    /// The facts it rests on.
+    pub evidence: Vec<Evidence>,
+    /// Commands of crash and drgn that show the same.
+    pub recheck: Vec<String>,
+    /// Fix commits and whether this kernel has them.
+    pub fixes: Vec<Fix>,
+    /// Modules that may be guilty.
+    pub suspects: Vec<Suspect>,
+    /// What to do, and how to verify that it took.
+    pub remedies: Vec<Remedy>,
+    /// What to keep in mind: disputes, limits.
+    pub caveats: Vec<String>,
+    /// The rule of the finding that explains this one.
+    pub explained_by: Option<String>,
+}
+
+/// One piece of evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Evidence {
+    /// Where it comes from.
+    pub origin: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// A fix commit for this kernel.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Fix {
+    /// Commit id, 12 hex digits or more.
+    pub sha: String,
+    /// Its subject.
+    pub subject: String,
+    /// `missing`, `present`, `not-needed` or `unknown`.
+    pub status: String,
+    /// Why.
+    pub why: String,
+}
+
+/// A module that may be guilty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Suspect {
+    /// Module name.
+    pub module: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Remedy {
+    /// What to do.
+    #[serde(rename = "do")]
+    pub action: String,
+    /// How to verify that it took.
+    pub verify: String,
+}
+
+/// A bug that fits but cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuledOut {
+    /// Name of the rule.
+    pub rule: String,
+    /// The commit whose presence rules it out, if one does.
+    pub sha: Option<String>,
+    /// Why.
+    pub why: String,
+}
+
+/// A commit proposed by similarity.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Candidate {
+    /// Commit id.
+    pub sha: String,
+    /// `match`, `likely` or `weak`.
+    pub rating: String,
+    /// Score, comparable within one verdict only.
+    pub score: f64,
+    /// Why.
+    pub why: String,
+}
+
+/// A rule that could not be evaluated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NotEvaluated {
+    /// Name of the rule.
+    pub rule: String,
+    /// What was missing.
+    pub missing: String,
+}
+
+/// Something to collect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Next {
+    /// What it would tell.
+    pub datum: String,
+    /// How to get it.
+    pub command: String,
+}
+
+/// The shape of [`Identity`] for the schema; the facts crate depends on serde alone.
+#[derive(JsonSchema)]
+#[allow(dead_code)]
+struct IdentitySchema {
+    host: Option<String>,
+    machine_id: Option<String>,
+    boot_id: Option<String>,
+    boot_time: Option<String>,
+    kernel: Option<String>,
+    banner: Option<String>,
+    arch: Option<String>,
+    model: Option<String>,
+}
+
+/// The shape of [`Gap`] for the schema.
+#[derive(JsonSchema)]
+#[allow(dead_code)]
+struct GapSchema {
+    what: String,
+    r#where: String,
+    why: String,
+    closes: String,
+}
+
+/// The JSON schema of [`Verdict`].
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Verdict).to_value()
+}
