@@ -1,0 +1,300 @@
+//! One member: its name at once, its bytes only when asked for.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::content::{self, ContentKind, HEAD, sniff};
+use crate::decode::decoder;
+use crate::limits::{Account, Taken};
+use crate::names;
+
+/// One file of the input. Nothing of it is opened or decompressed before one of the methods that need bytes.
+pub struct Member<'m> {
+    pub(crate) entry: &'m mut (dyn Entry + 'm),
+}
+
+/// Bytes of a member, as many as were asked for and could be read.
+#[derive(Clone, Debug, Default)]
+pub struct Bytes {
+    /// The bytes from the beginning on, decompressed.
+    pub data: Vec<u8>,
+    /// False when the member goes on behind `data`: the caller's limit was reached, or reading failed (which is
+    /// then a gap of the walk).
+    pub whole: bool,
+}
+
+impl Member<'_> {
+    /// The path through all nestings: `a.tar.xz!var/log/messages.1.gz`.
+    pub fn name(&self) -> &str {
+        self.entry.name()
+    }
+
+    /// The path inside the innermost archive without the endings of compression: `var/log/messages.1`.
+    pub fn path(&self) -> &str {
+        let name = self.entry.name();
+        names::uncompressed(name.rsplit_once('!').map_or(name, |(_, path)| path))
+    }
+
+    /// Stored size in bytes where the container says it: of the compressed form when the member is compressed.
+    pub fn size(&self) -> Option<u64> {
+        self.entry.size()
+    }
+
+    /// The file on disk that holds exactly this member's bytes, when it is no part of an archive. It may still be
+    /// compressed: see [`Member::is_compressed`].
+    pub fn disk_path(&self) -> Option<&Path> {
+        self.entry.disk_path()
+    }
+
+    /// What the member is, judged by its (decompressed) first bytes. Opens it.
+    pub fn content(&mut self) -> ContentKind {
+        self.entry.content()
+    }
+
+    /// Whether the member itself is a compressed stream. Opens it.
+    pub fn is_compressed(&mut self) -> bool {
+        self.entry.content();
+        self.entry.layers() > 0
+    }
+
+    /// The first bytes, decompressed, at most 4096. Opens the member.
+    pub fn head(&mut self) -> &[u8] {
+        self.entry.head()
+    }
+
+    /// Reads from where reading stopped last, at most `limit` bytes, decompressed. A read error is a gap of the
+    /// walk, and what was read before it is returned.
+    pub fn read(&mut self, limit: usize) -> Bytes {
+        let mut data = Vec::new();
+        let mut whole = true;
+        let mut buf = vec![0; 64 << 10];
+        loop {
+            let want = buf.len().min(limit - data.len());
+            if want == 0 {
+                // One byte more tells a full buffer from a cut one.
+                whole = matches!(self.entry.read(buf.get_mut(..1).unwrap_or_default()), Ok(0));
+                break;
+            }
+            match self.entry.read(buf.get_mut(..want).unwrap_or_default()) {
+                Ok(0) => break,
+                Ok(n) => data.extend_from_slice(buf.get(..n).unwrap_or_default()),
+                Err(_) => {
+                    whole = false;
+                    break;
+                }
+            }
+        }
+        Bytes { data, whole }
+    }
+
+    /// The decompressed bytes as a stream. An error it returns is also a gap of the walk.
+    pub fn reader(&mut self) -> &mut dyn Read {
+        self.entry.stream()
+    }
+}
+
+/// What a container gives the walk for each of its files.
+pub(crate) trait Entry: Read {
+    fn name(&self) -> &str;
+    fn size(&self) -> Option<u64>;
+    fn disk_path(&self) -> Option<&Path>;
+    fn content(&mut self) -> ContentKind;
+    fn layers(&self) -> u32;
+    fn head(&mut self) -> &[u8];
+    fn stream(&mut self) -> &mut dyn Read;
+}
+
+/// Where the raw bytes come from.
+pub(crate) enum Raw<'x> {
+    File(PathBuf),
+    Stream(Box<dyn Read + 'x>),
+}
+
+/// An entry that is opened when its bytes are first needed.
+pub(crate) struct Lazy<'x> {
+    name: String,
+    size: Option<u64>,
+    account: &'x Account<'x>,
+    raw: Option<Raw<'x>>,
+    path: Option<PathBuf>,
+    open: Option<Peeked<'x>>,
+    kind: ContentKind,
+    layers: u32,
+    used: bool,
+    failed: bool,
+}
+
+impl<'x> Lazy<'x> {
+    pub(crate) fn new(name: String, size: Option<u64>, account: &'x Account<'x>, raw: Raw<'x>) -> Self {
+        let path = match &raw {
+            Raw::File(path) => Some(path.clone()),
+            Raw::Stream(_) => None,
+        };
+        Lazy {
+            name,
+            size,
+            account,
+            raw: Some(raw),
+            path,
+            open: None,
+            kind: ContentKind::Empty,
+            layers: 0,
+            used: false,
+            failed: false,
+        }
+    }
+
+    /// Whether the caller took bytes out of it.
+    pub(crate) fn was_read(&self) -> bool {
+        self.used
+    }
+
+    /// Whether it has to be looked into as an archive: its name says so, or the caller saw its head.
+    pub(crate) fn may_be_archive(&self) -> bool {
+        if self.open.is_some() { self.kind.is_archive() } else { names::is_archive(&self.name) }
+    }
+
+    /// The opened stream, for a walk into it.
+    pub(crate) fn into_stream(mut self) -> (String, ContentKind, u32, Box<dyn Read + 'x>) {
+        self.ensure();
+        let stream: Box<dyn Read + 'x> = match self.open.take() {
+            Some(peeked) => Box::new(peeked),
+            None => Box::new(io::empty()),
+        };
+        (self.name, self.kind, self.layers, stream)
+    }
+
+    fn ensure(&mut self) {
+        let Some(raw) = self.raw.take() else { return };
+        let stream: Box<dyn Read + 'x> = match raw {
+            Raw::Stream(stream) => stream,
+            Raw::File(path) => match File::open(&path) {
+                Ok(file) => {
+                    self.account.new_input();
+                    Box::new(Taken { inner: file, account: self.account })
+                }
+                Err(error) => {
+                    self.failed = true;
+                    self.account.gap("file", &self.name, error.to_string(), "read permission, or another copy");
+                    Box::new(io::empty())
+                }
+            },
+        };
+        let mut peeked = Peeked::new(stream);
+        let mut kind = sniff(peeked.head());
+        if names::is_lzma(&self.name) && peeked.head().first() == Some(&0x5d) {
+            kind = ContentKind::Lzma;
+        }
+        while kind.is_compressed() && self.layers < 3 {
+            self.layers += 1;
+            peeked = Peeked::new(decoder(kind, Box::new(peeked), self.account));
+            kind = sniff(peeked.head());
+        }
+        self.kind = kind;
+        self.open = Some(peeked);
+    }
+}
+
+impl Read for Lazy<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.ensure();
+        self.used = true;
+        let Some(open) = self.open.as_mut() else { return Ok(0) };
+        match open.read(buf) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                if !self.failed {
+                    self.failed = true;
+                    let why = format!("after {} bytes: {error}", open.given);
+                    self.account.gap("rest of the file", &self.name, why, "an undamaged copy");
+                }
+                Err(error)
+            }
+            other => other,
+        }
+    }
+}
+
+impl Entry for Lazy<'_> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn size(&self) -> Option<u64> {
+        self.size
+    }
+    fn disk_path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+    fn content(&mut self) -> ContentKind {
+        self.ensure();
+        self.kind
+    }
+    fn layers(&self) -> u32 {
+        self.layers
+    }
+    fn head(&mut self) -> &[u8] {
+        self.ensure();
+        self.open.as_ref().map(Peeked::head).unwrap_or_default()
+    }
+    fn stream(&mut self) -> &mut dyn Read {
+        self
+    }
+}
+
+/// A stream whose first bytes were looked at.
+pub(crate) struct Peeked<'x> {
+    head: Vec<u8>,
+    at: usize,
+    given: u64,
+    error: Option<io::Error>,
+    inner: Box<dyn Read + 'x>,
+}
+
+impl<'x> Peeked<'x> {
+    pub(crate) fn new(mut inner: Box<dyn Read + 'x>) -> Self {
+        let mut head = vec![0; HEAD];
+        let mut filled = 0;
+        let mut error = None;
+        while filled < head.len() {
+            match inner.read(head.get_mut(filled..).unwrap_or_default()) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    error = Some(e);
+                    break;
+                }
+            }
+        }
+        head.truncate(filled);
+        Peeked { head, at: 0, given: 0, error, inner }
+    }
+
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    pub(crate) fn kind(&self) -> ContentKind {
+        content::sniff(&self.head)
+    }
+}
+
+impl Read for Peeked<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let rest = self.head.get(self.at..).unwrap_or_default();
+        let n = if !rest.is_empty() {
+            let n = rest.len().min(buf.len());
+            if let (Some(to), Some(from)) = (buf.get_mut(..n), rest.get(..n)) {
+                to.copy_from_slice(from);
+            }
+            self.at += n;
+            n
+        } else if let Some(error) = self.error.take() {
+            return Err(error);
+        } else {
+            self.inner.read(buf)?
+        };
+        self.given += n as u64;
+        Ok(n)
+    }
+}
