@@ -1,0 +1,24 @@
+//! zstd, one frame per page, as `makedumpfile -z` writes it.
+
+use std::cell::RefCell;
+
+use ruzstd::decoding::FrameDecoder;
+
+/// A page's frame has a window of one page. A frame that asks for more than this is not a
+/// page, and the decoder would allocate what it asks for.
+const MAX_WINDOW: u64 = 1 << 20;
+
+thread_local! {
+    static STATE: RefCell<FrameDecoder> = RefCell::new(new_decoder());
+}
+
+fn new_decoder() -> FrameDecoder {
+    let mut decoder = FrameDecoder::new();
+    decoder.set_max_window_size(MAX_WINDOW);
+    decoder
+}
+
+/// Bytes written to `page`, or `None` for a corrupt stream or one that does not fit.
+pub(super) fn decode(data: &[u8], page: &mut [u8]) -> Option<usize> {
+    STATE.with_borrow_mut(|state| state.decode_all(data, page).ok())
+}
