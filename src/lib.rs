@@ -7,4 +7,5 @@
 
 pub mod case;
 pub mod engine;
+pub mod fixes;
 pub mod verdict;

@@ -1,0 +1,87 @@
+//! Direct proof from a machine's own data: symbols, structure members, live patches.
+
+use facts::{Fact, FieldDef, FieldType, KindDef};
+
+use super::curated::{Curated, Fix, Proves};
+
+/// The fact kinds that decide about a fix by themselves. Parsers of memory and of node state make them.
+pub const KINDS: &[KindDef] = &[
+    KindDef {
+        kind: "mem.symbol_proof",
+        doc: "Whether the kernel in the dump has a symbol, or a structure member, that a fix adds or removes",
+        fields: &[
+            FieldDef { name: "symbol", ty: FieldType::Text, unit: "", doc: "symbol name, or type.member" },
+            FieldDef {
+                name: "there",
+                ty: FieldType::Bool,
+                unit: "",
+                doc: "false only from a complete symbol or type table",
+            },
+        ],
+    },
+    KindDef {
+        kind: "mem.livepatch",
+        doc: "A live patch loaded in the kernel (sys.livepatch: the same from /sys/kernel/livepatch or /sys/kernel/kpatch)",
+        fields: &[
+            FieldDef { name: "name", ty: FieldType::Text, unit: "", doc: "name of the patch" },
+            FieldDef { name: "enabled", ty: FieldType::Bool, unit: "", doc: "switched on" },
+            FieldDef { name: "transition", ty: FieldType::Bool, unit: "", doc: "tasks are still being moved" },
+            FieldDef { name: "function", ty: FieldType::Text, unit: "", doc: "a function it replaces" },
+            FieldDef { name: "functions", ty: FieldType::List, unit: "", doc: "the functions it replaces" },
+        ],
+    },
+];
+
+/// Names of the symbols and members (`type.member`) that some commit on record can be proved by; what a reader of memory
+/// should look for.
+pub fn probes() -> impl Iterator<Item = &'static str> {
+    Curated::embedded().fixes.iter().flat_map(|fix| &fix.proofs).map(|proof| proof.name.as_str())
+}
+
+/// What the facts prove about a fix, with the sentence that says so.
+pub(super) fn symbol_proof(fix: &Fix, facts: &[Fact]) -> Option<(Proves, String)> {
+    facts.iter().filter(|fact| fact.kind == "mem.symbol_proof").find_map(|fact| {
+        let name = fact.text("symbol")?;
+        let there = fact.get("there")?.as_bool()?;
+        let proof = fix.proofs.iter().find(|proof| proof.name == name)?;
+        let proves = if there { proof.there } else { proof.not_there }?;
+        let kind = if name.contains('.') { "member" } else { "symbol" };
+        let verb = if there { "has" } else { "lacks" };
+        let means = match proves {
+            Proves::Present => "so the fix is in",
+            Proves::Missing => "so the fix is not in",
+        };
+        Some((proves, format!("this kernel {verb} the {kind} {name}, {means}")))
+    })
+}
+
+/// What a live patch says about a fix.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Livepatch {
+    /// An enabled patch replaces the function that the fix changes.
+    Replaces { patch: String, function: String },
+    /// A patch is in, and it cannot be said whether it carries the fix.
+    Unclear { patch: String },
+}
+
+/// Looks for live patches; an enabled one that names a function of the fix comes first.
+pub(super) fn livepatch(fix: &Fix, facts: &[Fact]) -> Option<Livepatch> {
+    let mut unclear = None;
+    for fact in facts.iter().filter(|fact| matches!(&*fact.kind, "mem.livepatch" | "sys.livepatch" | "log.livepatch")) {
+        let flag = |name: &str| fact.get(name).and_then(facts::Value::as_bool);
+        if flag("enabled") == Some(false) {
+            continue;
+        }
+        let patch = fact.text("name").unwrap_or("without a name").to_owned();
+        let listed = fact.get("functions").and_then(facts::Value::as_list).unwrap_or(&[]);
+        let named = fact.text("function").into_iter().chain(listed.iter().filter_map(facts::Value::as_text));
+        let hit = named.into_iter().find(|name| fix.functions.iter().any(|function| function == name));
+        match hit {
+            Some(function) if flag("enabled") == Some(true) && flag("transition") != Some(true) => {
+                return Some(Livepatch::Replaces { patch, function: function.to_owned() });
+            }
+            _ => unclear = unclear.or(Some(Livepatch::Unclear { patch })),
+        }
+    }
+    unclear
+}
