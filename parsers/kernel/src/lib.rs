@@ -18,16 +18,22 @@
 
 mod address;
 mod identity;
+mod log;
+mod modules;
 mod open;
 mod percpu;
 mod physical;
 mod read;
 mod symbols;
+#[cfg(test)]
+mod synthetic;
 pub mod types;
 mod vmcoreinfo;
 mod walk;
 
 pub use address::{Arch, PhysAddr, VirtAddr};
+pub use log::{Caller, Log, Record, Render};
+pub use modules::{Module, ModuleState};
 pub use open::{Error, Found, Kernel, Sources};
 pub use physical::{Missing, Physical, Why};
 pub use read::ReadError;

@@ -6,10 +6,11 @@ use std::sync::{Mutex, OnceLock};
 use facts::Gap;
 
 use crate::address::{Space, Tlb, aarch64, x86_64};
+use crate::modules::Module;
 use crate::percpu::PerCpu;
-use crate::symbols::Symbols;
+use crate::symbols::{Symbols, Table};
 use crate::types::Types;
-use crate::{Arch, Physical, VirtAddr, Vmcoreinfo};
+use crate::{Arch, Physical, VirtAddr, Vmcoreinfo, Walk};
 
 /// What is there besides the dump. All of it is optional.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +65,8 @@ pub struct Kernel<'d> {
     pub(crate) symbols: OnceLock<Symbols>,
     pub(crate) types: OnceLock<Types>,
     pub(crate) percpu: OnceLock<PerCpu>,
+    pub(crate) modules: OnceLock<Walk<Module>>,
+    pub(crate) module_symbols: OnceLock<Vec<Option<Table>>>,
     gaps: Mutex<Vec<Gap>>,
 }
 
@@ -89,6 +92,8 @@ impl<'d> Kernel<'d> {
             symbols: OnceLock::new(),
             types: OnceLock::new(),
             percpu: OnceLock::new(),
+            modules: OnceLock::new(),
+            module_symbols: OnceLock::new(),
             gaps: Mutex::new(Vec::new()),
         };
         if kernel.space.is_none() {

@@ -2,7 +2,7 @@
 
 use facts::Gap;
 
-use super::Table;
+use super::{Table, scan};
 use crate::{Kernel, VirtAddr};
 
 /// More symbols than any kernel has (about 220,000 in a distribution's 7.3).
@@ -45,8 +45,17 @@ pub(super) enum Encoding {
 }
 
 pub(super) fn read(kernel: &Kernel<'_>) -> Result<Table, String> {
-    let places = from_vmcoreinfo(kernel)?;
-    decode(kernel, &places)
+    match from_vmcoreinfo(kernel).and_then(|places| decode(kernel, &places)) {
+        Ok(table) => Ok(table),
+        Err(first) => {
+            for places in scan::find(kernel) {
+                if let Ok(table) = decode(kernel, &places) {
+                    return Ok(table);
+                }
+            }
+            Err(format!("{first}; no kallsyms tables were found by searching the image either"))
+        }
+    }
 }
 
 /// f09bddbd8661 "vmcoreinfo: add kallsyms_num_syms symbol" and 5fd8fea935a1 "vmcoreinfo: include kallsyms symbols"
@@ -69,7 +78,7 @@ fn from_vmcoreinfo(kernel: &Kernel<'_>) -> Result<Places, String> {
 }
 
 /// Reads as much of `len` bytes as there is, and says what stopped it.
-fn read_some(kernel: &Kernel<'_>, at: u64, len: u64) -> (Vec<u8>, Option<String>) {
+pub(super) fn read_some(kernel: &Kernel<'_>, at: u64, len: u64) -> (Vec<u8>, Option<String>) {
     let mut bytes = Vec::new();
     while (bytes.len() as u64) < len {
         let here = VirtAddr(at) + bytes.len() as u64;
@@ -179,7 +188,7 @@ fn expand(names: &[u8], count: u32, tokens: &[Vec<u8>]) -> Expanded {
 
 /// Length of the next name in tokens: one byte, or two when bit 7 of the first is set (73bbb94466fd "kallsyms:
 /// support "big" kernel symbols", v6.1; no older kernel has a length of 128 or more).
-fn name_len(bytes: &[u8]) -> Option<(usize, &[u8])> {
+pub(super) fn name_len(bytes: &[u8]) -> Option<(usize, &[u8])> {
     match bytes {
         [first, second, rest @ ..] if first & 0x80 != 0 => {
             Some((usize::from(first & 0x7f) | usize::from(*second) << 7, rest))

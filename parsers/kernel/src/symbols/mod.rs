@@ -1,6 +1,11 @@
 //! Names of addresses: kallsyms from memory, exported symbols, modules' own tables, System.map, vmlinux.
 
+mod code;
+mod elf;
+mod exports;
 mod kallsyms;
+mod scan;
+mod system_map;
 mod table;
 
 use facts::Gap;
@@ -26,23 +31,44 @@ pub struct Resolved {
 /// Symbols of the kernel itself.
 pub(crate) struct Symbols {
     pub(crate) kernel: Table,
+    /// Exported symbols, where the table has functions only.
+    exports: Table,
 }
 
 impl Symbols {
     fn open(kernel: &Kernel<'_>) -> Symbols {
-        let table = match kallsyms::read(kernel) {
-            Ok(table) => table,
-            Err(why) => {
-                kernel.gap(Gap::new(
-                    "kernel symbols",
-                    kernel.member(),
-                    why,
-                    "a vmlinux or System.map of this kernel (--vmlinux, --system-map)",
-                ));
-                Table::default()
+        let from_files = [
+            kernel.sources.vmlinux.as_deref().map(|path| elf::read(kernel, path)),
+            kernel.sources.system_map.as_deref().map(|path| system_map::read(kernel, path)),
+        ];
+        for table in from_files.into_iter().flatten() {
+            match table {
+                Ok(table) => return Symbols { kernel: table, exports: Table::default() },
+                Err(why) => kernel.gap(Gap::new("symbols from a file", kernel.member(), why, "")),
             }
-        };
-        Symbols { kernel: table }
+        }
+        let table = kallsyms::read(kernel).unwrap_or_else(|why| {
+            kernel.gap(Gap::new(
+                "kernel symbols",
+                kernel.member(),
+                why,
+                "a vmlinux or System.map of this kernel (--vmlinux, --system-map)",
+            ));
+            Table::default()
+        });
+        // Without CONFIG_KALLSYMS_ALL the table has functions only. Every kernel has init_task.
+        let functions_only = table.addresses("init_task").next().is_none();
+        let exports = if functions_only { exports::read(kernel) } else { Some(Table::default()) };
+        if functions_only && table.len() > 0 {
+            let found = exports.as_ref().map_or(0, Table::len);
+            kernel.gap(Gap::new(
+                "names of data that is not exported",
+                kernel.member(),
+                format!("the kernel was built without CONFIG_KALLSYMS_ALL; {found} exported symbols were found"),
+                "a vmlinux or System.map of this kernel (--vmlinux, --system-map)",
+            ));
+        }
+        Symbols { kernel: table, exports: exports.unwrap_or_default() }
     }
 }
 
@@ -51,9 +77,13 @@ impl Kernel<'_> {
         self.symbols.get_or_init(|| Symbols::open(self))
     }
 
-    /// The value of a kernel symbol: VMCOREINFO's first, then kallsyms. Of several symbols of one name the first.
+    /// The value of a kernel symbol: VMCOREINFO's first, then kallsyms, then exported symbols. Of several symbols of
+    /// one name the first.
     pub fn symbol(&self, name: &str) -> Option<u64> {
-        self.info.symbol(name).or_else(|| self.symbol_tables().kernel.addresses(name).next())
+        self.info.symbol(name).or_else(|| {
+            let tables = self.symbol_tables();
+            tables.kernel.addresses(name).chain(tables.exports.addresses(name)).next()
+        })
     }
 
     /// The address of a kernel symbol.
@@ -63,15 +93,41 @@ impl Kernel<'_> {
 
     /// The values of all kernel symbols of that name.
     pub fn symbols(&self, name: &str) -> Vec<u64> {
-        self.symbol_tables().kernel.addresses(name).collect()
+        let tables = self.symbol_tables();
+        tables.kernel.addresses(name).chain(tables.exports.addresses(name)).collect()
     }
 
-    /// The symbol that contains an address.
+    /// Number of kernel symbols.
+    pub fn symbol_count(&self) -> usize {
+        self.symbol_tables().kernel.len()
+    }
+
+    /// All symbols of the kernel itself by ascending value.
+    pub fn all_symbols(&self) -> impl Iterator<Item = Symbol<'_>> {
+        self.symbol_tables().kernel.iter()
+    }
+
+    /// The symbol that contains an address, of the kernel or of a module.
     pub fn symbolize(&self, at: VirtAddr) -> Option<Resolved> {
         if !self.arch.is_kernel(at) {
             return None;
         }
-        let (symbol, size) = self.symbol_tables().kernel.containing(at.0)?;
-        Some(Resolved { name: symbol.name.to_owned(), offset: at.0 - symbol.address, size, module: None })
+        match self.symbol_tables().kernel.containing(at.0) {
+            // Per-CPU symbols are small numbers on x86-64 before 6.15: they contain no address.
+            Some((symbol, size)) if self.arch.is_kernel(VirtAddr(symbol.address)) => {
+                // Behind the last symbol lies something else.
+                let size = size.or((at.0 == symbol.address).then_some(0));
+                if size.is_some() {
+                    return Some(Resolved {
+                        name: symbol.name.to_owned(),
+                        offset: at.0 - symbol.address,
+                        size: size.filter(|size| *size > 0),
+                        module: None,
+                    });
+                }
+                self.symbolize_module(at)
+            }
+            _ => self.symbolize_module(at),
+        }
     }
 }

@@ -1,0 +1,60 @@
+//! Variables that no table names, found by the code that uses them (arm64).
+
+use crate::{Arch, Kernel, VirtAddr};
+
+/// Bytes of a function that are looked at.
+const MAX_FUNCTION: u64 = 2048;
+
+impl Kernel<'_> {
+    /// Addresses that a function forms with `adrp` and `add` or a load, in their order. Only candidates: callers
+    /// check what is there.
+    pub(crate) fn code_references(&self, function: &str) -> Vec<VirtAddr> {
+        let mut found = Vec::new();
+        if self.arch != Arch::Aarch64 {
+            return found;
+        }
+        for start in self.symbols(function) {
+            let size = self.symbolize(VirtAddr(start)).and_then(|s| s.size).unwrap_or(256).min(MAX_FUNCTION);
+            let Ok(code) = self.bytes(VirtAddr(start), size as usize) else { continue };
+            let mut pages = [None; 32];
+            for (nth, word) in code.as_chunks::<4>().0.iter().enumerate() {
+                let word = u32::from_le_bytes(*word);
+                let pc = start + nth as u64 * 4;
+                let (rd, rn) = ((word & 31) as usize, (word >> 5 & 31) as usize);
+                if word & 0x9f00_0000 == 0x9000_0000 {
+                    // adrp: 21-bit signed page number, high bits at 5, low bits at 29.
+                    let imm = (word >> 5 & 0x7_ffff) << 2 | word >> 29 & 3;
+                    let imm = i64::from((imm << 11) as i32 >> 11) << 12;
+                    if let Some(page) = pages.get_mut(rd) {
+                        *page = Some((pc & !4095).wrapping_add(imm as u64));
+                    }
+                } else if word & 0xffc0_0000 == 0x9100_0000 {
+                    // add xd, xn, #imm12
+                    let page = pages.get(rn).copied().flatten();
+                    if let Some(page) = page {
+                        found.push(VirtAddr(page.wrapping_add(u64::from(word >> 10 & 0xfff))));
+                    }
+                } else if word & 0xffc0_0000 == 0xf940_0000 {
+                    // ldr xt, [xn, #imm12 * 8]
+                    if let Some(page) = pages.get(rn).copied().flatten() {
+                        found.push(VirtAddr(page.wrapping_add(u64::from(word >> 10 & 0xfff) * 8)));
+                    }
+                } else if word & 0xffc0_0000 == 0xb940_0000
+                    && let Some(page) = pages.get(rn).copied().flatten()
+                {
+                    // ldr wt, [xn, #imm12 * 4]
+                    found.push(VirtAddr(page.wrapping_add(u64::from(word >> 10 & 0xfff) * 4)));
+                }
+            }
+        }
+        found
+    }
+
+    /// Heads of lists that a function uses and whose first entry passes `check`.
+    pub(crate) fn list_in_code(&self, functions: &[&str], check: impl Fn(VirtAddr) -> bool) -> Option<VirtAddr> {
+        functions.iter().flat_map(|name| self.code_references(name)).find(|head| {
+            let next = self.ptr(*head).ok().filter(|next| self.arch.is_kernel(*next) && next != head);
+            next.is_some_and(|next| self.ptr(next + 8).ok() == Some(*head) && check(next))
+        })
+    }
+}

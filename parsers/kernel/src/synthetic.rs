@@ -1,0 +1,92 @@
+//! Small memories made for tests: a page table that maps a direct map one to one, and bytes in it.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Mutex;
+
+use crate::{Arch, Found, Kernel, Missing, Physical, Sources, VirtAddr, Why};
+
+/// Start of the direct map: virtual address of physical 0.
+pub(crate) const BASE: u64 = 0xffff_8880_0000_0000;
+
+/// Pages that were written exist, all others are excluded.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pages: Mutex<BTreeMap<u64, Box<[u8; 4096]>>>,
+}
+
+impl Memory {
+    /// An empty memory with page tables for 512 GiB.
+    pub(crate) fn new() -> Self {
+        let memory = Memory::default();
+        memory.put(BASE + 0x1000 + (BASE >> 39 & 511) * 8, &(0x2000u64 | 3).to_le_bytes());
+        for gib in 0..512u64 {
+            memory.put(BASE + 0x2000 + gib * 8, &(gib << 30 | 0x83).to_le_bytes());
+        }
+        memory
+    }
+
+    pub(crate) fn put(&self, at: u64, bytes: &[u8]) {
+        let mut pages = self.pages.lock().unwrap();
+        for (nth, byte) in bytes.iter().enumerate() {
+            let phys = at - BASE + nth as u64;
+            pages.entry(phys >> 12).or_insert_with(|| Box::new([0; 4096]))[(phys & 4095) as usize] = *byte;
+        }
+    }
+
+    pub(crate) fn put32(&self, at: u64, value: u32) {
+        self.put(at, &value.to_le_bytes());
+    }
+
+    pub(crate) fn put64(&self, at: u64, value: u64) {
+        self.put(at, &value.to_le_bytes());
+    }
+
+    /// The kernel over this memory, with these lines of VMCOREINFO besides those that find the page table.
+    pub(crate) fn kernel(&self, vmcoreinfo: &str) -> Kernel<'_> {
+        let text = format!(
+            "OSRELEASE=test\nPAGESIZE=4096\nSYMBOL(init_top_pgt)=ffffffff80001000\nNUMBER(phys_base)=0\n{vmcoreinfo}"
+        );
+        let found = Found { arch: Arch::X86_64, vmcoreinfo: Some(text), phys_base: None, member: "test".into() };
+        Kernel::over(self, found, Sources::default()).unwrap()
+    }
+}
+
+impl Physical for Memory {
+    fn read(&self, at: u64, buf: &mut [u8]) -> Result<(), Missing> {
+        let pages = self.pages.lock().unwrap();
+        for (nth, byte) in buf.iter_mut().enumerate() {
+            let phys = at + nth as u64;
+            let page = pages.get(&(phys >> 12)).ok_or(Missing { at: phys, why: Why::Excluded })?;
+            *byte = page[(phys & 4095) as usize];
+        }
+        Ok(())
+    }
+
+    fn ranges(&self) -> Vec<Range<u64>> {
+        self.pages.lock().unwrap().keys().map(|pfn| pfn << 12..(pfn + 1) << 12).collect()
+    }
+}
+
+#[test]
+fn lists_close_break_and_turn_in_circles() {
+    let memory = Memory::new();
+    let (head, a, b) = (BASE + 0x10000, BASE + 0x11000, BASE + 0x12000);
+    memory.put64(head, a);
+    memory.put64(a, b);
+    memory.put64(b, head);
+    let kernel = memory.kernel("");
+    let walk = kernel.list(VirtAddr(head), 10, "test");
+    assert_eq!((walk.items, walk.gaps.len()), (vec![VirtAddr(a), VirtAddr(b)], 0));
+    memory.put64(b, a);
+    let walk = kernel.list(VirtAddr(head), 10, "test");
+    assert_eq!((walk.items.len(), walk.gaps.len()), (2, 1));
+    // A node in an absent page: what lies behind it is reached from the other end.
+    let (lost, c) = (BASE + 0x50_0000, BASE + 0x13000);
+    memory.put64(b, lost);
+    memory.put64(c, head);
+    memory.put64(c + 8, lost);
+    memory.put64(head + 8, c);
+    let walk = kernel.list(VirtAddr(head), 10, "test");
+    assert_eq!((walk.items, walk.gaps.len()), (vec![VirtAddr(a), VirtAddr(b), VirtAddr(c)], 1));
+}
