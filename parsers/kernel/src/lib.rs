@@ -27,7 +27,9 @@ mod read;
 mod symbols;
 #[cfg(test)]
 mod synthetic;
+pub mod tasks;
 pub mod types;
+pub mod unwind;
 mod vmcoreinfo;
 mod walk;
 
@@ -38,6 +40,7 @@ pub use open::{Error, Found, Kernel, Sources};
 pub use physical::{Missing, Physical, Why};
 pub use read::ReadError;
 pub use symbols::{Resolved, Symbol};
+pub use tasks::Task;
 pub use types::{Member, Types};
 pub use vmcoreinfo::Vmcoreinfo;
 pub use walk::Walk;

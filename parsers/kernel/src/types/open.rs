@@ -1,0 +1,131 @@
+//! Finding the types of a kernel: its BTF in memory, its modules' BTF.
+
+use std::sync::Arc;
+
+use facts::Gap;
+
+use super::btf::{self, Btf, Header};
+use super::{Source, Types};
+use crate::{Kernel, Sources, VirtAddr};
+
+/// More than any BTF seen (5.3 MB in 7.3), also of kernels with everything built in.
+const MAX_BTF: u64 = 64 << 20;
+/// Modules with BTF; a loaded machine has some hundred.
+const MAX_MODULES: usize = 8192;
+/// Image bytes searched for BTF when no symbol tells where it is.
+const MAX_IMAGE: u64 = 128 << 20;
+
+impl Types {
+    pub(crate) fn open(kernel: &Kernel<'_>, _sources: &Sources) -> Types {
+        let mut types = Types::none();
+        match kernel_btf(kernel) {
+            Ok(btf) => {
+                let btf = Arc::new(btf);
+                types.add(btf.clone());
+                let modules = module_btf(kernel, &types, &btf);
+                for module in modules {
+                    types.add(Arc::new(module));
+                }
+            }
+            Err(why) => kernel.gap(Gap::new(
+                "structure layouts",
+                kernel.member(),
+                why,
+                "a vmlinux or a pack of this kernel (--vmlinux, --pack)",
+            )),
+        }
+        types
+    }
+}
+
+/// Bytes of which absent pages read as zeroes; true if any was absent.
+fn bytes_with_holes(kernel: &Kernel<'_>, at: VirtAddr, len: usize) -> (Vec<u8>, bool) {
+    let mut bytes = vec![0; len];
+    let mut holes = false;
+    let mut done = 0;
+    while done < len {
+        let here = at + done as u64;
+        let room = (4096 - (here.0 & 4095)) as usize;
+        let end = len.min(done + room);
+        if let Some(piece) = bytes.get_mut(done..end) {
+            holes |= kernel.read(here, piece).is_err();
+        }
+        done = end;
+    }
+    (bytes, holes)
+}
+
+fn read_btf(kernel: &Kernel<'_>, at: VirtAddr, label: &str, base: Option<Arc<Btf>>) -> Result<Btf, String> {
+    let mut head = [0; 32];
+    kernel.read(at, &mut head).map_err(|e| format!("the header of {label} cannot be read: {e}"))?;
+    let header = Header::parse(&head).ok_or_else(|| format!("no {label} at {at}"))?;
+    if header.total() > MAX_BTF {
+        return Err(format!("{label} at {at} says it has {} bytes", header.total()));
+    }
+    let (bytes, holes) = bytes_with_holes(kernel, at, header.total() as usize);
+    if holes {
+        kernel.gap(Gap::new(
+            "structure layouts",
+            format!("{label} at {at}"),
+            "some of its pages are absent; types on them are unknown",
+            "a vmlinux or a pack of this kernel (--vmlinux, --pack)",
+        ));
+    }
+    Btf::parse(label, bytes, base).map_err(|e: btf::Error| e.to_string())
+}
+
+fn kernel_btf(kernel: &Kernel<'_>) -> Result<Btf, String> {
+    if let Some(at) = kernel.symbol_at("__start_BTF") {
+        return read_btf(kernel, at, "BTF", None);
+    }
+    search(kernel).ok_or_else(|| "no symbol __start_BTF, and no BTF in the kernel image: this kernel has none".into())
+}
+
+/// Without symbols: BTF is found by its header, and believed when it parses whole and describes a task.
+fn search(kernel: &Kernel<'_>) -> Option<Btf> {
+    let start = kernel.vmcoreinfo().symbol("_stext")? & !4095;
+    let magic = memchr::memmem::Finder::new(&[0x9f, 0xeb, 0x01, 0x00]);
+    let mut page = [0; 4096];
+    for offset in (0..MAX_IMAGE).step_by(4096) {
+        let at = VirtAddr(start) + offset;
+        if kernel.read(at, &mut page).is_err() {
+            continue;
+        }
+        for hit in magic.find_iter(&page).filter(|n| n % 4 == 0) {
+            let at = at + hit as u64;
+            let mut head = [0; 32];
+            let plain = kernel.read(at, &mut head).is_ok()
+                && Header::parse(&head).is_some_and(|h| h.types.0 == 0 && h.strings.0 == h.types.1 && h.types.1 > 65536);
+            if plain
+                && let Ok(btf) = read_btf(kernel, at, "BTF", None)
+                && !btf.find("task_struct").is_empty()
+            {
+                return Some(btf);
+            }
+        }
+    }
+    None
+}
+
+/// The split BTF of each module, from `btf_modules` (36e68442d1af "bpf: Load and verify kernel module BTFs", 5.11).
+fn module_btf(kernel: &Kernel<'_>, types: &Types, base: &Arc<Btf>) -> Vec<Btf> {
+    let mut found = Vec::new();
+    let (Some(head), Some(list)) = (kernel.symbol_at("btf_modules"), types.offset("btf_module", "list")) else {
+        return found;
+    };
+    let (Some(to_btf), Some(data), Some(name)) =
+        (types.offset("btf_module", "btf"), types.offset("btf", "data"), types.offset("btf", "name"))
+    else {
+        return found;
+    };
+    for node in kernel.list(head, MAX_MODULES, "modules' types").items {
+        let Ok(btf) = kernel.ptr(node - list + to_btf) else { continue };
+        let name = kernel.cstr(btf + name, 64).unwrap_or_default();
+        let Ok(data) = kernel.ptr(btf + data) else { continue };
+        match read_btf(kernel, data, &format!("BTF of {name}"), Some(base.clone())) {
+            Ok(btf) => found.push(btf),
+            Err(why) => kernel.gap(Gap::new("structure layouts", format!("module {name}"), why, "")),
+        }
+    }
+    found
+}

@@ -1,0 +1,346 @@
+//! Unwinding on x86-64: ORC where the kernel has it, else frame pointers, else a scan.
+
+use facts::{Ended, Found};
+
+use super::orc::{Entry, Kind, Orc, Reg};
+use super::{
+    General, MAX_FRAMES, MAX_STACK_SWITCHES, RawFrame, Registers, StackBounds, Target, Trace, frame_pointer, scan,
+};
+
+/// Bytes of `struct pt_regs`.
+pub const PT_REGS: u64 = 168;
+/// Farther than this from the stack pointer is another stack: 32 KiB, the largest kernel stack.
+const ONE_STACK: u64 = 32 * 1024;
+
+/// Reads a `pt_regs`. The words of cs and ss are masked: since 6.9 (ee63291aa848 "x86/ptrace: Cleanup the
+/// definition of the pt_regs structure") they share theirs with FRED bits.
+pub fn pt_regs(target: &dyn Target, address: u64) -> Option<Registers> {
+    let mut bytes = [0; PT_REGS as usize];
+    if !target.read(address, &mut bytes) {
+        return None;
+    }
+    let word = |n: usize| {
+        bytes.get(8 * n..8 * n + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes).unwrap_or_default()
+    };
+    let general = std::array::from_fn(word);
+    Some(Registers {
+        pc: word(16),
+        sp: word(19),
+        fp: word(4),
+        user: word(17) & 3 == 3,
+        general: Some(General::X86_64(general)),
+    })
+}
+
+/// From what point to unwind.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Registers there.
+    pub registers: Registers,
+    /// Whether the program counter is the next instruction.
+    pub exact: bool,
+    /// The stack it starts on.
+    pub stack: Option<StackBounds>,
+}
+
+#[derive(Clone)]
+struct State {
+    pc: u64,
+    sp: u64,
+    bp: Option<u64>,
+    exact: bool,
+    /// All registers, known only at the start and right behind a `pt_regs`.
+    registers: Option<Box<Registers>>,
+    found: Found,
+    switches: usize,
+}
+
+impl State {
+    fn register(&self, n: usize) -> Option<u64> {
+        match &self.registers.as_ref()?.general {
+            Some(General::X86_64(values)) => values.get(n).copied(),
+            _ => None,
+        }
+    }
+
+    fn frame(&self) -> RawFrame {
+        let interrupted = self.registers.clone().filter(|r| r.general.is_some());
+        RawFrame { pc: self.pc, sp: self.sp, found: self.found, exact: self.exact, interrupted }
+    }
+}
+
+enum Next {
+    Frame(State),
+    End,
+    Broken(String),
+}
+
+/// Unwinds from `start` to the end, or as far as it goes.
+pub fn unwind(target: &dyn Target, orc: Option<&Orc>, start: &Start) -> Trace {
+    if start.registers.user {
+        return Trace { frames: Vec::new(), ended: Ended::Properly };
+    }
+    let mut state = State {
+        pc: start.registers.pc,
+        sp: start.registers.sp,
+        bp: Some(start.registers.fp),
+        exact: start.exact,
+        registers: Some(Box::new(start.registers.clone())),
+        found: Found::Registers,
+        switches: 0,
+    };
+    let mut frames = vec![state.frame()];
+    let mut broken = None;
+    loop {
+        if frames.len() >= MAX_FRAMES {
+            return Trace { frames, ended: Ended::Broken(format!("more than {MAX_FRAMES} frames")) };
+        }
+        let next = match orc {
+            Some(orc) => orc_step(target, orc, &state),
+            None => Next::Broken("the kernel has no ORC tables".to_owned()),
+        };
+        let next = match next {
+            Next::Broken(why) => {
+                let stack = start.stack.filter(|s| s.contains(state.sp));
+                match frame_pointer_step(target, &state, stack) {
+                    Some(next) => {
+                        if orc.is_some() {
+                            broken.get_or_insert(why);
+                        }
+                        next
+                    }
+                    None => {
+                        let ended = scan_on(target, orc, &state, stack, &mut frames, &why);
+                        return Trace { frames, ended };
+                    }
+                }
+            }
+            next => next,
+        };
+        match next {
+            Next::Frame(next) => {
+                frames.push(next.frame());
+                state = next;
+            }
+            Next::End => return Trace { frames, ended: broken.map_or(Ended::Properly, Ended::Broken) },
+            Next::Broken(why) => return Trace { frames, ended: Ended::Broken(why) },
+        }
+    }
+}
+
+fn frame_pointer_step(target: &dyn Target, state: &State, stack: Option<StackBounds>) -> Option<Next> {
+    let bp = state.bp?;
+    // 4.9 to 4.13 mark a pt_regs on the stack by an odd frame pointer (946c191161ce "x86/entry/unwind: Create
+    // stack frames for saved interrupt registers").
+    if bp & 1 == 1 {
+        let registers = pt_regs(target, bp - 1)?;
+        return Some(after_registers(state, registers));
+    }
+    if let Some(stack) = stack
+        && bp == 0
+        && stack.high - state.sp <= PT_REGS + 64
+    {
+        return Some(Next::End);
+    }
+    let (pc, next, sp) = frame_pointer::caller(target, bp, state.sp, stack)?;
+    Some(Next::Frame(State {
+        pc,
+        sp,
+        bp: Some(next),
+        exact: false,
+        registers: None,
+        found: Found::FramePointer,
+        switches: state.switches,
+    }))
+}
+
+/// Goes on at interrupted registers; user mode ends a trace.
+fn after_registers(state: &State, registers: Registers) -> Next {
+    if registers.user {
+        return Next::End;
+    }
+    Next::Frame(State {
+        pc: registers.pc,
+        sp: registers.sp,
+        bp: Some(registers.fp),
+        exact: true,
+        registers: Some(Box::new(registers)),
+        found: state.found,
+        switches: state.switches,
+    })
+}
+
+/// A call through a bad pointer left nothing but its return address on the stack.
+fn bad_call(target: &dyn Target, state: &State) -> Next {
+    match target.word(state.sp) {
+        Some(pc) if target.is_text(pc) && scan::follows_call(target, pc) => Next::Frame(State {
+            pc,
+            sp: state.sp.wrapping_add(8),
+            bp: state.bp,
+            exact: false,
+            registers: None,
+            found: Found::Orc,
+            switches: state.switches,
+        }),
+        _ => Next::Broken(format!("{:#x} is no code of the kernel", state.pc)),
+    }
+}
+
+fn orc_step(target: &dyn Target, orc: &Orc, state: &State) -> Next {
+    if !target.is_text(state.pc) {
+        return match state.exact {
+            true => bad_call(target, state),
+            false => Next::Broken(format!("{:#x} is no code of the kernel", state.pc)),
+        };
+    }
+    let at = if state.exact { state.pc } else { state.pc.wrapping_sub(1) };
+    let Some(entry) = orc.lookup(target, at) else {
+        return Next::Broken(format!("no ORC entry for {at:#x}"));
+    };
+    match entry.kind {
+        Kind::End => return Next::End,
+        Kind::Undefined => return Next::Broken(format!("ORC knows nothing of {at:#x}")),
+        _ => {}
+    }
+    let Some(base) = base(target, &entry, state) else {
+        return Next::Broken(format!("the register ORC counts from at {at:#x} is not known, or its word is absent"));
+    };
+    // 15 registers before the part that the processor pushes.
+    let regs_at = match entry.kind {
+        Kind::RegsPartial => base.wrapping_sub(128),
+        _ => base,
+    };
+    let mut next = match entry.kind {
+        Kind::Regs => match pt_regs(target, regs_at) {
+            Some(registers) => match after_registers(state, registers) {
+                Next::Frame(next) => next,
+                end => return end,
+            },
+            None => return Next::Broken(format!("the registers at {regs_at:#x} are not in the dump")),
+        },
+        Kind::RegsPartial => {
+            let words = (target.word(base), target.word(base.wrapping_add(8)), target.word(base.wrapping_add(24)));
+            let (Some(pc), Some(cs), Some(sp)) = words else {
+                return Next::Broken(format!("the registers at {base:#x} are not in the dump"));
+            };
+            if cs & 3 == 3 {
+                return Next::End;
+            }
+            let bp = caller_bp(target, &entry, base, state);
+            State { pc, sp, bp, exact: true, registers: state.registers.clone(), ..state.clone() }
+        }
+        _ => {
+            let Some(pc) = target.word(base.wrapping_sub(8)) else {
+                return Next::Broken(format!("the return address at {:#x} is not in the dump", base.wrapping_sub(8)));
+            };
+            let bp = caller_bp(target, &entry, base, state);
+            State { pc, sp: base, bp, exact: false, registers: None, ..state.clone() }
+        }
+    };
+    next.found = Found::Orc;
+    next.exact = entry.signal;
+    if next.sp % 8 != 0 {
+        return Next::Broken(format!("the stack pointer {:#x} is not aligned", next.sp));
+    }
+    if next.sp <= state.sp || next.sp - state.sp > ONE_STACK {
+        next.switches += 1;
+        if next.switches > MAX_STACK_SWITCHES {
+            return Next::Broken("goes round between stacks".to_owned());
+        }
+    }
+    if next.pc == 0 && !next.exact {
+        return Next::Broken("a return address is 0".to_owned());
+    }
+    Next::Frame(next)
+}
+
+fn base(target: &dyn Target, entry: &Entry, state: &State) -> Option<u64> {
+    let offset = i64::from(entry.sp_offset);
+    match entry.sp_reg {
+        Reg::Sp => Some(state.sp.wrapping_add_signed(offset)),
+        Reg::Bp => Some(state.bp?.wrapping_add_signed(offset)),
+        Reg::SpIndirect => Some(target.word(state.sp)?.wrapping_add_signed(offset)),
+        Reg::BpIndirect => target.word(state.bp?.wrapping_add_signed(offset)),
+        Reg::R13 => state.register(2),
+        Reg::R10 => state.register(7),
+        Reg::Ax => state.register(10),
+        Reg::Dx => state.register(12),
+        Reg::Di => state.register(14),
+        Reg::Undefined | Reg::PrevSp => None,
+    }
+}
+
+fn caller_bp(target: &dyn Target, entry: &Entry, base: u64, state: &State) -> Option<u64> {
+    match entry.bp_reg {
+        Reg::PrevSp => target.word(base.wrapping_add_signed(entry.bp_offset.into())),
+        Reg::Bp => target.word(state.bp?.wrapping_add_signed(entry.bp_offset.into())),
+        _ => state.bp,
+    }
+}
+
+/// Marks what looks like return addresses, up to the first from which ORC leads to a proper end: from there on
+/// the frames are exact again.
+fn scan_on(
+    target: &dyn Target,
+    orc: Option<&Orc>,
+    state: &State,
+    stack: Option<StackBounds>,
+    frames: &mut Vec<RawFrame>,
+    why: &str,
+) -> Ended {
+    let broken = Ended::Broken(why.to_owned());
+    let Some(stack) = stack else { return broken };
+    for (slot, pc) in scan::return_addresses(target, state.sp, stack.high) {
+        if frames.len() >= MAX_FRAMES {
+            break;
+        }
+        let mut at = State {
+            pc,
+            sp: slot + 8,
+            bp: None,
+            exact: false,
+            registers: None,
+            found: Found::Scan,
+            switches: state.switches,
+        };
+        frames.push(at.frame());
+        let Some(orc) = orc else { continue };
+        let mut rest = Vec::new();
+        while rest.len() < MAX_FRAMES {
+            match orc_step(target, orc, &at) {
+                Next::Frame(next) => {
+                    rest.push(next.frame());
+                    at = next;
+                }
+                Next::End if !rest.is_empty() => {
+                    frames.append(&mut rest);
+                    return broken;
+                }
+                _ => break,
+            }
+        }
+    }
+    broken
+}
+
+/// The saved context of a task that is not running: `struct inactive_task_frame` at `thread.sp`, since 4.9
+/// (0100301bfdf5 "sched/x86: Rewrite the switch_to() code"). Between 5.2 and 5.9 a flags word precedes it
+/// (64604d54d311 "sched/x86_64: Don't save flags on context switch" removed it): the layout whose return address
+/// is code is the right one. Before 4.9 only rbp and flags are there and the code address is implied.
+pub fn sleeping(target: &dyn Target, sp: u64, stack: Option<StackBounds>) -> Option<Start> {
+    if stack.is_some_and(|s| !s.contains(sp)) {
+        return None;
+    }
+    for flags_word in [0, 8] {
+        let frame = sp.wrapping_add(flags_word);
+        let (bp, pc) = (target.word(frame.wrapping_add(40))?, target.word(frame.wrapping_add(48))?);
+        if !target.is_text(pc) {
+            continue;
+        }
+        let registers = Registers { pc, sp: frame.wrapping_add(56), fp: bp, user: false, general: None };
+        // A task that never ran starts at the first instruction of ret_from_fork.
+        let exact = target.function_start(pc) == Some(pc);
+        return Some(Start { registers, exact, stack });
+    }
+    None
+}
