@@ -7,10 +7,11 @@
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let memory: &dyn kernel::Physical = todo(); fn todo() -> &'static dyn kernel::Physical { unreachable!() }
-//! # let found = kernel::Found { arch: kernel::Arch::X86_64, vmcoreinfo: None, phys_base: None, member: String::new() };
-//! let kernel = kernel::Kernel::over(memory, found, kernel::Sources::default())?;
-//! println!("{:?}", kernel.symbol("init_task"));
+//! let dump = dump::Dump::open(&["vmcore"])?;
+//! let kernel = kernel::Kernel::open(&dump, kernel::Sources::default())?;
+//! for record in &kernel.log().records {
+//!     println!("{}", record.text_lossy());
+//! }
 //! # Ok(())
 //! # }
 //! ```

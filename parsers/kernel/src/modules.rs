@@ -272,8 +272,11 @@ impl Kernel<'_> {
                 break;
             }
             let Some((name, rest)) = entry.split_first_chunk::<4>() else { continue };
-            let word = |at: usize| rest.get(at..).and_then(|b| b.first_chunk::<8>()).map_or(0, |b| u64::from_le_bytes(*b));
-            let section = rest.get(2..4).map_or(0, |b| u16::from(*b.first().unwrap_or(&0)) | u16::from(*b.get(1).unwrap_or(&0)) << 8);
+            let word =
+                |at: usize| rest.get(at..).and_then(|b| b.first_chunk::<8>()).map_or(0, |b| u64::from_le_bytes(*b));
+            let section = rest
+                .get(2..4)
+                .map_or(0, |b| u16::from(*b.first().unwrap_or(&0)) | u16::from(*b.get(1).unwrap_or(&0)) << 8);
             let (info, value, size) = (rest.first().copied().unwrap_or(0), word(4), word(12));
             if section == 0 || value == 0 {
                 continue;

@@ -71,6 +71,67 @@ pub struct Kernel<'d> {
 }
 
 impl<'d> Kernel<'d> {
+    /// Opens the kernel of a dump: by the VMCOREINFO note, or by the VMCOREINFO texts that lie in its memory (dumps
+    /// of a hypervisor often lack the note).
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] and [`Error::NoKernel`]. A dump that is cut before its memory opens, as long as it has
+    /// the note: every read then says why it fails.
+    pub fn open(dump: &'d dump::Dump, sources: Sources) -> Result<Self, Error> {
+        let found = |text: Option<String>| {
+            let arch = match Arch::from_name(dump.machine().arch.name()) {
+                Some(arch) => arch,
+                None if dump.machine().arch == dump::Arch::Unknown => arch_by_vmcoreinfo(text.as_deref()?)?,
+                None => return None,
+            };
+            // Only kernels before 4.10 need the header's phys_base, and to read it every descriptor is read.
+            let phys_base = match &text {
+                Some(text) if arch == Arch::X86_64 && !text.contains("NUMBER(phys_base)") => {
+                    dump.info().kdump.map(|header| header.phys_base as u64)
+                }
+                _ => None,
+            };
+            Some(Found { arch, vmcoreinfo: text, phys_base, member: "vmcore".to_owned() })
+        };
+        let unknown = || Error::Architecture(dump.machine().to_string());
+        if let Some(text) = dump.vmcoreinfo() {
+            return Kernel::over(dump, found(Some(text.to_owned())).ok_or_else(unknown)?, sources);
+        }
+        let texts = dump.find_vmcoreinfo(16);
+        // Several: the kernel's own buffer, the note made from it, or two kernels when the dump was taken while a
+        // crash kernel ran. The one that can read itself counts, and of these the crashed one.
+        let mut best = None;
+        for text in texts {
+            let Some(found) = found(Some(text.text)) else { continue };
+            let Ok(kernel) = Kernel::over(dump, found, sources.clone()) else { continue };
+            let rank = (kernel.reads_itself(), kernel.info.crash_time().is_some());
+            if best.as_ref().is_none_or(|(other, _)| rank > *other) {
+                best = Some((rank, kernel));
+            }
+        }
+        match best {
+            Some((_, kernel)) => Ok(kernel),
+            None => Err(found(None).map_or_else(unknown, |_| {
+                Error::NoKernel("no VMCOREINFO note, and no VMCOREINFO text in the memory that is there".into())
+            })),
+        }
+    }
+
+    /// Whether the page tables lead to the kernel's own name.
+    fn reads_itself(&self) -> bool {
+        let Some(uts) = self.info.symbol("init_uts_ns") else { return false };
+        // 4 bytes of reference count come first before 9a56493f6942 (v5.11), which also made the offset known.
+        let offsets = self.info.offset("uts_namespace.name").map_or(vec![0, 4], |offset| vec![offset]);
+        offsets.iter().any(|offset| self.cstr(VirtAddr(uts) + *offset, 6).is_ok_and(|name| name == "Linux"))
+    }
+
+    /// The same kernel, with the dump's name for the origin of facts.
+    #[must_use]
+    pub fn named(mut self, member: impl Into<String>) -> Self {
+        self.member = member.into();
+        self
+    }
+
     /// Opens the kernel over any physical memory.
     ///
     /// # Errors
@@ -150,5 +211,16 @@ impl<'d> Kernel<'d> {
     /// The origin of a structure's fact.
     pub fn origin(&self, at: VirtAddr, type_name: &str) -> facts::Origin {
         facts::Origin::memory(&self.member, at.0, type_name)
+    }
+}
+
+/// For dumps whose header does not name the machine.
+fn arch_by_vmcoreinfo(text: &str) -> Option<Arch> {
+    if text.contains("NUMBER(kimage_voffset)=") {
+        Some(Arch::Aarch64)
+    } else if text.contains("SYMBOL(init_top_pgt)=") || text.contains("SYMBOL(init_level4_pgt)=") {
+        Some(Arch::X86_64)
+    } else {
+        None
     }
 }

@@ -43,3 +43,23 @@ pub trait Physical: Send + Sync {
     /// Ranges of physical addresses that may hold RAM, ascending.
     fn ranges(&self) -> Vec<std::ops::Range<u64>>;
 }
+
+impl Physical for dump::Dump {
+    fn read(&self, at: u64, buf: &mut [u8]) -> Result<(), Missing> {
+        dump::Dump::read(self, dump::PhysAddr(at), buf).map_err(|short| Missing {
+            at: short.absent.at.0,
+            why: match short.absent.why {
+                dump::Why::ExcludedByFilter => Why::Excluded,
+                dump::Why::MissingFromFile { .. } => Why::Lost,
+                dump::Why::Damaged { .. } => Why::Damaged,
+                _ => Why::NotRam,
+            },
+        })
+    }
+
+    fn ranges(&self) -> Vec<std::ops::Range<u64>> {
+        let size = self.page_size() as u64;
+        let bytes = |r: std::ops::Range<u64>| r.start.saturating_mul(size)..r.end.saturating_mul(size);
+        dump::Dump::ranges(self).map(bytes).collect()
+    }
+}

@@ -216,12 +216,11 @@ impl Kernel<'_> {
         let state_raw = self.first_value(address, "task_struct", &["__state", "state"]).unwrap_or(u64::MAX);
         let exit_state = value("exit_state").unwrap_or(0) as u32;
         let css_set = self.pointer(address, "task_struct", "cgroups");
-        let cgroup = css_set.and_then(|set| {
-            shared.cgroups.entry(set.0).or_insert_with(|| self.css_set_path(set)).clone()
-        });
-        let namespaces = self.pointer(address, "task_struct", "nsproxy").map(|proxy| {
-            shared.namespaces.entry(proxy.0).or_insert_with(|| Arc::new(self.namespaces(proxy))).clone()
-        });
+        let cgroup =
+            css_set.and_then(|set| shared.cgroups.entry(set.0).or_insert_with(|| self.css_set_path(set)).clone());
+        let namespaces = self
+            .pointer(address, "task_struct", "nsproxy")
+            .map(|proxy| shared.namespaces.entry(proxy.0).or_insert_with(|| Arc::new(self.namespaces(proxy))).clone());
         let parent = self.pointer(address, "task_struct", "real_parent");
         let stack = self.pointer(address, "task_struct", "stack").filter(|_| exit_state == 0);
         Some(Task {

@@ -40,7 +40,7 @@ impl Layout {
             // 15ff2069cb7f "printk: Add caller information to printk() output.", v5.1: the header grows by 4 bytes.
             caller_id: offset("caller_id").or((size > 16).then_some(16)),
         };
-        (size >= 16 && size <= 64).then_some(layout)
+        (16..=64).contains(&size).then_some(layout)
     }
 }
 
@@ -175,7 +175,7 @@ fn walk(kernel: &Kernel<'_>, layout: Layout, log: &mut Log) -> Result<(), String
     let first = u64::from(u32_of("log_first_idx")?);
     let next = u64::from(u32_of("log_next_idx")?);
     let seq = kernel.symbol_at("log_first_seq").and_then(|at| kernel.u64(at).ok()).unwrap_or(0);
-    if size < 1024 || size > MAX_BUFFER || first >= size || next >= size {
+    if !(1024..=MAX_BUFFER).contains(&size) || first >= size || next >= size {
         return Err(format!("log_buf_len {size}, first index {first}, next index {next}: these cannot be"));
     }
     let buffer = Buffer { kernel, layout, data, size };

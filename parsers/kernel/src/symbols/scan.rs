@@ -61,7 +61,10 @@ pub(super) fn find(kernel: &Kernel<'_>) -> Vec<Places> {
         {
             let values = values(kernel, num_at, count, token_index);
             let _ = markers;
-            return values.into_iter().map(|values| Places { names, count, token_table, token_index, values }).collect();
+            return values
+                .into_iter()
+                .map(|values| Places { names, count, token_table, token_index, values })
+                .collect();
         }
     }
     Vec::new()

@@ -37,7 +37,8 @@ pub(super) fn relocate<'a>(
         Some(run) => run.wrapping_sub(stext),
         None => info.kernel_offset().unwrap_or(0),
     };
-    let moved = |value: u64| if kernel.arch().is_kernel(crate::VirtAddr(value)) { value.wrapping_add(offset) } else { value };
+    let moved =
+        |value: u64| if kernel.arch().is_kernel(crate::VirtAddr(value)) { value.wrapping_add(offset) } else { value };
     let (mut yes, mut no) = (0, Vec::new());
     let mut table = Table::default();
     for (value, size, kind, name) in symbols {

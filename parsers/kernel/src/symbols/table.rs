@@ -103,21 +103,55 @@ impl Table {
     }
 
     /// The symbol that contains an address, and its size. Of several at one address the one a debugger names: a
-    /// global before a weak before a local one, and a bare section mark (`_stext`, `__x_start`) last.
+    /// global before a weak before a local one, and a bare section mark (`_stext`, `__x_start`) last. A label inside
+    /// an assembler function is passed over for the function.
     pub(crate) fn containing(&self, address: u64) -> Option<(Symbol<'_>, Option<u64>)> {
-        let after = self.entries.partition_point(|e| e.address <= address);
-        let start = self.entries.get(after.checked_sub(1)?)?.address;
-        let first = self.entries.partition_point(|e| e.address < start);
-        let next = self.entries.get(after).map(|e| e.address - start);
-        let best = self.entries.get(first..after)?.iter().min_by_key(|e| rank(&self.symbol(e)))?;
-        let symbol = self.symbol(best);
-        let size = if symbol.size > 0 { Some(u64::from(symbol.size)) } else { next };
-        if symbol.size > 0 && address - start >= u64::from(symbol.size) {
-            return None;
+        let mut after = self.entries.partition_point(|e| e.address <= address);
+        let mut next = after;
+        // Labels are few and stand alone: two steps are enough.
+        for _ in 0..3 {
+            let start = self.entries.get(after.checked_sub(1)?)?.address;
+            let first = self.entries.partition_point(|e| e.address < start);
+            let group = self.entries.get(first..after)?;
+            if group.iter().all(|e| INNER_LABELS.contains(&self.name(e))) {
+                after = first;
+                continue;
+            }
+            while self.entries.get(next).is_some_and(|e| INNER_LABELS.contains(&self.name(e))) {
+                next += 1;
+            }
+            let best = group.iter().min_by_key(|e| rank(&self.symbol(e)))?;
+            let symbol = self.symbol(best);
+            let size = match symbol.size {
+                0 => self.entries.get(next).map(|e| e.address - start),
+                size => Some(u64::from(size)),
+            };
+            let inside = symbol.size == 0 || address - start < u64::from(symbol.size);
+            return inside.then_some((symbol, size));
         }
-        Some((symbol, size))
+        None
     }
 }
+
+/// Labels inside functions of x86-64's entry and start code (SYM_INNER_LABEL), which kallsyms has and which have no
+/// size in a vmlinux.
+const INNER_LABELS: [&str; 15] = [
+    "first_nmi",
+    "repeat_nmi",
+    "end_repeat_nmi",
+    "entry_SYSCALL_64_safe_stack",
+    "entry_SYSCALL_64_after_hwframe",
+    "entry_SYSRETQ_unsafe_stack",
+    "entry_SYSRETQ_end",
+    "entry_SYSCALL_compat_safe_stack",
+    "entry_SYSCALL_compat_after_hwframe",
+    "entry_SYSRETL_compat_unsafe_stack",
+    "entry_SYSRETL_compat_end",
+    "secondary_startup_64_no_verify",
+    "swapgs_restore_regs_and_return_to_usermode",
+    "nmi_restore",
+    "common_startup_64",
+];
 
 fn rank(symbol: &Symbol<'_>) -> u8 {
     let name = symbol.name;
@@ -130,7 +164,9 @@ fn rank(symbol: &Symbol<'_>) -> u8 {
         kind if kind.is_ascii_uppercase() => 0,
         _ => 2,
     };
-    binding + if mark { 10 } else { 0 }
+    // Identical functions share an address: the 64-bit system call is meant, not its compatibility twin.
+    let twin = name.starts_with("__ia32_") || name.contains("compat_");
+    binding + if mark { 10 } else { 0 } + if twin { 5 } else { 0 }
 }
 
 #[cfg(test)]

@@ -95,7 +95,8 @@ fn search(kernel: &Kernel<'_>) -> Option<Btf> {
             let at = at + hit as u64;
             let mut head = [0; 32];
             let plain = kernel.read(at, &mut head).is_ok()
-                && Header::parse(&head).is_some_and(|h| h.types.0 == 0 && h.strings.0 == h.types.1 && h.types.1 > 65536);
+                && Header::parse(&head)
+                    .is_some_and(|h| h.types.0 == 0 && h.strings.0 == h.types.1 && h.types.1 > 65536);
             if plain
                 && let Ok(btf) = read_btf(kernel, at, "BTF", None)
                 && !btf.find("task_struct").is_empty()

@@ -1,0 +1,218 @@
+//! The reader against what drgn and makedumpfile say of the same dumps.
+//!
+//! The small dumps lie in `testdata`; the others are used when the folder with the evidence lies beside the
+//! repository.
+
+use std::path::{Path, PathBuf};
+
+use dump::Dump;
+use kernel::{Kernel, Render, Sources, VirtAddr};
+use serde_json::Value;
+
+/// The evidence beside the repository, if it is there.
+fn shared() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.ancestors().map(|dir| dir.join("shared/vmcores")).find(|dir| dir.is_dir())
+}
+
+fn oracle(path: &Path) -> Value {
+    let file = std::fs::File::open(path).unwrap();
+    serde_json::from_reader(std::io::BufReader::new(flate2::read::GzDecoder::new(file))).unwrap()
+}
+
+/// Dumps with oracles: the lab's, and the stock kernels' where somebody unpacked them
+/// (`unpack.sh`, folder in `VMCORONER_KERNELS`).
+fn dumps() -> Vec<(String, PathBuf, Value)> {
+    let Some(shared) = shared() else { return Vec::new() };
+    let mut found = Vec::new();
+    for name in [
+        "netdev-leak",
+        "mempool-sleeper",
+        "ip6mr-null",
+        "memcg-zombies",
+        "deadlock-abba",
+        "healthy-live",
+        "sysrq-crash",
+    ] {
+        let dump = shared.join(format!("{name}.kdump"));
+        found.push((name.to_owned(), dump, oracle(&shared.join(format!("{name}.oracle.json.gz")))));
+    }
+    if let Some(folder) = std::env::var_os("VMCORONER_KERNELS") {
+        for entry in std::fs::read_dir(shared.join("kernels")).unwrap().flatten() {
+            let name = entry.file_name().into_string().unwrap();
+            let Some(name) = name.strip_suffix(".oracle.json.gz") else { continue };
+            let dump = Path::new(&folder).join(format!("{name}.kdump"));
+            if dump.exists() {
+                found.push((name.to_owned(), dump, oracle(&entry.path())));
+            }
+        }
+    }
+    found
+}
+
+fn hex(value: &Value) -> Option<u64> {
+    u64::from_str_radix(value.as_str()?.trim_start_matches("0x"), 16).ok()
+}
+
+#[test]
+fn log_records_equal_the_oracle_s() {
+    for (name, path, oracle) in dumps() {
+        let dump = Dump::open(&[&path]).unwrap();
+        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let log = kernel.log();
+        assert_eq!(log.gaps, [], "{name}");
+        let expected = oracle["log"]["records"].as_array().unwrap();
+        assert_eq!(log.records.len(), expected.len(), "{name}");
+        for (record, expected) in log.records.iter().zip(expected) {
+            let seen = (record.seq, record.ts_ns.unwrap(), u64::from(record.facility), u64::from(record.level));
+            let want = |key: &str| expected[key].as_u64().unwrap();
+            assert_eq!(seen, (want("seq"), want("ts_ns"), want("facility"), want("level")), "{name}");
+            assert_eq!(record.text_lossy(), expected["text"].as_str().unwrap(), "{name}");
+            let caller = match record.caller {
+                Some(kernel::Caller::Thread(id)) => (Some(u64::from(id)), None),
+                Some(kernel::Caller::Cpu(id)) => (None, Some(u64::from(id))),
+                None => (None, None),
+            };
+            assert_eq!(caller, (expected["caller_tid"].as_u64(), expected["caller_cpu"].as_u64()), "{name}");
+        }
+        // drgn leaves continuation lines without prefix; else the text is the same.
+        let ours = String::from_utf8_lossy(&log.render(Render::default())).into_owned();
+        let theirs = oracle["log"]["text"].as_str().unwrap();
+        let differing: Vec<_> = ours.lines().zip(theirs.lines()).filter(|(a, b)| a != b).collect();
+        assert!(differing.iter().all(|(a, b)| a.ends_with(b) && a.starts_with('[')), "{name}: {differing:?}");
+        assert_eq!(ours.lines().count(), theirs.lines().count(), "{name}");
+    }
+}
+
+#[test]
+fn symbols_equal_the_oracle_s() {
+    for (name, path, oracle) in dumps() {
+        let dump = Dump::open(&[&path]).unwrap();
+        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        assert!(kernel.symbol_count() > 10_000, "{name}: {} symbols, {:?}", kernel.symbol_count(), kernel.gaps());
+        let Some(expected) = oracle["symbols"].as_object() else { continue };
+        let all = kernel.symbol("saved_command_line").is_some();
+        for (symbol, expected) in expected {
+            let want = hex(&expected["address"]);
+            match kernel.symbol(symbol) {
+                Some(seen) => assert!(
+                    Some(seen) == want
+                        || kernel.symbols(symbol).contains(&want.unwrap_or(0))
+                        || kernel.vmcoreinfo().symbol(symbol).is_some(),
+                    "{name}: {symbol} {seen:#x} {want:x?}"
+                ),
+                // kallsyms leaves itself out.
+                None => {
+                    assert!(want.is_none() || !all || symbol.starts_with("kallsyms_"), "{name}: {symbol} is missing")
+                }
+            }
+        }
+        if let Some(at) = kernel.symbol("linux_banner") {
+            let banner = kernel.cstr(VirtAddr(at), 1024).unwrap();
+            assert_eq!(banner.trim_end(), oracle["banner"].as_str().unwrap().trim_end(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn stack_frames_resolve_to_the_oracle_s_symbols() {
+    for (name, path, oracle) in dumps() {
+        let dump = Dump::open(&[&path]).unwrap();
+        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let (mut equal, mut other) = (0, Vec::new());
+        for task in oracle["tasks"].as_array().unwrap() {
+            for frame in task["stack"].as_array().into_iter().flatten() {
+                let (Some(symbol), Some(pc)) = (frame["symbol"].as_str(), hex(&frame["pc"])) else { continue };
+                // A return address may be the first byte behind a function that does not return.
+                let at = pc - u64::from(frame["interrupted"] != true);
+                match kernel.symbolize(VirtAddr(at)) {
+                    Some(found) if found.name == symbol => equal += 1,
+                    found => other.push((symbol.to_owned(), found.map(|f| f.name), format!("{pc:#x}"))),
+                }
+            }
+        }
+        println!("{name}: {equal} frames, {} differ: {:?}", other.len(), &other[..other.len().min(12)]);
+        assert!(other.len() * 500 < equal, "{name}: {equal} frames agree, these differ: {other:?}");
+    }
+}
+
+#[test]
+fn modules_equal_the_oracle_s() {
+    for (name, path, oracle) in dumps() {
+        let dump = Dump::open(&[&path]).unwrap();
+        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let walk = kernel.modules();
+        let Some(expected) = oracle["modules"].as_array() else { continue };
+        if expected.is_empty() && kernel.symbol("modules").is_none() {
+            continue; // no CONFIG_MODULES
+        }
+        assert_eq!(walk.gaps, [], "{name}");
+        let seen: Vec<_> =
+            walk.items.iter().map(|m| (m.name.clone(), m.address.0, m.base, m.size, m.taint_letters())).collect();
+        let want: Vec<_> = expected
+            .iter()
+            .map(|m| {
+                (
+                    m["name"].as_str().unwrap().to_owned(),
+                    hex(&m["address"]).unwrap(),
+                    hex(&m["base"]).unwrap(),
+                    m["size"].as_u64().unwrap(),
+                    m["taints"].as_str().unwrap().to_owned(),
+                )
+            })
+            .collect();
+        assert_eq!(seen, want, "{name}");
+    }
+}
+
+#[test]
+fn formats_give_the_same_log() {
+    let Some(shared) = shared() else { return };
+    let formats = shared.join("formats");
+    for (log, records, names) in [
+        (
+            "a.dmesg",
+            "a.records.jsonl.gz",
+            &[
+                "a-zlib.kdump",
+                "a-lzo.kdump",
+                "a-zstd.kdump",
+                "a-snappy.kdump",
+                "a-stored.kdump",
+                "a-zlib.flat",
+                "a.elf",
+            ][..],
+        ),
+        ("w.dmesg.gz", "w.records.jsonl.gz", &["w-zlib.kdump"][..]),
+    ] {
+        let read = |name: &str| {
+            let bytes = std::fs::read(formats.join(name)).unwrap();
+            if !name.ends_with(".gz") {
+                return bytes;
+            }
+            let mut out = Vec::new();
+            std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut out).unwrap();
+            out
+        };
+        let (text, records) = (read(log), read(records));
+        let sequence: Vec<u64> = String::from_utf8_lossy(&records)
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap())
+            .collect();
+        for name in names {
+            let dump = Dump::open(&[formats.join(name)]).unwrap();
+            let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+            let log = kernel.log();
+            assert_eq!(log.gaps, [], "{name}");
+            assert_eq!(log.records.iter().map(|r| r.seq).collect::<Vec<_>>(), sequence, "{name}");
+            let ours = log.render(Render::default());
+            let differ = ours.split(|b| *b == b'\n').zip(text.split(|b| *b == b'\n')).find(|(a, b)| a != b);
+            assert_eq!(
+                differ.map(|(a, b)| (String::from_utf8_lossy(a).into_owned(), String::from_utf8_lossy(b).into_owned())),
+                None,
+                "{name}"
+            );
+            assert_eq!(ours, text, "{name}");
+        }
+    }
+}
