@@ -85,3 +85,54 @@ pub(super) fn livepatch(fix: &Fix, facts: &[Fact]) -> Option<Livepatch> {
     }
     unclear
 }
+
+#[cfg(test)]
+mod tests {
+    use facts::Origin;
+
+    use super::super::{Release, State, status};
+    use super::*;
+
+    fn fact(kind: &'static str) -> Fact {
+        Fact::new(kind, Origin::whole("vmcore"))
+    }
+
+    fn state(sha: &str, release: &str, facts: &[Fact]) -> State {
+        status(sha, &Release::parse(release, None, None), facts).state
+    }
+
+    const FNHE: &str = "ee60ad219f5c";
+    const EL7_6: &str = "3.10.0-957.el7.x86_64";
+
+    #[test]
+    fn a_symbol_beats_the_build_number() {
+        let symbol =
+            |there: bool| [fact("mem.symbol_proof").with("symbol", "__kmemcg_cache_deactivate").with("there", there)];
+        assert_eq!(state("d6e0b7fa1186", EL7_6, &[]), State::Missing);
+        assert_eq!(state("d6e0b7fa1186", EL7_6, &symbol(true)), State::Present);
+        // Later kernels dropped the function, so its absence proves nothing.
+        assert_eq!(state("d6e0b7fa1186", "6.1.1", &symbol(false)), State::Present);
+    }
+
+    #[test]
+    fn a_live_patch_counts_only_when_enabled_and_through() {
+        let patch = || fact("mem.livepatch").with("name", "kpatch_957").with("function", "ip_del_fnhe");
+        assert_eq!(state(FNHE, EL7_6, &[patch().with("enabled", true)]), State::Present);
+        assert_eq!(state(FNHE, EL7_6, &[patch().with("enabled", false)]), State::Missing);
+        assert_eq!(state(FNHE, EL7_6, &[patch().with("enabled", true).with("transition", true)]), State::Unknown);
+        assert_eq!(state(FNHE, EL7_6, &[patch()]), State::Unknown);
+    }
+
+    #[test]
+    fn a_live_patch_of_unknown_content_leaves_the_status_open() {
+        let patch = fact("sys.livepatch").with("name", "lp").with("enabled", true).with("functions", vec!["sys_open"]);
+        assert_eq!(state(FNHE, EL7_6, std::slice::from_ref(&patch)), State::Unknown);
+        assert_eq!(state(FNHE, "3.10.0-1160.el7.x86_64", &[patch]), State::Present);
+    }
+
+    #[test]
+    fn the_probes_are_names() {
+        assert!(probes().count() >= 5);
+        assert!(probes().all(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.".contains(&b))));
+    }
+}

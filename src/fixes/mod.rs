@@ -16,6 +16,7 @@ mod banner;
 mod build;
 mod curated;
 mod evidence;
+mod grammar;
 mod mainline;
 mod release;
 mod status;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::banner;
 use super::build::Build;
+use super::grammar::{git_describe, leading_numbers, marker, marker_at, number, package, tencent};
 use super::mainline::{Date, plausible};
 use super::version::Version;
 
@@ -489,68 +490,87 @@ impl Release {
     }
 }
 
-/// Up to four numbers at the start, separated by dots, and what follows them.
-fn leading_numbers(word: &str) -> Option<(Vec<u32>, &str)> {
-    let mut numbers = Vec::with_capacity(4);
-    let (first, mut rest) = number(word);
-    numbers.push(first?);
-    while numbers.len() < 4 {
-        let Some(after_dot) = rest.strip_prefix('.') else { break };
-        let (Some(next), after) = number(after_dot) else { break };
-        numbers.push(next);
-        rest = after;
+#[cfg(test)]
+mod tests {
+    use super::super::build::Line;
+    use super::*;
+
+    fn parse(text: &str) -> Release {
+        Release::parse(text, None, None)
     }
-    // No Linux kernel has such a version: the text is something else.
-    (numbers.len() >= 2 && numbers.first().is_some_and(|a| (1..=20).contains(a))).then_some((numbers, rest))
-}
 
-/// The decimal number at the start, and what follows it.
-fn number(text: &str) -> (Option<u32>, &str) {
-    let end = text.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, rest) = text.split_at(end);
-    match digits.parse() {
-        Ok(n) => (Some(n), rest),
-        Err(_) => (None, text),
+    #[test]
+    fn families_are_told_apart() {
+        for (text, family, tree) in [
+            ("3.10.0-957.el7.x86_64", Family::Rhel, Tree::Rhel),
+            ("3.10.0-957.el7.x86_64.debug", Family::Rhel, Tree::Rhel),
+            ("3.10.0-957.el7.centos.plus.x86_64", Family::RhelClone, Tree::Rhel),
+            ("3.10.0-957.12.2.vz7.96.21", Family::RhelClone, Tree::Rhel),
+            ("3.10.0-1062.an7.x86_64", Family::RhelClone, Tree::Rhel),
+            ("4.4.227-1.el7.elrepo.x86_64", Family::Elrepo, Tree::Stable),
+            ("5.15.0-200.131.27.el8uek.x86_64", Family::OracleUek, Tree::Base),
+            ("6.8.0-1018-aws", Family::Ubuntu, Tree::Base),
+            ("5.15.60-051560-generic", Family::Upstream, Tree::Stable),
+            ("4.9.0-7-amd64", Family::Debian, Tree::Base),
+            ("6.1.0-0.deb11.21-cloud-amd64", Family::Debian, Tree::Base),
+            ("6.12.43+deb13-amd64", Family::Debian, Tree::StableAndMore),
+            ("6.8.12-9-pve", Family::Proxmox, Tree::Base),
+            ("5.14.21-150500.55.39-default", Family::Suse, Tree::Base),
+            ("4.12.14-122.26-default", Family::Suse, Tree::Base),
+            ("6.4.0-150600.23.73-default", Family::Suse, Tree::Base),
+            ("6.13.1-1-default", Family::Tumbleweed, Tree::StableAndMore),
+            ("5.14.21-150500.33.20-azure", Family::Suse, Tree::Base),
+            ("5.4.0-1094-azure", Family::Ubuntu, Tree::Base),
+            ("5.13.4-200.fc34.x86_64", Family::Fedora, Tree::StableAndMore),
+            ("4.14.209-160.339.amzn2.x86_64", Family::Amazon, Tree::StableAndMore),
+            ("5.15.48.1-8.cm2", Family::AzureLinux, Tree::StableAndMore),
+            ("5.4.89+", Family::ContainerOptimized, Tree::StableAndMore),
+            ("5.4.119-19-0009.11", Family::Tencent, Tree::StableAndMore),
+            ("5.10.134-18.al8.x86_64", Family::Alibaba, Tree::StableAndMore),
+            ("5.10.0-60.18.0.50.oe2203.x86_64", Family::OpenEuler, Tree::Base),
+            ("5.10.102.1-microsoft-standard-WSL2", Family::Wsl, Tree::StableAndMore),
+            ("5.10.149-android13-4-00003-g05231a35ff43-ab9850636", Family::Android, Tree::StableAndMore),
+            ("6.12.20+rpt-rpi-2712", Family::RaspberryPi, Tree::StableAndMore),
+            ("6.1.192-lab", Family::Upstream, Tree::StableAndMore),
+            ("6.1.0-00012-g1a2b3c4d5e6f-dirty", Family::Upstream, Tree::StableAndMore),
+            ("4.19.81-", Family::Upstream, Tree::Stable),
+            ("6.1.0-acme3", Family::Unknown, Tree::Base),
+            ("not a kernel", Family::Unknown, Tree::Base),
+            ("192.168.1.1", Family::Unknown, Tree::Base),
+        ] {
+            let release = parse(text);
+            assert_eq!((release.family, release.tree), (family, tree), "{text}");
+            assert_eq!(release.raw, text);
+        }
     }
-}
 
-/// Where `tag` stands directly before a digit.
-fn marker_at(text: &str, tag: &str) -> Option<usize> {
-    text.match_indices(tag)
-        .map(|(at, _)| at)
-        .find(|at| text.as_bytes().get(at + tag.len()).is_some_and(u8::is_ascii_digit))
-}
+    #[test]
+    fn rhel_fields_are_split() {
+        let z = parse("4.18.0-305.28.1.el8_4.x86_64+debug");
+        let build = z.build.unwrap();
+        assert_eq!(
+            (build.major, build.minor, build.line, build.stream(), build.z()),
+            (8, Some(4), Line::ZStream, 305, &[28, 1][..])
+        );
+        assert_eq!((z.arch.as_deref(), z.flavour.as_deref()), (Some("x86_64"), Some("debug")));
+        let rt = parse("3.10.0-957.rt56.910.el7.x86_64");
+        assert_eq!((rt.build.unwrap().numbers, rt.flavour.as_deref()), (vec![957], Some("rt")));
+        let oracle = parse("3.10.0-1160.119.1.0.1.el7.x86_64").build.unwrap();
+        assert_eq!((oracle.minor, oracle.to_string().as_str()), (Some(9), "1160.119.1.0.1"));
+    }
 
-fn marker(text: &str, tag: &str) -> bool {
-    marker_at(text, tag).is_some()
-}
+    #[test]
+    fn candidates_and_abi_numbers_are_read() {
+        assert_eq!(parse("6.14.0-rc3").base, Version::parse("6.14-rc3"));
+        assert_eq!(parse("6.14.0-0.rc3.29.fc43.x86_64").base, Version::parse("6.14-rc3"));
+        let ubuntu = Release::parse("5.15.0-79-generic #86~20.04.2-Ubuntu", None, None);
+        assert_eq!((ubuntu.abi, ubuntu.upload.as_deref()), (Some(79), Some("86~20.04.2")));
+        assert_eq!(parse("6.1.0-50-cloud-amd64").abi, Some(50));
+    }
 
-/// The vendor's numbers after the first dash: digits and dots, up to a letter or the next dash.
-fn package(rest: &str) -> Option<String> {
-    let rest = rest.strip_prefix('-')?;
-    let fields: Vec<&str> = rest
-        .split('-')
-        .next()?
-        .split('.')
-        .take_while(|f| !f.is_empty() && f.bytes().all(|b| b.is_ascii_digit()))
-        .collect();
-    (!fields.is_empty()).then(|| fields.join("."))
-}
-
-/// TencentOS without a suffix: `-19-0009.11`.
-fn tencent(rest: &str) -> bool {
-    let Some((first, second)) = rest.strip_prefix('-').and_then(|r| r.split_once('-')) else { return false };
-    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-    let mut fields = second.split('.');
-    digits(first) && fields.next().is_some_and(|f| f.len() == 4 && digits(f)) && fields.all(digits)
-}
-
-/// `-00012-g1a2b3c4d5e6f`, perhaps with `-dirty`.
-fn git_describe(rest: &str) -> bool {
-    let rest = rest.strip_suffix("-dirty").unwrap_or(rest);
-    let Some((count, hash)) = rest.strip_prefix('-').and_then(|r| r.split_once("-g")) else { return false };
-    !count.is_empty()
-        && count.bytes().all(|b| b.is_ascii_digit())
-        && hash.len() >= 7
-        && hash.bytes().all(|b| b.is_ascii_hexdigit())
+    #[test]
+    fn an_empty_release_is_taken_from_the_banner() {
+        let release = Release::parse("", Some("Linux version 6.1.192-lab (me@host) (gcc) #1 SMP"), None);
+        assert_eq!((release.raw.as_str(), release.base), ("6.1.192-lab", Version::parse("6.1.192")));
+    }
 }
