@@ -21,13 +21,18 @@ pub const KINDS: &[KindDef] = &[
     },
     KindDef {
         kind: "mem.livepatch",
-        doc: "A live patch loaded in the kernel (sys.livepatch: the same from /sys/kernel/livepatch or /sys/kernel/kpatch)",
+        doc: "A live patch loaded in the kernel; other parsers say the same as node.livepatch or log.livepatch",
         fields: &[
             FieldDef { name: "name", ty: FieldType::Text, unit: "", doc: "name of the patch" },
             FieldDef { name: "enabled", ty: FieldType::Bool, unit: "", doc: "switched on" },
             FieldDef { name: "transition", ty: FieldType::Bool, unit: "", doc: "tasks are still being moved" },
             FieldDef { name: "function", ty: FieldType::Text, unit: "", doc: "a function it replaces" },
-            FieldDef { name: "functions", ty: FieldType::List, unit: "", doc: "the functions it replaces" },
+            FieldDef {
+                name: "functions",
+                ty: FieldType::List,
+                unit: "",
+                doc: "the functions it replaces, those of modules as object:function",
+            },
         ],
     },
 ];
@@ -67,7 +72,7 @@ pub(super) enum Livepatch {
 /// Looks for live patches; an enabled one that names a function of the fix comes first.
 pub(super) fn livepatch(fix: &Fix, facts: &[Fact]) -> Option<Livepatch> {
     let mut unclear = None;
-    for fact in facts.iter().filter(|fact| matches!(&*fact.kind, "mem.livepatch" | "sys.livepatch" | "log.livepatch")) {
+    for fact in facts.iter().filter(|fact| fact.kind.ends_with(".livepatch")) {
         let flag = |name: &str| fact.get(name).and_then(facts::Value::as_bool);
         if flag("enabled") == Some(false) {
             continue;
@@ -75,7 +80,9 @@ pub(super) fn livepatch(fix: &Fix, facts: &[Fact]) -> Option<Livepatch> {
         let patch = fact.text("name").unwrap_or("without a name").to_owned();
         let listed = fact.get("functions").and_then(facts::Value::as_list).unwrap_or(&[]);
         let named = fact.text("function").into_iter().chain(listed.iter().filter_map(facts::Value::as_text));
-        let hit = named.into_iter().find(|name| fix.functions.iter().any(|function| function == name));
+        let hit = named
+            .map(|name| name.rsplit(':').next().unwrap_or(name))
+            .find(|name| fix.functions.iter().any(|function| function == name));
         match hit {
             Some(function) if flag("enabled") == Some(true) && flag("transition") != Some(true) => {
                 return Some(Livepatch::Replaces { patch, function: function.to_owned() });
@@ -119,13 +126,18 @@ mod tests {
         let patch = || fact("mem.livepatch").with("name", "kpatch_957").with("function", "ip_del_fnhe");
         assert_eq!(state(FNHE, EL7_6, &[patch().with("enabled", true)]), State::Present);
         assert_eq!(state(FNHE, EL7_6, &[patch().with("enabled", false)]), State::Missing);
+        let listed = fact("node.livepatch").with("name", "lp").with("enabled", true);
+        assert_eq!(
+            state("ac1499fcd40f", "6.1.1", &[listed.with("functions", vec!["ip:fnhe_remove_oldest"])]),
+            State::Present
+        );
         assert_eq!(state(FNHE, EL7_6, &[patch().with("enabled", true).with("transition", true)]), State::Unknown);
         assert_eq!(state(FNHE, EL7_6, &[patch()]), State::Unknown);
     }
 
     #[test]
     fn a_live_patch_of_unknown_content_leaves_the_status_open() {
-        let patch = fact("sys.livepatch").with("name", "lp").with("enabled", true).with("functions", vec!["sys_open"]);
+        let patch = fact("node.livepatch").with("name", "lp").with("enabled", true).with("functions", vec!["sys_open"]);
         assert_eq!(state(FNHE, EL7_6, std::slice::from_ref(&patch)), State::Unknown);
         assert_eq!(state(FNHE, "3.10.0-1160.el7.x86_64", &[patch]), State::Present);
     }
