@@ -35,6 +35,8 @@ fn pieces() -> impl Strategy<Value = String> {
         Just("Nov 8 23:39:32 UTC 2018"),
         Just("-Ubuntu"),
         Just("4294967295"),
+        Just("6.4294967295.0"),
+        Just("20.4294967295.4294967295-rc1"),
         Just("99999999999"),
         Just("é"),
         Just(" "),

@@ -131,3 +131,19 @@ fn a_kernel_built_before_the_fix_was_written_cannot_have_it() {
         State::Missing
     );
 }
+
+#[test]
+fn candidates_and_development_trees_have_what_came_before_them() {
+    // First released in 5.4; a candidate of a stable release of 5.4 has it, a candidate of 5.4 itself may.
+    let throttling = "de53fd7aedb1";
+    assert_eq!(state(throttling, "5.4.114-rc1", None).0, State::Present);
+    assert_eq!(state(throttling, "5.4.0-rc3", None).0, State::Unknown);
+    assert_eq!(state("15e668070a64", "4.11.0-rc2", None).0, State::Unknown);
+    assert_eq!(state("15e668070a64", "4.11.0-rc4+", None).0, State::Present);
+    // A stable candidate may already carry what its release will have.
+    assert_eq!(state(FNHE_OLDEST, "6.1.160-rc1", None).0, State::Present);
+    assert_eq!(state(FNHE_OLDEST, "6.1.159-rc1", None), (State::Missing, true));
+    // A tree on the way from 6.17 to 6.18.
+    assert_eq!(state(FNHE_OLDEST, "6.17.0-next-20251105", None).0, State::Unknown);
+    assert_eq!(state(FNHE_OLDEST, "6.14.0-syzkaller-12456-gacc4d5ff0b61", None).0, State::Missing);
+}

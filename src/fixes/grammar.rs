@@ -56,10 +56,15 @@ pub(super) fn tencent(rest: &str) -> bool {
     digits(first) && fields.next().is_some_and(|f| f.len() == 4 && digits(f)) && fields.all(digits)
 }
 
-/// `-00012-g1a2b3c4d5e6f`, perhaps with `-dirty`.
-pub(super) fn git_describe(rest: &str) -> bool {
+/// A tree between two mainline releases: `-00012-g1a2b3c4d5e6f`, `-next-20230705`, those of syzbot, each perhaps with
+/// more behind it.
+pub(super) fn development(rest: &str) -> bool {
+    if rest.starts_with("-syzkaller") || rest.strip_prefix("-next-").is_some_and(|day| number(day).0.is_some()) {
+        return true;
+    }
     let rest = rest.strip_suffix("-dirty").unwrap_or(rest);
-    let Some((count, hash)) = rest.strip_prefix('-').and_then(|r| r.split_once("-g")) else { return false };
+    let Some(rest) = rest.strip_prefix('-') else { return false };
+    let (count, hash) = rest.split_once("-g").unwrap_or(("0", rest.strip_prefix('g').unwrap_or("")));
     !count.is_empty()
         && count.bytes().all(|b| b.is_ascii_digit())
         && hash.len() >= 7

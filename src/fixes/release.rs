@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::banner;
 use super::build::Build;
-use super::grammar::{git_describe, leading_numbers, marker, marker_at, number, package, tencent};
+use super::grammar::{development, leading_numbers, marker, marker_at, number, package, tencent};
 use super::mainline::{Date, plausible};
 use super::version::Version;
 
@@ -353,6 +353,10 @@ impl Release {
         let rc = lower.split_once(before).map(|(_, digits)| number(digits)).and_then(|(n, _)| n);
         if let (Some(rc), Some(base)) = (rc, self.base.as_mut()) {
             base.rc = Some(rc);
+            if let Some(before) = base.c.checked_sub(1) {
+                // A candidate of a stable release: the release before it is certainly in.
+                self.level = Some(Version::new(base.a, base.b, before));
+            }
         }
     }
 
@@ -474,14 +478,14 @@ impl Release {
             self.family = Family::Upstream;
             self.candidate(&lower, "-rc");
             let (_, after) = number(lower.get(3..).unwrap_or(""));
-            self.tree = if after.is_empty() { Tree::Stable } else { Tree::StableAndMore };
+            self.tree = if after.is_empty() && c == 0 { Tree::Stable } else { Tree::StableAndMore };
         } else if matches!(rest, "" | "-") {
             self.family = Family::Upstream;
             self.tree = Tree::Stable;
         } else if rest == "+" && c > 0 {
             self.family = Family::ContainerOptimized;
             self.tree = Tree::StableAndMore;
-        } else if c > 0 || rest.starts_with('+') || rest == "-dirty" || git_describe(rest) {
+        } else if c > 0 || rest.starts_with('+') || rest == "-dirty" || development(rest) {
             self.family = Family::Upstream;
             self.tree = Tree::StableAndMore;
             self.flavour = Some(rest.trim_start_matches(['-', '+', '.', '_']).to_owned()).filter(|f| !f.is_empty());
@@ -534,6 +538,8 @@ mod tests {
             ("6.1.192-lab", Family::Upstream, Tree::StableAndMore),
             ("6.1.0-00012-g1a2b3c4d5e6f-dirty", Family::Upstream, Tree::StableAndMore),
             ("4.19.81-", Family::Upstream, Tree::Stable),
+            ("6.4.0-next-20230705", Family::Upstream, Tree::StableAndMore),
+            ("6.14.0-syzkaller-12456-gacc4d5ff0b61", Family::Upstream, Tree::StableAndMore),
             ("6.1.0-acme3", Family::Unknown, Tree::Base),
             ("not a kernel", Family::Unknown, Tree::Base),
             ("192.168.1.1", Family::Unknown, Tree::Base),

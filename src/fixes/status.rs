@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::curated::{Curated, Elsewhere, Fix, Introduced, Proves, Role, StableFirst, VendorLine, numbers};
 use super::evidence::{self, Livepatch};
 use super::mainline::{Date, not_written_before};
-use super::release::{Release, Tree};
+use super::release::{Family, Release, Tree};
 use super::version::Version;
 use super::{Build, Line};
 
@@ -125,7 +125,7 @@ fn mainline(fix: &Fix, base: Version) -> Option<Status> {
     let present = |what: String| {
         Some(Status::new(State::Present, format!("it {verb} in mainline {first}, and this kernel is {what}")))
     };
-    if base.rc.is_some() {
+    if base.rc.is_some() && base.c == 0 {
         // A release candidate has what the version before had; of its own version only what an earlier candidate had.
         if first.branch() < base.branch() || first.rc.is_some() && first <= base {
             return present(format!("a candidate of {}.{}", base.a, base.b));
@@ -160,12 +160,28 @@ fn stable(fix: &Fix, release: &Release, level: Version) -> Status {
     let on_top = release.tree == Tree::StableAndMore;
     let line = format!("{}.{}", branch.0, branch.1);
     let with_caveat = |state, why: String| {
-        let why = if on_top { format!("{why}; the vendor may have added it on top") } else { why };
+        let why = match (on_top, release.family) {
+            (false, _) => why,
+            (true, Family::Upstream) => format!("{why}; the build may carry changes of its own"),
+            (true, _) => format!("{why}; the vendor may have added it on top"),
+        };
         Status { state, why, on_top_possible: on_top }
     };
     if level.rc.is_some() && fix.first.is_some_and(|first| first.branch() == branch) {
         return Status::unknown(format!(
             "it came during the {line} cycle, and which candidate had it first is not on record"
+        ));
+    }
+    if release.family == Family::Upstream
+        && on_top
+        && level.c == 0
+        && fix.first.is_some_and(|first| {
+            first.branch() == (branch.0, branch.1.saturating_add(1))
+                || first.branch() == (branch.0.saturating_add(1), 0)
+        })
+    {
+        return Status::unknown(format!(
+            "a development tree after {line} may or may not have it, as it came in the next cycle"
         ));
     }
     let listed = fix.branch(branch);
