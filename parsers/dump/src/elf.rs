@@ -21,6 +21,7 @@ use crate::image::Image;
 use crate::info::{ElfHeader, PageCounts};
 use crate::machine::{Arch, Machine};
 use crate::page::Page;
+use crate::sniff::Format;
 
 /// Program headers that are read. QEMU and the kernel write a few thousand at most.
 const MAX_HEADERS: u64 = 1 << 20;
@@ -110,6 +111,19 @@ impl Elf {
         }
         let bytes = |list: &[Extent]| list.iter().fold(0u64, |sum, extent| sum.saturating_add(extent.len));
         elf.bytes_promised = (bytes(&file), bytes(&memory));
+        if memory.is_empty() && has_xen_pages(&elf.image, &header, endian, is_64bit) {
+            return Err(Error::Unsupported { name: elf.image.name.clone(), format: Format::XenDomain });
+        }
+        if memory.len() > 1 && memory.iter().all(|extent| extent.start == 0) {
+            let found = format!("{} segments, all at physical address 0: the core of a process", memory.len());
+            return Err(Error::Header {
+                name: elf.image.name.clone(),
+                what: "the program headers",
+                offset: header.e_phoff,
+                expected: "segments of physical memory",
+                found,
+            });
+        }
         // Where segments overlap the first that has bytes in the file counts.
         file.reverse();
         memory.reverse();
@@ -277,6 +291,20 @@ impl Elf {
         }
         gaps
     }
+}
+
+/// Whether the file has the sections of a Xen domain's core, which has no segments.
+fn has_xen_pages(image: &Image, header: &Header, endian: Endian, is_64bit: bool) -> bool {
+    let names = || {
+        let index = u64::from(header.e_shstrndx).checked_mul(header.e_shentsize.into())?;
+        let section = image.read(header.e_shoff.checked_add(index)?, if is_64bit { 64 } else { 40 })?;
+        let (at, len) = match is_64bit {
+            true => (endian.u64(&section, 24)?, endian.u64(&section, 32)?),
+            false => (endian.u32(&section, 16)?.into(), endian.u32(&section, 20)?.into()),
+        };
+        Some(image.read_some(at, len.min(4096) as usize))
+    };
+    names().is_some_and(|names| names.split(|&byte| byte == 0).any(|name| matches!(name, b".xen_pages" | b".xen_p2m")))
 }
 
 /// The number of program headers.

@@ -9,6 +9,8 @@ const FIRST_KEY: &[u8] = b"OSRELEASE=";
 const MAX_TEXT: usize = 64 << 10;
 /// Copies that are reported. Two are usual: the buffer and the note made from it.
 const MAX_FOUND: usize = 16;
+/// Places with the first key that are looked at. Real memory has a few dozen.
+const MAX_CANDIDATES: usize = 4096;
 
 /// A VMCOREINFO text found in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,7 @@ pub(crate) fn find(dump: &Dump, limit: usize) -> Vec<FoundVmcoreinfo> {
     // The end of the page before, so that a key across two pages is seen.
     let mut window = Vec::with_capacity(page_size + FIRST_KEY.len());
     let mut next_pfn = None;
+    let mut candidates = 0;
     for pfn in dump.ranges().flatten() {
         let Ok(page) = dump.page(pfn) else { continue };
         let start = address::of_page(pfn, page_size).0;
@@ -52,6 +55,10 @@ pub(crate) fn find(dump: &Dump, limit: usize) -> Vec<FoundVmcoreinfo> {
         window.extend_from_slice(&page);
         next_pfn = Some(pfn + 1);
         for hit in finder.find_iter(&window) {
+            candidates += 1;
+            if candidates > MAX_CANDIDATES {
+                return found;
+            }
             let at = PhysAddr((start + hit as u64).saturating_sub(keep as u64));
             if let Some(text) = text_at(dump, at) {
                 found.push(FoundVmcoreinfo { at, text });

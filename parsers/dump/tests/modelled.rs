@@ -172,3 +172,45 @@ fn pieces_of_split_b_are_joined() {
     let pieces = whole.chunks(60_000).enumerate().map(|(nth, piece)| (format!("vmcore.a{nth}"), piece.to_vec()));
     assert_eq!(sums(&Dump::from_bytes(pieces.collect()).unwrap()), expected_sums());
 }
+
+#[test]
+fn the_core_of_a_process_is_refused_by_name() {
+    let mut file = elf(true, false, 62, &[0; 4096]);
+    let header = file[64..120].to_vec();
+    file[120..176].copy_from_slice(&header);
+    file[56] = 2;
+    for segment in [64, 120] {
+        file[segment + 24..segment + 32].fill(0);
+    }
+    let error = Dump::from_bytes(vec![("core".into(), file)]).err().unwrap().to_string();
+    assert!(error.contains("the core of a process"), "{error}");
+}
+
+#[test]
+fn more_segments_than_the_header_can_count_are_counted_in_section_zero() {
+    let mut file = elf(true, false, 62, &[7; 4096]);
+    file[56..58].copy_from_slice(&[0xff, 0xff]);
+    file[40..48].copy_from_slice(&1024u64.to_le_bytes());
+    file[1024 + 44] = 1;
+    let dump = Dump::from_bytes(vec![("x".into(), file)]).unwrap();
+    assert_eq!(dump.info().elf.unwrap().phnum, 1);
+    assert_eq!(dump.page(256).unwrap()[0], 7);
+}
+
+#[test]
+fn formats_that_are_only_named_say_how_to_convert_them() {
+    for (start, advice) in [
+        (&b"\xd2\xbe\xd2\xbe"[..], "vmss2core"),
+        (b"EMiL\x01\0\0\0", "crash"),
+        (b"\xa8\x19\x01\x73\x61\x8f\x23\xfd", "zgetdump"),
+        (b"sadump\0\0", "makedumpfile"),
+        (b"PAGEDU64", "Windows"),
+        (b"QEVM\0\0\0\x03", "--memory-only"),
+        (b"\x1f\x8b\x08\0", "gzip"),
+    ] {
+        let error = Dump::from_bytes(vec![("vmcore".into(), start.to_vec())]).err().unwrap().to_string();
+        assert!(error.contains(advice), "{error}");
+    }
+    let error = Dump::from_bytes(vec![("notes.txt".into(), b"hello".to_vec())]).err().unwrap().to_string();
+    assert!(error.contains("hello"), "{error}");
+}

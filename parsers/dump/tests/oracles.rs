@@ -4,8 +4,9 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::path::Path;
 
-use dump::{Arch, Dump, Info, Registers, Why};
+use dump::{Arch, Dump, Info, PhysAddr, Registers, Why};
 use serde_json::Value;
 use support::{expected_sums, formats, open, open_cut, shared_vmcores, sums};
 
@@ -14,6 +15,16 @@ fn every_codec_gives_the_same_pages() {
     for name in ["a-zlib.kdump", "a-lzo.kdump", "a-zstd.kdump", "a-snappy.kdump", "a-stored.kdump"] {
         assert_eq!(sums(&open(&[name])), expected_sums(), "{name}");
     }
+}
+
+#[test]
+fn threads_share_a_dump() {
+    let (dump, expected) = (open(&["a-zlib.kdump"]), expected_sums());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..3).for_each(|_| assert_eq!(sums(&dump), expected)));
+        }
+    });
 }
 
 #[test]
@@ -150,15 +161,23 @@ fn vmcoreinfo_is_found_in_memory() {
     assert_eq!(found[0].get("OSRELEASE"), Some("6.1.192-lab"));
 }
 
-/// Dumps beside the repository, each with what another reader found in it.
+/// Dumps beside the repository, each with what another reader found in it. Those in `kernels` are
+/// packed: `DUMP_KERNELS` names the folder they were unpacked to.
 #[test]
 fn large_dumps_have_the_oracles_numbers() {
     let Some(folder) = shared_vmcores() else { return };
-    for entry in std::fs::read_dir(folder).unwrap() {
+    check_folder(&folder, &folder);
+    if let Some(unpacked) = std::env::var_os("DUMP_KERNELS") {
+        check_folder(unpacked.as_ref(), &folder.join("kernels"));
+    }
+}
+
+fn check_folder(dumps: &Path, oracles: &Path) {
+    for entry in std::fs::read_dir(dumps).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let Some(stem) = name.strip_suffix(".kdump") else { continue };
-        let file = std::fs::File::open(path.with_file_name(format!("{stem}.oracle.json.gz"))).unwrap();
+        let file = std::fs::File::open(oracles.join(format!("{stem}.oracle.json.gz"))).unwrap();
         let mut text = String::new();
         flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
         let oracle: Value = serde_json::from_str(&text).unwrap();
@@ -192,10 +211,46 @@ fn large_dumps_have_the_oracles_numbers() {
         let want: BTreeMap<String, u64> =
             want["by_compression"].as_object().unwrap().iter().map(|(k, v)| (k.clone(), number(v))).collect();
         assert_eq!(codecs, want, "{name}");
+        let registers = dump.notes().prstatus.iter().map(|status| &status.registers);
+        assert!(registers.clone().all(|registers| *registers != Registers::Other), "{name}");
+        let cpus = oracle["cpus"]["present"].as_array().map_or(2, Vec::len);
+        assert_eq!(registers.count(), cpus, "{name}");
         if let Some(text) = oracle["vmcoreinfo"].as_str() {
             assert_eq!(dump.vmcoreinfo().map(str::trim_end), Some(text.trim_end()), "{name}");
         }
     }
+}
+
+/// QEMU's own ELF, packed; its program headers are not where other tools look for them.
+fn open_qemu(name: &str) -> Option<Dump> {
+    let packed = std::fs::File::open(shared_vmcores()?.join("formats").join(format!("{name}.zst"))).unwrap();
+    let mut bytes = Vec::new();
+    ruzstd::decoding::StreamingDecoder::new(packed).unwrap().read_to_end(&mut bytes).unwrap();
+    Some(Dump::from_bytes(vec![(name.into(), bytes)]).unwrap())
+}
+
+#[test]
+fn the_elf_of_qemu_gives_the_same_pages() {
+    let Some(dump) = open_qemu("a-qemu.elf") else { return };
+    for (pfn, sum) in expected_sums() {
+        assert_eq!(support::sha256_start(&dump.page(pfn).unwrap()), sum, "{pfn}");
+    }
+    let notes = dump.notes();
+    assert_eq!((notes.prstatus.len(), notes.qemu.len()), (2, 2));
+    assert_eq!(dump.vmcoreinfo(), open(&["a-zlib.kdump"]).vmcoreinfo());
+    // Firmware just below 4 GiB is its own segment; between it and the RAM there is nothing.
+    assert!(dump.page(0xfffc0).is_ok());
+    assert_eq!(dump.page(0xfffbf).unwrap_err().why, Why::NotRam);
+}
+
+#[test]
+fn without_a_note_vmcoreinfo_is_found_where_the_kernel_keeps_it() {
+    let Some(dump) = open_qemu("n-qemu-novmcoreinfo.elf") else { return };
+    assert_eq!(dump.vmcoreinfo(), None);
+    assert_eq!((dump.notes().prstatus.len(), dump.notes().qemu.len()), (1, 1));
+    let found = dump.find_vmcoreinfo(16);
+    assert_eq!(found.iter().map(|found| found.at).collect::<Vec<_>>(), [PhysAddr(0x22f000), PhysAddr(0x230018)]);
+    assert!(found.iter().all(|found| found.get("OSRELEASE") == Some("6.1.192-lab")));
 }
 
 /// The two damaged ones are copies of a whole dump of the same guest.
