@@ -69,6 +69,22 @@ fn cuts_at_fifty_places_are_served() {
 }
 
 #[test]
+fn large_dumps_cut_at_fifty_places_are_served() {
+    let Some(folder) = support::shared_vmcores() else { return };
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "kdump") {
+            let whole = Source::map(&path).unwrap();
+            for nth in 0..50 {
+                let len = whole.len() * nth / 50;
+                let what = format!("{} cut at {len}", path.display());
+                use_all(vec![(what.clone(), Source::overlay(&whole, [], Some(len)))], &what);
+            }
+        }
+    }
+}
+
+#[test]
 fn mutated_dumps_are_survived() {
     let from_env = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
     let count: u64 = from_env("DUMP_MUTATIONS").unwrap_or(2000);

@@ -268,20 +268,16 @@ impl Part {
         })
     }
 
+    fn says_incomplete(&self) -> bool {
+        !self.header.diskdump && self.header.fields.status & STATUS_INCOMPLETE != 0
+    }
+
     fn gap(&self, what: &str, offset: Option<u64>, why: &str, closes: &str) -> Gap {
         Gap { what: what.into(), file: self.image.name.clone(), offset, why: why.into(), closes: closes.into() }
     }
 
     fn gaps(&self, gaps: &mut Vec<Gap>) {
-        let Header { fields, dump_bitmap, descriptors, diskdump, .. } = &self.header;
-        if !diskdump && fields.status & STATUS_INCOMPLETE != 0 {
-            gaps.push(self.gap(
-                "pages that were not written",
-                None,
-                "the header says that the dump is incomplete: its writer ran out of space",
-                MORE_SPACE,
-            ));
-        }
+        let Header { fields, dump_bitmap, descriptors, .. } = &self.header;
         let len = self.image.len();
         let bitmap_end = dump_bitmap.0.saturating_add(fields.max_mapnr.div_ceil(8));
         let (what, why) = if len < u64::from(fields.block_size) * 2 {
@@ -317,9 +313,15 @@ impl Part {
             }
         }
         let of = if first == 0 { format!("of {count}") } else { format!("of the last {GAP_DESCRIPTORS}") };
+        let why = match self.says_incomplete() {
+            true => "the header says that the dump is incomplete: its writer ran out of space",
+            false => "they were never written, though the header does not say so",
+        };
         if zero > 0 {
             let what = format!("{zero} pages {of}: their descriptors are zero");
-            gaps.push(self.gap(&what, None, "the pages were never written", MORE_SPACE));
+            gaps.push(self.gap(&what, None, why, MORE_SPACE));
+        } else if self.says_incomplete() {
+            gaps.push(self.gap("pages that were not written", None, why, MORE_SPACE));
         }
         if beyond > 0 {
             let what = format!("{beyond} pages {of}: they lie beyond the end of the file");
