@@ -1,0 +1,136 @@
+//! Where boots begin, and whose they are.
+
+use facts::{Gap, Identity};
+
+use crate::cursor::{Cursor, after, number_after};
+use crate::event::{Event, Severity};
+use crate::line::Writer;
+use crate::scanner::Item;
+use crate::{Line, class};
+
+/// Collects what the text says about the boot it is in.
+#[derive(Default)]
+pub(crate) struct BootBuilder {
+    identity: Identity,
+    cmdline: Option<String>,
+    first_line: u64,
+    last_line: u64,
+    time: Option<facts::Stamp>,
+}
+
+impl BootBuilder {
+    /// Is this `Linux version ...`, printed by the kernel as its first line?
+    pub(crate) fn is_banner(&self, line: &Line<'_>) -> bool {
+        let text = line.text();
+        text.starts_with("Linux version ")
+            && line.writer != Writer::Program
+            && text["Linux version ".len()..].starts_with(|c: char| c.is_ascii_digit())
+            && (text.contains('(') || text.contains('#'))
+    }
+
+    /// A boot begins with this line.
+    pub(crate) fn begin(&mut self, line: &Line<'_>, sink: &mut dyn FnMut(Item)) {
+        let text = line.text();
+        self.finish(sink);
+        let host = line.host.map(str::to_owned).or_else(|| self.identity.host.clone());
+        self.identity = Identity {
+            host,
+            kernel: after(text, "Linux version ").map(|t| Cursor::new(t).word().to_owned()),
+            banner: Some(text.to_owned()),
+            arch: arch(text).map(str::to_owned),
+            ..Identity::default()
+        };
+        self.first_line = line.number;
+        self.last_line = line.number;
+        self.time = line.time;
+        sink(Item::Boot(Box::new(self.identity.clone())));
+    }
+
+    /// Other lines that say something about the boot.
+    pub(crate) fn note(&mut self, line: &Line<'_>) {
+        self.see(line);
+        let text = line.text();
+        if line.writer == Writer::Program {
+            return;
+        }
+        if let Some(cmdline) =
+            text.strip_prefix("Command line: ").or_else(|| text.strip_prefix("Kernel command line: "))
+        {
+            self.cmdline.get_or_insert_with(|| cmdline.to_owned());
+            self.last_line = line.number;
+        }
+        if let Some(model) = text.strip_prefix("DMI: ") {
+            self.identity.model.get_or_insert_with(|| model.to_owned());
+            self.last_line = line.number;
+        }
+    }
+
+    /// A line of which the prefix was read: it may name the host.
+    pub(crate) fn see(&mut self, line: &Line<'_>) {
+        if let Some(host) = line.host
+            && self.identity.host.is_none()
+        {
+            self.identity.host = Some(host.to_owned());
+        }
+    }
+
+    /// Yields the boot's own event.
+    pub(crate) fn finish(&mut self, sink: &mut dyn FnMut(Item)) {
+        let cmdline = self.cmdline.take();
+        let Some(banner) = self.identity.banner.take() else { return };
+        let mut event = Event::new("boot", class::CLEAN, Severity::Notice).titled("boot");
+        event.quote.clone_from(&banner);
+        event.first_line = self.first_line;
+        event.last_line = self.last_line;
+        event.time = self.time;
+        event.release.clone_from(&self.identity.kernel);
+        let capture = cmdline.as_deref().is_some_and(|c| c.contains("elfcorehdr="));
+        event = event
+            .with("banner", banner)
+            .with_opt("arch", self.identity.arch.as_deref())
+            .with_opt("model", self.identity.model.as_deref())
+            .with_opt("cmdline", cmdline)
+            .with("capture", capture);
+        sink(Item::Event(Box::new(event)));
+    }
+}
+
+/// The architecture a release or a banner names.
+fn arch(banner: &str) -> Option<&'static str> {
+    const NAMES: &[(&str, &str)] = &[
+        ("x86_64", "x86_64"),
+        ("amd64", "x86_64"),
+        ("aarch64", "aarch64"),
+        ("arm64", "aarch64"),
+        ("ppc64le", "ppc64le"),
+        ("powerpc64le", "ppc64le"),
+        ("s390x", "s390x"),
+        ("riscv64", "riscv64"),
+        ("armv7", "armv7l"),
+        ("arm-linux", "armv7l"),
+        ("loongarch64", "loongarch64"),
+        ("mips", "mips"),
+        ("i686", "i686"),
+        ("i386", "i686"),
+    ];
+    NAMES.iter().find(|(word, _)| banner.contains(word)).map(|(_, arch)| *arch)
+}
+
+/// Lines that say that other lines are missing.
+pub(crate) fn loss(line: &Line<'_>) -> Option<Gap> {
+    let text = line.text();
+    let place = format!("line {}", line.number);
+    let why = if text.contains("printk messages dropped") {
+        let n = after(text, "** ").and_then(|t| Cursor::new(t).number());
+        format!("the kernel dropped {} messages: its console was too slow", n.map_or("some".into(), |n| n.to_string()))
+    } else if text.contains("callbacks suppressed") {
+        "rate limit: messages of this kind were suppressed, so counts are lower bounds".to_owned()
+    } else if text.starts_with("Missed ") && text.contains("kernel messages") {
+        format!("journald missed {} kernel messages", number_after(text, "Missed ").unwrap_or(0))
+    } else if text.contains("messages lost") || text.contains("imuxsock lost") {
+        "the collector lost messages".to_owned()
+    } else {
+        return None;
+    };
+    Some(Gap::new("kernel messages", place, why, "the kernel's ring buffer (dmesg, a vmcore), if it still holds them"))
+}

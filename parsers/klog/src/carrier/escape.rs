@@ -1,0 +1,67 @@
+//! Terminal controls and the escapes that collectors write for them.
+
+use std::borrow::Cow;
+
+/// Removes ANSI sequences and NUL bytes, and turns `#011` and `#033[..m` of rsyslog into what they stand for.
+pub(super) fn clean(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let escaped = memchr::memchr2(0x1b, 0, bytes).is_some()
+        || memchr::memmem::find(bytes, b"#0").is_some()
+        || memchr::memmem::find(bytes, b"^[[").is_some();
+    if !escaped {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['\u{1b}', '\0', '#', '^']) {
+        out.push_str(&rest[..at]);
+        let tail = &rest[at..];
+        rest = if let Some(sequence) = tail
+            .strip_prefix('\u{1b}')
+            .or_else(|| tail.strip_prefix("#033"))
+            .or_else(|| tail.strip_prefix("^[").filter(|t| t.starts_with('[')))
+        {
+            sequence_end(sequence)
+        } else if let Some(tail) = tail.strip_prefix("#011") {
+            out.push('\t');
+            tail
+        } else if let Some(tail) = tail.strip_prefix('\0') {
+            tail
+        } else {
+            let mut chars = tail.chars();
+            out.extend(chars.next());
+            chars.as_str()
+        };
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// What stands behind an escape sequence whose first byte has been read.
+fn sequence_end(text: &str) -> &str {
+    if let Some(parameters) = text.strip_prefix('[') {
+        let end = parameters.find(|c: char| ('@'..='~').contains(&c));
+        return end.and_then(|e| parameters.get(e + 1..)).unwrap_or("");
+    }
+    if let Some(title) = text.strip_prefix(']') {
+        return title.split_once('\u{7}').map_or("", |(_, rest)| rest);
+    }
+    let mut chars = text.chars();
+    chars.next();
+    chars.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_removed_in_every_spelling() {
+        assert_eq!(clean("\u{1b}[31mBUG\u{1b}[0m"), "BUG");
+        assert_eq!(clean("#033[31mBUG"), "BUG");
+        assert_eq!(clean("^[[31mBUG"), "BUG");
+        assert_eq!(clean("#0111-...!: x"), "\t1-...!: x");
+        assert_eq!(clean("Oops: 0002 [#1] SMP"), "Oops: 0002 [#1] SMP");
+        assert_eq!(clean("\u{1b}]0;title\u{7}x\0y"), "xy");
+    }
+}

@@ -1,0 +1,40 @@
+//! `journalctl -o short-monotonic` and `-o short-delta`, and the lines journalctl itself adds.
+
+use super::{Prefix, syslog};
+use crate::line::Writer;
+
+/// The part behind a monotonic stamp: `host kernel: text`. A kernel message is hardly of that form: the tag must be
+/// `kernel` or carry a pid.
+pub(super) fn monotonic(rest: &str) -> Option<Prefix<'_>> {
+    let mut prefix = Prefix::default();
+    let (host, tail) = rest.split_once(' ')?;
+    let end = tail.find([' ', ':'])?;
+    let word = &tail[..end];
+    if host.ends_with(':') || !(word == "kernel" || word.ends_with(']')) || !tail[end..].starts_with(':') {
+        return None;
+    }
+    syslog::tagged(rest, &mut prefix)?;
+    Some(prefix)
+}
+
+/// `-- Reboot --` and the other lines that journalctl writes itself: they are no program's and no kernel's text.
+pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
+    (text.starts_with("-- ") && text.ends_with(" --")).then_some(Prefix {
+        writer: Writer::Program,
+        tag: Some("journalctl"),
+        rest: text,
+        ..Prefix::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_behind_the_stamp_is_recognised() {
+        assert_eq!(monotonic("node1 kernel: Call Trace:").unwrap().rest, "Call Trace:");
+        assert!(monotonic("BUG: kernel NULL pointer dereference").is_none());
+        assert!(monotonic("watchdog: BUG: soft lockup - CPU#1").is_none());
+    }
+}

@@ -1,0 +1,148 @@
+//! The kernel's own prefix: `<4>[   12.345678][ T1234] `, each part optional.
+
+use facts::Stamp;
+
+use super::Prefix;
+use crate::line::Writer;
+use crate::{Caller, cursor::Cursor};
+
+/// Recognises `<N>`, `[secs.usecs]` and `[caller]`; at least one of them must be there.
+pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
+    let mut c = Cursor::new(text);
+    let mut prefix = Prefix { writer: Writer::Kernel, ..Prefix::default() };
+    let mut found = false;
+    if let Some(priority) = priority(&mut c) {
+        prefix.level = Some((priority & 7) as u8);
+        prefix.facility = u8::try_from(priority >> 3).ok();
+        found = true;
+        if priority >> 3 != 0 {
+            prefix.writer = Writer::Program;
+        }
+    }
+    if let Some(ns) = stamp(&mut c) {
+        prefix.time = Some(Stamp::since_boot(ns));
+        found = true;
+    }
+    let mut ahead = c;
+    ahead.blanks();
+    if let Some(caller) = caller(&mut ahead) {
+        prefix.caller = Some(caller);
+        c = ahead;
+        found = true;
+    }
+    if !found {
+        return None;
+    }
+    c.take(" ");
+    prefix.rest = c.rest();
+    Some(prefix)
+}
+
+/// Where in `text`, behind its start, the kernel's prefix stands with its stamp.
+pub(super) fn inside(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    for at in memchr::memchr_iter(b'[', bytes) {
+        if at == 0 || !matches!(bytes.get(at + 1), Some(b' ' | b'0'..=b'9')) {
+            continue;
+        }
+        let mut c = Cursor::new(&text[at..]);
+        if stamp(&mut c).is_none() || !(c.rest().starts_with([' ', '[']) || c.is_empty()) {
+            continue;
+        }
+        // `<4>` directly before the stamp belongs to it.
+        let before = &text[..at];
+        if before.ends_with('>')
+            && let Some(open) = before.rfind('<')
+            && at - open <= 5
+            && before[open + 1..at - 1].bytes().all(|b| b.is_ascii_digit())
+            && open + 2 < at
+        {
+            if open == 0 {
+                continue;
+            }
+            return Some(open);
+        }
+        return Some(at);
+    }
+    None
+}
+
+fn priority(c: &mut Cursor<'_>) -> Option<u64> {
+    let mut ahead = *c;
+    if !ahead.take("<") {
+        return None;
+    }
+    let digits = ahead.run(|c| c.is_ascii_digit());
+    if digits.is_empty() || digits.len() > 3 || !ahead.take(">") {
+        return None;
+    }
+    *c = ahead;
+    digits.parse().ok().filter(|n| *n < 192)
+}
+
+/// `[   12.345678]`: nanoseconds since boot. Between 3 and 9 digits behind the point.
+pub(super) fn stamp(c: &mut Cursor<'_>) -> Option<i64> {
+    let mut ahead = *c;
+    if !ahead.take("[") {
+        return None;
+    }
+    let seconds = i64::try_from(ahead.blanks().number()?).ok()?;
+    if !ahead.take(".") {
+        return None;
+    }
+    let digits = ahead.run(|c| c.is_ascii_digit());
+    if !(3..=9).contains(&digits.len()) || !ahead.take("]") {
+        return None;
+    }
+    let fraction: i64 = digits.parse().ok()?;
+    *c = ahead;
+    seconds.checked_mul(1_000_000_000)?.checked_add(fraction * 10i64.pow(9 - digits.len() as u32))
+}
+
+/// `[ T1234]` or `[    C0]`.
+pub(super) fn caller(c: &mut Cursor<'_>) -> Option<Caller> {
+    let mut ahead = *c;
+    if !ahead.take("[") {
+        return None;
+    }
+    ahead.blanks();
+    let task = if ahead.take("T") {
+        true
+    } else if ahead.take("C") {
+        false
+    } else {
+        return None;
+    };
+    let id = u32::try_from(ahead.number()?).ok()?;
+    if !ahead.take("]") {
+        return None;
+    }
+    *c = ahead;
+    Some(if task { Caller::Task(id) } else { Caller::Cpu(id) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn level_stamp_and_caller_are_read() {
+        let p = strip("<4>[   12.345678][ T1234]  body").unwrap();
+        assert_eq!(p.level, Some(4));
+        assert_eq!(p.time.unwrap().since_boot_ns, Some(12_345_678_000));
+        assert_eq!(p.caller, Some(Caller::Task(1234)));
+        assert_eq!(p.rest, " body");
+        assert_eq!(strip("[    C0] x").unwrap().caller, Some(Caller::Cpu(0)));
+        // makedumpfile writes a blank between the two.
+        assert_eq!(strip("[    1.000000] [    T1] x").unwrap().rest, "x");
+    }
+
+    #[test]
+    fn other_brackets_are_no_prefix() {
+        assert!(strip("[<ffffffff81001234>] f+0x1/0x2").is_none());
+        assert!(strip("[drm] ok").is_none());
+        assert!(strip("<IRQ>").is_none());
+        assert_eq!(inside("login: [  819.300000] BUG: x"), Some(7));
+        assert_eq!(inside("x <4>[  819.300000] BUG: x"), Some(2));
+    }
+}

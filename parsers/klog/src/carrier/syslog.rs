@@ -1,0 +1,187 @@
+//! Syslog files and `journalctl -o short` and kin: RFC 3164, RFC 5424, ISO stamps, BusyBox.
+
+use facts::Stamp;
+
+use super::{Prefix, calendar};
+use crate::cursor::Cursor;
+use crate::line::Writer;
+
+/// Recognises a wall-clock stamp, an optional host, and the tag with its colon.
+pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
+    let first = *text.as_bytes().first()?;
+    if first == b'<' {
+        return rfc5424(text);
+    }
+    if !first.is_ascii_alphanumeric() {
+        return None;
+    }
+    let mut c = Cursor::new(text);
+    let time = short(&mut c).or_else(|| calendar::iso(&mut c)).or_else(|| unix(&mut c)).or_else(|| full(&mut c))?;
+    if !c.take(" ") && !c.take(":") {
+        return None;
+    }
+    let mut prefix = Prefix { time: Some(time), ..Prefix::default() };
+    tagged(c.blanks().rest(), &mut prefix)?;
+    Some(prefix)
+}
+
+/// `Jul  5 19:33:34`, `Jul 05 19:33:34.123456`
+pub(super) fn short(c: &mut Cursor<'_>) -> Option<Stamp> {
+    let mut ahead = *c;
+    let word = ahead.run(|c| c.is_alphabetic());
+    if word.len() < 3 || word.len() > 12 {
+        return None;
+    }
+    let month = calendar::month(word)?;
+    ahead.take(".");
+    let day = ahead.blanks().number()?;
+    let mut year = None;
+    let mut dated = ahead;
+    // Some collectors put the year behind the day.
+    if let Some(y) = dated.blanks().number()
+        && (1990..2200).contains(&y)
+    {
+        year = Some(y as i64);
+        ahead = dated;
+    }
+    let ns = calendar::clock(ahead.blanks())?;
+    *c = ahead;
+    calendar::stamp(year, month, day, ns, None)
+}
+
+/// `Tue 2023-11-14 22:13:20 UTC`
+fn full(c: &mut Cursor<'_>) -> Option<Stamp> {
+    let mut ahead = *c;
+    if !(1..=12).contains(&ahead.run(|c| c.is_alphabetic()).chars().count()) || !ahead.take(" ") {
+        return None;
+    }
+    let (year, month, day) = calendar::date(&mut ahead)?;
+    let ns = calendar::clock(ahead.blanks())?;
+    if !ahead.take(" ") {
+        return None;
+    }
+    let offset = calendar::zone(&mut ahead);
+    if offset.is_none() {
+        ahead.word();
+    }
+    *c = ahead;
+    calendar::stamp(Some(year), month, day, ns, offset)
+}
+
+/// `1700000000.002000`
+fn unix(c: &mut Cursor<'_>) -> Option<Stamp> {
+    let mut ahead = *c;
+    let seconds = ahead.run(|c| c.is_ascii_digit());
+    if seconds.len() != 10 || !ahead.take(".") {
+        return None;
+    }
+    let micros = ahead.run(|c| c.is_ascii_digit());
+    if micros.len() != 6 {
+        return None;
+    }
+    *c = ahead;
+    let ns =
+        seconds.parse::<i64>().ok()?.checked_mul(1_000_000_000)?.checked_add(micros.parse::<i64>().ok()? * 1000)?;
+    Some(Stamp { since_boot_ns: None, wall_ns: Some(ns), wall_exact: true })
+}
+
+/// `host kernel: text`, `kernel: text`, `host comm[pid]: text`, `host kernel:text`
+pub(super) fn tagged<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
+    let mut rest = text;
+    // At most a host and a facility stand before the tag.
+    for words in 0..3 {
+        let end = rest.find([' ', ':']).unwrap_or(rest.len());
+        let word = &rest[..end];
+        if word.is_empty() {
+            return None;
+        }
+        if rest[end..].starts_with(':') {
+            let tag = word.split(['[', '(']).next().unwrap_or(word);
+            // An IPv6 host or a port holds colons: a tag is followed by a blank, an opening bracket, or text after `kernel:`.
+            let behind = &rest[end + 1..];
+            let kernel = matches!(word, "kernel" | "vmunix");
+            if kernel || behind.starts_with(' ') || behind.is_empty() {
+                prefix.tag = Some(tag);
+                prefix.writer = if kernel { Writer::Kernel } else { Writer::Program };
+                let mut behind = behind.strip_prefix(' ').unwrap_or(behind);
+                if kernel {
+                    // `kernel: kernel: text` comes from collectors that add the tag again.
+                    behind = behind.strip_prefix("kernel: ").unwrap_or(behind);
+                }
+                prefix.rest = behind;
+                return Some(());
+            }
+            return None;
+        }
+        if words == 0 {
+            prefix.host = Some(word);
+        }
+        rest = rest[end..].trim_start_matches(' ');
+    }
+    None
+}
+
+/// `<4>1 2023-08-26T06:39:24.123456+02:00 host kernel - - - text`
+fn rfc5424(text: &str) -> Option<Prefix<'_>> {
+    let mut c = Cursor::new(text);
+    c.take("<");
+    let priority = c.number()?;
+    if !c.take(">1 ") {
+        return None;
+    }
+    let time = calendar::iso(&mut c)?;
+    let host = c.blanks().word();
+    let tag = c.blanks().word();
+    c.blanks().word();
+    c.blanks().word();
+    c.blanks();
+    if c.take("[") {
+        c.skip_past("] ");
+    } else {
+        c.word();
+        c.take(" ");
+    }
+    let kernel = tag == "kernel";
+    Some(Prefix {
+        time: Some(time),
+        level: Some((priority & 7) as u8),
+        facility: u8::try_from(priority >> 3).ok(),
+        host: Some(host),
+        tag: Some(tag),
+        writer: if kernel { Writer::Kernel } else { Writer::Program },
+        rest: c.rest(),
+        ..Prefix::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tag_tells_who_wrote() {
+        let p = strip("Jul  5 19:33:34 host kernel: unregister_netdevice: waiting").unwrap();
+        assert_eq!((p.host, p.writer, p.rest), (Some("host"), Writer::Kernel, "unregister_netdevice: waiting"));
+        let p = strip("Nov 14 22:13:20 node1 kubelet[77]: E1114 x").unwrap();
+        assert_eq!((p.tag, p.writer, p.rest), (Some("kubelet"), Writer::Program, "E1114 x"));
+        let p = strip("Jan  1 00:00:12 (none) kern.warn kernel: [12.3] x").unwrap();
+        assert_eq!((p.writer, p.rest), (Writer::Kernel, "[12.3] x"));
+        let p = strip("2016-07-31 16:26:53 +0000 UTC kern.alert kernel: BUG: x");
+        assert_eq!(p.unwrap().rest, "BUG: x");
+    }
+
+    #[test]
+    fn every_form_of_stamp_is_read() {
+        for text in [
+            "<4>1 2023-08-26T06:39:24.123456+02:00 host kernel - - - body",
+            "2023-08-26T06:39:24.123456+02:00 host kernel: body",
+            "Tue 2023-11-14 22:13:20 UTC node1 kernel: body",
+            "1700000000.002000 node1 kernel: body",
+            "Nov 14 22:13:20.002000 node1 kernel: body",
+            "May 17 18:48:11 kernel: body",
+            "Jul 05 19:33:34 host kernel:body",
+        ] {
+            assert_eq!(strip(text).map(|p| p.rest), Some("body"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What the scanner yields: one report of the kernel.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use facts::{Address, Fact, Origin, Stack, Stamp, Value};
+
+use crate::Caller;
+
+/// How bad an event is. The order is the order of the words: a panic is the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing: taints, sysrq, notices.
+    Notice,
+    /// Something was refused or lost: allocation, I/O, OOM kill, filesystem, corrected hardware error.
+    Failure,
+    /// The kernel reports a defect in itself: oops, BUG, WARN, lockdep, lockup, hung task.
+    Report,
+    /// The machine stopped.
+    Panic,
+}
+
+impl Severity {
+    /// The word: `panic`, `report`, `failure`, `notice`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Notice => "notice",
+            Severity::Failure => "failure",
+            Severity::Report => "report",
+            Severity::Panic => "panic",
+        }
+    }
+}
+
+/// A place in kernel text as it is printed: `func+0x12/0x34 [module]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Location {
+    /// Function name.
+    pub function: String,
+    /// Offset in the function.
+    pub offset: Option<u64>,
+    /// Size of the function.
+    pub size: Option<u64>,
+    /// Module; `None` for the kernel itself.
+    pub module: Option<String>,
+}
+
+/// One report in a log.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Family; the fact's kind is `log.<family>`.
+    pub family: &'static str,
+    /// Event class, a word of [`class`](crate::class).
+    pub class: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Normalised title: what happened and where, without numbers that change from run to run.
+    pub title: String,
+    /// The one line a person would cite.
+    pub quote: String,
+    /// CPU the report speaks of.
+    pub cpu: Option<u32>,
+    /// Process the report speaks of.
+    pub pid: Option<i64>,
+    /// Its command name.
+    pub comm: Option<String>,
+    /// Taint letters without blanks (`GOE`), empty when the line says `Not tainted`.
+    pub taint: Option<String>,
+    /// Kernel release in the report's CPU line.
+    pub release: Option<String>,
+    /// Hardware name as printed.
+    pub hardware: Option<String>,
+    /// Where the report says it happened: RIP, PC, or the function in its header.
+    pub place: Option<Location>,
+    /// Faulting address of a memory fault.
+    pub address: Option<u64>,
+    /// Registers by their upper- or lower-case names as printed.
+    pub registers: BTreeMap<String, u64>,
+    /// The `Code:` bytes as printed.
+    pub code: Option<String>,
+    /// Modules linked in, as printed (`name(FLAGS)`).
+    pub modules: Vec<String>,
+    /// Values of the family.
+    pub fields: BTreeMap<Cow<'static, str>, Value>,
+    /// Call stacks, the most telling first.
+    pub stacks: Vec<Stack>,
+    /// First line of the report in the member, counted from 1.
+    pub first_line: u64,
+    /// Last line.
+    pub last_line: u64,
+    /// When it began.
+    pub time: Option<Stamp>,
+    /// Who printed it.
+    pub caller: Option<Caller>,
+    /// Why the report is torn or mixed with other output, if it is.
+    pub corrupted: Option<String>,
+}
+
+impl Event {
+    /// An event without details yet.
+    pub fn new(family: &'static str, class: &'static str, severity: Severity) -> Self {
+        Event {
+            family,
+            class,
+            severity,
+            title: String::new(),
+            quote: String::new(),
+            cpu: None,
+            pid: None,
+            comm: None,
+            taint: None,
+            release: None,
+            hardware: None,
+            place: None,
+            address: None,
+            registers: BTreeMap::new(),
+            code: None,
+            modules: Vec::new(),
+            fields: BTreeMap::new(),
+            stacks: Vec::new(),
+            first_line: 0,
+            last_line: 0,
+            time: None,
+            caller: None,
+            corrupted: None,
+        }
+    }
+
+    /// Adds a value of the family.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    /// Adds a value of the family if there is one.
+    #[must_use]
+    pub fn with_opt<V: Into<Value>>(mut self, name: impl Into<Cow<'static, str>>, value: Option<V>) -> Self {
+        if let Some(value) = value {
+            self.set(name, value);
+        }
+        self
+    }
+
+    /// Sets the title.
+    #[must_use]
+    pub fn titled(mut self, title: impl Into<String>) -> Self {
+        self.title = title.into();
+        self
+    }
+
+    /// Sets a value of the family.
+    pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
+        self.fields.insert(name.into(), value.into());
+    }
+
+    /// The fact kind, `log.<family>`.
+    pub fn kind(&self) -> String {
+        format!("log.{}", self.family)
+    }
+
+    /// The event as a fact of the member it was found in.
+    pub fn to_fact(&self, member: &str) -> Fact {
+        let mut fact = Fact::new(self.kind(), Origin::lines(member, self.first_line, self.last_line))
+            .with("class", self.class)
+            .with("severity", self.severity.word())
+            .with("title", self.title.as_str())
+            .with_opt("cpu", self.cpu)
+            .with_opt("pid", self.pid)
+            .with_opt("comm", self.comm.as_deref())
+            .with_opt("taint", self.taint.as_deref())
+            .with_opt("release", self.release.as_deref())
+            .with_opt("hardware", self.hardware.as_deref())
+            .with_opt("address", self.address.map(Address))
+            .with_opt("code", self.code.as_deref())
+            .with_opt("corrupted", self.corrupted.as_deref())
+            .quoting(self.quote.as_str());
+        if let Some(place) = &self.place {
+            fact = fact
+                .with("function", place.function.as_str())
+                .with_opt("offset", place.offset)
+                .with_opt("size", place.size)
+                .with_opt("module", place.module.as_deref());
+        }
+        if !self.registers.is_empty() {
+            let registers: BTreeMap<String, Value> =
+                self.registers.iter().map(|(name, n)| (name.clone(), Value::Address(Address(*n)))).collect();
+            fact.set("registers", registers);
+        }
+        if !self.modules.is_empty() {
+            fact.set("modules", self.modules.clone());
+        }
+        for (name, value) in &self.fields {
+            fact.set(name.clone(), value.clone());
+        }
+        fact.stacks = self.stacks.iter().cloned().map(Arc::new).collect();
+        fact.time = self.time;
+        fact
+    }
+}

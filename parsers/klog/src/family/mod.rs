@@ -1,0 +1,120 @@
+//! The families: one file for each kind of report, one table entry each.
+//!
+//! A family says which texts announce it (its anchors), how its header is read (`open`), which further lines are its
+//! own (`body`), and what is concluded at the end (`finish`). What all reports have in common (CPU line, registers,
+//! code, modules, traces, end marker) is read by [`Report::common`]. To add a family: a file here, a line in [`ALL`].
+
+mod kinds;
+mod oops;
+mod panic;
+mod slab_alloc_failure;
+mod unregister_netdevice;
+mod warning;
+
+use facts::KindDef;
+
+use crate::Line;
+use crate::event::Event;
+use crate::line::Writer;
+use crate::report::{Report, Step};
+
+pub use kinds::COMMON as COMMON_FIELDS;
+pub(crate) use kinds::{field, kind};
+
+/// How a report goes on after its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// The header is all.
+    Line,
+    /// A few lines that only the family's `body` reads.
+    Lines,
+    /// A full report: what `body` passes over goes to the common parts.
+    Trace,
+}
+
+/// Whose lines may open a report of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// The kernel's, and lines of which nothing says who wrote them.
+    Kernel,
+    /// Anybody's: lines of container runtimes and daemons.
+    Anybody,
+}
+
+/// A report that begins with a line.
+pub(crate) struct Opened {
+    pub(crate) event: Event,
+    pub(crate) form: Form,
+}
+
+impl Opened {
+    pub(crate) fn line(event: Event) -> Option<Self> {
+        Some(Opened { event, form: Form::Line })
+    }
+
+    pub(crate) fn lines(event: Event) -> Option<Self> {
+        Some(Opened { event, form: Form::Lines })
+    }
+
+    pub(crate) fn trace(event: Event) -> Option<Self> {
+        Some(Opened { event, form: Form::Trace })
+    }
+}
+
+/// What stood before the line that may open a report.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Before<'a> {
+    /// Lines since `------------[ cut here ]------------`, if one stands shortly before.
+    pub(crate) messages: &'a [String],
+    /// The report that the same caller is in.
+    pub(crate) current: Option<&'a Event>,
+}
+
+/// One family.
+pub(crate) struct Family {
+    /// The fact kind without `log.`.
+    pub(crate) name: &'static str,
+    /// One of these stands in every line that opens a report of the family. Rare texts make a fast scan.
+    pub(crate) anchors: &'static [&'static str],
+    /// Whose lines.
+    pub(crate) from: From,
+    /// Reads the header. The line holds one of the anchors, not necessarily at its start: anchor to the start of
+    /// [`Line::text`], or a sentence about a crash becomes a crash.
+    pub(crate) open: fn(&Line<'_>, Before<'_>) -> Option<Opened>,
+    /// Reads a further line, before the common parts see it and before it may open another report.
+    pub(crate) body: fn(&mut Report, &Line<'_>) -> Step,
+    /// Concludes: title, class, what is missing.
+    pub(crate) finish: fn(&mut Report),
+    /// The fact kind it makes.
+    pub(crate) kind: KindDef,
+}
+
+/// A `body` for families without lines of their own.
+pub(crate) fn no_body(_: &mut Report, _: &Line<'_>) -> Step {
+    Step::Pass
+}
+
+/// A `finish` for families whose header says all.
+pub(crate) fn no_finish(_: &mut Report) {}
+
+/// All families. Where one line could open two, the first in the table has it.
+pub(crate) static ALL: &[&Family] =
+    &[&oops::FAMILY, &warning::FAMILY, &panic::FAMILY, &unregister_netdevice::FAMILY, &slab_alloc_failure::FAMILY];
+
+impl Family {
+    /// May this line open a report of the family?
+    pub(crate) fn accepts(&self, line: &Line<'_>) -> bool {
+        self.from == From::Anybody || line.writer != Writer::Program
+    }
+}
+
+/// The fact kinds of all families.
+pub(crate) fn kinds() -> Vec<KindDef> {
+    let mut kinds: Vec<KindDef> = vec![kinds::BOOT];
+    for family in ALL {
+        if !kinds.iter().any(|k| k.kind == family.kind.kind) {
+            kinds.push(family.kind);
+        }
+    }
+    kinds
+}

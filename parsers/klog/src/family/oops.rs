@@ -1,0 +1,276 @@
+//! Oopses: page faults, general protection faults, BUG, and the other exceptions, on all architectures.
+
+use facts::FieldType;
+
+use super::{Before, Family, From, Opened, field, kind, warning};
+use crate::cursor::{Cursor, after, hex_after};
+use crate::event::{Event, Severity};
+use crate::report::{Report, Step};
+use crate::{Line, class};
+
+pub(super) static FAMILY: Family = Family {
+    name: "oops",
+    anchors: &[
+        "BUG: unable to handle",
+        "BUG: kernel NULL pointer dereference",
+        "BUG: Unable to handle kernel",
+        "BUG: Kernel NULL pointer",
+        "Unable to handle kernel ",
+        "general protection fault",
+        "kernel BUG at ",
+        "Kernel BUG at ",
+        "Oops: ",
+        "Oops - ",
+        "Internal error: ",
+        "invalid opcode: ",
+        "divide error: ",
+        "divide_error: ",
+        "double fault: ",
+        "stack segment: ",
+        "int3: ",
+        "KASAN: ",
+    ],
+    from: From::Kernel,
+    open,
+    body,
+    finish,
+    kind: kind(
+        "log.oops",
+        "An exception in kernel code: page fault, protection fault, BUG, and the like",
+        &[
+            field("header", FieldType::Text, "", "first line of the report"),
+            field("error_code", FieldType::Int, "", "error code of the exception"),
+            field("count", FieldType::Int, "", "number of the oops since boot, from [#N]"),
+            field("file", FieldType::Text, "", "source file of a BUG"),
+            field("line", FieldType::Int, "", "line in it"),
+            field("access", FieldType::Text, "", "read, write or execute, as printed"),
+            field("kasan", FieldType::Text, "", "what KASAN says about the address"),
+            field("return_to", FieldType::Text, "", "function in the link register"),
+            field("pc", FieldType::Address, "", "program counter that no symbol names"),
+            field("panicked", FieldType::Bool, "", "the machine stopped because of it"),
+        ],
+    ),
+};
+
+/// Below this a fault address is a NULL pointer and the offset of a member.
+const NULL_PAGE: u64 = 4096;
+
+fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    let mut event = Event::new(FAMILY.name, class::PAGING_FAULT, Severity::Report);
+    if !(fault_header(text, &mut event) || bug_header(text, &mut event) || die_header(text, &mut event)) {
+        return None;
+    }
+    for message in before.messages {
+        if let Some(class) = warning::class_of_message(message) {
+            event.class = class;
+        }
+        event.fields.entry("message".into()).or_insert_with(|| message.trim().into());
+    }
+    event.set("header", text);
+    Opened::trace(event)
+}
+
+/// The line that names the faulting address.
+fn fault_header(text: &str, event: &mut Event) -> bool {
+    let body = text.strip_prefix("BUG: ").unwrap_or(text);
+    let lower = body.starts_with("unable to handle ");
+    let is_fault = lower
+        || body.starts_with("Unable to handle kernel ")
+        || body.starts_with("kernel NULL pointer dereference")
+        || body.starts_with("Kernel NULL pointer dereference");
+    if !is_fault || lower && body.len() == text.len() {
+        return false;
+    }
+    event.address = hex_after(body, " address ")
+        .or_else(|| hex_after(body, "address: "))
+        .or_else(|| hex_after(body, " at 0x"))
+        .or_else(|| hex_after(body, " at "));
+    let null = body.contains("NULL pointer dereference");
+    event.class =
+        if null || event.address.is_some_and(|a| a < NULL_PAGE) { class::NULL_DEREF } else { class::PAGING_FAULT };
+    if event.address.is_none() && null && body.contains("(null)") {
+        event.address = Some(0);
+    }
+    for (words, access) in
+        [("write", "write"), ("read", "read"), ("execute", "execute"), ("instruction fetch", "execute")]
+    {
+        if body.contains(words) {
+            event.set("access", access);
+            break;
+        }
+    }
+    event.title = if event.class == class::NULL_DEREF {
+        "BUG: unable to handle kernel NULL pointer dereference".to_owned()
+    } else {
+        "BUG: unable to handle kernel paging request".to_owned()
+    };
+    true
+}
+
+/// `kernel BUG at fs/x.c:123!`
+pub(super) fn bug_header(text: &str, event: &mut Event) -> bool {
+    let mut c = Cursor::new(text);
+    if !c.take("kernel BUG at ") && !c.take("Kernel BUG at ") {
+        return false;
+    }
+    let place = c.word().trim_end_matches('!');
+    if let Some((file, number)) = place.rsplit_once(':')
+        && let Ok(number) = number.parse::<u32>()
+    {
+        event.set("file", file);
+        event.set("line", number);
+        if event.class == class::PAGING_FAULT || event.class == class::WARNING {
+            event.class = class::BUG_ON;
+        }
+        event.title = format!("kernel BUG at {file}");
+    } else {
+        event.class = class::BUG_ON;
+        event.title = "kernel BUG".to_owned();
+    }
+    true
+}
+
+/// `Oops: 0002 [#1] SMP`, `general protection fault: 0000 [#1]`, `invalid opcode: 0000 [#1]`, `Internal error: ...`
+pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
+    // 6.12 and later: `Oops: general protection fault`, `Oops: Oops: 0000`.
+    let body = text.strip_prefix("Oops: ").unwrap_or(text);
+    const KINDS: &[(&str, &str)] = &[
+        ("general protection fault", class::GPF),
+        ("invalid opcode: ", class::INVALID_OPCODE),
+        ("divide error: ", class::DIVIDE_ERROR),
+        ("divide_error: ", class::DIVIDE_ERROR),
+        ("double fault: ", class::DOUBLE_FAULT),
+        ("stack segment: ", class::TRAP),
+        ("int3: ", class::INVALID_OPCODE),
+        ("Internal error: ", class::TRAP),
+    ];
+    let kind = KINDS.iter().find(|(head, _)| body.starts_with(head));
+    let Some(at) = text.find("[#") else {
+        // Without the counter only these are certain.
+        if let Some((_, class)) = kind.filter(|(head, _)| *head == "general protection fault") {
+            if !body.contains(": 0000") && !body.contains("address 0x") {
+                return false;
+            }
+            event.class = class;
+            event.title = "general protection fault".to_owned();
+            return true;
+        }
+        return false;
+    };
+    let count = Cursor::new(&text[at + 2..]).number();
+    if !text.starts_with("Oops") && kind.is_none() && !body.starts_with("Oops") {
+        return false;
+    }
+    if let Some(n) = count {
+        event.set("count", n);
+    }
+    let code = text[..at].trim_end().rsplit(' ').next().and_then(|w| u64::from_str_radix(w, 16).ok());
+    if let Some(code) = code {
+        event.fields.entry("error_code".into()).or_insert_with(|| code.into());
+    }
+    // The first header has named the class already, but for a bare `Oops:`.
+    if event.title.is_empty() {
+        match kind {
+            Some((head, class)) => {
+                event.class = class;
+                event.title = head.trim_end_matches([':', ' ']).to_owned();
+            }
+            None => event.title = "Oops".to_owned(),
+        }
+    }
+    if event.class == class::GPF
+        && let Some(address) = hex_after(body, "address ")
+    {
+        event.address = Some(address);
+    }
+    true
+}
+
+fn body(report: &mut Report, line: &Line<'_>) -> Step {
+    let text = line.text();
+    if report.ended {
+        return ended(text);
+    }
+    let event = &mut report.event;
+    if !event.fields.contains_key("count") && die_header(text, event) {
+        return Step::Take;
+    }
+    if let Some(kasan) = text.strip_prefix("KASAN: ")
+        && text.contains("in range")
+    {
+        event.fields.entry("kasan".into()).or_insert_with(|| kasan.into());
+        return Step::Take;
+    }
+    if let Some(rest) = text.strip_prefix("#PF: ") {
+        for (words, access) in [("write", "write"), ("read", "read"), ("instruction fetch", "execute")] {
+            if rest.contains(words) {
+                event.set("access", access);
+                break;
+            }
+        }
+        if let Some(code) = after(rest, "error_code(0x").and_then(|t| Cursor::new(t).hex()) {
+            event.set("error_code", code);
+        }
+        return Step::Take;
+    }
+    for head in [
+        "PGD ",
+        "pgd = ",
+        "*pdpt",
+        "Mem abort info",
+        "Data abort info",
+        "ESR = ",
+        "EC = ",
+        "SET = ",
+        "EA = ",
+        "FSC = ",
+        "ISV = ",
+        "CM = ",
+        "GCS = ",
+        "swapper pgtable",
+        "user pgtable",
+        "Faulting instruction address",
+        "Stack:",
+        "LE ",
+        "BE ",
+        "AS:",
+        "Fault in ",
+        "Failing address:",
+        "Flags: ",
+        "Process ",
+        "Register ",
+        "Call Trace",
+        "Thread overran",
+    ] {
+        if text.starts_with(head) {
+            if head == "Failing address:" {
+                event.address = event.address.or_else(|| hex_after(text, "Failing address:"));
+            }
+            return if head == "Call Trace" { Step::Pass } else { Step::Take };
+        }
+    }
+    Step::Pass
+}
+
+/// Lines that may follow the end marker without being news.
+fn ended(text: &str) -> Step {
+    if text.starts_with("note: ") || text.starts_with("Fixing recursive fault") {
+        return Step::Take;
+    }
+    Step::Pass
+}
+
+fn finish(report: &mut Report) {
+    let event = &mut report.event;
+    if event.title == "Oops" && event.class == class::PAGING_FAULT && event.address.is_none() {
+        // The header is lost: CR2 has the address.
+        event.address = event.registers.get("CR2").copied();
+        if event.address.is_some_and(|a| a < NULL_PAGE) {
+            event.class = class::NULL_DEREF;
+        }
+    }
+    if let Some(place) = &event.place {
+        event.title = format!("{} in {}", event.title, place.function);
+    }
+}

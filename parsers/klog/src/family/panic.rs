@@ -1,0 +1,117 @@
+//! `Kernel panic - not syncing: reason`
+
+use facts::FieldType;
+
+use super::{Before, Family, From, Opened, field, kind};
+use crate::cursor::after;
+use crate::event::{Event, Severity};
+use crate::report::{Report, Step};
+use crate::{Line, class};
+
+pub(super) static FAMILY: Family = Family {
+    name: "panic",
+    anchors: &["Kernel panic - not syncing"],
+    from: From::Kernel,
+    open,
+    body,
+    finish,
+    kind: kind(
+        "log.panic",
+        "The kernel stopped the machine",
+        &[
+            field("reason", FieldType::Text, "", "reason as printed"),
+            field(
+                "group",
+                FieldType::Text,
+                "",
+                "oops, policy, sysrq, init, root, oom, corruption, hardware, watchdog, other",
+            ),
+            field("after", FieldType::Text, "", "title of the report that led to it, if it stands directly before"),
+        ],
+    ),
+};
+
+fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    if text.starts_with("---[ end Kernel panic") {
+        return None;
+    }
+    let rest = text.strip_prefix("Kernel panic - not syncing")?;
+    let reason = rest.trim_start_matches(':').trim();
+    let (class, group) = class_of(reason);
+    let mut event = Event::new(FAMILY.name, class, Severity::Panic).with("reason", reason).with("group", group);
+    event.title = format!("kernel panic: {reason}");
+    if let Some(current) = before.current {
+        event = event.with("after", current.title.as_str());
+    }
+    Opened::trace(event)
+}
+
+/// Class and group of a reason.
+fn class_of(reason: &str) -> (&'static str, &'static str) {
+    const TABLE: &[(&str, &str, &str)] = &[
+        ("Fatal exception", class::KERNEL_PANIC, "oops"),
+        ("sysrq triggered", class::KERNEL_PANIC, "sysrq"),
+        ("softlockup:", class::SOFT_LOCKUP, "policy"),
+        ("Hard LOCKUP", class::HARD_LOCKUP, "policy"),
+        ("hard LOCKUP", class::HARD_LOCKUP, "policy"),
+        ("hung_task:", class::HUNG_TASK, "policy"),
+        ("RCU Stall", class::RCU_STALL, "policy"),
+        ("panic_on_warn set", class::WARNING, "policy"),
+        ("system warned too often", class::WARNING, "policy"),
+        ("panic_on_taint", class::KERNEL_PANIC, "policy"),
+        ("Oopsed too often", class::KERNEL_PANIC, "policy"),
+        ("panic_on_oom", class::OOM, "oom"),
+        ("Out of memory", class::OOM, "oom"),
+        ("System is deadlocked on memory", class::OOM, "oom"),
+        ("Attempted to kill init", class::INIT_KILLED, "init"),
+        ("Attempted to kill the idle", class::INIT_KILLED, "init"),
+        ("Unable to mount root", class::NO_ROOT, "root"),
+        ("No working init", class::NO_ROOT, "root"),
+        ("Requested init", class::NO_ROOT, "root"),
+        ("stack is corrupted", class::STACK_CORRUPTION, "corruption"),
+        ("stack-protector", class::STACK_CORRUPTION, "corruption"),
+        ("corrupted stack end", class::STACK_OVERFLOW, "corruption"),
+        ("kernel stack overflow", class::STACK_OVERFLOW, "corruption"),
+        ("machine check", class::HARDWARE_MCE, "hardware"),
+        ("Machine check", class::HARDWARE_MCE, "hardware"),
+        ("Not all CPUs entered broadcast", class::HARDWARE_MCE, "hardware"),
+        ("MCA architectural", class::HARDWARE_MCE, "hardware"),
+        ("Fatal hardware error", class::HARDWARE_MCE, "hardware"),
+        ("SError", class::HARDWARE_MCE, "hardware"),
+        ("NMI", class::KERNEL_PANIC, "hardware"),
+        ("PCI Parity", class::HARDWARE_PCIE, "hardware"),
+        ("pretimeout", class::KERNEL_PANIC, "watchdog"),
+        ("pre-timeout", class::KERNEL_PANIC, "watchdog"),
+        ("Watchdog Timer expired", class::KERNEL_PANIC, "watchdog"),
+    ];
+    TABLE
+        .iter()
+        .find(|(text, ..)| reason.contains(text))
+        .map_or((class::KERNEL_PANIC, "other"), |(_, class, group)| (class, group))
+}
+
+fn body(report: &mut Report, line: &Line<'_>) -> Step {
+    let text = line.text();
+    if text.starts_with("---[ end Kernel panic") || text.starts_with("Rebooting in") {
+        return Step::End;
+    }
+    if text.starts_with("Kernel Offset:")
+        || text.starts_with("Dumping ftrace buffer")
+        || text.contains("stopping secondary CPUs")
+    {
+        return Step::Take;
+    }
+    if text.starts_with("Shutting down cpus with NMI") {
+        return Step::Take;
+    }
+    if let Some(reason) = after(text, "Kernel panic - not syncing: ") {
+        // Two consoles print each line twice.
+        if report.event.fields.get("reason").and_then(|v| v.as_text()) == Some(reason) {
+            return Step::Take;
+        }
+    }
+    Step::Pass
+}
+
+fn finish(_: &mut Report) {}

@@ -1,0 +1,206 @@
+//! WARN: `WARNING: CPU: 3 PID: 77 at net/core/dev.c:123 func+0x12/0x34 [mod]`, and the messages of known assertions,
+//! which a WARN or a BUG follows.
+
+use facts::FieldType;
+
+use super::{Before, Family, From, Opened, field, kind, oops};
+use crate::cursor::Cursor;
+use crate::event::{Event, Severity};
+use crate::report::{Report, Step, location, location_at};
+use crate::{Line, class};
+
+pub(super) static FAMILY: Family = Family {
+    name: "warning",
+    anchors: &[
+        "WARNING: ",
+        "list_add corruption",
+        "list_del corruption",
+        "list_add double add",
+        "refcount_t: ",
+        "usercopy: Kernel memory",
+        "detected buffer overflow",
+        "kernel memory exposure attempt",
+        "kernel memory overwrite attempt",
+    ],
+    from: From::Kernel,
+    open,
+    body,
+    finish,
+    kind: kind(
+        "log.warning",
+        "A WARN of the kernel",
+        &[
+            field("file", FieldType::Text, "", "source file of the WARN"),
+            field("line", FieldType::Int, "", "line in it"),
+        ],
+    ),
+};
+
+/// Assertions whose message tells more than the place of the WARN or BUG.
+const MESSAGES: &[(&str, &str)] = &[
+    ("list_add corruption", class::LIST_CORRUPTION),
+    ("list_del corruption", class::LIST_CORRUPTION),
+    ("list_add double add", class::LIST_CORRUPTION),
+    ("refcount_t: ", class::REFCOUNT),
+    ("ODEBUG: ", class::ODEBUG),
+    ("usercopy: Kernel memory", class::USERCOPY),
+    ("kernel memory exposure attempt", class::USERCOPY),
+    ("kernel memory overwrite attempt", class::USERCOPY),
+    ("Bad or missing usercopy whitelist", class::USERCOPY),
+    ("NETDEV WATCHDOG: ", class::NET_WATCHDOG),
+    ("detected buffer overflow", class::OUT_OF_BOUNDS),
+];
+
+/// The class a message stands for.
+pub(super) fn class_of_message(text: &str) -> Option<&'static str> {
+    let (message, class) = MESSAGES.iter().find(|(message, _)| text.contains(message))?;
+    // `selftest passed` and the like say that nothing is wrong.
+    (text.starts_with(message) || text.split_once(message).is_some_and(|(before, _)| before.len() < 48))
+        .then_some(*class)
+        .filter(|_| !text.contains("selftest"))
+}
+
+fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    let mut event = Event::new(FAMILY.name, class::WARNING, Severity::Report);
+    if header(text, &mut event) {
+        for message in before.messages {
+            note_message(message, &mut event);
+        }
+        return Opened::trace(event);
+    }
+    if text.starts_with("WARNING:") {
+        return None;
+    }
+    let class = class_of_message(text)?;
+    if !MESSAGES.iter().any(|(message, _)| text.starts_with(message)) && !text.contains("detected buffer overflow") {
+        return None;
+    }
+    event.class = class;
+    event.set("message", text);
+    Opened::trace(event)
+}
+
+/// Reads the `WARNING:` line in every era's form.
+fn header(text: &str, event: &mut Event) -> bool {
+    let mut c = Cursor::new(text);
+    if !c.take("WARNING: ") {
+        return false;
+    }
+    if c.take("CPU: ") {
+        event.cpu = c.number().and_then(|n| u32::try_from(n).ok());
+        if c.blanks().take("PID: ") {
+            event.pid = c.int();
+        }
+        c.blanks();
+    }
+    if c.take("at ") {
+        return place(&mut c, event);
+    }
+    // 7.2: `WARNING: net/core/dev.c:123 at func+0x12/0x34 [mod], CPU#3: comm/77`
+    if text.contains(", CPU#") && text.contains(" at ") {
+        if c.take("[") {
+            c.skip_past("] ");
+        }
+        let mut ahead = c;
+        let file = ahead.word();
+        set_file(file, event);
+        c = ahead;
+        c.blanks();
+        if !c.take("at ") {
+            return false;
+        }
+        event.place = location_at(&mut c);
+        if c.skip_past("CPU#") {
+            event.cpu = c.number().and_then(|n| u32::try_from(n).ok());
+            if c.take(": ")
+                && let Some((comm, pid)) = c.rest().rsplit_once('/')
+            {
+                event.comm = Some(comm.to_owned());
+                event.pid = pid.trim().parse().ok();
+            }
+        }
+        return true;
+    }
+    false
+}
+
+/// `net/core/dev.c:123 func+0x12/0x34 [mod]()`, or the function alone
+fn place(c: &mut Cursor<'_>, event: &mut Event) -> bool {
+    let rest = c.rest();
+    let word = c.word();
+    if set_file(word, event) {
+        event.place = location(c.rest().trim().trim_end_matches("()")).or_else(|| {
+            let name = c.blanks().word().trim_end_matches("()");
+            (!name.is_empty()).then(|| crate::event::Location { function: name.to_owned(), ..Default::default() })
+        });
+        return true;
+    }
+    event.place = location(rest.trim().trim_end_matches("()"));
+    event.place.is_some()
+}
+
+fn set_file(word: &str, event: &mut Event) -> bool {
+    let Some((file, number)) = word.rsplit_once(':') else { return false };
+    let Ok(number) = number.parse::<u32>() else { return false };
+    if !file.contains('.') && !file.contains('/') {
+        return false;
+    }
+    event.set("file", file);
+    event.set("line", number);
+    true
+}
+
+fn note_message(message: &str, event: &mut Event) {
+    let message = message.trim();
+    if message.is_empty() {
+        return;
+    }
+    if let Some(class) = class_of_message(message) {
+        event.class = class;
+    }
+    event.fields.entry("message".into()).or_insert_with(|| message.into());
+}
+
+fn body(report: &mut Report, line: &Line<'_>) -> Step {
+    let text = line.text();
+    // The header of a WARN or BUG below its message.
+    if report.event.place.is_none() && !report.has_frames() {
+        if text.contains("[ cut here ]") {
+            return Step::Take;
+        }
+        if header(text, &mut report.event) {
+            return Step::Take;
+        }
+        if oops::bug_header(text, &mut report.event) {
+            report.event.family = "oops";
+            return Step::Take;
+        }
+        if report.event.family == "oops" && oops::die_header(text, &mut report.event) {
+            return Step::Take;
+        }
+    }
+    // Up to 4.11 the message stands below the header.
+    if report.registers_seen == 0
+        && !report.has_frames()
+        && let Some(class) = class_of_message(text)
+    {
+        report.event.class = class;
+        report.event.fields.entry("message".into()).or_insert_with(|| text.into());
+        return Step::Take;
+    }
+    Step::Pass
+}
+
+fn finish(report: &mut Report) {
+    let event = &mut report.event;
+    let place = event.place.as_ref().map(|p| p.function.clone());
+    let what = if event.family == "oops" { "kernel BUG" } else { "WARNING" };
+    event.title = match place {
+        Some(function) => format!("{what} in {function}"),
+        None => what.to_owned(),
+    };
+    if event.class != class::WARNING {
+        event.title = format!("{}: {}", event.title, event.class);
+    }
+}

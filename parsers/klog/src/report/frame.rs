@@ -1,0 +1,240 @@
+//! One printed frame: `[<ffffffff8163571c>] ? dump_stack+0x19/0x1b [module]`, in every era's form.
+
+use facts::{Address, Context, Found, Frame};
+
+/// Reads a line that is one frame and nothing else.
+pub(crate) fn read(text: &str) -> Option<Frame> {
+    let mut rest = text.trim();
+    let mut pc = None;
+    let mut reliable = true;
+    // s390x: `([<..>] sym)` is unreliable.
+    if let Some(inside) = rest.strip_prefix("([<") {
+        reliable = false;
+        rest = inside;
+        let (hex, tail) = rest.split_once(">]")?;
+        pc = address(hex);
+        rest = tail.trim_end_matches(')').trim();
+    } else if let Some(inside) = rest.strip_prefix("[<") {
+        let (hex, tail) = inside.split_once(">]")?;
+        pc = address(hex);
+        if pc.is_none() && hex != "0" {
+            return None;
+        }
+        rest = tail.trim_start();
+        // arm: `(callee) from [<..>] (caller+0x3c/0x5c)`
+        if let Some(arm) = rest.strip_prefix('(')
+            && let Some((callee, from)) = arm.split_once(") from ")
+        {
+            let mut frame = symbol_frame(callee)?;
+            frame.pc = pc.map(Address);
+            frame.line = None;
+            let _ = from;
+            return Some(frame);
+        }
+    } else if rest.starts_with("[c0") || rest.starts_with("[c0000") {
+        // ppc: `[sp] [ip] sym+0x/0x (unreliable)`
+        let (sp, tail) = rest.strip_prefix('[')?.split_once(']')?;
+        let (ip, tail) = tail.trim_start().strip_prefix('[')?.split_once(']')?;
+        let mut tail = tail.trim();
+        if let Some(inner) = tail.strip_suffix("(unreliable)") {
+            reliable = false;
+            tail = inner.trim_end();
+        }
+        let mut frame = symbol_frame(tail)?;
+        frame.pc = address(ip).map(Address);
+        frame.sp = address(sp).map(Address);
+        frame.reliable = reliable;
+        return Some(frame);
+    }
+    if let Some(unreliable) = rest.strip_prefix("? ") {
+        reliable = false;
+        rest = unreliable.trim_start();
+    }
+    if rest.is_empty() {
+        return pc.map(|pc| nameless(pc, reliable));
+    }
+    if pc.is_none() && !has_offset(rest) && !rest.ends_with("[inline]") {
+        // arm since 6.1: ` callee from caller+0x3c/0x5c`
+        let (callee, caller) = rest.split_once(" from ")?;
+        if has_offset(caller) && !callee.contains(' ') {
+            return symbol_frame(callee);
+        }
+        return None;
+    }
+    if pc.is_none()
+        && let Some((callee, caller)) = rest.split_once(" from ")
+    {
+        return (has_offset(caller) && !callee.contains(' ')).then(|| symbol_frame(callee)).flatten();
+    }
+    if let Some(hex) = rest.strip_prefix("0x")
+        && hex.bytes().all(|b| b.is_ascii_hexdigit())
+    {
+        return Some(nameless(pc.or_else(|| address(hex))?, reliable));
+    }
+    let mut frame = symbol_frame(rest)?;
+    if pc.is_none() && frame.offset.is_none() && !frame.inline {
+        return None;
+    }
+    frame.pc = pc.map(Address);
+    frame.reliable = reliable;
+    Some(frame)
+}
+
+fn nameless(pc: u64, reliable: bool) -> Frame {
+    let mut frame = Frame::printed("");
+    frame.function = None;
+    frame.pc = Some(Address(pc));
+    frame.reliable = reliable;
+    frame
+}
+
+fn address(hex: &str) -> Option<u64> {
+    let hex = hex.trim();
+    if hex.len() < 8 { None } else { u64::from_str_radix(hex.trim_start_matches("0x"), 16).ok() }
+}
+
+fn has_offset(text: &str) -> bool {
+    text.contains("+0x")
+}
+
+/// `sym+0x1/0x2 [module build-id] file:line [inline]`
+fn symbol_frame(text: &str) -> Option<Frame> {
+    let (name, offset, size, rest) = symbol(text)?;
+    let mut frame = Frame::printed(name);
+    frame.found = Found::Printed;
+    frame.offset = offset;
+    frame.size = size;
+    let mut rest = rest.trim();
+    if let Some(inner) = rest.strip_suffix("[inline]") {
+        frame.inline = true;
+        rest = inner.trim_end();
+    }
+    // decode_stacktrace.sh: `f (fs/ext4/inode.c:123 (discriminator 1)) mod`
+    if let Some(inner) = rest.strip_prefix('(') {
+        let (place, tail) = inner.split_once(')').unwrap_or((inner, ""));
+        let place = place.split(" (").next().unwrap_or(place);
+        if is_source(place) {
+            frame.line = Some(place.to_owned());
+        }
+        rest = tail.trim_start_matches(')').trim();
+    }
+    if let Some(inner) = rest.strip_prefix('[')
+        && let Some((module, tail)) = inner.split_once(']')
+    {
+        let module = module.split([' ', '(']).next().unwrap_or(module);
+        if !module.is_empty() && module.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) {
+            frame.module = Some(module.to_owned());
+        }
+        rest = tail.trim();
+    }
+    // arm64 since 7.2: ` (P)`; s390x: a closing bracket.
+    rest = rest.trim_start_matches([')', '(']).trim();
+    if let Some(place) = rest.split(' ').next()
+        && is_source(place)
+    {
+        frame.line = Some(place.to_owned());
+        return Some(frame);
+    }
+    // Anything long behind the symbol means that this is a sentence, or that two writers mixed.
+    (rest.len() <= 24 || offset.is_some() && rest.len() <= 60).then_some(frame)
+}
+
+fn is_source(text: &str) -> bool {
+    text.rsplit_once(':')
+        .is_some_and(|(file, line)| file.contains('.') && !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// A symbol with its offset and size at the start of `text`, and what stands behind it.
+pub(crate) fn symbol(text: &str) -> Option<(&str, Option<u64>, Option<u64>, &str)> {
+    let bytes = text.as_bytes();
+    if !matches!(bytes.first(), Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'.' | b'$')) {
+        return None;
+    }
+    let end = bytes
+        .iter()
+        .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$' | b':' | b'<' | b'>' | b'~')))
+        .unwrap_or(bytes.len());
+    let name = text.get(..end)?;
+    let rest = text.get(end..)?;
+    if name.ends_with(':') {
+        return None;
+    }
+    let Some(tail) = rest.strip_prefix("+0x") else {
+        return Some((name, None, None, rest));
+    };
+    let digits = tail.bytes().position(|b| !b.is_ascii_hexdigit()).unwrap_or(tail.len());
+    let offset = u64::from_str_radix(&tail[..digits], 16).ok();
+    let tail = &tail[digits..];
+    if let Some(size) = tail.strip_prefix("/0x") {
+        let digits = size.bytes().position(|b| !b.is_ascii_hexdigit()).unwrap_or(size.len());
+        return Some((name, offset, u64::from_str_radix(&size[..digits], 16).ok(), &size[digits..]));
+    }
+    Some((name, offset, None, tail))
+}
+
+/// A context mark at the start: `<IRQ>`, `</TASK>`, `<EOI>`, `<<EOE>>`, `<#DF>`; the context that holds behind it.
+pub(crate) fn context_mark(text: &str) -> Option<(Context, &str)> {
+    let inside = text.strip_prefix('<')?;
+    let (name, rest) = inside.split_once('>')?;
+    let name = name.trim_start_matches('<').trim();
+    let rest = rest.strip_prefix('>').unwrap_or(rest);
+    let context = match name {
+        "IRQ" => Context::Irq,
+        "SOFTIRQ" => Context::Softirq,
+        "NMI" => Context::Nmi,
+        "TASK" | "/TASK" | "EOI" | "EOE" | "/IRQ" | "/NMI" | "/SOFTIRQ" => Context::Task,
+        "ENTRY_TRAMPOLINE" => Context::Exception,
+        _ if name.starts_with('#') => Context::Exception,
+        _ if name.starts_with("/#") || name == "/ENTRY_TRAMPOLINE" => Context::Task,
+        _ => return None,
+    };
+    Some((context, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_every_era_are_read() {
+        for (text, function, offset, module, reliable) in [
+            ("[<ffffffff8163571c>] dump_stack+0x19/0x1b", "dump_stack", Some(0x19), None, true),
+            ("[<ffffffff8116ca56>] ? find_lock_task_mm+0x56/0xc0", "find_lock_task_mm", Some(0x56), None, false),
+            ("[<ffffffffa019649b>] zfs_zget+0x17b/0x320 [zfs]", "zfs_zget", Some(0x17b), Some("zfs"), true),
+            ("? mem_cgroup_scan_tasks+0x7a/0xc0", "mem_cgroup_scan_tasks", Some(0x7a), None, false),
+            ("f+0x1/0x2 [ext4 0123456789012345678901234567890123456789]", "f", Some(1), Some("ext4"), true),
+            ("[c000000ff] x", "", None, None, true),
+            (
+                "[c0000000fe5d3a40] [c000000000a1b2c4] schedule+0x44/0xc0 (unreliable)",
+                "schedule",
+                Some(0x44),
+                None,
+                false,
+            ),
+            ("([<00000000001143e6>] show_stack+0x56/0x80)", "show_stack", Some(0x56), None, false),
+            ("[<c01f3200>] (callee) from [<c01f32a0>] (caller+0x3c/0x5c)", "callee", None, None, true),
+            ("callee from caller+0x3c/0x5c", "callee", None, None, true),
+            ("f+0x1/0x2 net/core/dev.c:123", "f", Some(1), None, true),
+            ("g include/x.h:1 [inline]", "g", None, None, true),
+            ("ext4_iget+0x10/0x20 (P)", "ext4_iget", Some(0x10), None, true),
+            ("f+0x1/0x2 (fs/ext4/inode.c:123 (discriminator 1)) mod", "f", Some(1), None, true),
+        ] {
+            if function.is_empty() {
+                assert!(read(text).is_none(), "{text}");
+                continue;
+            }
+            let frame = read(text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(frame.function.as_deref(), Some(function), "{text}");
+            assert_eq!((frame.offset, frame.module.as_deref(), frame.reliable), (offset, module, reliable), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_lines_are_no_frames() {
+        for text in
+            ["CPU: 0 PID: 1 Comm: x Not tainted", "Code: 00 11", "RIP: 0010:f+0x1/0x2", "x: y", "", "Call Trace:"]
+        {
+            assert!(read(text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Register blocks of all architectures, and the places they name.
+
+use super::{Report, Step, frame, location};
+use crate::cursor::Cursor;
+use crate::event::Location;
+
+/// More registers than this are no register block.
+const MAX_REGISTERS: usize = 96;
+
+/// Reads a line of a register block.
+pub(super) fn read(text: &str, report: &mut Report) -> Step {
+    if let Some(rest) =
+        text.strip_prefix("RIP: ").or_else(|| text.strip_prefix("RIP  ")).or_else(|| text.strip_prefix("EIP: "))
+    {
+        return instruction_pointer(rest, report);
+    }
+    if let Some(rest) = text.strip_prefix("IP: ") {
+        if let Some(place) = double_bracket(rest).or_else(|| location(rest)) {
+            report.set_place(place);
+        }
+        return Step::Take;
+    }
+    for head in ["EIP is at ", "PC is at ", "pc : ", "epc : ", "NIP [", "epc   : ", "Krnl PSW : ", "pc "] {
+        if let Some(rest) = text.strip_prefix(head) {
+            if let Some(place) = place_anywhere(rest) {
+                report.registers_seen += 1;
+                report.set_place(place);
+                return Step::Take;
+            }
+            return if values(text, report) { Step::Take } else { Step::Pass };
+        }
+    }
+    for head in ["LR is at ", "lr : ", "LR [", "ra : ", "ra    : "] {
+        if let Some(rest) = text.strip_prefix(head) {
+            if let Some(place) = place_anywhere(rest) {
+                report.event.fields.entry("return_to".into()).or_insert_with(|| place.function.into());
+                return Step::Take;
+            }
+            return if values(text, report) { Step::Take } else { Step::Pass };
+        }
+    }
+    if values(text, report) { Step::Take } else { Step::Pass }
+}
+
+/// `0010:func+0x1/0x2 [module]`, `0010:[<..>]  [<..>] func+0x1/0x2`, `0033:0x7f..`
+fn instruction_pointer(rest: &str, report: &mut Report) -> Step {
+    let mut c = Cursor::new(rest);
+    let mut segment = c;
+    if segment.hex().is_some() && segment.take(":") {
+        c = segment;
+    }
+    let selector = rest.split(':').next().unwrap_or("").trim();
+    // User space: selectors 0033, 0023 and 002b; what follows are its registers.
+    let user = matches!(selector, "0033" | "0023" | "002b" | "0073" | "33" | "e033");
+    report.set_user_registers(user);
+    if user {
+        return Step::Take;
+    }
+    let body = c.blanks().rest();
+    let place = double_bracket(body).or_else(|| location(body));
+    match place {
+        Some(place) => {
+            report.registers_seen += 1;
+            report.set_place(place);
+        }
+        None => {
+            let mut c = Cursor::new(body.trim_start_matches("[<"));
+            if let Some(address) = c.hex()
+                && report.event.place.is_none()
+            {
+                report.event.fields.entry("pc".into()).or_insert_with(|| facts::Address(address).into());
+            }
+        }
+    }
+    Step::Take
+}
+
+/// `[<..>]  [<..>] func+0x1/0x2`, or one bracket
+fn double_bracket(text: &str) -> Option<Location> {
+    let mut rest = text.trim();
+    while let Some(inside) = rest.strip_prefix("[<") {
+        rest = inside.split_once(">]")?.1.trim_start();
+    }
+    if rest.len() == text.trim().len() {
+        return None;
+    }
+    location(rest)
+}
+
+fn place_anywhere(text: &str) -> Option<Location> {
+    let at = text.find("+0x")?;
+    let start = text[..at].rfind([' ', '(', ']', ')']).map_or(0, |i| i + 1);
+    let (symbol, offset, size, rest) = frame::symbol(&text[start..])?;
+    let module = rest.trim_start().strip_prefix('[').and_then(|m| m.split_once(']')).map(|(m, _)| m.to_owned());
+    Some(Location { function: symbol.to_owned(), offset, size, module })
+}
+
+/// Pairs `NAME: hex` or `name : hex` and nothing else.
+fn values(text: &str, report: &mut Report) -> bool {
+    let mut c = Cursor::new(text);
+    let mut found: [(&str, u64); 8] = [("", 0); 8];
+    let mut count = 0;
+    while !c.blanks().is_empty() {
+        let name = c.run(|c| c.is_ascii_alphanumeric() || c == '_');
+        if name.is_empty() || name.len() > 9 {
+            break;
+        }
+        c.blanks();
+        if !c.take(":") {
+            break;
+        }
+        c.blanks();
+        let mut value = c;
+        // `RSP: 0018:ffff..` has a selector in front.
+        let first = value.run(|c| c.is_ascii_hexdigit());
+        if first.is_empty() || value.rest().starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            break;
+        }
+        let mut hex = first;
+        if value.take(":") {
+            let mut second = value;
+            let digits = second.run(|c| c.is_ascii_hexdigit());
+            if !digits.is_empty() {
+                hex = digits;
+                value = second;
+            }
+        }
+        if value.take("(") {
+            value.skip_past(")");
+        }
+        c = value;
+        let Ok(number) = u64::from_str_radix(hex, 16) else { break };
+        if let Some(slot) = found.get_mut(count) {
+            *slot = (name, number);
+        }
+        count += 1;
+    }
+    if count == 0 || !is_register(found[0].0) {
+        return false;
+    }
+    if !report.user_registers() && !report.ended {
+        for (name, value) in found.iter().take(count) {
+            if report.event.registers.len() < MAX_REGISTERS && !report.event.registers.contains_key(*name) {
+                report.event.registers.insert((*name).to_owned(), *value);
+            }
+        }
+    }
+    true
+}
+
+fn is_register(name: &str) -> bool {
+    matches!(
+        name,
+        "RAX"
+            | "RDX"
+            | "RBP"
+            | "R10"
+            | "R13"
+            | "RSP"
+            | "FS"
+            | "CS"
+            | "CR2"
+            | "DR0"
+            | "DR3"
+            | "PKRU"
+            | "ORIG_RAX"
+            | "RBX"
+            | "RCX"
+            | "RSI"
+            | "RDI"
+            | "R08"
+            | "R11"
+            | "R14"
+            | "EAX"
+            | "ESI"
+            | "DS"
+            | "CR0"
+            | "R09"
+            | "R12"
+            | "R15"
+            | "pstate"
+            | "sp"
+            | "pmr_save"
+            | "GPR00"
+            | "GPR04"
+            | "GPR08"
+            | "GPR12"
+            | "GPR16"
+            | "GPR20"
+            | "GPR24"
+            | "GPR28"
+            | "NIP"
+            | "MSR"
+            | "CFAR"
+            | "REGS"
+            | "ip"
+            | "gp"
+            | "t0"
+            | "t2"
+            | "t3"
+            | "t5"
+            | "status"
+            | "epc"
+            | "psr"
+            | "a0"
+            | "a1"
+            | "a2"
+            | "a3"
+            | "a5"
+            | "a6"
+            | "s0"
+            | "s1"
+            | "s2"
+            | "s5"
+            | "s8"
+            | "s11"
+            | "tp"
+            | "EFLAGS"
+            | "GS"
+            | "Control"
+            | "Flags"
+            | "fp"
+            | "ra"
+            | "lr"
+            | "pc"
+            | "ES"
+            | "SS"
+            | "DR6"
+            | "CR3"
+            | "CR4"
+    ) || name.strip_prefix(['x', 'r']).is_some_and(|n| n.parse::<u8>().is_ok_and(|n| n < 32))
+}
