@@ -19,12 +19,17 @@
 
 mod address;
 mod identity;
+mod kinds;
 mod log;
 mod modules;
+mod net;
 mod open;
+mod pages;
 mod percpu;
 mod physical;
 mod read;
+mod references;
+mod slab;
 mod symbols;
 #[cfg(test)]
 mod synthetic;
@@ -35,11 +40,15 @@ mod vmcoreinfo;
 mod walk;
 
 pub use address::{Arch, PhysAddr, VirtAddr};
+pub use kinds::KINDS;
 pub use log::{Caller, Log, Record, Render};
 pub use modules::{Module, ModuleState};
+pub use net::{Holder, Net, NetDevice};
 pub use open::{Error, Found, Kernel, Sources};
 pub use physical::{Missing, Physical, Why};
 pub use read::ReadError;
+pub use references::Reference;
+pub use slab::{SlabCache, SlabObject};
 pub use symbols::{Resolved, Symbol};
 pub use tasks::Task;
 pub use types::{Member, Types};

@@ -7,6 +7,7 @@ use facts::Gap;
 
 use crate::address::{Space, Tlb, aarch64, x86_64};
 use crate::modules::Module;
+use crate::pages::PageMap;
 use crate::percpu::PerCpu;
 use crate::symbols::{Symbols, Table};
 use crate::types::Types;
@@ -67,6 +68,7 @@ pub struct Kernel<'d> {
     pub(crate) percpu: OnceLock<PerCpu>,
     pub(crate) modules: OnceLock<Walk<Module>>,
     pub(crate) module_symbols: OnceLock<Vec<Option<Table>>>,
+    pub(crate) page_map: OnceLock<Option<PageMap>>,
     gaps: Mutex<Vec<Gap>>,
 }
 
@@ -155,6 +157,7 @@ impl<'d> Kernel<'d> {
             percpu: OnceLock::new(),
             modules: OnceLock::new(),
             module_symbols: OnceLock::new(),
+            page_map: OnceLock::new(),
             gaps: Mutex::new(Vec::new()),
         };
         if kernel.space.is_none() {

@@ -15,6 +15,7 @@ use facts::Gap;
 use serde::Serialize;
 
 pub use render::Render;
+pub(crate) use render::calendar;
 
 use crate::Kernel;
 

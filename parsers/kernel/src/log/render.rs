@@ -52,28 +52,31 @@ impl Log {
     }
 }
 
-/// `Thu Nov 26 10:32:11 2026`, in UTC: the dump does not say which zone its machine was in.
-fn wall(ns: i64) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let seconds = ns.div_euclid(1_000_000_000);
+/// Year, month (1 to 12) and day; hour, minute and second, in UTC, of a number of seconds since 1970.
+pub(crate) fn calendar(seconds: i64) -> ((i64, i64, i64), (i64, i64, i64)) {
     let (days, second) = (seconds.div_euclid(86400), seconds.rem_euclid(86400));
     // Days since 0000-03-01, so that the leap day is the last of its year.
-    let z = days + 719_468;
+    let z = days.saturating_add(719_468);
     let (era, doe) = (z.div_euclid(146_097), z.rem_euclid(146_097));
     let yoe = (doe - doe / 1460 + doe / 36524 - doe / 146_096) / 365;
     let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     let mp = (5 * doy + 2) / 153;
     let day = doy - (153 * mp + 2) / 5 + 1;
-    let month = if mp < 10 { mp + 2 } else { mp - 10 };
-    let year = yoe + era * 400 + i64::from(month < 2);
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = yoe + era * 400 + i64::from(month <= 2);
+    ((year, month, day), (second / 3600, second / 60 % 60, second % 60))
+}
+
+/// `Thu Nov 26 10:32:11 2026`, in UTC: the dump does not say which zone its machine was in.
+fn wall(ns: i64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 13] = ["", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let seconds = ns.div_euclid(1_000_000_000);
+    let ((year, month, day), (hour, minute, second)) = calendar(seconds);
     format!(
-        "{} {} {day:2} {:02}:{:02}:{:02} {year}",
-        DAYS.get(days.rem_euclid(7) as usize).unwrap_or(&""),
-        MONTHS.get(month as usize).unwrap_or(&""),
-        second / 3600,
-        second / 60 % 60,
-        second % 60
+        "{} {} {day:2} {hour:02}:{minute:02}:{second:02} {year}",
+        DAYS.get(seconds.div_euclid(86400).rem_euclid(7) as usize).unwrap_or(&""),
+        MONTHS.get(month as usize).unwrap_or(&"")
     )
 }
 

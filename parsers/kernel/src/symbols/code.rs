@@ -6,7 +6,7 @@ use crate::{Arch, Kernel, VirtAddr};
 const MAX_FUNCTION: u64 = 2048;
 
 impl Kernel<'_> {
-    /// Addresses that a function forms with `adrp` and `add` or a load, in their order. Only candidates: callers
+    /// Addresses that a function forms with `adrp` and `add`, a load or a store, in their order. Only candidates: callers
     /// check what is there.
     pub(crate) fn code_references(&self, function: &str) -> Vec<VirtAddr> {
         let mut found = Vec::new();
@@ -28,22 +28,31 @@ impl Kernel<'_> {
                     if let Some(page) = pages.get_mut(rd) {
                         *page = Some((pc & !4095).wrapping_add(imm as u64));
                     }
-                } else if word & 0xffc0_0000 == 0x9100_0000 {
+                    continue;
+                }
+                if word & 0xffe0_ffe0 == 0xaa00_03e0 {
+                    // mov xd, xm
+                    let from = pages.get((word >> 16 & 31) as usize).copied().flatten();
+                    if let Some(page) = pages.get_mut(rd) {
+                        *page = from;
+                    }
+                    continue;
+                }
+                let Some(base) = pages.get(rn).copied().flatten() else { continue };
+                let imm = u64::from(word >> 10 & 0xfff);
+                match word & 0xffc0_0000 {
                     // add xd, xn, #imm12
-                    let page = pages.get(rn).copied().flatten();
-                    if let Some(page) = page {
-                        found.push(VirtAddr(page.wrapping_add(u64::from(word >> 10 & 0xfff))));
+                    0x9100_0000 => {
+                        let sum = base.wrapping_add(imm);
+                        found.push(VirtAddr(sum));
+                        if let Some(page) = pages.get_mut(rd) {
+                            *page = Some(sum);
+                        }
                     }
-                } else if word & 0xffc0_0000 == 0xf940_0000 {
-                    // ldr xt, [xn, #imm12 * 8]
-                    if let Some(page) = pages.get(rn).copied().flatten() {
-                        found.push(VirtAddr(page.wrapping_add(u64::from(word >> 10 & 0xfff) * 8)));
-                    }
-                } else if word & 0xffc0_0000 == 0xb940_0000
-                    && let Some(page) = pages.get(rn).copied().flatten()
-                {
-                    // ldr wt, [xn, #imm12 * 4]
-                    found.push(VirtAddr(page.wrapping_add(u64::from(word >> 10 & 0xfff) * 4)));
+                    // ldr and str of xt and of wt, [xn, #imm12 * size]
+                    0xf940_0000 | 0xf900_0000 => found.push(VirtAddr(base.wrapping_add(imm * 8))),
+                    0xb940_0000 | 0xb900_0000 => found.push(VirtAddr(base.wrapping_add(imm * 4))),
+                    _ => {}
                 }
             }
         }

@@ -1,0 +1,99 @@
+//! The kinds of facts that are made from memory: names, types, units.
+
+use facts::{FieldDef, FieldType, KindDef};
+
+const fn field(name: &'static str, ty: FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
+    FieldDef { name, ty, unit, doc }
+}
+
+use FieldType::{Address, Bool, Int, Text};
+
+/// Every kind of fact that this crate makes.
+pub const KINDS: &[KindDef] = &[
+    KindDef {
+        kind: "mem.module",
+        doc: "A loaded module.",
+        fields: &[
+            field("name", Text, "", "its name"),
+            field("address", Address, "", "its struct module"),
+            field("base", Address, "", "start of its text"),
+            field("size", Int, "bytes", "memory it occupies, init parts left out"),
+            field("state", Text, "", "live, coming, going, unformed"),
+            field("taints", Text, "", "taint letters it set, OE"),
+            field("out_of_tree", Bool, "", "built outside the kernel's tree (taint O)"),
+            field("version", Text, "", "version it carries"),
+            field("srcversion", Text, "", "checksum of its source"),
+        ],
+    },
+    KindDef {
+        kind: "mem.net_device",
+        doc: "A network device, on its namespace's list or being unregistered.",
+        fields: &[
+            field("device", Text, "", "interface name"),
+            field("address", Address, "", "its struct net_device"),
+            field("state", Text, "", "registered, unregistering, unregistered, ..."),
+            field("references", Int, "", "reference count summed over the possible CPUs"),
+            field("leaked", Int, "", "references less the base of this kernel; only for a device being unregistered"),
+            field("base", Int, "", "count of a device that nobody refers to in this kernel"),
+            field("ifindex", Int, "", "interface index"),
+            field("listed", Bool, "", "on its namespace's list"),
+            field("net", Address, "", "its struct net"),
+            field("net_inum", Int, "", "inode number of the namespace"),
+            field("found", Text, "", "where a device on no list was found"),
+        ],
+    },
+    KindDef {
+        kind: "mem.net_device_holder",
+        doc: "Something that refers to a network device whose count is too high.",
+        fields: &[
+            field("device", Text, "", "interface name"),
+            field("device_address", Address, "", "struct net_device"),
+            field(
+                "kind",
+                Text,
+                "",
+                "ipv4-route, ipv6-route, fib-nexthop-exception, in-device, inet6-device, module-data",
+            ),
+            field("address", Address, "", "the holder"),
+            field("type", Text, "", "type of the holder"),
+            field("references", Int, "", "the holder's own reference count"),
+            field("cache", Text, "", "slab cache the holder lives in"),
+            field("module", Text, "", "module whose data keeps the holder's address"),
+            field("module_out_of_tree", Bool, "", "that module was built out of tree"),
+            field("module_symbol", Text, "", "variable of the module that keeps it"),
+        ],
+    },
+    KindDef {
+        kind: "mem.slab_cache",
+        doc: "A slab cache.",
+        fields: &[
+            field("cache", Text, "", "its name"),
+            field("address", Address, "", "its struct kmem_cache"),
+            field("object_size", Int, "bytes", "what the user of an object sees"),
+            field("size", Int, "bytes", "from one object to the next"),
+            field("slabs", Int, "", "slabs"),
+            field("total", Int, "", "objects, free ones included"),
+            field("active", Int, "", "objects that are not free"),
+            field("users", Int, "", "caches merged into it, itself included"),
+            field("memcg", Address, "", "memory cgroup of a per-cgroup cache"),
+            field("root_cache", Address, "", "cache it is a per-cgroup copy of"),
+            field("owner", Text, "", "module whose data keeps the cache's address"),
+            field("owner_out_of_tree", Bool, "", "that module was built out of tree"),
+            field("owner_symbol", Text, "", "variable of the module that keeps it"),
+        ],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_named_once() {
+        let mut names: Vec<_> = KINDS.iter().map(|kind| kind.kind).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), KINDS.len());
+        assert!(names.iter().all(|name| name.starts_with("mem.")));
+    }
+}

@@ -1,0 +1,156 @@
+//! Subsystem readers against what drgn says of the same dumps.
+
+mod evidence;
+
+use std::collections::BTreeMap;
+
+use dump::Dump;
+use evidence::{dumps, hex};
+use kernel::{Kernel, Sources, VirtAddr};
+
+#[test]
+fn net_devices_equal_the_oracle_s() {
+    for (name, path, oracle) in dumps() {
+        let dump = Dump::open(&[&path]).unwrap();
+        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let nets = kernel.nets();
+        assert_eq!(nets.gaps, [], "{name}");
+        let mut seen = BTreeMap::new();
+        for net in &nets.items {
+            for device in &net.devices {
+                let key = (net.address.0, u64::from(net.inum.unwrap()), device.address.0);
+                let state = (device.references.unwrap(), device.state.clone(), device.ifindex, device.flags);
+                seen.insert(key, (device.name.clone(), state));
+            }
+        }
+        let mut want = BTreeMap::new();
+        for net in oracle["net_namespaces"].as_array().unwrap() {
+            for device in net["devices"].as_array().unwrap() {
+                let key =
+                    (hex(&net["address"]).unwrap(), net["inum"].as_u64().unwrap(), hex(&device["address"]).unwrap());
+                let state = (
+                    device["refcount"].as_i64().unwrap(),
+                    device["reg_state"].as_str().unwrap().to_owned(),
+                    Some(device["ifindex"].as_u64().unwrap() as u32),
+                    Some(hex(&device["flags"]).unwrap() as u32),
+                );
+                want.insert(key, (device["name"].as_str().unwrap().to_owned(), state));
+            }
+        }
+        assert_eq!(seen, want, "{name}");
+        let (facts, gaps) = kernel.net_facts();
+        assert_eq!(gaps, [], "{name}");
+        let leaks: Vec<_> = facts.iter().filter(|f| f.int("leaked").is_some_and(|n| n > 0)).collect();
+        let Some(leaked) = oracle["asserted"].get("leaked_device") else {
+            assert!(leaks.is_empty(), "{name}: {leaks:?}");
+            continue;
+        };
+        assert_eq!(leaks.len(), 1);
+        assert_eq!(leaks[0].get("address"), Some(&facts::Address(hex(&leaked["address"]).unwrap()).into()));
+        assert_eq!((leaks[0].int("references"), leaks[0].int("leaked")), (Some(2), Some(1)));
+        assert_eq!(leaks[0].text("state"), Some("unregistered"));
+        let holder = facts.iter().find(|f| f.kind == "mem.net_device_holder").unwrap();
+        let address = hex(&oracle["asserted"]["holder"]["address"]).unwrap();
+        assert_eq!(holder.get("address"), Some(&facts::Address(address).into()), "{holder:?}");
+        assert_eq!(holder.text("module"), Some("lab_netleak"));
+        assert_eq!(holder.text("module_symbol"), Some("lab_leaked_rt"));
+    }
+}
+
+#[test]
+fn slab_caches_equal_the_oracle_s() {
+    for (name, path, oracle) in dumps() {
+        let dump = Dump::open(&[&path]).unwrap();
+        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let walk = kernel.slab_caches();
+        assert_eq!(walk.gaps, [], "{name}");
+        let expected = oracle["slab_caches"].as_array().unwrap();
+        let mut differ = Vec::new();
+        assert_eq!(walk.items.len(), expected.len(), "{name}");
+        for (cache, want) in walk.items.iter().zip(expected) {
+            let number = |key: &str| want[key].as_u64();
+            let seen = (
+                cache.address.0,
+                cache.name.as_str(),
+                Some(cache.object_size),
+                Some(cache.size),
+                cache.slabs,
+                cache.total,
+                cache.active,
+                Some(cache.objects_per_slab),
+            );
+            let want = (
+                hex(&want["address"]).unwrap(),
+                want["name"].as_str().unwrap(),
+                number("object_size"),
+                number("size"),
+                number("slabs"),
+                number("total"),
+                number("active"),
+                number("objects_per_slab"),
+            );
+            // The oracles of stock kernels leave out CPUs that a panic took off the online mask.
+            let online = (seen.0, seen.1, seen.2, seen.3, seen.4, seen.5, cache.active_online, seen.7);
+            if seen != want && online != want {
+                differ.push((seen, want));
+            }
+        }
+        assert!(differ.is_empty(), "{name}: {} differ: {:?}", differ.len(), &differ[..differ.len().min(3)]);
+    }
+}
+
+#[test]
+fn allocated_objects_equal_the_oracle_s() {
+    for (name, path, oracle) in dumps() {
+        let dump = Dump::open(&[&path]).unwrap();
+        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        // The oracles of stock kernels leave out CPUs that a panic took off the online mask.
+        if kernel.cpus_online() != kernel.cpus_present() && oracle["scenario"].is_string() {
+            continue;
+        }
+        // Some caches of each size; all of them take too long unoptimised.
+        let wanted =
+            ["task_struct", "lab_leak", "ip_dst_cache", "dentry", "sock_inode_cache", "mm_struct", "kmem_cache"];
+        for want in oracle["slab_caches"].as_array().unwrap() {
+            let (cache, Some(count)) = (want["name"].as_str().unwrap(), want["allocated_walked"].as_u64()) else {
+                continue;
+            };
+            if !wanted.contains(&cache) {
+                continue;
+            }
+            let objects = kernel.slab_objects(VirtAddr(hex(&want["address"]).unwrap()), 1 << 20);
+            assert_eq!(objects.gaps, [], "{name}: {cache}");
+            assert_eq!(objects.items.len() as u64, count, "{name}: {cache}");
+            if let Some(at) = objects.items.first() {
+                let found = kernel.slab_object(*at + 8).unwrap();
+                assert_eq!((found.start, found.offset, found.allocated), (*at, 8, Some(true)), "{name}: {cache}");
+                assert_eq!(found.cache_name, cache, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn identity_equals_the_oracle_s() {
+    for (name, path, oracle) in dumps() {
+        let dump = Dump::open(&[&path]).unwrap();
+        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let identity = kernel.identity();
+        assert_eq!(identity.host.as_deref(), oracle["utsname"]["nodename"].as_str(), "{name}");
+        assert_eq!(identity.kernel.as_deref(), oracle["utsname"]["release"].as_str(), "{name}");
+        assert_eq!(identity.arch.as_deref(), oracle["utsname"]["machine"].as_str(), "{name}");
+        let data = kernel.symbol("saved_command_line").is_some();
+        if data {
+            assert_eq!(identity.banner.as_deref(), oracle["banner"].as_str().map(str::trim_end), "{name}");
+            assert_eq!(kernel.taint(), hex(&oracle["tainted_mask"]), "{name}");
+            // The guests' clocks stood in 2026.
+            let year = identity.boot_time.as_deref().and_then(|t| t.get(..4));
+            assert_eq!(year, Some("2026"), "{name}");
+        }
+        if let (Some(ours), Some(theirs)) = (kernel.build_id(), kernel.vmcoreinfo().get("BUILD-ID")) {
+            assert_eq!(ours, theirs, "{name}");
+        } else {
+            assert!(!data, "{name}: no build-id");
+        }
+    }
+}
