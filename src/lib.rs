@@ -6,6 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod case;
+pub mod cli;
 pub mod engine;
+pub mod examine;
+pub mod extract;
 pub mod fixes;
+pub mod kinds;
+pub mod report;
 pub mod verdict;

@@ -1,2 +1,34 @@
-//! The `vmcoroner` command.
-fn main() {}
+//! The `vmcoroner` command: parses the command line, calls one function per command, maps errors to exit codes.
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use vmcoroner::cli::{self, Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match &cli.command {
+        Command::Examine(args) => cli::examine::run(&cli, args),
+        Command::Info(args) => cli::info::run(&cli, args),
+        Command::Log(args) => cli::log::run(&cli, args),
+        Command::Rules(args) => cli::rules::run(&cli, args),
+        Command::Schema => cli::schema::run(),
+        Command::Completions(args) => cli::completions::run(args),
+    };
+    match result {
+        Ok(code) => code,
+        // A reader that went away (`vmcoroner log dump | head`) is no failure of ours.
+        Err(error) if broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "vmcoroner: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -161,7 +161,7 @@ impl Kdump {
                 Cow::Owned(bytes) => Page::shared(bytes.into()),
             });
         }
-        let mut page: Arc<[u8]> = std::iter::repeat_n(0, self.page_size).collect();
+        let mut page: Arc<[u8]> = vec![0; self.page_size].into();
         let buffer = Arc::get_mut(&mut page).ok_or(damaged(Problem::BadStream(codec)))?;
         codec::decode(codec, &data, buffer).map_err(damaged)?;
         self.cache.put(key, page.clone());

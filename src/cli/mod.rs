@@ -1,0 +1,126 @@
+//! The command line: one file per command, no logic beyond arguments and calls.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub mod completions;
+pub mod examine;
+pub mod info;
+pub mod log;
+mod progress;
+pub mod rules;
+pub mod schema;
+
+/// What a command ends with: an exit code, or an error that becomes exit code 2.
+pub type Outcome = Result<std::process::ExitCode, Box<dyn std::error::Error>>;
+
+/// From a Linux crash dump, log or support bundle to its root cause and fix, offline and without debuginfo.
+#[derive(Debug, Parser)]
+#[command(
+    name = "vmcoroner",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:\n  vmcoroner examine vmcore\n  dmesg | vmcoroner examine -\n  vmcoroner log vmcore | less\n\nExit codes: 0 analysed; 1 a finding at or above --fail-on; 2 nothing usable, or wrong usage."
+)]
+pub struct Cli {
+    /// When to use colour. `auto` follows the terminal and NO_COLOR.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    pub color: Colour,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what happened, which bug it is, how sure that is, and what to do.
+    Examine(examine::Arguments),
+    /// Describe a dump file: format, compression, machine, pages by state, notes.
+    Info(info::Arguments),
+    /// Print the kernel log of a dump as dmesg would, or the events of any log.
+    Log(log::Arguments),
+    /// List the rules, or check rule files.
+    Rules(rules::Arguments),
+    /// Print the JSON schema of a verdict.
+    #[command(after_help = "Example:\n  vmcoroner schema > verdict.schema.json")]
+    Schema,
+    /// Print completions for a shell.
+    Completions(completions::Arguments),
+}
+
+/// Where symbols and types may come from besides the dump.
+#[derive(Debug, Default, Args)]
+pub struct KernelSources {
+    /// The vmlinux of this kernel (also .debug, or compressed): adds types, lines and inlined frames.
+    #[arg(long, value_name = "FILE")]
+    pub vmlinux: Option<PathBuf>,
+    /// A type pack of this kernel made by `pack make`, or a directory of packs.
+    #[arg(long, value_name = "PATH")]
+    pub pack: Vec<PathBuf>,
+    /// The System.map of this kernel.
+    #[arg(long, value_name = "FILE")]
+    pub system_map: Option<PathBuf>,
+    /// Go on when the build-id of --vmlinux or --pack is not that of the dump.
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl KernelSources {
+    /// As the kernel reader takes them.
+    pub fn sources(&self) -> kernel::Sources {
+        kernel::Sources {
+            vmlinux: self.vmlinux.clone(),
+            system_map: self.system_map.clone(),
+            packs: self.pack.clone(),
+            force: self.force,
+        }
+    }
+}
+
+impl Cli {
+    /// Whether to colour what goes to standard output.
+    pub fn colour(&self) -> bool {
+        match self.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => {
+                std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && std::io::stdout().is_terminal()
+            }
+        }
+    }
+}
+
+/// Columns of the terminal; `None` when standard output is none: a pipe gets full width.
+pub fn terminal_width() -> Option<usize> {
+    if !std::io::stdout().is_terminal() {
+        return None;
+    }
+    // comfy-table asks the terminal; it is already here for tables.
+    comfy_table::Table::new().width().map(usize::from).or(Some(80))
+}
+
+/// Writes to standard output.
+pub fn print(text: &str) -> std::io::Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+/// Writes bytes to standard output.
+pub fn print_bytes(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}

@@ -1,0 +1,54 @@
+//! From cases to verdicts: fix statuses as facts, the rules, the verdict.
+
+use facts::{Fact, Origin};
+
+use crate::case::Case;
+use crate::engine::{Rules, evaluate};
+use crate::fixes;
+use crate::verdict::{SCHEMA, Verdict};
+
+/// Name and version as printed in verdicts.
+pub const TOOL: &str = concat!("vmcoroner ", env!("CARGO_PKG_VERSION"));
+
+/// Evaluates the rules on a case. The case is not changed: what is concluded on top of its facts is not saved.
+pub fn examine(case: &Case, rules: &Rules) -> Verdict {
+    let mut case = case.clone();
+    case.facts.extend(statuses(&case, rules));
+    let outcome = evaluate(&case, rules);
+    Verdict {
+        schema: SCHEMA,
+        tool: TOOL.to_owned(),
+        identity: case.identity,
+        findings: outcome.findings,
+        ruled_out: outcome.ruled_out,
+        candidates: Vec::new(),
+        not_evaluated: outcome.not_evaluated,
+        gaps: case.gaps,
+        next: outcome.next,
+    }
+}
+
+/// One `fix.status` fact for each commit that some rule names.
+fn statuses(case: &Case, rules: &Rules) -> Vec<Fact> {
+    let identity = &case.identity;
+    let release = identity
+        .kernel
+        .as_deref()
+        .map(|kernel| fixes::Release::parse(kernel, identity.banner.as_deref(), case.version_signature.as_deref()));
+    rules
+        .commits()
+        .into_iter()
+        .map(|sha| {
+            let fact = Fact::new("fix.status", Origin::derived("case", "data on releases"))
+                .with("sha", sha)
+                .with_opt("subject", fixes::subject(sha));
+            match &release {
+                Some(release) => {
+                    let status = fixes::status(sha, release, &case.facts);
+                    fact.with("state", status.state.word()).with("why", status.why)
+                }
+                None => fact.with("state", "unknown").with("why", "the kernel release of this case is not known"),
+            }
+        })
+        .collect()
+}

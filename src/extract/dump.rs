@@ -1,0 +1,74 @@
+//! Dumps: what the file says, then the kernel inside it.
+
+use dump::Dump;
+use facts::Gap;
+use kernel::Kernel;
+
+use super::piece::Piece;
+use super::{Opened, Options, log, memory};
+
+/// The piece of a dump.
+pub(super) fn read(dump: &Dump, member: &str, options: &Options) -> Piece {
+    let mut piece = Piece { member: member.to_owned(), is_dump: true, ..Piece::default() };
+    piece.sources.insert("dump".to_owned());
+    piece.gaps.extend(dump.gaps().into_iter().map(gap));
+    piece.identity.arch = Some(dump.machine().arch.name().to_owned());
+    let kernel = match Kernel::open(dump, options.kernel.clone()) {
+        Ok(kernel) => kernel.named(member),
+        Err(error) => {
+            piece.gaps.push(Gap::new("the kernel inside the dump", member, error.to_string(), ""));
+            return piece;
+        }
+    };
+    let identity = identity(&kernel);
+    let ring = log::read_ring(member, &kernel.log());
+    piece.facts.extend(ring.facts);
+    piece.gaps.extend(ring.gaps);
+    piece.sources.extend(ring.sources);
+    let mut whole = identity;
+    whole.fill(&ring.identity);
+    whole.fill(&piece.identity);
+    piece.identity = whole;
+    if !options.log_only {
+        memory::read(&kernel, &mut piece);
+    }
+    piece.gaps.extend(kernel.gaps());
+    piece
+}
+
+/// A gap of the dump reader, which has a type of its own.
+pub(super) fn gap(gap: dump::Gap) -> Gap {
+    let place = match gap.offset {
+        Some(offset) => format!("{} at byte {offset}", gap.file),
+        None => gap.file,
+    };
+    Gap::new(gap.what, place, gap.why, gap.closes)
+}
+
+/// The kernel log of a dump as text.
+#[derive(Clone, Debug, Default)]
+pub struct Rendered {
+    /// Bytes as `dmesg` prints them.
+    pub text: Vec<u8>,
+    /// What is missing.
+    pub gaps: Vec<Gap>,
+}
+
+/// Renders the log of a dump.
+pub fn dump_log(opened: &Opened, sources: kernel::Sources, caller: bool, ctime: bool) -> Rendered {
+    let kernel = match Kernel::open(&opened.dump, sources) {
+        Ok(kernel) => kernel.named(opened.member.as_str()),
+        Err(error) => {
+            let gap = Gap::new("kernel log", opened.member.as_str(), error.to_string(), "");
+            return Rendered { text: Vec::new(), gaps: vec![gap] };
+        }
+    };
+    let log = kernel.log();
+    let boot_time_ns = None;
+    Rendered { text: log.render(kernel::Render { caller, boot_time_ns }), gaps: log.gaps }
+}
+
+/// What the kernel says of itself without reading structures.
+pub(super) fn identity(kernel: &Kernel<'_>) -> facts::Identity {
+    facts::Identity { kernel: kernel.vmcoreinfo().release().map(str::to_owned), ..facts::Identity::default() }
+}

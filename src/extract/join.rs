@@ -1,0 +1,123 @@
+//! Joins pieces of one machine and one boot to cases.
+
+use facts::Gap;
+
+use super::piece::Piece;
+use crate::case::Case;
+
+/// A case in the making.
+struct Draft {
+    case: Case,
+    /// Streams of which one boot is already in.
+    streams: Vec<usize>,
+    members: Vec<String>,
+    has_dump: bool,
+}
+
+/// The cases, the one to report first in front: that of a dump, else the one with the gravest report, else the last.
+/// Other machines and other boots are named in the gaps of the first.
+pub(super) fn cases(mut pieces: Vec<Piece>) -> Vec<Case> {
+    // A dump says which machine and boot its case is about; logs name boots; the state of a node joins the last boot.
+    pieces.sort_by_key(|p| (!p.is_dump, p.stream.is_none()));
+    let mut drafts: Vec<Draft> = Vec::new();
+    for piece in pieces {
+        let place = drafts.iter().rposition(|draft| belongs(draft, &piece));
+        match place.and_then(|at| drafts.get_mut(at)) {
+            Some(draft) => add(draft, piece),
+            None => {
+                let mut draft =
+                    Draft { case: Case::default(), streams: Vec::new(), members: Vec::new(), has_dump: false };
+                add(&mut draft, piece);
+                drafts.push(draft);
+            }
+        }
+    }
+    let mut order: Vec<usize> = (0..drafts.len()).collect();
+    order.sort_by_key(|at| {
+        let draft = drafts.get(*at);
+        std::cmp::Reverse((draft.is_some_and(|d| d.has_dump), draft.map(|d| gravity(&d.case)), *at))
+    });
+    let asides: Vec<Gap> = order.iter().skip(1).filter_map(|at| aside(&drafts, *order.first()?, *at)).collect();
+    let mut slots: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
+    let mut cases: Vec<Case> =
+        order.into_iter().filter_map(|at| slots.get_mut(at)?.take()).map(|draft| draft.case).collect();
+    if let Some(first) = cases.first_mut() {
+        first.gaps.extend(asides);
+    }
+    cases
+}
+
+fn belongs(draft: &Draft, piece: &Piece) -> bool {
+    !piece.stream.is_some_and(|stream| draft.streams.contains(&stream))
+        && !(draft.has_dump && piece.is_dump)
+        && draft.case.identity.conflict(&piece.identity).is_none()
+}
+
+fn add(draft: &mut Draft, piece: Piece) {
+    draft.case.identity.fill(&piece.identity);
+    draft.has_dump |= piece.is_dump;
+    draft.streams.extend(piece.stream);
+    draft.members.push(piece.member);
+    let seen = draft.case.facts.len();
+    for fact in piece.facts {
+        // The same line in two logs of one boot (console and journal, say) is one observation.
+        let repeated = fact.kind.starts_with("log.")
+            && draft.case.facts.get(..seen).unwrap_or_default().iter().any(|old| {
+                old.kind == fact.kind
+                    && old.quote == fact.quote
+                    && old.time.is_some()
+                    && old.time.and_then(|t| t.since_boot_ns) == fact.time.and_then(|t| t.since_boot_ns)
+                    && old.time.and_then(|t| t.since_boot_ns).is_some()
+            });
+        if !repeated {
+            draft.case.facts.push(fact);
+        }
+    }
+    for gap in piece.gaps {
+        if !draft.case.gaps.contains(&gap) {
+            draft.case.gaps.push(gap);
+        }
+    }
+    draft.case.sources.extend(piece.sources);
+    if draft.case.version_signature.is_none() {
+        draft.case.version_signature = piece.version_signature;
+    }
+}
+
+/// How grave the gravest report of a case is.
+fn gravity(case: &Case) -> u8 {
+    case.facts
+        .iter()
+        .map(|f| match f.text("severity") {
+            Some("panic") => 3,
+            Some("report") => 2,
+            Some("failure") => 1,
+            _ => 0,
+        })
+        .max()
+        .unwrap_or(0)
+}
+
+/// The gap that names a case set aside, with both identities.
+fn aside(drafts: &[Draft], first: usize, at: usize) -> Option<Gap> {
+    let (first, other) = (drafts.get(first)?, drafts.get(at)?);
+    if other.case.facts.is_empty() {
+        return None;
+    }
+    let name = |draft: &Draft| {
+        let id = &draft.case.identity;
+        let parts: Vec<&str> =
+            [&id.host, &id.kernel, &id.boot_id, &id.boot_time].into_iter().flatten().map(String::as_str).collect();
+        if parts.is_empty() { "unnamed".to_owned() } else { parts.join(" ") }
+    };
+    let why = match first.case.identity.conflict(&other.case.identity) {
+        Some(field) => format!("another {field}: {} here, {} in the case", name(other), name(first)),
+        None => format!("another boot of {}", name(other)),
+    };
+    Some(Gap::new(
+        "facts set aside",
+        other.members.join(", "),
+        format!("{why}; not joined"),
+        "vmcoroner examine --format jsonl prints every case",
+    ))
+}

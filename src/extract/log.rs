@@ -1,0 +1,55 @@
+//! Logs: text members, and the ring buffer of a dump.
+
+use kernel::Log;
+
+use super::piece::Piece;
+
+/// The pieces of a text log: one for each boot in it.
+pub(super) fn read_text(member: &str, bytes: &[u8], stream: usize) -> Vec<Piece> {
+    pieces(member, klog::read(member, bytes), stream)
+}
+
+/// The piece of a dump's own log. Lines of its facts are positions of records, counted from 1.
+pub(super) fn read_ring(member: &str, log: &Log) -> Piece {
+    let texts: Vec<_> = log.records.iter().map(kernel::Record::text_lossy).collect();
+    let records = log.records.iter().zip(&texts).map(|(record, text)| klog::Record {
+        seq: record.seq,
+        ts_ns: record.ts_ns.unwrap_or(0),
+        level: record.level,
+        facility: record.facility,
+        caller: record.caller.map(|caller| match caller {
+            kernel::Caller::Thread(id) => klog::Caller::Task(id),
+            kernel::Caller::Cpu(id) => klog::Caller::Cpu(id),
+        }),
+        text,
+    });
+    // The ring holds one boot: a banner printed again inside it (a kexec log, /dev/kmsg) starts no other.
+    let mut whole = Piece { member: member.to_owned(), ..Piece::default() };
+    for piece in pieces(member, klog::read_records(member, records), 0) {
+        whole.identity.fill(&piece.identity);
+        whole.facts.extend(piece.facts);
+        whole.gaps.extend(piece.gaps);
+    }
+    if !log.records.is_empty() {
+        whole.sources.insert("log".to_owned());
+    }
+    whole.gaps.extend(log.gaps.iter().cloned());
+    whole
+}
+
+fn pieces(member: &str, reading: klog::Reading, stream: usize) -> Vec<Piece> {
+    let mut gaps = reading.gaps;
+    reading
+        .boots
+        .into_iter()
+        .map(|boot| Piece {
+            identity: boot.identity,
+            facts: boot.events.iter().map(|event| event.to_fact(member)).collect(),
+            gaps: std::mem::take(&mut gaps),
+            sources: std::iter::once("log".to_owned()).collect(),
+            stream: Some(stream),
+            member: member.to_owned(),
+            ..Piece::default()
+        })
+        .collect()
+}

@@ -1,0 +1,23 @@
+//! Decides which member of the input goes to which parser, and joins the facts of one machine and boot to a case.
+//! The only module that calls parsers.
+
+mod describe;
+mod dump;
+mod inputs;
+mod join;
+mod log;
+mod memory;
+mod piece;
+
+pub use describe::{Described, describe};
+pub use dump::{Rendered, dump_log};
+pub use inputs::{Error, Opened, dump_members, gather};
+
+/// What to read and how far.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Judge a dump by its log alone.
+    pub log_only: bool,
+    /// Debugging data for dumps.
+    pub kernel: kernel::Sources,
+}

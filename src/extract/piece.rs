@@ -1,0 +1,26 @@
+//! What one parser made of one member.
+
+use std::collections::BTreeSet;
+
+use facts::{Fact, Gap, Identity};
+
+/// Facts of one source and one boot, before it is known which case they belong to.
+#[derive(Clone, Debug, Default)]
+pub struct Piece {
+    /// As far as this source names it.
+    pub identity: Identity,
+    /// Its facts.
+    pub facts: Vec<Fact>,
+    /// Its gaps.
+    pub gaps: Vec<Gap>,
+    /// Which sources were read.
+    pub sources: BTreeSet<String>,
+    /// Number of the log stream it is a boot of: two boots of one stream are never one case.
+    pub stream: Option<usize>,
+    /// `/proc/version_signature`.
+    pub version_signature: Option<String>,
+    /// What a person would call it, for gaps.
+    pub member: String,
+    /// A dump: it says which machine the case is about.
+    pub is_dump: bool,
+}

@@ -1,0 +1,58 @@
+//! Prints a verdict: text for a terminal, JSON, Markdown, HTML. Computes no conclusion.
+
+mod described;
+mod html;
+mod markdown;
+mod text;
+mod timeline;
+
+pub use described::described;
+pub use html::html;
+pub use markdown::markdown;
+pub use text::{Style, text};
+pub use timeline::timeline;
+
+/// Text from an input made safe to print: control characters and bidirectional overrides become `\x1b` or `\u{202e}`.
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\t' => out.push(' '),
+            c if c.is_control() => out.push_str(&format!("\\x{:02x}", c as u32)),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => {
+                out.push_str(&format!("\\u{{{:04x}}}", c as u32));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The sentence that says which machine a verdict is about.
+fn subject(identity: &facts::Identity) -> String {
+    let mut parts = Vec::new();
+    if let Some(host) = &identity.host {
+        parts.push(format!("host {host}"));
+    }
+    match &identity.kernel {
+        Some(kernel) => parts.push(format!("kernel {kernel}")),
+        None => parts.push("kernel release unknown".to_owned()),
+    }
+    if let Some(arch) = &identity.arch {
+        parts.push(arch.clone());
+    }
+    if let Some(time) = &identity.boot_time {
+        parts.push(format!("booted {time}"));
+    }
+    printable(&parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminal_escapes_in_a_log_are_shown_not_sent() {
+        assert_eq!(printable("a\x1b[31mb\u{202e}c"), "a\\x1b[31mb\\u{202e}c");
+    }
+}
