@@ -82,6 +82,39 @@ pub const KINDS: &[KindDef] = &[
             field("owner_symbol", Text, "", "variable of the module that keeps it"),
         ],
     },
+    KindDef {
+        kind: "mem.memcg_summary",
+        doc: "The memory cgroups of the machine, counted.",
+        fields: &[
+            field("online", Int, "", "memory cgroups that exist"),
+            field("dying", Int, "", "removed ones that something still keeps"),
+            field("total", Int, "", "both"),
+            field("ids_used", Int, "", "ids of memory cgroups in use; 65535 is the end"),
+        ],
+    },
+    KindDef {
+        kind: "mem.memcg_pin",
+        doc: "What keeps removed memory cgroups. Searched for when there are many.",
+        fields: &[
+            field("kind", Text, "", "slab-object, page"),
+            field("cache", Text, "", "slab cache of the objects"),
+            field("cache_address", Address, "", "its struct kmem_cache"),
+            field("objects", Int, "", "objects or pages that refer to removed memory cgroups"),
+            field("dying", Int, "", "removed memory cgroups that they refer to"),
+            field("module", Text, "", "module whose data keeps the cache's address"),
+            field("module_out_of_tree", Bool, "", "that module was built out of tree"),
+            field("module_symbol", Text, "", "variable of the module that keeps it"),
+        ],
+    },
+    KindDef {
+        kind: "mem.dead_memcg_caches",
+        doc: "Slab caches of removed memory cgroups, in kernels with a cache per cgroup (up to 5.8).",
+        fields: &[
+            field("caches", Int, "", "such caches"),
+            field("pages", Int, "pages", "memory they hold"),
+            field("cache", Text, "", "name of the first"),
+        ],
+    },
 ];
 
 #[cfg(test)]

@@ -73,6 +73,17 @@ struct Descriptor {
     objects: Member,
 }
 
+/// One slab of a cache.
+pub(crate) struct Slab {
+    descriptor: VirtAddr,
+    pub(crate) cache: VirtAddr,
+    /// First object.
+    pub(crate) base: VirtAddr,
+    /// Bytes from one object to the next.
+    pub(crate) size: u64,
+    pub(crate) objects: u64,
+}
+
 /// How free objects point at the next one.
 struct FreeLink {
     offset: u64,
@@ -319,6 +330,29 @@ impl Kernel<'_> {
         let bit = self.info.number("PG_slab").or_else(|| self.types().enumerator("PG_slab").map(|n| n as u64))?;
         let flags = self.first_value(page, "page", &["flags.f", "flags"])?;
         Some(flags >> (bit & 63) & 1 == 1)
+    }
+
+    /// The slab whose first page this is.
+    pub(crate) fn slab_at_page(&self, page: VirtAddr) -> Option<Slab> {
+        let descriptor = self.slab_descriptor()?;
+        let cache = self.ptr(page + descriptor.slab_cache).ok().filter(|cache| self.arch.is_kernel(*cache))?;
+        if !self.is_slab_page(page)? {
+            return None;
+        }
+        Some(Slab {
+            descriptor: page,
+            cache,
+            base: self.page_address(page)? + self.value(cache, "kmem_cache", "red_left_pad").unwrap_or(0),
+            size: self.value(cache, "kmem_cache", "size").filter(|size| (8..1 << 24).contains(size))?,
+            objects: self.bits(page, &descriptor.objects).filter(|n| *n <= MAX_OBJECTS)?,
+        })
+    }
+
+    /// Free objects of a slab; empty when its lists do not close.
+    pub(crate) fn free_in_slab(&self, slab: &Slab) -> HashSet<u64> {
+        let Some(descriptor) = self.slab_descriptor() else { return HashSet::new() };
+        let lists = self.cpu_free_lists(slab.cache);
+        self.free_objects(slab.cache, slab.descriptor, &descriptor, &lists).unwrap_or_default()
     }
 
     /// The slab object that holds an address; `None` when it is in no slab.

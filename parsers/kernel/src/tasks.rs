@@ -308,7 +308,7 @@ impl Kernel<'_> {
 
     /// Path of a cgroup, by its kernfs nodes: `/` for a root. The parent's name is `__parent` since 6.15
     /// (633488947ef6 "kernfs: Use RCU to access kernfs_node::parent").
-    fn cgroup_node_path(&self, cgroup: VirtAddr) -> Option<String> {
+    pub(crate) fn cgroup_node_path(&self, cgroup: VirtAddr) -> Option<String> {
         let mut node = self.pointer(cgroup, "cgroup", "kn")?;
         let mut names = Vec::new();
         for _ in 0..64 {

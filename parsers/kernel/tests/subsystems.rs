@@ -131,6 +131,58 @@ fn allocated_objects_equal_the_oracle_s() {
 }
 
 #[test]
+fn memory_cgroups_equal_the_oracle_s() {
+    for (name, path, oracle) in dumps() {
+        let dump = Dump::open(&[&path]).unwrap();
+        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let walk = kernel.memcgs();
+        assert_eq!(walk.gaps, [], "{name}");
+        let number = |value: &serde_json::Value| value.as_u64().map(|n| n as u32);
+        let Some(expected) = oracle["memory_cgroups"]["list"].as_array() else {
+            assert!(walk.items.is_empty(), "{name}");
+            continue;
+        };
+        assert_eq!(walk.items.len(), expected.len(), "{name}");
+        for (memcg, want) in walk.items.iter().zip(expected) {
+            let seen =
+                (memcg.address.0, memcg.css_id, memcg.id, memcg.online, memcg.css_refs, memcg.pages, memcg.kmem_pages);
+            let want = (
+                hex(&want["address"]).unwrap(),
+                number(&want["css_id"]),
+                number(&want["memcg_id"]),
+                want["online"].as_bool().unwrap(),
+                want["css_refs"].as_i64(),
+                want["memory_pages"].as_u64(),
+                want["kmem_pages"].as_u64(),
+            );
+            assert_eq!(seen, want, "{name}");
+        }
+        let paths = walk.items.iter().zip(expected).find(|(m, want)| m.path.as_deref() != want["path"].as_str());
+        assert!(paths.is_none(), "{name}: {paths:?}");
+        let (facts, gaps) = kernel.memcg_facts();
+        let summary = facts.iter().find(|f| f.kind == "mem.memcg_summary").unwrap();
+        assert_eq!(summary.int("dying"), oracle["memory_cgroups"]["dying"].as_i64(), "{name}");
+        assert_eq!(summary.int("online"), oracle["memory_cgroups"]["online"].as_i64(), "{name}");
+        if kernel.symbol("root_mem_cgroup").is_some() {
+            assert_eq!(gaps, [], "{name}");
+            let used = expected.iter().filter(|m| m["memcg_id"].as_u64().is_some_and(|id| id > 0)).count();
+            assert_eq!(summary.int("ids_used"), Some(used as i64), "{name}");
+        }
+        let pin = facts.iter().find(|f| f.kind == "mem.memcg_pin" && f.text("kind") == Some("slab-object"));
+        match oracle["asserted"]["pinned_by_objects"].as_object() {
+            None => assert!(pin.is_none(), "{name}: {pin:?}"),
+            Some(pinned) => {
+                let pin = pin.unwrap();
+                let objects = oracle["asserted"]["leaked_objects"].as_i64();
+                assert_eq!((pin.int("dying"), pin.int("objects")), (Some(pinned.len() as i64), objects));
+                assert_eq!((pin.text("cache"), pin.text("module")), (Some("lab_leak"), Some("lab_zombies")));
+                println!("{facts:#?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn identity_equals_the_oracle_s() {
     for (name, path, oracle) in dumps() {
         let dump = Dump::open(&[&path]).unwrap();

@@ -1,0 +1,415 @@
+//! Memory cgroups: the tree, the dying ones, their ids, and what keeps the dying ones.
+
+use std::collections::{HashMap, HashSet};
+
+use facts::{Fact, Gap};
+use serde::Serialize;
+
+use crate::{Kernel, VirtAddr, Walk};
+
+const MAX_MEMCGS: usize = 1_000_000;
+/// `MEM_CGROUP_ID_MAX`
+const MAX_IDS: usize = 70_000;
+/// Below this number of dying cgroups nobody is hurt, and what keeps them is not searched for.
+const SEARCH_FROM: usize = 50;
+/// Memory of slabs and page structures looked at in that search.
+const SEARCH_PAGES: u64 = 16 << 20;
+const SEARCH_SLAB_BYTES: u64 = 2 << 30;
+
+const CSS_ONLINE: u64 = 2;
+
+/// A memory cgroup.
+#[derive(Clone, Debug, Serialize)]
+pub struct Memcg {
+    /// Address of its `struct mem_cgroup`.
+    pub address: VirtAddr,
+    /// Path in its hierarchy; that of a removed one as it was.
+    pub path: Option<String>,
+    /// Id of its css.
+    pub css_id: Option<u32>,
+    /// Id among memory cgroups; 0 when it was given back.
+    pub id: Option<u32>,
+    /// Not removed yet.
+    pub online: bool,
+    /// References on its css once it is removed: what keeps it.
+    pub css_refs: Option<i64>,
+    /// Pages charged to it.
+    pub pages: Option<u64>,
+    /// Pages of kernel memory charged to it.
+    pub kmem_pages: Option<u64>,
+}
+
+/// What keeps dying memory cgroups.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pin {
+    /// `slab-object` or `page`.
+    pub kind: &'static str,
+    /// The cache whose objects refer to them.
+    pub cache: Option<(VirtAddr, String)>,
+    /// Referring objects or pages.
+    pub objects: u64,
+    /// Dying cgroups that they refer to.
+    pub dying: u64,
+}
+
+impl Kernel<'_> {
+    /// The root memory cgroup: `root_mem_cgroup`, or the css of the memory controller's root.
+    fn root_memcg(&self) -> Option<VirtAddr> {
+        if let Some(root) = self.symbol_at("root_mem_cgroup") {
+            return self.ptr(root).ok().filter(|root| self.arch.is_kernel(*root));
+        }
+        let subsystem = self.symbol_at("memory_cgrp_subsys")?;
+        let root = self.pointer(subsystem, "cgroup_subsys", "root")?;
+        let nth = self.value(subsystem, "cgroup_subsys", "id").filter(|n| *n < 64)?;
+        let css = self
+            .ptr(self.place(root, "cgroup_root", "cgrp")? + self.types().offset("cgroup", "subsys")? + nth * 8)
+            .ok()?;
+        // css is the first member of mem_cgroup; take the offset all the same.
+        self.arch.is_kernel(css).then(|| self.types().offset("mem_cgroup", "css").map(|offset| css - offset)).flatten()
+    }
+
+    /// All memory cgroups, parents first.
+    pub fn memcgs(&self) -> Walk<Memcg> {
+        let types = self.types();
+        let symbols = self.symbol_count() > 0;
+        if symbols
+            && self.symbol("root_mem_cgroup").is_none()
+            && self.symbol("memory_cgrp_subsys").is_none()
+            && self.symbols("mem_cgroup_css_alloc").is_empty()
+        {
+            return Walk::default(); // a kernel without memory cgroups
+        }
+        let layout = (
+            types.offset("mem_cgroup", "css"),
+            types.offset("cgroup_subsys_state", "children"),
+            types.offset("cgroup_subsys_state", "sibling"),
+        );
+        let (Some(css), Some(children), Some(sibling)) = layout else {
+            return Walk::gap(Gap::new(
+                "memory cgroups",
+                self.member(),
+                "the layout of struct mem_cgroup is not known",
+                "a vmlinux or a pack of this kernel (--vmlinux, --pack)",
+            ));
+        };
+        let Some(root) = self.root_memcg() else {
+            return Walk::gap(Gap::new(
+                "memory cgroups",
+                self.member(),
+                "neither root_mem_cgroup nor memory_cgrp_subsys leads to the root",
+                "a vmlinux or System.map of this kernel (--vmlinux, --system-map)",
+            ));
+        };
+        let mut walk = Walk::default();
+        let mut seen = HashSet::from([root.0]);
+        let mut stack = vec![root];
+        while let Some(at) = stack.pop() {
+            if self.u64(at).is_err() {
+                walk.gaps.push(Gap::new("memory cgroup", format!("struct mem_cgroup at {at}"), "it is absent", ""));
+                continue;
+            }
+            walk.items.push(self.memcg(at, css));
+            let list = self.list(at + css + children, MAX_MEMCGS, "children of a memory cgroup");
+            walk.gaps.extend(list.gaps);
+            for node in list.items.into_iter().rev() {
+                let child = node - sibling - css;
+                if seen.insert(child.0) && seen.len() <= MAX_MEMCGS {
+                    stack.push(child);
+                }
+            }
+        }
+        walk
+    }
+
+    fn memcg(&self, at: VirtAddr, css: u64) -> Memcg {
+        let value = |path: &str| self.value(at, "mem_cgroup", path);
+        let state = |path: &str| self.value(at + css, "cgroup_subsys_state", path);
+        let online = state("flags").unwrap_or(0) & CSS_ONLINE != 0;
+        let cgroup = self.pointer(at + css, "cgroup_subsys_state", "cgroup");
+        Memcg {
+            address: at,
+            path: cgroup.and_then(|cgroup| self.cgroup_node_path(cgroup)),
+            css_id: state("id").and_then(|n| u32::try_from(n).ok()),
+            // struct mem_cgroup_id since 73f576c04b94 "mm: memcontrol: fix cgroup creation failure after many small jobs"
+            // (v4.7); a plain number in RHEL 7.
+            id: self
+                .types()
+                .first_member("mem_cgroup", &["id.id"])
+                .and_then(|_| value("id.id"))
+                .or_else(|| value("id"))
+                .and_then(|n| u32::try_from(n).ok()),
+            online,
+            css_refs: if online { None } else { self.percpu_ref(at + css) },
+            pages: value("memory.usage.counter"),
+            kmem_pages: value("kmem.usage.counter"),
+        }
+    }
+
+    /// The count of a killed `percpu_ref`, which counts in one word; `None` while it counts per CPU. The word is in
+    /// `data` since 2b0d3d3e4fcf "percpu_ref: reduce memory footprint of percpu_ref in fast path" (v5.10).
+    fn percpu_ref(&self, css: VirtAddr) -> Option<i64> {
+        let pointer = self.value(css, "cgroup_subsys_state", "refcnt.percpu_count_ptr")?;
+        if pointer & 1 == 0 {
+            return None;
+        }
+        let count = match self.pointer(css, "cgroup_subsys_state", "refcnt.data") {
+            Some(data) => self.value(data, "percpu_ref_data", "count.counter")?,
+            None => self.value(css, "cgroup_subsys_state", "refcnt.count.counter")?,
+        };
+        Some(count as i64)
+    }
+
+    /// Ids of memory cgroups in use: an idr, since 6.12 an xarray, renamed in 7.x.
+    pub fn memcg_ids_used(&self) -> Option<u64> {
+        let (at, structure) =
+            [("mem_cgroup_private_ids", "xarray"), ("mem_cgroup_ids", "xarray"), ("mem_cgroup_idr", "idr")]
+                .into_iter()
+                .find_map(|(name, structure)| Some((self.symbol_at(name)?, structure)))?;
+        let walk = self.xarray(at, structure, MAX_IDS, "ids of memory cgroups");
+        walk.gaps.is_empty().then_some(walk.items.len() as u64)
+    }
+
+    /// Slab objects and pages that refer to dying memory cgroups.
+    pub fn memcg_pins(&self, memcgs: &[Memcg]) -> Walk<Pin> {
+        let dying: HashSet<u64> = memcgs.iter().filter(|m| !m.online).map(|m| m.address.0).collect();
+        let mut walk = Walk::default();
+        let (Some(low), Some(high)) = (dying.iter().min().copied(), dying.iter().max().copied()) else { return walk };
+        let own = self.memcg_parts(memcgs);
+        let types = self.types();
+        // page.mem_cgroup, since bcfe06bf2622 "mm: memcontrol: Use helpers to read page's memcg data" (v5.11) memcg_data:
+        // the cgroup, or with bit 0 set a slab's vector, with bit 1 set an obj_cgroup.
+        let charge = types.first_member("page", &["memcg_data", "mem_cgroup"]);
+        let shift = self.page_shift();
+        let ranges = self.physical.ranges();
+        // Pages that the filter left out still have their page structures: to the end of the last section (128 MiB).
+        let end = ranges.last().map_or(0, |r| r.end.next_multiple_of(128 << 20) >> shift);
+        let frames = 0..end;
+        let present = |frame: u64| {
+            let at = frame << shift;
+            let nth = ranges.partition_point(|range| range.end <= at);
+            ranges.get(nth).is_some_and(|range| range.contains(&at))
+        };
+        let mut by_pages: HashMap<u64, u64> = HashMap::new();
+        let mut by_cache: HashMap<u64, (u64, HashSet<u64>)> = HashMap::new();
+        let mut slab_bytes = 0u64;
+        let mut absent_until = 0;
+        for (nth, frame) in frames.clone().enumerate() {
+            if nth as u64 >= SEARCH_PAGES || slab_bytes >= SEARCH_SLAB_BYTES {
+                walk.gaps.push(Gap::new(
+                    "what keeps dying memory cgroups",
+                    format!("page frames from {frame:#x} to {:#x}", frames.end),
+                    "the search stopped at its bound",
+                    "a larger budget",
+                ));
+                break;
+            }
+            if frame < absent_until {
+                continue;
+            }
+            let Some(page) = self.page_of_frame(frame) else { break };
+            if let Some(charge) = charge {
+                match self.u64(page + charge.offset) {
+                    Ok(word) => {
+                        if (low..=high).contains(&(word & !3)) && word & 1 == 0 && dying.contains(&(word & !3)) {
+                            *by_pages.entry(word & !3).or_default() += 1;
+                        }
+                    }
+                    // A hole in memory: its page structures are missing as well.
+                    Err(_) => {
+                        absent_until = frame + 64 - frame % 64;
+                        continue;
+                    }
+                }
+            }
+            if !present(frame) {
+                continue;
+            }
+            let Some(slab) = self.slab_at_page(page) else { continue };
+            slab_bytes += slab.size * slab.objects;
+            let Ok(bytes) = self.bytes(slab.base, (slab.size * slab.objects) as usize) else { continue };
+            let mut hits: Vec<(u64, u64)> = Vec::new();
+            for (nth, word) in bytes.as_chunks::<8>().0.iter().enumerate() {
+                let word = u64::from_le_bytes(*word);
+                if (low..=high).contains(&word) && dying.contains(&word) {
+                    hits.push((slab.base.0 + nth as u64 * 8 / slab.size * slab.size, word));
+                }
+            }
+            if hits.is_empty() {
+                continue;
+            }
+            let free = self.free_in_slab(&slab);
+            hits.dedup();
+            for (object, memcg) in hits {
+                let range = object..object + slab.size;
+                if free.contains(&object) || own.iter().any(|part| range.contains(part)) {
+                    continue;
+                }
+                let (objects, memcgs) = by_cache.entry(slab.cache.0).or_default();
+                *objects += 1;
+                memcgs.insert(memcg);
+            }
+        }
+        if !by_pages.is_empty() {
+            walk.items.push(Pin {
+                kind: "page",
+                cache: None,
+                objects: by_pages.values().sum(),
+                dying: by_pages.len() as u64,
+            });
+        }
+        for (cache, (objects, memcgs)) in by_cache {
+            let cache = VirtAddr(cache);
+            let name =
+                self.pointer(cache, "kmem_cache", "name").and_then(|p| self.cstr(p, 256).ok()).unwrap_or_default();
+            // Nodes of the idr of css ids: an index, which holds no reference.
+            if name == "radix_tree_node" {
+                continue;
+            }
+            walk.items.push(Pin {
+                kind: "slab-object",
+                cache: Some((cache, name)),
+                objects,
+                dying: memcgs.len() as u64,
+            });
+        }
+        walk.items.sort_by(|a, b| b.dying.cmp(&a.dying).then_with(|| a.cache.cmp(&b.cache)));
+        walk
+    }
+
+    /// Structures that belong to memory cgroups themselves and refer to them by nature: the cgroup, the parts per
+    /// node, the `obj_cgroup`s, and the memory cgroups (children refer to their parents).
+    fn memcg_parts(&self, memcgs: &[Memcg]) -> Vec<u64> {
+        let types = self.types();
+        let mut parts = Vec::new();
+        let nodes = self.symbol_at("nr_node_ids").and_then(|at| self.u32(at).ok()).map_or(1, u64::from).clamp(1, 1024);
+        let css = types.offset("mem_cgroup", "css").unwrap_or(0);
+        for memcg in memcgs {
+            let at = memcg.address;
+            parts.push(at.0);
+            parts.extend(self.pointer(at + css, "cgroup_subsys_state", "cgroup").map(|p| p.0));
+            if let Some(info) = types.offset("mem_cgroup", "nodeinfo") {
+                parts.extend((0..nodes).filter_map(|n| self.u64(at + info + n * 8).ok()).filter(|p| *p != 0));
+            }
+            parts.extend(self.pointer(at, "mem_cgroup", "objcg").map(|p| p.0));
+            if let (Some(list), Some(node)) =
+                (types.offset("mem_cgroup", "objcg_list"), types.offset("obj_cgroup", "list"))
+            {
+                parts.extend(self.list(at + list, 10_000, "obj_cgroups").items.into_iter().map(|p| (p - node).0));
+            }
+        }
+        parts.sort_unstable();
+        parts.dedup();
+        parts
+    }
+
+    /// `mem.memcg_summary`, `mem.memcg_pin` and `mem.dead_memcg_caches` facts.
+    pub fn memcg_facts(&self) -> (Vec<Fact>, Vec<Gap>) {
+        let walk = self.memcgs();
+        let mut gaps = walk.gaps;
+        let mut facts = Vec::new();
+        let Some(root) = walk.items.first() else { return (facts, gaps) };
+        let dying = walk.items.iter().filter(|m| !m.online).count();
+        let online = walk.items.len() - dying;
+        let ids = self.memcg_ids_used();
+        if ids.is_none() {
+            gaps.push(Gap::new("ids of memory cgroups in use", self.member(), "no symbol leads to them", ""));
+        }
+        facts.push(
+            Fact::new("mem.memcg_summary", self.origin(root.address, "struct mem_cgroup"))
+                .with("online", online)
+                .with("dying", dying)
+                .with("total", walk.items.len())
+                .with_opt("ids_used", ids)
+                .quoting(format!(
+                    "{} memory cgroups, {online} online, {dying} dying{}",
+                    walk.items.len(),
+                    ids.map_or(String::new(), |n| format!(", {n} ids in use"))
+                ))
+                .recheck(format!("crash> struct cgroup.nr_descendants,nr_dying_descendants cgrp_dfl_root (root mem_cgroup {:#x})", root.address.0))
+                .recheck("drgn> sum(not c.flags & 2 for c in css_for_each_descendant_pre(prog['root_mem_cgroup'].css.address_of_()))"),
+        );
+        if dying >= SEARCH_FROM {
+            let pins = self.memcg_pins(&walk.items);
+            gaps.extend(pins.gaps);
+            let caches: HashSet<u64> =
+                pins.items.iter().filter_map(|pin| pin.cache.as_ref()).map(|(at, _)| at.0).collect();
+            let owners = self.module_references(&caches);
+            for pin in pins.items {
+                let at = pin.cache.as_ref().map(|(at, _)| *at);
+                let owner = owners.iter().find(|owner| Some(owner.target) == at);
+                let name = pin.cache.as_ref().map(|(_, name)| name.clone());
+                let origin = match at {
+                    Some(at) => self.origin(at, "struct kmem_cache"),
+                    None => self.origin(root.address, "struct page[]"),
+                };
+                facts.push(
+                    Fact::new("mem.memcg_pin", origin)
+                        .with("kind", pin.kind)
+                        .with_opt("cache", name.clone())
+                        .with_opt("cache_address", at.map(facts::Address::from))
+                        .with("objects", pin.objects)
+                        .with("dying", pin.dying)
+                        .with_opt("module", owner.map(|o| o.module.clone()))
+                        .with_opt("module_out_of_tree", owner.map(|o| o.out_of_tree))
+                        .with_opt("module_symbol", owner.and_then(|o| o.symbol.clone()))
+                        .quoting(match &name {
+                            Some(name) => format!(
+                                "{} objects of cache {name} refer to {} dying memory cgroups{}",
+                                pin.objects,
+                                pin.dying,
+                                owner.map_or(String::new(), |o| format!("; the cache belongs to module {}", o.module))
+                            ),
+                            None => format!("{} pages are charged to {} dying memory cgroups", pin.objects, pin.dying),
+                        })
+                        .recheck(match &name {
+                            Some(name) => format!("crash> kmem -S {name}"),
+                            None => "crash> kmem -p".to_owned(),
+                        })
+                        .recheck(match at {
+                            Some(at) => format!(
+                                "drgn> list(slab_cache_for_each_allocated_object(Object(prog, 'struct kmem_cache *', {:#x}), 'void'))",
+                                at.0
+                            ),
+                            None => "drgn> [p for p in for_each_page(prog) if p.memcg_data]".to_owned(),
+                        }),
+                );
+            }
+        }
+        facts.extend(self.dead_memcg_caches(&walk.items));
+        (facts, gaps)
+    }
+
+    /// In kernels with a cache per cgroup: the caches of cgroups that are gone, and the pages they hold.
+    fn dead_memcg_caches(&self, memcgs: &[Memcg]) -> Option<Fact> {
+        let types = self.types();
+        let per_cgroup = types.member("kmem_cache", "memcg_params").is_some();
+        if !per_cgroup {
+            return None;
+        }
+        let offline: HashSet<u64> = memcgs.iter().filter(|m| !m.online).map(|m| m.address.0).collect();
+        let caches = self.slab_caches().items;
+        let dead: Vec<_> = caches.iter().filter(|c| c.memcg.is_some_and(|memcg| offline.contains(&memcg.0))).collect();
+        let first = dead.first()?;
+        let page = 1u64 << self.page_shift();
+        let pages: u64 = dead
+            .iter()
+            .filter_map(|cache| {
+                let bytes = cache.objects_per_slab.checked_mul(cache.size)?;
+                cache.slabs?.checked_mul(bytes.div_ceil(page).next_power_of_two())
+            })
+            .sum();
+        Some(
+            Fact::new("mem.dead_memcg_caches", self.origin(first.address, "struct kmem_cache"))
+                .with("caches", dead.len())
+                .with("pages", pages)
+                .with("cache", first.name.as_str())
+                .quoting(format!(
+                    "{} slab caches of removed memory cgroups hold {pages} pages, {} first",
+                    dead.len(),
+                    first.name
+                ))
+                .recheck("crash> kmem -s")
+                .recheck("drgn> [c.name for c in for_each_slab_cache(prog)]"),
+        )
+    }
+}

@@ -1,0 +1,84 @@
+//! XArrays, IDRs and the radix trees they grew out of.
+
+use std::collections::HashSet;
+
+use facts::Gap;
+
+use crate::{Kernel, VirtAddr, Walk};
+
+/// 64-bit indexes take at most 16 levels of 4 bits.
+const MAX_DEPTH: u32 = 22;
+
+impl Kernel<'_> {
+    /// The entries of an xarray or idr whose root structure (`struct xarray`, `struct idr`, `struct radix_tree_root`)
+    /// lies at `root`, with their indexes, at most `limit`.
+    ///
+    /// Since 3159f943aafd "xarray: Replace exceptional entries" (v4.20) a node's pointer has the low bits 10 and the
+    /// root is `xa_head`; before, a node's has the low bits 01 and the root is `rnode`.
+    pub(crate) fn xarray(&self, root: VirtAddr, structure: &str, limit: usize, what: &str) -> Walk<(u64, u64)> {
+        let types = self.types();
+        let prefix = if types.member(structure, "idr_rt").is_some() { "idr_rt." } else { "" };
+        let (head, node_type, mark) = if types.member(structure, &format!("{prefix}xa_head")).is_some() {
+            (self.value(root, structure, &format!("{prefix}xa_head")), "xa_node", 2)
+        } else {
+            (self.value(root, structure, &format!("{prefix}rnode")), "radix_tree_node", 1)
+        };
+        let Some(head) = head else {
+            return Walk::gap(Gap::new(what, format!("{structure} at {root}"), "its layout is not known", ""));
+        };
+        let mut walk = Walk::default();
+        let (slots, shift) = (types.member(node_type, "slots"), types.member(node_type, "shift"));
+        let is_node = |entry: u64| entry & 3 == mark && entry > 4096;
+        if !is_node(head) {
+            if head != 0 {
+                walk.items.push((0, head));
+            }
+            return walk;
+        }
+        let (Some(slots), Some(_)) = (slots, shift) else {
+            return Walk::gap(Gap::new(
+                what,
+                format!("{structure} at {root}"),
+                "the layout of its nodes is not known",
+                "",
+            ));
+        };
+        let count = (slots.size / 8).clamp(1, 256);
+        let mut seen = HashSet::new();
+        let mut stack = vec![(head, 0u64, 0u32)];
+        while let Some((entry, index, depth)) = stack.pop() {
+            if !is_node(entry) {
+                if entry != 0 && entry & 3 != 2 {
+                    walk.items.push((index, entry));
+                    if walk.items.len() >= limit {
+                        walk.gaps.push(Gap::new(
+                            what,
+                            format!("{structure} at {root}"),
+                            format!("more than {limit} entries"),
+                            "",
+                        ));
+                        break;
+                    }
+                }
+                continue;
+            }
+            let node = VirtAddr(entry & !3);
+            if depth > MAX_DEPTH || !seen.insert(node.0) {
+                walk.gaps.push(Gap::new(what, format!("node {node}"), "the tree is damaged there", ""));
+                continue;
+            }
+            let Some(shift) = self.value(node, node_type, "shift").filter(|shift| *shift < 64) else {
+                walk.gaps.push(Gap::new(what, format!("node {node}"), "it is absent or damaged", ""));
+                continue;
+            };
+            for nth in (0..count).rev() {
+                match self.u64(node + slots.offset + nth * 8) {
+                    Ok(0) => {}
+                    Ok(entry) => stack.push((entry, index | nth.checked_shl(shift as u32).unwrap_or(0), depth + 1)),
+                    Err(_) => {}
+                }
+            }
+        }
+        walk
+    }
+}
