@@ -101,7 +101,10 @@ pub(crate) fn state_letter(letters: &[char], state: u64, exit_state: u32) -> cha
     if letters.contains(&'P') && letters.len() > 8 && (state == TASK_RTLOCK_WAIT || state & TASK_FROZEN != 0) {
         return 'D';
     }
-    let report = (state | u64::from(exit_state)) & 0x7f;
+    // Bit 6 is TASK_PARKED since 4.14 (8ef9925b02c2 "sched/debug: Add explicit TASK_PARKED printing"), and was
+    // TASK_DEAD, which is not reported, before.
+    let reported = if letters.get(7) == Some(&'P') { 0x7f } else { 0x3f };
+    let report = (state | u64::from(exit_state)) & reported;
     let index = 64 - report.leading_zeros() as usize;
     letters.get(index).copied().unwrap_or('?')
 }
@@ -359,7 +362,7 @@ mod tests {
     #[test]
     fn zombies_of_3_10_have_the_other_bit() {
         let el7 = ['R', 'S', 'D', 'T', 't', 'Z', 'X', 'x', 'K', 'W', 'P'];
-        assert_eq!(state_letter(&el7, 64, 16), 'x');
+        assert_eq!(state_letter(&el7, 64, 16), 'Z');
         assert_eq!(state_letter(&el7, 0, 16), 'Z');
     }
 }
