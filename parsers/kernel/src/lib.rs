@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+pub mod cpus;
 mod identity;
 mod kinds;
 mod log;
@@ -31,6 +32,7 @@ mod physical;
 mod read;
 mod references;
 mod slab;
+pub mod stacks;
 mod symbols;
 #[cfg(test)]
 mod synthetic;

@@ -8,6 +8,7 @@ pub mod arm64;
 pub mod frame_pointer;
 pub mod orc;
 pub mod scan;
+pub(crate) mod target;
 pub mod x86_64;
 
 use facts::{Ended, Found};

@@ -1,0 +1,179 @@
+//! The kernel in a dump as a target of unwinding: its code, its ORC tables, its stacks.
+
+use super::orc::{Orc, Table, Version};
+use super::{StackBounds, Target, Trace, arm64, x86_64};
+use crate::unwind::Registers;
+use crate::{Arch, Kernel, VirtAddr};
+
+/// More entries than any kernel has (510,758 in 7.3).
+const MAX_ENTRIES: u64 = 8 << 20;
+/// Where code ends when no symbol says so: the image is at most 1 GiB with KASLR.
+const MAX_IMAGE: u64 = 1 << 30;
+/// Entries looked at to recognise their layout.
+const SAMPLES: u64 = 4096;
+
+/// What unwinding knows of a kernel; made once.
+pub(crate) struct Unwinder {
+    /// Ranges of code, sorted.
+    text: Vec<(u64, u64)>,
+    orc: Option<Orc>,
+    records: arm64::Layout,
+}
+
+/// A kernel with what unwinding knows of it.
+pub(crate) struct Code<'k, 'd> {
+    kernel: &'k Kernel<'d>,
+    unwinder: &'k Unwinder,
+}
+
+impl Target for Code<'_, '_> {
+    fn read(&self, address: u64, into: &mut [u8]) -> bool {
+        self.kernel.read(VirtAddr(address), into).is_ok()
+    }
+
+    fn is_text(&self, address: u64) -> bool {
+        let after = self.unwinder.text.partition_point(|(start, _)| *start <= address);
+        after.checked_sub(1).and_then(|n| self.unwinder.text.get(n)).is_some_and(|(_, end)| address < *end)
+    }
+
+    fn function_start(&self, address: u64) -> Option<u64> {
+        let symbol = self.kernel.symbolize(VirtAddr(address))?;
+        address.checked_sub(symbol.offset)
+    }
+}
+
+impl Unwinder {
+    pub(crate) fn open(kernel: &Kernel<'_>) -> Unwinder {
+        let symbol = |name| kernel.symbol(name);
+        let mut text = Vec::new();
+        let start = symbol("_stext").or_else(|| symbol("_text"));
+        if let Some(start) = start {
+            let end = symbol("_etext").or_else(|| symbol("_end")).filter(|end| *end > start);
+            text.push((start, end.unwrap_or(start.saturating_add(MAX_IMAGE))));
+        }
+        // The idle task of the boot CPU still has the frames of start_kernel.
+        if let (Some(start), Some(end)) = (symbol("_sinittext"), symbol("_einittext")) {
+            text.push((start, end));
+        }
+        for module in &kernel.modules().items {
+            text.extend(module.parts.first().map(|part| (part.start, part.end)));
+        }
+        text.sort_unstable();
+        let orc = match kernel.arch() {
+            Arch::X86_64 => open_orc(kernel),
+            Arch::Aarch64 => None,
+        };
+        Unwinder { text, orc, records: record_layout(kernel) }
+    }
+}
+
+fn record_layout(kernel: &Kernel<'_>) -> arm64::Layout {
+    let types = kernel.types();
+    let info = kernel.vmcoreinfo();
+    let pac = info.get("KERNELPACMASK").or_else(|| info.get("NUMBER(KERNELPACMASK)"));
+    let pac = pac.and_then(|text| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok());
+    // Without the mask: all bits above the address but bit 55, which tells the kernel's half.
+    let bits = info.number("VA_BITS").filter(|n| (36..=52).contains(n)).unwrap_or(48);
+    let member = types.member("pt_regs", "stackframe");
+    arm64::Layout {
+        size: types.size_of("pt_regs").unwrap_or(336),
+        record: member.map_or(304, |m| m.offset),
+        typed: types.member("pt_regs", "stackframe.type").is_some(),
+        pac_mask: pac.unwrap_or(u64::MAX << bits),
+    }
+}
+
+fn open_orc(kernel: &Kernel<'_>) -> Option<Orc> {
+    let ips = kernel.symbol("__start_orc_unwind_ip")?;
+    let entries = kernel.symbol("__start_orc_unwind")?;
+    let end = kernel.symbol("__stop_orc_unwind_ip")?;
+    let count = end.checked_sub(ips)? / 4;
+    if count == 0 || count > MAX_ENTRIES {
+        return None;
+    }
+    let code_start = kernel.symbol("_stext").or_else(|| kernel.symbol("_text"))?;
+    let code_end = kernel.symbol("_einittext").or_else(|| kernel.symbol("_etext"))?;
+    let version = orc_version(kernel, ips, entries, count)?;
+    let mut tables = vec![Table { ips, entries, count, code: (code_start, code_end) }];
+    for module in &kernel.modules().items {
+        let value = |path| kernel.value(module.address, "module", path);
+        let (Some(ips), Some(entries), Some(count)) =
+            (value("arch.orc_unwind_ip"), value("arch.orc_unwind"), value("arch.num_orcs"))
+        else {
+            continue;
+        };
+        if let Some(text) = module.parts.first().filter(|_| count > 0 && count <= MAX_ENTRIES) {
+            tables.push(Table { ips, entries, count, code: (text.start, text.end) });
+        }
+    }
+    Some(Orc::new(version, tables))
+}
+
+fn orc_version(kernel: &Kernel<'_>, ips: u64, entries: u64, count: u64) -> Option<Version> {
+    let mut header = [0; 20];
+    let at = kernel.symbol("orc_header").unwrap_or(ips.wrapping_sub(20));
+    if kernel.read(VirtAddr(at), &mut header).is_ok()
+        && let Some(version) = Version::from_header(&header)
+    {
+        return Some(version);
+    }
+    // An unknown header, or none: the members of the entry tell the second layout from the first, the entries
+    // themselves the others.
+    let types = kernel.types();
+    let has = |member| types.member("orc_entry", member).is_some();
+    match (has("end"), has("signal")) {
+        (true, false) => return Some(Version::V1),
+        (true, true) => return Some(Version::V2),
+        _ => {}
+    }
+    let mut samples = Vec::new();
+    let step = (count / SAMPLES).max(1);
+    for n in (0..count).step_by(step as usize) {
+        let mut raw = [0; 6];
+        if kernel.read(VirtAddr(entries.wrapping_add(6 * n)), &mut raw).is_ok() {
+            samples.push(raw);
+        }
+    }
+    Version::from_entries(&samples)
+}
+
+impl<'d> Kernel<'d> {
+    pub(crate) fn code(&self) -> Code<'_, 'd> {
+        Code { kernel: self, unwinder: self.unwinder.get_or_init(|| Unwinder::open(self)) }
+    }
+
+    /// Unwinds from a processor's registers. `stack` is the current task's.
+    pub(crate) fn unwind_registers(&self, registers: &Registers, stack: Option<StackBounds>) -> Trace {
+        let code = self.code();
+        match self.arch() {
+            Arch::X86_64 => {
+                let start = x86_64::Start { registers: registers.clone(), exact: true, stack };
+                x86_64::unwind(&code, code.unwinder.orc.as_ref(), &start)
+            }
+            Arch::Aarch64 => arm64::unwind(&code, code.unwinder.records, registers, true, stack),
+        }
+    }
+
+    /// Unwinds a task that is not running, from where it was switched out; `None` when that cannot be read.
+    pub(crate) fn unwind_sleeping(&self, task: VirtAddr, stack: Option<StackBounds>) -> Option<Trace> {
+        let code = self.code();
+        match self.arch() {
+            Arch::X86_64 => {
+                let sp = self.value(task, "task_struct", "thread.sp")?;
+                let start = x86_64::sleeping(&code, sp, stack)?;
+                Some(x86_64::unwind(&code, code.unwinder.orc.as_ref(), &start))
+            }
+            Arch::Aarch64 => {
+                let saved = |path| self.value(task, "task_struct", path);
+                let registers = Registers {
+                    pc: saved("thread.cpu_context.pc")?,
+                    sp: saved("thread.cpu_context.sp")?,
+                    fp: saved("thread.cpu_context.fp")?,
+                    user: false,
+                    general: None,
+                };
+                Some(arm64::unwind(&code, code.unwinder.records, &registers, false, stack))
+            }
+        }
+    }
+}
