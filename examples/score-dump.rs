@@ -256,6 +256,81 @@ fn modules(kernel: &Kernel<'_>, oracle: &Value) -> Agreement {
     compare("module", &ours, &expected)
 }
 
+/// What a scenario was made for, where the oracle says so: locks with their waiters and owners, memory pools.
+fn asserted(kernel: &Kernel<'_>, tasks: &[Task], oracle: &Value) -> Agreement {
+    let stacks = kernel.stacks(tasks);
+    let waits = kernel.waits(tasks, &stacks);
+    for gap in &waits.gaps {
+        println!("gap: {} ({}): {}", gap.what, gap.place, gap.why);
+    }
+    let pid = |at| tasks.iter().find(|t| t.address == at).map(|t| t.pid);
+    let mut ours = BTreeMap::new();
+    for wait in &waits.locks {
+        let Some(lock) = wait.lock else { continue };
+        let row: &mut BTreeMap<&'static str, Value> = ours.entry(format!("{:#x}", lock.0)).or_default();
+        let waiters = row.entry("waiters").or_insert_with(|| json!([]));
+        if let Some(list) = waiters.as_array_mut() {
+            list.push(json!(pid(wait.task)));
+            list.sort_by_key(Value::as_i64);
+        }
+        row.insert("owner", json!(wait.owner.and_then(|o| pid(o.task))));
+        row.insert("reader", json!(wait.owner.is_some_and(|o| !o.certain)));
+    }
+    for pool in &waits.pools {
+        let mut waiters: Vec<_> = pool.waiters.iter().filter_map(|at| pid(*at)).collect();
+        waiters.sort_unstable();
+        let row = BTreeMap::from([
+            ("min_nr", json!(pool.min_nr)),
+            ("curr_nr", json!(pool.curr_nr)),
+            ("cache", json!(pool.cache)),
+            ("waiters", json!(waiters)),
+        ]);
+        ours.insert(format!("{:#x}", pool.address.0), row);
+    }
+    let mut expected = BTreeMap::new();
+    let pids = |of: &Value| {
+        let waiters = of["waiters"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut pids: Vec<_> = waiters.iter().filter_map(|w| w["pid"].as_i64()).collect();
+        pids.sort_unstable();
+        json!(pids)
+    };
+    for lock in oracle["asserted"]["locks"].as_array().into_iter().flatten() {
+        let waiters = pids(lock);
+        if waiters != json!([]) {
+            let owner = lock.get("owner_pid").or_else(|| lock.get("recorded_owner_pid")).cloned();
+            let row = BTreeMap::from([
+                ("waiters", waiters),
+                ("owner", owner.unwrap_or(Value::Null)),
+                ("reader", json!(lock["owner_is_reader"] == json!(true))),
+            ]);
+            expected.insert(lock["address"].as_str().unwrap_or_default().to_owned(), row);
+        }
+    }
+    let pools = oracle["asserted"]["mempools"].as_array().or_else(|| oracle["asserted"]["pools"].as_array());
+    for pool in pools.into_iter().flatten() {
+        let row = BTreeMap::from([
+            ("min_nr", pool["min_nr"].clone()),
+            ("curr_nr", pool["curr_nr"].clone()),
+            ("cache", pool["cache"].clone()),
+            ("waiters", pids(pool)),
+        ]);
+        expected.insert(pool["address"].as_str().unwrap_or_default().to_owned(), row);
+    }
+    // The oracle lists only what its scenario is about: others of ours are shown, not judged.
+    ours.retain(|key, row| {
+        let known = expected.contains_key(key);
+        if !known {
+            println!("also waited for: {key} {row:?}");
+        }
+        known
+    });
+    for cycle in &waits.cycles {
+        let pids: Vec<_> = cycle.tasks.iter().filter_map(|at| pid(*at)).collect();
+        println!("cycle of {pids:?}, confirmed: {}", cycle.confirmed);
+    }
+    compare("wait", &ours, &expected)
+}
+
 fn score(dumps: &[PathBuf], oracle: &PathBuf, sources: Sources) -> Result<bool, Box<dyn std::error::Error>> {
     let oracle = read_oracle(oracle)?;
     let dump = dump::Dump::open(dumps)?;
@@ -273,11 +348,13 @@ fn score(dumps: &[PathBuf], oracle: &PathBuf, sources: Sources) -> Result<bool, 
     for gap in kernel.gaps().iter().chain(&tasks.gaps) {
         println!("gap: {} ({}): {}", gap.what, gap.place, gap.why);
     }
+    let asserted = asserted(&kernel, &tasks.items, &oracle);
     let pass = task_agreement.whole()
         && sleeping.score() >= 0.995
         && running.score() >= 0.98
         && running.worst >= 0.9
         && modules.whole()
+        && asserted.whole()
         && crash_agrees;
     let stack_json = |p: &Pool| json!({"score": p.score(), "worst": p.worst, "stacks": p.stacks, "frames": p.frames});
     let figures = json!({
@@ -287,6 +364,7 @@ fn score(dumps: &[PathBuf], oracle: &PathBuf, sources: Sources) -> Result<bool, 
         "stacks_sleeping": stack_json(&sleeping),
         "stacks_running": stack_json(&running),
         "modules": modules.json(),
+        "waits": asserted.json(),
         "crashed": crash_agrees,
         "pass": pass,
     });

@@ -66,6 +66,10 @@ pub struct Kernel<'d> {
     pub(crate) symbols: OnceLock<Symbols>,
     pub(crate) types: OnceLock<Types>,
     pub(crate) percpu: OnceLock<PerCpu>,
+    pub(crate) unwinder: OnceLock<crate::unwind::target::Unwinder>,
+    pub(crate) names: crate::stacks::Names,
+    pub(crate) cpu_notes: crate::cpus::CpuNotes,
+    pub(crate) run_queues: OnceLock<Option<VirtAddr>>,
     pub(crate) modules: OnceLock<Walk<Module>>,
     pub(crate) module_symbols: OnceLock<Vec<Option<Table>>>,
     pub(crate) page_map: OnceLock<Option<PageMap>>,
@@ -97,7 +101,9 @@ impl<'d> Kernel<'d> {
         };
         let unknown = || Error::Architecture(dump.machine().to_string());
         if let Some(text) = dump.vmcoreinfo() {
-            return Kernel::over(dump, found(Some(text.to_owned())).ok_or_else(unknown)?, sources);
+            let mut kernel = Kernel::over(dump, found(Some(text.to_owned())).ok_or_else(unknown)?, sources)?;
+            kernel.cpu_notes = crate::cpus::CpuNotes::of(dump);
+            return Ok(kernel);
         }
         let texts = dump.find_vmcoreinfo(16);
         // Several: the kernel's own buffer, the note made from it, or two kernels when the dump was taken while a
@@ -112,7 +118,10 @@ impl<'d> Kernel<'d> {
             }
         }
         match best {
-            Some((_, kernel)) => Ok(kernel),
+            Some((_, mut kernel)) => {
+                kernel.cpu_notes = crate::cpus::CpuNotes::of(dump);
+                Ok(kernel)
+            }
             None => Err(found(None).map_or_else(unknown, |_| {
                 Error::NoKernel("no VMCOREINFO note, and no VMCOREINFO text in the memory that is there".into())
             })),
@@ -155,6 +164,10 @@ impl<'d> Kernel<'d> {
             symbols: OnceLock::new(),
             types: OnceLock::new(),
             percpu: OnceLock::new(),
+            unwinder: OnceLock::new(),
+            names: crate::stacks::Names::default(),
+            cpu_notes: crate::cpus::CpuNotes::default(),
+            run_queues: OnceLock::new(),
             modules: OnceLock::new(),
             module_symbols: OnceLock::new(),
             page_map: OnceLock::new(),

@@ -291,13 +291,12 @@ impl Kernel<'_> {
 
     /// The task that is current on a CPU: `curr` of its run queue.
     pub fn current_task(&self, cpu: u32) -> Option<VirtAddr> {
-        let queue = self.per_cpu(self.symbol_at("runqueues")?, cpu)?;
-        self.pointer(queue, "rq", "curr")
+        self.pointer(self.run_queue(cpu)?, "rq", "curr")
     }
 
     /// The idle task of a CPU.
     pub fn idle_task(&self, cpu: u32) -> Option<VirtAddr> {
-        let queue = self.symbol_at("runqueues").and_then(|q| self.per_cpu(q, cpu));
+        let queue = self.run_queue(cpu);
         queue.and_then(|q| self.pointer(q, "rq", "idle")).or_else(|| {
             let threads = self.per_cpu(self.symbol_at("idle_threads")?, cpu)?;
             self.ptr(threads).ok().filter(|at| at.0 != 0)

@@ -1,0 +1,450 @@
+//! What a sleeper waits for: the waiter it left on its own stack leads to the lock, the lock to its owner.
+//!
+//! Sleeping locks keep their waiters in structures on the sleepers' stacks. A word equal to the sleeper's own
+//! `task_struct`, with list pointers before it that close on each other, is such a waiter; the one element of its
+//! ring that lies on no stack is the list head inside the lock. From 7.1 on (25500ba7e77c "locking/mutex: Remove
+//! the list_head from struct mutex") the ring holds waiters only, and the lock is found by its pointer into the
+//! ring, among what the sleeper's frames saved, or in `task.blocker`.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use crate::stacks::CallStack;
+use crate::tasks::Task;
+use crate::{Kernel, VirtAddr};
+
+/// Most waiters of one lock that are followed.
+const MAX_WAITERS: usize = 65_536;
+
+/// A kind of sleeping lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LockKind {
+    /// `struct mutex`
+    Mutex,
+    /// `struct rw_semaphore`
+    Rwsem,
+    /// `struct semaphore`; it records no owner.
+    Semaphore,
+    /// `struct rt_mutex_base`
+    RtMutex,
+}
+
+impl LockKind {
+    /// As facts name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            LockKind::Mutex => "mutex",
+            LockKind::Rwsem => "rwsem",
+            LockKind::Semaphore => "semaphore",
+            LockKind::RtMutex => "rt-mutex",
+        }
+    }
+
+    /// The kernel's type.
+    pub fn type_name(self) -> &'static str {
+        match self {
+            LockKind::Mutex => "mutex",
+            LockKind::Rwsem => "rw_semaphore",
+            LockKind::Semaphore => "semaphore",
+            LockKind::RtMutex => "rt_mutex_base",
+        }
+    }
+
+    fn waiter(self) -> &'static str {
+        match self {
+            LockKind::Mutex => "mutex_waiter",
+            LockKind::Rwsem => "rwsem_waiter",
+            LockKind::Semaphore => "semaphore_waiter",
+            LockKind::RtMutex => "rt_mutex_waiter",
+        }
+    }
+}
+
+/// Who holds a lock, as far as the lock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Its task.
+    pub task: VirtAddr,
+    /// False for a lock held by readers: the word names the last reader that came, which may be gone.
+    pub certain: bool,
+}
+
+/// A task that waits for a lock.
+#[derive(Clone, Debug)]
+pub struct LockWait {
+    /// The sleeper.
+    pub task: VirtAddr,
+    /// Kind of lock.
+    pub kind: LockKind,
+    /// For a reader-writer lock: whether it wants to read.
+    pub read: bool,
+    /// Address of the lock; `None` when only its waiters could be found.
+    pub lock: Option<VirtAddr>,
+    /// Name of the lock when it is a variable.
+    pub symbol: Option<String>,
+    /// Module of that variable.
+    pub module: Option<String>,
+    /// Who holds it.
+    pub owner: Option<Owner>,
+    /// Readers that hold it, where the lock counts them.
+    pub readers: Option<u64>,
+    /// Tasks waiting for the same lock, this one among them.
+    pub waiters: usize,
+}
+
+/// Functions in which a task goes to sleep on behalf of its caller.
+const SLEEP: [&str; 34] = [
+    "__schedule",
+    "schedule",
+    "__switch_to",
+    "context_switch",
+    "schedule_timeout",
+    "schedule_timeout_uninterruptible",
+    "schedule_timeout_interruptible",
+    "schedule_timeout_killable",
+    "schedule_timeout_idle",
+    "schedule_preempt_disabled",
+    "schedule_hrtimeout",
+    "schedule_hrtimeout_range",
+    "schedule_hrtimeout_range_clock",
+    "schedule_rtlock",
+    "schedule_rtmutex",
+    "preempt_schedule",
+    "preempt_schedule_common",
+    "__cond_resched",
+    "io_schedule",
+    "io_schedule_timeout",
+    "io_schedule_prepare",
+    "msleep",
+    "msleep_interruptible",
+    "usleep_range",
+    "usleep_range_state",
+    "wait_woken",
+    "wait_for_completion",
+    "wait_for_completion_timeout",
+    "wait_for_common",
+    "__wait_for_common",
+    "do_wait_for_common",
+    "wait_for_completion_killable",
+    "wait_for_completion_interruptible",
+    "wait_for_completion_io",
+];
+
+/// How a task waits, by the functions innermost in its stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// The lock it is about to get, and whether for reading.
+    pub(crate) lock: Option<(LockKind, bool)>,
+    /// The function on whose behalf it sleeps, past scheduling and locking.
+    pub(crate) function: Option<String>,
+}
+
+fn lock_function(name: &str) -> Option<(LockKind, bool)> {
+    let read = name.contains("read");
+    Some(match name {
+        _ if name.starts_with("__mutex_lock") || name.starts_with("mutex_lock") || name.contains("ww_mutex_lock") => {
+            (LockKind::Mutex, false)
+        }
+        _ if name.starts_with("rwsem_down_") || name.starts_with("call_rwsem_down_") => (LockKind::Rwsem, read),
+        "down_read" | "__down_read" | "down_read_killable" | "down_read_interruptible" | "__down_read_common" => {
+            (LockKind::Rwsem, true)
+        }
+        "down_write" | "__down_write" | "down_write_killable" | "__down_write_common" => (LockKind::Rwsem, false),
+        "__down" | "__down_common" | "___down_common" | "__down_interruptible" | "__down_killable" => {
+            (LockKind::Semaphore, false)
+        }
+        "__down_timeout" | "down" | "down_interruptible" | "down_killable" | "down_timeout" => {
+            (LockKind::Semaphore, false)
+        }
+        _ if name.contains("rt_mutex_slowlock") || name == "rtlock_slowlock" || name == "__rt_mutex_slowlock" => {
+            (LockKind::RtMutex, false)
+        }
+        "rt_mutex_lock" | "rt_mutex_lock_interruptible" | "rt_mutex_slowlock_block" => (LockKind::RtMutex, false),
+        _ => return None,
+    })
+}
+
+/// How the owner of a stack waits. Scanned frames do not count.
+pub(crate) fn waiting(stack: &CallStack) -> Waiting {
+    let mut result = Waiting::default();
+    for frame in stack.frames.iter().filter(|f| f.found != facts::Found::Scan) {
+        let Some(name) = frame.function() else { return result };
+        if let Some(lock) = lock_function(name) {
+            result.lock.get_or_insert(lock);
+        } else if !SLEEP.contains(&name) {
+            result.function = Some(name.to_owned());
+            return result;
+        }
+    }
+    result
+}
+
+/// The stack of a sleeper as bytes, from its stack pointer up.
+pub(crate) struct StackWords {
+    start: u64,
+    words: Vec<u64>,
+}
+
+impl StackWords {
+    pub(crate) fn read(kernel: &Kernel<'_>, task: &Task, stack: &CallStack) -> Option<StackWords> {
+        let bounds = kernel.stack_bounds(task.stack?);
+        let start = *stack.sps.first()? & !7;
+        if !bounds.contains(start) {
+            return None;
+        }
+        let mut bytes = vec![0; (bounds.high - start) as usize];
+        // Kernel stacks are whole pages; a missing one leaves zeroes, which are no addresses.
+        for (n, page) in bytes.chunks_mut(512).enumerate() {
+            let _ = kernel.read(VirtAddr(start + 512 * n as u64), page);
+        }
+        let words = bytes.chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().unwrap_or_default())).collect();
+        Some(StackWords { start, words })
+    }
+
+    /// Where the stack holds a word, lowest first.
+    pub(crate) fn places(&self, word: u64) -> impl Iterator<Item = VirtAddr> {
+        let hits = self.words.iter().enumerate().filter(move |(_, w)| **w == word);
+        hits.map(|(n, _)| VirtAddr(self.start + 8 * n as u64))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u64> {
+        self.words.iter().copied()
+    }
+}
+
+/// Stacks of all tasks, to tell a waiter on a stack from a list head in a lock.
+pub(crate) struct Stacks {
+    ranges: Vec<(u64, u64, VirtAddr)>,
+}
+
+impl Stacks {
+    pub(crate) fn of(kernel: &Kernel<'_>, tasks: &[Task]) -> Stacks {
+        let mut ranges: Vec<_> = tasks
+            .iter()
+            .filter_map(|t| {
+                let bounds = kernel.stack_bounds(t.stack?);
+                Some((bounds.low, bounds.high, t.address))
+            })
+            .collect();
+        ranges.sort_unstable();
+        Stacks { ranges }
+    }
+
+    /// The task on whose stack an address lies.
+    pub(crate) fn owner(&self, at: VirtAddr) -> Option<VirtAddr> {
+        let after = self.ranges.partition_point(|(low, ..)| *low <= at.0);
+        let (_, high, task) = after.checked_sub(1).and_then(|n| self.ranges.get(n))?;
+        (at.0 < *high).then_some(*task)
+    }
+}
+
+/// A ring of list nodes: those on stacks, and the others.
+pub(crate) struct Ring {
+    pub(crate) on_stacks: Vec<VirtAddr>,
+    pub(crate) elsewhere: Vec<VirtAddr>,
+}
+
+impl Kernel<'_> {
+    /// Whether `node` is an element of a list whose neighbours point back at it.
+    pub(crate) fn is_linked(&self, node: VirtAddr) -> bool {
+        let (Ok(next), Ok(prev)) = (self.ptr(node), self.ptr(node + 8)) else { return false };
+        self.arch().is_kernel(next)
+            && self.arch().is_kernel(prev)
+            && self.ptr(next + 8) == Ok(node)
+            && self.ptr(prev) == Ok(node)
+    }
+
+    /// The ring that goes through a linked node.
+    pub(crate) fn ring(&self, node: VirtAddr, stacks: &Stacks) -> Ring {
+        let mut ring = Ring { on_stacks: vec![node], elsewhere: Vec::new() };
+        for other in self.list(node, MAX_WAITERS, "waiters of a lock").items {
+            match stacks.owner(other) {
+                Some(_) => ring.on_stacks.push(other),
+                None => ring.elsewhere.push(other),
+            }
+        }
+        ring
+    }
+
+    /// The lock a task waits for, if the innermost functions of its stack say that it waits for one.
+    pub(crate) fn lock_wait(&self, task: &Task, stack: &CallStack, stacks: &Stacks) -> Option<LockWait> {
+        let (kind, read) = waiting(stack).lock?;
+        let words = StackWords::read(self, task, stack)?;
+        let waiter_type = kind.waiter();
+        let to_task = self.types().offset(waiter_type, "task").unwrap_or(16);
+        let mut wait = LockWait {
+            task: task.address,
+            kind,
+            read,
+            lock: None,
+            symbol: None,
+            module: None,
+            owner: None,
+            readers: None,
+            waiters: 1,
+        };
+        if kind == LockKind::RtMutex {
+            // The only waiter that names its lock.
+            let to_lock = self.types().offset(waiter_type, "lock")?;
+            wait.lock = words.places(task.address.0).find_map(|at| {
+                let lock = self.ptr(at - to_task + to_lock).ok().filter(|lock| self.arch().is_kernel(*lock))?;
+                let waiters = self.first_value(lock, "rt_mutex_base", &["waiters.rb_root.rb_node"])?;
+                (waiters != 0).then_some(lock)
+            });
+        } else {
+            let to_list = self.types().offset(waiter_type, "list").unwrap_or(0);
+            let node = words.places(task.address.0).map(|at| at - to_task + to_list).find(|n| self.is_linked(*n))?;
+            let ring = self.ring(node, stacks);
+            wait.waiters = ring.on_stacks.len();
+            wait.lock = self.lock_of_ring(task, kind, &ring, &words);
+        }
+        if let Some(lock) = wait.lock {
+            wait.owner = self.lock_owner(kind, lock);
+            wait.readers = self.rwsem_readers(kind, lock);
+            if let Some(symbol) = self.symbolize(lock) {
+                wait.symbol = (symbol.offset == 0).then(|| symbol.name.clone());
+                wait.module = symbol.module;
+            }
+        }
+        Some(wait)
+    }
+
+    fn lock_of_ring(&self, task: &Task, kind: LockKind, ring: &Ring, words: &StackWords) -> Option<VirtAddr> {
+        let types = self.types();
+        if let Some(to_first) = types.offset(kind.type_name(), "first_waiter") {
+            let leads_here =
+                |lock: VirtAddr| self.ptr(lock + to_first).is_ok_and(|first| ring.on_stacks.contains(&first));
+            // 6.16 on with hung-task detection: the lock, its kind in the two low bits (e711faaafbe5 "hung_task:
+            // replace blocker_mutex with encoded blocker").
+            let blocker = self.value(task.address, "task_struct", "blocker").map(|b| VirtAddr(b & !3));
+            let blocked_on = self.pointer(task.address, "task_struct", "blocked_on");
+            let told = [blocker, blocked_on].into_iter().flatten();
+            let saved = words.iter().map(VirtAddr).filter(|at| self.arch().is_kernel(*at) && at.0.is_multiple_of(8));
+            return told.chain(saved).find(|lock| leads_here(*lock));
+        }
+        let [head] = ring.elsewhere.as_slice() else { return None };
+        let fallback = match kind {
+            LockKind::Mutex => 16,
+            LockKind::Rwsem => 24,
+            _ => 8,
+        };
+        Some(*head - types.offset(kind.type_name(), "wait_list").unwrap_or(fallback))
+    }
+
+    /// Who holds a lock.
+    fn lock_owner(&self, kind: LockKind, lock: VirtAddr) -> Option<Owner> {
+        let types = self.types();
+        let name = kind.type_name();
+        // An atomic word with flags in its low bits since 4.10 (mutex: 3ca0ff571b09 "locking/mutex: Rework mutex::
+        // owner") and 5.3 (rwsem: 94a9717b3c40); a plain pointer before.
+        let word = match types.member(name, "owner.counter") {
+            Some(_) => self.value(lock, name, "owner.counter")?,
+            None => self.value(lock, name, "owner")?,
+        };
+        let (mask, certain) = match kind {
+            LockKind::Mutex => (7, true),
+            LockKind::Rwsem => (7, word & 1 == 0),
+            LockKind::RtMutex => (1, true),
+            LockKind::Semaphore => return None,
+        };
+        let task = VirtAddr(word & !mask);
+        self.arch().is_kernel(task).then_some(Owner { task, certain })
+    }
+
+    /// Readers holding an rwsem: from bit 8 of its count since 5.3 (64489e78004c).
+    fn rwsem_readers(&self, kind: LockKind, lock: VirtAddr) -> Option<u64> {
+        if kind != LockKind::Rwsem || self.types().member("rw_semaphore", "owner.counter").is_none() {
+            return None;
+        }
+        let count = self.value(lock, "rw_semaphore", "count.counter")?;
+        (count >> 63 == 0).then_some(count >> 8)
+    }
+}
+
+/// A ring of tasks each of which waits for a lock that the next one holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockCycle {
+    /// The tasks, starting with the lowest address; each waits for the next, the last for the first.
+    pub tasks: Vec<VirtAddr>,
+    /// Whether every owner is certain. A cycle through a lock held by readers never is.
+    pub confirmed: bool,
+}
+
+/// Cycles among waits, each reported once.
+pub fn cycles(waits: &[LockWait]) -> Vec<LockCycle> {
+    let edges: HashMap<u64, Owner> = waits.iter().filter_map(|w| Some((w.task.0, w.owner?))).collect();
+    let mut found: Vec<LockCycle> = Vec::new();
+    let mut done: HashMap<u64, usize> = HashMap::new();
+    for (walk, start) in waits.iter().enumerate() {
+        let mut path: Vec<(VirtAddr, bool)> = Vec::new();
+        let mut at = start.task;
+        while let Some(owner) = edges.get(&at.0) {
+            if let Some(earlier) = done.get(&at.0) {
+                if *earlier == walk
+                    && let Some(from) = path.iter().position(|(task, _)| *task == at)
+                {
+                    let ring = path.get(from..).unwrap_or_default();
+                    let lowest = ring.iter().enumerate().min_by_key(|(_, (task, _))| task.0).map_or(0, |(n, _)| n);
+                    let mut tasks: Vec<_> = ring.iter().map(|(task, _)| *task).collect();
+                    tasks.rotate_left(lowest);
+                    found.push(LockCycle { tasks, confirmed: ring.iter().all(|(_, certain)| *certain) });
+                }
+                break;
+            }
+            done.insert(at.0, walk);
+            path.push((at, owner.certain));
+            at = owner.task;
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(task: u64, owner: u64, certain: bool) -> LockWait {
+        LockWait {
+            task: VirtAddr(task),
+            kind: LockKind::Mutex,
+            read: false,
+            lock: Some(VirtAddr(task + 0x1000)),
+            symbol: None,
+            module: None,
+            owner: Some(Owner { task: VirtAddr(owner), certain }),
+            readers: None,
+            waiters: 1,
+        }
+    }
+
+    #[test]
+    fn a_cycle_is_found_once_and_a_bystander_is_not_in_it() {
+        let waits = [wait(3, 1, true), wait(1, 2, true), wait(2, 1, true)];
+        let expected = LockCycle { tasks: vec![VirtAddr(1), VirtAddr(2)], confirmed: true };
+        assert_eq!(cycles(&waits), [expected]);
+    }
+
+    #[test]
+    fn a_cycle_through_readers_is_never_confirmed() {
+        let waits = [wait(1, 2, true), wait(2, 1, false)];
+        assert_eq!(cycles(&waits).len(), 1);
+        assert!(!cycles(&waits)[0].confirmed);
+    }
+
+    #[test]
+    fn a_chain_without_an_end_in_itself_is_no_cycle() {
+        assert!(cycles(&[wait(1, 2, true), wait(2, 3, true)]).is_empty());
+        assert_eq!(cycles(&[wait(1, 1, true)]).len(), 1);
+    }
+
+    #[test]
+    fn locking_functions_are_told_apart() {
+        assert_eq!(lock_function("__mutex_lock"), Some((LockKind::Mutex, false)));
+        assert_eq!(lock_function("rwsem_down_read_slowpath"), Some((LockKind::Rwsem, true)));
+        assert_eq!(lock_function("rwsem_down_write_failed"), Some((LockKind::Rwsem, false)));
+        assert_eq!(lock_function("__down_common"), Some((LockKind::Semaphore, false)));
+        assert_eq!(lock_function("register_pernet_subsys"), None);
+    }
+}

@@ -1,0 +1,449 @@
+//! Who waits for whom: the facts about tasks, locks and memory pools.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use facts::FieldType::{Address as Addr, Bool, Int, List, Text};
+use facts::{Address, Fact, FieldDef, Gap, KindDef, Value};
+
+use crate::locks::{self, LockCycle, LockWait, Stacks};
+use crate::mempool::Mempool;
+use crate::stacks::CallStack;
+use crate::tasks::Task;
+use crate::{Kernel, VirtAddr};
+
+const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
+    FieldDef { name, ty, unit, doc }
+}
+
+/// The kinds of facts made here.
+pub const KINDS: &[KindDef] = &[
+    KindDef {
+        kind: "mem.task",
+        doc: "A task, with its stack.",
+        fields: &[
+            field("address", Addr, "", "its task_struct"),
+            field("pid", Int, "", "thread id"),
+            field("tgid", Int, "", "process id"),
+            field("ppid", Int, "", "process id of the parent"),
+            field("comm", Text, "", "command name"),
+            field("state", Text, "", "state letter as ps prints it"),
+            field("cpu", Int, "", "CPU it runs on or ran on last"),
+            field("running", Bool, "", "current on its CPU"),
+            field("kthread", Bool, "", "kernel thread"),
+            field("idle", Bool, "", "idle task of a CPU"),
+            field("waits_in", Text, "", "function on whose behalf it sleeps, past scheduling and locking"),
+            field("cgroup", Text, "", "path in the version 2 hierarchy"),
+            field("net_ns", Int, "", "inode number of its network namespace"),
+            field("start_ns", Int, "ns", "monotonic time of its start"),
+            field("last_run_ns", Int, "ns", "when it last got a CPU, on that CPU's run-queue clock"),
+            field("blocked_s", Int, "s", "how long ago it last ran, for a task in state D"),
+            field("make_it_fail", Bool, "", "faults are injected into its allocations"),
+        ],
+    },
+    KindDef {
+        kind: "mem.lock_wait",
+        doc: "A task that sleeps until it gets a lock.",
+        fields: &[
+            field("task", Addr, "", "its task_struct"),
+            field("pid", Int, "", "thread id"),
+            field("comm", Text, "", "command name"),
+            field("state", Text, "", "state letter"),
+            field("lock", Addr, "", "the lock"),
+            field("kind", Text, "", "mutex, rwsem, semaphore, rt-mutex"),
+            field("mode", Text, "", "read or write, for an rwsem"),
+            field("symbol", Text, "", "name of the lock when it is a variable"),
+            field("module", Text, "", "module of that variable"),
+            field("owner", Addr, "", "task_struct of the owner, or of the last reader"),
+            field("owner_pid", Int, "", "its thread id"),
+            field("owner_comm", Text, "", "its command name"),
+            field("owner_certain", Bool, "", "false when readers hold the lock: the owner is a candidate only"),
+            field("owner_waits", Bool, "", "the owner waits for a lock itself"),
+            field("readers", Int, "", "readers that hold the lock"),
+            field("waiters", Int, "", "tasks waiting for the same lock"),
+        ],
+    },
+    KindDef {
+        kind: "mem.lock_cycle",
+        doc: "Tasks each of which waits for a lock that the next one holds: a deadlock.",
+        fields: &[
+            field("tasks", List, "", "command names"),
+            field("pids", List, "", "thread ids"),
+            field("locks", List, "", "addresses of the locks they wait for"),
+            field("symbols", List, "", "names of the locks, address where there is none"),
+            field("confirmed", Bool, "", "every owner is certain; false when the cycle goes through readers"),
+        ],
+    },
+    KindDef {
+        kind: "mem.mempool",
+        doc: "A memory pool that tasks wait for.",
+        fields: &[
+            field("address", Addr, "", "the mempool_t"),
+            field("min_nr", Int, "", "elements kept in reserve"),
+            field("curr_nr", Int, "", "elements in reserve now"),
+            field("alloc", Text, "", "function that allocates its elements"),
+            field("cache", Text, "", "slab cache of its elements"),
+            field("symbol", Text, "", "variable that holds it"),
+            field("module", Text, "", "module of that variable"),
+            field("waiters", Int, "", "tasks waiting for an element"),
+            field("tasks", List, "", "their command names"),
+        ],
+    },
+    KindDef {
+        kind: "mem.mempool_sleeper",
+        doc: "A task that sleeps in mempool_alloc until an element comes back.",
+        fields: &[
+            field("task", Addr, "", "its task_struct"),
+            field("pid", Int, "", "thread id"),
+            field("comm", Text, "", "command name"),
+            field("state", Text, "", "state letter"),
+            field("pool", Addr, "", "the mempool_t"),
+            field("min_nr", Int, "", "elements the pool keeps in reserve"),
+            field("curr_nr", Int, "", "elements in reserve now"),
+            field("cache", Text, "", "slab cache of the pool"),
+            field("make_it_fail", Bool, "", "faults are injected into its allocations"),
+        ],
+    },
+    KindDef {
+        kind: "mem.runq",
+        doc: "The run queue of a CPU.",
+        fields: &[
+            field("cpu", Int, "", "CPU"),
+            field("clock_ns", Int, "ns", "its clock"),
+            field("lag_ns", Int, "ns", "how far it is behind the newest clock"),
+            field("nr_running", Int, "", "tasks that want to run"),
+            field("idle", Bool, "", "runs its idle task"),
+            field("pid", Int, "", "thread id of the current task"),
+            field("comm", Text, "", "its command name"),
+        ],
+    },
+];
+
+/// Everything found about tasks that wait.
+#[derive(Debug, Default)]
+pub struct Waits {
+    /// Tasks waiting for locks, in the order of the tasks.
+    pub locks: Vec<LockWait>,
+    /// Deadlocks among them.
+    pub cycles: Vec<LockCycle>,
+    /// Pools that tasks wait for, by address.
+    pub pools: Vec<Mempool>,
+    /// Sleepers in `mempool_alloc` and the address of their pool.
+    pub sleepers: Vec<(VirtAddr, VirtAddr)>,
+    /// What could not be decided.
+    pub gaps: Vec<Gap>,
+}
+
+impl Kernel<'_> {
+    /// What sleeping tasks wait for. `stacks` are those of `tasks`, in the same order.
+    pub fn waits(&self, tasks: &[Task], stacks: &[Option<CallStack>]) -> Waits {
+        let ranges = Stacks::of(self, tasks);
+        let mut waits = Waits::default();
+        let mut pools = BTreeMap::new();
+        for (task, stack) in tasks.iter().zip(stacks) {
+            let Some(stack) = stack.as_ref().filter(|_| !task.running && task.exit_state == 0) else { continue };
+            let waiting = locks::waiting(stack);
+            if waiting.lock.is_some() {
+                match self.lock_wait(task, stack, &ranges) {
+                    Some(wait) => waits.locks.push(wait),
+                    None => waits.gaps.push(Gap::new(
+                        "lock of a sleeper",
+                        format!("task {} ({})", task.pid, task.comm),
+                        "no waiter that closes on a lock was found on its stack",
+                        "",
+                    )),
+                }
+            }
+            if let Some(pool) = self.mempool_wait(task, stack, &ranges) {
+                waits.sleepers.push((task.address, pool.address));
+                pools.entry(pool.address).or_insert(pool);
+            } else if waiting.function.is_some_and(|f| f.starts_with("mempool_alloc")) {
+                waits.gaps.push(Gap::new(
+                    "memory pool of a sleeper",
+                    format!("task {} ({})", task.pid, task.comm),
+                    "no wait entry that closes on a pool was found on its stack",
+                    "",
+                ));
+            }
+        }
+        waits.cycles = locks::cycles(&waits.locks);
+        waits.pools = pools.into_values().collect();
+        waits
+    }
+
+    /// All tasks with their stacks, run queues, lock and pool waits as facts, and what could not be read.
+    pub fn task_facts(&self) -> (Vec<Fact>, Vec<Gap>) {
+        let tasks = self.tasks();
+        let stacks = self.stacks(&tasks.items);
+        let waits = self.waits(&tasks.items, &stacks);
+        let mut report = Report::new(self, &tasks.items, &stacks);
+        report.tasks();
+        report.queues();
+        report.waits(&waits);
+        let mut gaps = tasks.gaps;
+        gaps.extend(waits.gaps);
+        gaps.extend(self.cpus().gaps);
+        (report.facts, gaps)
+    }
+}
+
+struct Report<'a, 'd> {
+    kernel: &'a Kernel<'d>,
+    tasks: &'a [Task],
+    stacks: &'a [Option<CallStack>],
+    by_address: HashMap<u64, usize>,
+    /// Equal stacks as one value.
+    shared: Vec<(CallStack, Arc<facts::Stack>)>,
+    facts: Vec<Fact>,
+}
+
+impl<'a, 'd> Report<'a, 'd> {
+    fn new(kernel: &'a Kernel<'d>, tasks: &'a [Task], stacks: &'a [Option<CallStack>]) -> Self {
+        let by_address = tasks.iter().enumerate().map(|(n, t)| (t.address.0, n)).collect();
+        Report { kernel, tasks, stacks, by_address, shared: Vec::new(), facts: Vec::new() }
+    }
+
+    fn task(&self, address: VirtAddr) -> Option<&'a Task> {
+        self.by_address.get(&address.0).and_then(|n| self.tasks.get(*n))
+    }
+
+    fn stack(&mut self, address: VirtAddr) -> Option<Arc<facts::Stack>> {
+        let stack = self.by_address.get(&address.0).and_then(|n| self.stacks.get(*n))?.as_ref()?;
+        if let Some((_, shared)) = self.shared.iter().find(|(known, _)| known.same_as(stack)) {
+            return Some(shared.clone());
+        }
+        let fact = Arc::new(stack.to_fact("task"));
+        self.shared.push((stack.clone(), fact.clone()));
+        Some(fact)
+    }
+
+    fn fact(&self, kind: &'static str, at: VirtAddr, type_name: &str) -> Fact {
+        Fact::new(kind, self.kernel.origin(at, type_name))
+    }
+
+    fn tasks(&mut self) {
+        let clocks: HashMap<u32, u64> = self.kernel.run_queues().iter().map(|q| (q.cpu, q.clock_ns)).collect();
+        for (task, stack) in self.tasks.iter().zip(self.stacks) {
+            let waits_in = stack.as_ref().filter(|_| !task.running).and_then(|s| locks::waiting(s).function);
+            let blocked = task
+                .last_run_ns
+                .filter(|_| task.is_blocked())
+                .and_then(|ran| clocks.get(&task.cpu?)?.checked_sub(ran))
+                .map(|ns| ns / 1_000_000_000);
+            let mut fact = self
+                .fact("mem.task", task.address, "struct task_struct")
+                .with("address", Address::from(task.address))
+                .with("pid", task.pid)
+                .with("tgid", task.tgid)
+                .with("ppid", task.ppid)
+                .with("comm", task.comm.as_str())
+                .with("state", task.state.to_string())
+                .with_opt("cpu", task.cpu)
+                .with("running", task.running)
+                .with("kthread", task.kthread)
+                .with("idle", task.idle)
+                .with_opt("waits_in", waits_in.clone())
+                .with_opt("cgroup", task.cgroup.clone())
+                .with_opt("net_ns", task.namespaces.as_ref().and_then(|n| n.net))
+                .with_opt("start_ns", task.start_ns)
+                .with_opt("last_run_ns", task.last_run_ns)
+                .with_opt("blocked_s", blocked)
+                .with("make_it_fail", task.make_it_fail);
+            fact.quote = match (waits_in, task.running) {
+                (_, true) => format!("task {} ({}) runs on CPU {}", task.pid, task.comm, task.cpu.unwrap_or(0)),
+                (Some(function), _) => {
+                    format!("task {} ({}) in state {} waits in {function}", task.pid, task.comm, task.state)
+                }
+                _ => format!("task {} ({}) in state {}", task.pid, task.comm, task.state),
+            };
+            fact.recheck = recheck_task(task);
+            fact.stacks.extend(self.stack(task.address));
+            self.facts.push(fact);
+        }
+    }
+
+    fn queues(&mut self) {
+        for queue in self.kernel.run_queues() {
+            let current = queue.current.and_then(|at| self.task(at));
+            let mut fact = self
+                .fact("mem.runq", queue.address, "struct rq")
+                .with("cpu", queue.cpu)
+                .with("clock_ns", queue.clock_ns)
+                .with("lag_ns", queue.lag_ns)
+                .with("nr_running", queue.nr_running)
+                .with("idle", queue.idle)
+                .with_opt("pid", current.map(|t| t.pid))
+                .with_opt("comm", current.map(|t| t.comm.as_str()));
+            fact.quote = format!(
+                "CPU {}: {} wants to run, clock {:.3} s behind",
+                queue.cpu,
+                queue.nr_running,
+                queue.lag_ns as f64 / 1e9
+            );
+            fact.recheck = vec!["crash> runq -t".into(), format!("drgn> cpu_rq(prog, {}).clock", queue.cpu)];
+            self.facts.push(fact);
+        }
+    }
+
+    fn waits(&mut self, waits: &Waits) {
+        for wait in &waits.locks {
+            self.lock_wait(wait, waits);
+        }
+        for cycle in &waits.cycles {
+            self.cycle(cycle, waits);
+        }
+        for pool in &waits.pools {
+            self.pool(pool);
+        }
+        for (sleeper, at) in &waits.sleepers {
+            let pool = waits.pools.iter().find(|pool| pool.address == *at);
+            if let (Some(task), Some(pool)) = (self.task(*sleeper), pool) {
+                self.sleeper(task, pool);
+            }
+        }
+    }
+
+    fn lock_wait(&mut self, wait: &LockWait, waits: &Waits) {
+        let Some(task) = self.task(wait.task) else { return };
+        let owner = wait.owner.and_then(|o| self.task(o.task));
+        let type_name = wait.kind.type_name();
+        let at = wait.lock.unwrap_or(wait.task);
+        let mode = (wait.kind == locks::LockKind::Rwsem).then_some(if wait.read { "read" } else { "write" });
+        let mut fact = self
+            .fact("mem.lock_wait", at, &format!("struct {type_name}"))
+            .with("task", Address::from(wait.task))
+            .with("pid", task.pid)
+            .with("comm", task.comm.as_str())
+            .with("state", task.state.to_string())
+            .with_opt("lock", wait.lock.map(Address::from))
+            .with("kind", wait.kind.name())
+            .with_opt("mode", mode)
+            .with_opt("symbol", wait.symbol.clone())
+            .with_opt("module", wait.module.clone())
+            .with_opt("owner", wait.owner.map(|o| Address::from(o.task)))
+            .with_opt("owner_pid", owner.map(|t| t.pid))
+            .with_opt("owner_comm", owner.map(|t| t.comm.as_str()))
+            .with_opt("owner_certain", wait.owner.map(|o| o.certain && owner.is_some()))
+            .with_opt("owner_waits", wait.owner.map(|o| waits.locks.iter().any(|w| w.task == o.task)))
+            .with_opt("readers", wait.readers)
+            .with("waiters", wait.waiters);
+        let lock = lock_name(wait);
+        let holder = match (owner, wait.owner) {
+            (Some(owner), Some(word)) if word.certain => format!("held by {} ({})", owner.pid, owner.comm),
+            (Some(owner), Some(_)) => format!("held by readers, the last to come was {} ({})", owner.pid, owner.comm),
+            (None, Some(word)) if !word.certain => "held by readers, the last of which is gone".to_owned(),
+            _ => "owner not known".to_owned(),
+        };
+        fact.quote = format!("task {} ({}) waits for {} {lock}, {holder}", task.pid, task.comm, wait.kind.name());
+        fact.recheck = recheck_task(task);
+        if let Some(lock) = wait.lock {
+            fact.recheck.push(format!("crash> struct {type_name} {:x}", lock.0));
+            fact.recheck.push(format!("drgn> Object(prog, \"struct {type_name}\", address={:#x})", lock.0));
+        }
+        fact.stacks.extend(self.stack(wait.task));
+        if let Some(owner) = wait.owner.filter(|o| o.certain) {
+            fact.stacks.extend(self.stack(owner.task));
+        }
+        self.facts.push(fact);
+    }
+
+    fn cycle(&mut self, cycle: &LockCycle, waits: &Waits) {
+        let members: Vec<(&Task, &LockWait)> = cycle
+            .tasks
+            .iter()
+            .filter_map(|at| Some((self.task(*at)?, waits.locks.iter().find(|w| w.task == *at)?)))
+            .collect();
+        let (Some(first), true) = (cycle.tasks.first(), members.len() == cycle.tasks.len()) else { return };
+        let names: Vec<_> = members.iter().map(|(task, _)| task.comm.clone()).collect();
+        let mut fact = self
+            .fact("mem.lock_cycle", *first, "struct task_struct")
+            .with("tasks", names.clone())
+            .with("pids", members.iter().map(|(task, _)| Value::from(task.pid)).collect::<Vec<_>>())
+            .with("locks", members.iter().filter_map(|(_, w)| w.lock).map(Address::from).collect::<Vec<_>>())
+            .with("symbols", members.iter().map(|(_, w)| lock_name(w)).collect::<Vec<_>>())
+            .with("confirmed", cycle.confirmed);
+        let chain: Vec<_> =
+            members.iter().map(|(task, wait)| format!("{} waits for {}", task.comm, lock_name(wait))).collect();
+        let certainty = if cycle.confirmed { "" } else { " (through readers: a candidate only)" };
+        fact.quote = format!("{}, which {} holds{certainty}", chain.join(", "), names.first().map_or("", |n| n));
+        fact.recheck = members.iter().flat_map(|(task, _)| recheck_task(task)).collect();
+        for (_, wait) in &members {
+            if let Some(lock) = wait.lock {
+                fact.recheck.push(format!("crash> struct {} {:x}", wait.kind.type_name(), lock.0));
+            }
+        }
+        for at in &cycle.tasks {
+            fact.stacks.extend(self.stack(*at));
+        }
+        self.facts.push(fact);
+    }
+
+    fn pool(&mut self, pool: &Mempool) {
+        let tasks: Vec<_> = pool.waiters.iter().filter_map(|at| self.task(*at)).map(|t| t.comm.clone()).collect();
+        let mut fact = self
+            .fact("mem.mempool", pool.address, "mempool_t")
+            .with("address", Address::from(pool.address))
+            .with("min_nr", pool.min_nr)
+            .with("curr_nr", pool.curr_nr)
+            .with_opt("alloc", pool.alloc.clone())
+            .with_opt("cache", pool.cache.clone())
+            .with_opt("symbol", pool.symbol.clone())
+            .with_opt("module", pool.module.clone())
+            .with("waiters", pool.waiters.len())
+            .with("tasks", tasks.clone());
+        fact.quote = format!(
+            "memory pool of {}: {} of {} elements left, {} waiting ({})",
+            pool.cache.as_deref().or(pool.alloc.as_deref()).unwrap_or("unknown elements"),
+            pool.curr_nr,
+            pool.min_nr,
+            pool.waiters.len(),
+            tasks.join(", ")
+        );
+        fact.recheck = recheck_pool(pool);
+        self.facts.push(fact);
+    }
+
+    fn sleeper(&mut self, task: &Task, pool: &Mempool) {
+        let mut fact = self
+            .fact("mem.mempool_sleeper", task.address, "struct task_struct")
+            .with("task", Address::from(task.address))
+            .with("pid", task.pid)
+            .with("comm", task.comm.as_str())
+            .with("state", task.state.to_string())
+            .with("pool", Address::from(pool.address))
+            .with("min_nr", pool.min_nr)
+            .with("curr_nr", pool.curr_nr)
+            .with_opt("cache", pool.cache.clone())
+            .with("make_it_fail", task.make_it_fail);
+        fact.quote = format!(
+            "task {} ({}) sleeps in mempool_alloc, its pool has {} of {} elements",
+            task.pid, task.comm, pool.curr_nr, pool.min_nr
+        );
+        fact.recheck = recheck_task(task);
+        fact.recheck.extend(recheck_pool(pool));
+        fact.stacks.extend(self.stack(task.address));
+        self.facts.push(fact);
+    }
+}
+
+fn lock_name(wait: &LockWait) -> String {
+    match (&wait.symbol, wait.lock) {
+        (Some(symbol), _) => symbol.clone(),
+        (None, Some(lock)) => format!("{lock}"),
+        (None, None) => "at an unknown address".to_owned(),
+    }
+}
+
+fn recheck_task(task: &Task) -> Vec<String> {
+    vec![
+        format!("crash> bt {:x}", task.address.0),
+        format!("drgn> prog.stack_trace(Object(prog, \"struct task_struct *\", {:#x}))", task.address.0),
+    ]
+}
+
+fn recheck_pool(pool: &Mempool) -> Vec<String> {
+    vec![
+        format!("crash> struct mempool_s {:x}", pool.address.0),
+        format!("drgn> Object(prog, \"mempool_t\", address={:#x})", pool.address.0),
+    ]
+}
