@@ -1,0 +1,448 @@
+//! Lines of a node's logs that are no kernel reports: how each boot ended, why there is no dump, what the container
+//! runtime could not do.
+
+use std::collections::BTreeMap;
+
+use facts::{Fact, Origin};
+
+use crate::text::quote;
+
+/// Reads log lines in their order, whatever their prefixes, with flat memory.
+///
+/// ```
+/// let mut log = snapshot::NodeLog::new("messages");
+/// for line in ["kernel: Linux version 5.10.0", "kernel: reboot: Restarting system", "kernel: Linux version 5.10.0"] {
+///     log.line(line);
+/// }
+/// let facts = log.finish();
+/// assert_eq!(facts[0].text("how"), Some("requested"));
+/// ```
+pub struct NodeLog {
+    member: String,
+    lines: u64,
+    boots: Vec<Boot>,
+    events: BTreeMap<(&'static str, &'static str, String), Event>,
+    last: String,
+    nul_tail: bool,
+}
+
+/// One boot of the log, counted from 0; the first one may have begun before the log.
+#[derive(Default)]
+struct Boot {
+    id: Option<String>,
+    kernel: Option<String>,
+    capture: bool,
+    first: u64,
+    last: u64,
+    last_text: String,
+    ending: Option<Ending>,
+    trouble: Option<Ending>,
+    /// What the next boot said about the end of this one.
+    hindsight: Option<Ending>,
+}
+
+struct Ending {
+    how: &'static str,
+    rank: u8,
+    line: u64,
+    text: String,
+}
+
+struct Event {
+    count: i64,
+    line: u64,
+    text: String,
+}
+
+/// Words in a line that say how the boot ended. A higher rank wins; among equals the later one.
+const ENDINGS: &[(&str, &str, u8)] = &[
+    ("Kernel panic - not syncing", "panic", 9),
+    ("We were allegedly just fenced", "fenced", 8),
+    ("watchdog: BUG: soft lockup", "", 0),
+    ("hpwdt: Unexpected close", "", 0),
+    ("NMI watchdog: Watchdog detected hard LOCKUP", "", 0),
+    ("hpwdt: NMI: ", "watchdog", 7),
+    ("Watchdog pre-timeout", "watchdog", 7),
+    ("pretimeout event", "watchdog", 7),
+    ("HARDWARE PROTECTION shutdown", "thermal", 8),
+    ("critical temperature reached", "thermal", 8),
+    ("hv_utils: Shutdown request received", "hypervisor", 7),
+    ("sysrq: Resetting", "reset-by-hand", 7),
+    ("SysRq : Resetting", "reset-by-hand", 7),
+    ("sysrq: Trigger a crash", "crash-requested", 8),
+    ("SysRq : Trigger a crash", "crash-requested", 8),
+    ("kexec_core: Starting new kernel", "kexec", 6),
+    ("reboot: Restarting system", "requested", 6),
+    ("reboot: Power down", "requested", 6),
+    ("reboot: System halted", "requested", 6),
+    ("Restarting system.", "requested", 5),
+    ("systemd-shutdown[1]: Syncing filesystems", "requested", 5),
+    ("systemd[1]: Shutting down.", "requested", 5),
+    ("Reached target Reboot", "requested", 5),
+    ("Reached target Power-Off", "requested", 5),
+    ("Reached target reboot.target", "requested", 5),
+    ("Reached target poweroff.target", "requested", 5),
+    ("Reached target Shutdown", "requested", 4),
+    ("System is rebooting", "requested", 5),
+    ("System is powering down", "requested", 5),
+    ("Power key pressed", "requested", 5),
+    ("Journal stopped", "requested", 3),
+];
+
+/// Trouble in the last lines of a boot: without an ending it says that the machine hung first.
+const TROUBLE: &[&str] = &[
+    "blocked for more than ",
+    "soft lockup - CPU#",
+    "hard LOCKUP",
+    "rcu_sched detected stalls",
+    "self-detected stall",
+    "detected stalls on CPUs",
+    "Out of memory: Kill",
+];
+
+/// What a boot says about the end of the one before.
+const HINDSIGHT: &[(&str, &str, u8)] = &[
+    ("BERT: Error records from previous boot", "hardware", 6),
+    ("Previous system reset reason", "", 5),
+    ("uncleanly shut down", "silent-reset", 2),
+    ("uncleanly shut down, renaming", "silent-reset", 2),
+    ("recovery complete", "silent-reset", 1),
+    ("Starting recovery", "silent-reset", 1),
+    ("orphan cleanup on readonly fs", "silent-reset", 1),
+];
+
+/// Lines about crash dumps: words, what they say.
+const KDUMP: &[(&str, &str)] = &[
+    ("crashkernel reservation failed", "reservation-failed"),
+    ("cannot allocate crashkernel", "reservation-failed"),
+    ("Cannot reserve", "reservation-failed"),
+    ("resulted in zero bytes", "reservation-failed"),
+    ("Ignoring crashkernel for a Xen PV domain", "reservation-failed"),
+    ("No memory reserved for crash kernel", "not-reserved"),
+    ("no crashkernel= parameter in the kernel cmdline", "not-reserved"),
+    ("Starting kdump: [FAILED]", "not-armed"),
+    ("failed to load kdump kernel", "not-armed"),
+    ("mkdumprd: failed to make kdump initrd", "not-armed"),
+    ("Dump target is invalid", "not-armed"),
+    ("Not ready to kdump", "not-armed"),
+    ("saving vmcore failed", "capture-failed"),
+    ("saving vmcore-dmesg.txt failed", "capture-failed"),
+    ("sync vmcore failed", "capture-failed"),
+    ("Entering kdump emergency mode", "capture-failed"),
+    ("makedumpfile Failed", "capture-failed"),
+    ("The network still isn't ready after waiting", "capture-failed"),
+    ("Failed to mount rootfs", "capture-failed"),
+    ("is not mounted", "capture-failed"),
+    ("Can't write the dump file", "disk-full"),
+    ("less than KDUMP_FREE_DISK_SIZE", "disk-full"),
+    ("saving vmcore complete", "saved"),
+    ("The dumpfile is saved to", "saved"),
+    ("Kdump is operational", "armed"),
+    ("kdump: kexec: loaded kdump kernel", "armed"),
+    ("Starting kdump: [OK]", "armed"),
+];
+
+impl NodeLog {
+    /// An empty log; `member` is what the facts name as their origin.
+    pub fn new(member: impl Into<String>) -> Self {
+        NodeLog {
+            member: member.into(),
+            lines: 0,
+            boots: vec![Boot { first: 1, ..Boot::default() }],
+            events: BTreeMap::new(),
+            last: String::new(),
+            nul_tail: false,
+        }
+    }
+
+    /// Reads the next line.
+    pub fn line(&mut self, raw: &str) {
+        self.lines += 1;
+        let line = raw.trim_end();
+        if line.is_empty() {
+            return;
+        }
+        self.nul_tail = line.bytes().rev().take_while(|b| *b == 0).count() >= 16;
+        self.boundary(line);
+        let Some(boot) = self.boots.last_mut() else { return };
+        boot.last = self.lines;
+        if line.contains("elfcorehdr=") && line.contains("ommand line") {
+            boot.capture = true;
+        }
+        if let Some(found) = hit(line, ENDINGS, self.lines) {
+            replace(&mut boot.ending, found);
+        }
+        if TROUBLE.iter().any(|t| line.contains(t)) {
+            boot.trouble = Some(Ending { how: "hung", rank: 1, line: self.lines, text: quote(line) });
+        }
+        let previous = self.boots.len().checked_sub(2);
+        if let Some(mut found) = hit(line, HINDSIGHT, self.lines)
+            && let Some(boot) = previous.and_then(|i| self.boots.get_mut(i))
+        {
+            if found.how.is_empty() {
+                found.how = reset_reason(line);
+            }
+            replace(&mut boot.hindsight, found);
+        }
+        self.event(line);
+        self.last.clear();
+        self.last.push_str(line.get(..200.min(line.len())).unwrap_or_default());
+    }
+
+    /// Cuts boots at the banner and at journalctl's marks.
+    fn boundary(&mut self, line: &str) {
+        let mut start = false;
+        let mut id = None;
+        let mut kernel = None;
+        if line == "-- Reboot --" {
+            start = true;
+        } else if let Some(hex) = line.strip_prefix("-- Boot ").and_then(|l| l.strip_suffix(" --")) {
+            start = true;
+            id = Some(hex.to_owned()).filter(|h| h.len() == 32);
+        } else if let Some(at) = line.find("Linux version ").filter(|at| kernel_body(line, *at)) {
+            kernel = line.get(at + 14..).and_then(|l| l.split_ascii_whitespace().next()).map(str::to_owned);
+            // A mark and the banner a few lines below it are the same boot.
+            let fresh = self
+                .boots
+                .last()
+                .is_some_and(|b| b.kernel.is_none() && b.last.saturating_sub(b.first) < 8 && self.boots.len() > 1);
+            start = !fresh && (self.lines > 1 || self.boots.is_empty());
+        }
+        if start {
+            const MOST: usize = 4096;
+            if let Some(boot) = self.boots.last_mut() {
+                boot.last_text.clone_from(&self.last);
+            }
+            if self.boots.len() < MOST {
+                self.boots.push(Boot { first: self.lines, ..Boot::default() });
+            }
+        }
+        if let Some(boot) = self.boots.last_mut() {
+            boot.id = boot.id.take().or(id);
+            boot.kernel = boot.kernel.take().or(kernel);
+        }
+    }
+
+    fn event(&mut self, line: &str) {
+        let found = KDUMP
+            .iter()
+            .find(|(words, what)| {
+                // Some of the words are common: they count only in lines that speak of dumps.
+                let common = matches!(
+                    *words,
+                    "is not mounted" | "Failed to mount rootfs" | "Cannot reserve" | "resulted in zero bytes"
+                );
+                line.contains(words)
+                    && (!common || line.contains("dump") || line.contains("crashkernel"))
+                    && !what.is_empty()
+            })
+            .map(|(_, what)| ("node.kdump", *what, String::new()))
+            .or_else(|| runtime(line).map(|(what, path)| ("node.runtime_error", what, path)));
+        let Some(key) = found else { return };
+        if self.events.len() >= 1000 && !self.events.contains_key(&key) {
+            return;
+        }
+        let line_number = self.lines;
+        let event = self.events.entry(key).or_insert_with(|| Event { count: 0, line: line_number, text: quote(line) });
+        event.count += 1;
+    }
+
+    /// The facts: `node.boot_end` for each boot whose end the log shows, `node.kdump`, `node.runtime_error`.
+    pub fn finish(mut self) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        let count = self.boots.len();
+        if let Some(boot) = self.boots.last_mut() {
+            boot.last_text.clone_from(&self.last);
+        }
+        for index in 0..count {
+            if let Some(fact) = self.boot_fact(index) {
+                facts.push(fact);
+            }
+        }
+        for ((kind, what, path), event) in &self.events {
+            let mut fact = Fact::new(*kind, Origin::lines(self.member.as_str(), event.line, event.line))
+                .with("what", *what)
+                .with("count", event.count)
+                .with("text", event.text.as_str())
+                .quoting(event.text.as_str());
+            if !path.is_empty() {
+                fact.set("path", path.as_str());
+            }
+            facts.push(fact);
+        }
+        facts
+    }
+
+    fn boot_fact(&self, index: usize) -> Option<Fact> {
+        let boot = self.boots.get(index)?;
+        let next = self.boots.get(index + 1);
+        // The capture kernel is a boot of its own in the log, and proof of how the one before it ended.
+        let captured = next.is_some_and(|n| n.capture).then(|| Ending {
+            how: "panic",
+            rank: 8,
+            line: next.map_or(0, |n| n.first),
+            text: "the capture kernel started".to_owned(),
+        });
+        let silent = || Ending { how: "silent-reset", rank: 0, line: boot.last, text: boot.last_text.clone() };
+        let trouble = boot.trouble.as_ref().filter(|t| boot.last.saturating_sub(t.line) < 400);
+        let own = [boot.ending.as_ref(), captured.as_ref()].into_iter().flatten().max_by_key(|e| e.rank);
+        let silent_ending;
+        let ending = match (own, &boot.hindsight, trouble) {
+            (Some(own), Some(hind), _) if hind.how == "hardware" && own.rank < 6 => hind,
+            (Some(own), _, _) => own,
+            (None, Some(hind), _) if hind.how != "silent-reset" => hind,
+            (None, _, Some(trouble)) if next.is_some() => trouble,
+            (None, Some(hind), _) => hind,
+            (None, None, _) if next.is_some() || self.nul_tail => {
+                silent_ending = silent();
+                &silent_ending
+            }
+            _ => return None,
+        };
+        // A cut log does not tell a clean end from an unclean one: without own text the end is only inferred.
+        let sure = ending.rank >= 3;
+        Some(
+            Fact::new("node.boot_end", Origin::lines(self.member.as_str(), ending.line, ending.line))
+                .with("boot", index)
+                .with_opt("boot_id", boot.id.as_deref())
+                .with_opt("kernel", boot.kernel.as_deref())
+                .with("how", ending.how)
+                .with("sure", sure)
+                .with("capture_kernel", boot.capture)
+                .with("source", "log")
+                .with("evidence", ending.text.as_str())
+                .with("last_line", quote(&boot.last_text))
+                .quoting(ending.text.as_str()),
+        )
+    }
+}
+
+/// Whether the text at `at` begins the body of a kernel line: nothing but prefixes stands before it.
+fn kernel_body(line: &str, at: usize) -> bool {
+    let head = line.get(..at).unwrap_or_default().trim_end();
+    head.is_empty() || head.ends_with(']') || head.ends_with("kernel:") || head.ends_with('>') || head.ends_with(" -")
+}
+
+fn hit(line: &str, table: &[(&'static str, &'static str, u8)], number: u64) -> Option<Ending> {
+    let (_, how, rank) = table.iter().filter(|(words, _, _)| line.contains(words)).max_by_key(|(_, _, rank)| *rank)?;
+    (*rank > 0).then(|| Ending { how, rank: *rank, line: number, text: quote(line) })
+}
+
+fn replace(slot: &mut Option<Ending>, found: Ending) {
+    if slot.as_ref().is_none_or(|e| e.rank <= found.rank) {
+        *slot = Some(found);
+    }
+}
+
+/// `x86/amd: Previous system reset reason [0x...]: hardware watchdog timer expired`
+fn reset_reason(line: &str) -> &'static str {
+    let line = line.to_ascii_lowercase();
+    if line.contains("watchdog") {
+        "watchdog"
+    } else if line.contains("thermal") {
+        "thermal"
+    } else if line.contains("power") {
+        "power"
+    } else if line.contains("software") {
+        "requested"
+    } else {
+        "silent-reset"
+    }
+}
+
+/// What a container runtime or kubelet could not do.
+fn runtime(line: &str) -> Option<(&'static str, String)> {
+    let lower = |words: &str| line.to_ascii_lowercase().contains(words);
+    if let Some(at) = line.find("mkdir /sys/fs/cgroup/") {
+        let path = line.get(at + 6..)?.split([':', ' ', '"', '\\']).next()?.to_owned();
+        let controller = path.strip_prefix("/sys/fs/cgroup/").and_then(|p| p.split('/').next()).unwrap_or_default();
+        if lower("no space left on device") {
+            let what = if controller == "memory" || !path.contains("cpuset") {
+                "cgroup-mkdir-enospc"
+            } else {
+                "cpuset-mkdir-enospc"
+            };
+            return Some((what, first_levels(&path)));
+        }
+        if lower("cannot allocate memory") {
+            return Some(("cgroup-mkdir-enomem", first_levels(&path)));
+        }
+    }
+    const FIXED: &[(&str, &str)] = &[
+        ("You specified a kernel memory limit on a kernel older than 4.0", "kernel-memory-limit-used"),
+        ("PLEG is not healthy", "pleg-not-healthy"),
+        ("Container runtime is down", "runtime-down"),
+        ("fork/exec /proc/self/exe: cannot allocate memory", "fork-enomem"),
+        ("memory.kmem.slabinfo: Input/output error", "kmem-accounting-off"),
+    ];
+    if line.contains("memory.kmem.limit_in_bytes") && lower("operation not supported") {
+        return Some(("kmem-limit-not-supported", String::new()));
+    }
+    FIXED.iter().find(|(words, _)| line.contains(words)).map(|(_, what)| (*what, String::new()))
+}
+
+/// The path down to the QoS class: pods differ in each line.
+fn first_levels(path: &str) -> String {
+    path.split('/').take(7).filter(|p| !p.starts_with("pod")).collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends(lines: &[&str]) -> Vec<(String, String, bool)> {
+        let mut log = NodeLog::new("log");
+        for line in lines {
+            log.line(line);
+        }
+        log.finish()
+            .iter()
+            .filter(|f| f.kind == "node.boot_end")
+            .map(|f| {
+                let sure = f.get("sure").and_then(facts::Value::as_bool).unwrap();
+                (f.int("boot").unwrap().to_string(), f.text("how").unwrap().to_owned(), sure)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn endings_are_told_apart() {
+        let banner = "[    0.000000] Linux version 5.10.0-18-amd64 (x) #1";
+        let is = |how: &str, sure| vec![("0".to_owned(), how.to_owned(), sure)];
+        assert_eq!(ends(&[banner, "[ 9.0] reboot: Restarting system", banner]), is("requested", true));
+        assert_eq!(ends(&[banner, "[ 9.0] Kernel panic - not syncing: Fatal exception"]), is("panic", true));
+        assert_eq!(ends(&[banner, "[ 9.0] eth0: link up", banner]), is("silent-reset", false));
+        assert_eq!(ends(&[banner, "[ 9.0] eth0: link up"]), []);
+        assert_eq!(
+            ends(&[banner, "[ 9.0] INFO: task x:1 blocked for more than 120 seconds.", banner]),
+            is("hung", false)
+        );
+        let capture = "[    0.000000] Command line: BOOT_IMAGE=x elfcorehdr=0x1000";
+        assert_eq!(ends(&[banner, "[ 9.0] x", banner, capture]), is("panic", true));
+        assert_eq!(
+            ends(&[banner, "x", banner, "[ 0.1] BERT: Error records from previous boot:"]),
+            is("hardware", true)
+        );
+        let reason = "[ 0.1] x86/amd: Previous system reset reason [0x00080800]: hardware watchdog timer expired";
+        assert_eq!(ends(&[banner, "x", banner, reason]), is("watchdog", true));
+        assert_eq!(
+            ends(&["Nov 1 n systemd[1]: Shutting down.", "-- Boot 0123456789abcdef0123456789abcdef --", banner]),
+            is("requested", true)
+        );
+    }
+
+    #[test]
+    fn runtime_errors_are_counted_by_kind() {
+        let mut log = NodeLog::new("log");
+        for pod in ["a", "b"] {
+            log.line(&format!(
+                "kubelet[1]: mkdir /sys/fs/cgroup/memory/kubepods/burstable/pod{pod}/c: no space left on device"
+            ));
+        }
+        let facts = log.finish();
+        assert_eq!(facts.len(), 1);
+        assert_eq!(facts[0].text("what"), Some("cgroup-mkdir-enospc"));
+        assert_eq!(facts[0].text("path"), Some("/sys/fs/cgroup/memory/kubepods/burstable"));
+        assert_eq!(facts[0].int("count"), Some(2));
+    }
+}

@@ -1,0 +1,94 @@
+//! What engineers paste: several files or tool outputs in one text.
+//!
+//! A paste is cut into sections at the marks that tools and people leave (`==> file <==`, `# cat file`, the headers
+//! of supportconfig, the `path:value` lines of grep); each section goes to the reader of the file it names. Tool
+//! outputs are recognised by their own header lines wherever they stand.
+
+pub(crate) mod crash;
+mod marks;
+pub(crate) mod profile;
+pub(crate) mod slabtop;
+pub(crate) mod strace;
+mod timed;
+mod tracers;
+
+use crate::node::{Input, Node};
+use marks::Mark;
+
+/// Longest text that is searched for sections.
+const MOST: usize = 64 << 20;
+
+/// Reads a text of unknown name. Returns whether anything in it was understood.
+pub(crate) fn read(node: &mut Node, input: &Input<'_>) -> bool {
+    if input.text.len() > MOST {
+        let why = format!("a text of more than {MOST} bytes is not searched for pasted files");
+        node.gap("pasted files", input.member, &why, "the sections alone");
+        return false;
+    }
+    let facts = node.facts.len();
+    sections(node, input);
+    timed::read(node, input);
+    strace::read(node, input);
+    profile::read(node, input);
+    slabtop::anywhere(node, input);
+    crash::read(node, input);
+    tracers::read(node, input);
+    node.facts.len() > facts || !node.groups.by_path.is_empty() || !node.groups.controllers.is_empty()
+}
+
+/// Cuts at the marks and hands each piece to the reader of its path.
+fn sections(node: &mut Node, input: &Input<'_>) {
+    let mut open: Option<(String, usize, u64)> = None;
+    let mut grep: Vec<(String, String, u64)> = Vec::new();
+    let mut at = 0;
+    for (index, line) in input.text.split_inclusive('\n').enumerate() {
+        let start = at;
+        at += line.len();
+        let plain = line.trim_end_matches(['\n', '\r']);
+        match marks::of(plain) {
+            Some(Mark::File(path)) => {
+                close(node, input, open.take(), start);
+                open = Some((path.to_owned(), at, index as u64 + 1));
+            }
+            Some(Mark::End) => close(node, input, open.take(), start),
+            Some(Mark::Value(path, value)) => {
+                close(node, input, open.take(), start);
+                if grep.last().is_some_and(|(p, _, _)| p == path) {
+                    if let Some((_, text, _)) = grep.last_mut() {
+                        text.push('\n');
+                        text.push_str(value);
+                    }
+                } else {
+                    flush(node, input, &mut grep);
+                    grep.push((path.to_owned(), value.to_owned(), index as u64));
+                }
+            }
+            Some(Mark::Directory(path)) => {
+                if let Some((tree, inside)) = crate::cgroup::tree::split(path) {
+                    crate::cgroup::tree::add_directory(&mut node.groups, &tree, &inside, input.member);
+                }
+            }
+            None => {}
+        }
+    }
+    flush(node, input, &mut grep);
+    close(node, input, open, input.text.len());
+}
+
+fn flush(node: &mut Node, input: &Input<'_>, grep: &mut Vec<(String, String, u64)>) {
+    for (path, text, before) in grep.drain(..) {
+        piece(node, input, &path, &text, before);
+    }
+}
+
+fn close(node: &mut Node, input: &Input<'_>, open: Option<(String, usize, u64)>, end: usize) {
+    let Some((path, start, before)) = open else { return };
+    piece(node, input, &path, input.text.get(start..end).unwrap_or_default(), before);
+}
+
+fn piece(node: &mut Node, input: &Input<'_>, path: &str, text: &str, before: u64) {
+    // A piece is never searched for pieces again: its place before the first line keeps `take` from it.
+    let piece = Input { path, member: input.member, text, before: input.before + before.max(1) };
+    node.seen(path);
+    node.take(&piece);
+}

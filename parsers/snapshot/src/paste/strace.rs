@@ -1,0 +1,118 @@
+//! `strace -c` tables and `strace -tt` lines.
+
+use std::collections::BTreeMap;
+
+use facts::Fact;
+
+use crate::node::{Input, Node};
+use crate::text::quote;
+
+/// A whole file that is an `strace -c` table.
+pub(crate) fn counts(node: &mut Node, input: &Input<'_>) -> bool {
+    read(node, input);
+    true
+}
+
+pub(super) fn read(node: &mut Node, input: &Input<'_>) {
+    let mut in_table = false;
+    let mut errors: BTreeMap<(String, String), (i64, usize, String)> = BTreeMap::new();
+    let mut slowest: BTreeMap<String, (f64, usize, String)> = BTreeMap::new();
+    for (i, line) in input.text.lines().enumerate() {
+        if line.starts_with("% time ") && line.contains("usecs/call") {
+            in_table = true;
+            continue;
+        }
+        if in_table {
+            if line.starts_with("------") {
+                continue;
+            }
+            match row(line) {
+                Some(fact) => node.push(fact(input.line(i)).quoting(quote(line))),
+                None => in_table = false,
+            }
+            continue;
+        }
+        if let Some((call, errno)) = failed(line)
+            && errors.len() < 512
+        {
+            let entry = errors.entry((call, errno)).or_insert((0, i, quote(line)));
+            entry.0 += 1;
+        }
+        if let Some((call, seconds)) = took(line)
+            && slowest.len() < 512
+        {
+            let entry = slowest.entry(call).or_insert((seconds, i, quote(line)));
+            if seconds > entry.0 {
+                *entry = (seconds, i, quote(line));
+            }
+        }
+    }
+    for ((call, errno), (count, line, text)) in errors {
+        node.push(
+            Fact::new("node.syscall_errors", input.line(line))
+                .with("syscall", call)
+                .with("errno", errno)
+                .with("count", count)
+                .quoting(text),
+        );
+    }
+    for (call, (seconds, line, text)) in slowest {
+        if seconds >= 0.1 {
+            let fact = Fact::new("node.slow_syscall", input.line(line));
+            node.push(fact.with("syscall", call).with("seconds", seconds).quoting(text));
+        }
+    }
+}
+
+/// ` 95.01   12.345678        1234     10005      4321 futex`
+fn row(line: &str) -> Option<impl FnOnce(facts::Origin) -> Fact + use<>> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let (share, seconds, per_call, calls, errors, name) = match words[..] {
+        [share, seconds, per_call, calls, name] => (share, seconds, per_call, calls, "0", name),
+        [share, seconds, per_call, calls, errors, name] => (share, seconds, per_call, calls, errors, name),
+        _ => return None,
+    };
+    if name == "total" {
+        return None;
+    }
+    let share: f64 = share.parse().ok()?;
+    let seconds: f64 = seconds.parse().ok()?;
+    let per_call: i64 = per_call.parse().ok()?;
+    let calls: i64 = calls.parse().ok()?;
+    let errors: i64 = errors.parse().ok()?;
+    let name = name.to_owned();
+    Some(move |origin| {
+        Fact::new("node.syscalls", origin)
+            .with("syscall", name)
+            .with("share", share)
+            .with("seconds", seconds)
+            .with("us_per_call", per_call)
+            .with("calls", calls)
+            .with("errors", errors)
+    })
+}
+
+/// `[pid 12] 10:22:33.123456 futex(...) = -1 ETIMEDOUT (Connection timed out)`: call and errno.
+fn failed(line: &str) -> Option<(String, String)> {
+    let (head, rest) = line.rsplit_once(" = -1 E")?;
+    let errno: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+    let call = match head.find("<... ").and_then(|at| head.get(at + 5..)?.split_once(" resumed")) {
+        Some((call, _)) => call,
+        None => {
+            let before = head.split_once('(')?.0;
+            before.rsplit([' ', '\t']).next()?
+        }
+    };
+    let fits = !call.is_empty() && call.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    fits.then(|| (call.to_owned(), format!("E{errno}")))
+}
+
+/// `read(...) = 4096 <9.065000>`: call and seconds of `strace -T`.
+fn took(line: &str) -> Option<(String, f64)> {
+    let (head, rest) = line.trim_end().strip_suffix('>')?.rsplit_once(" <")?;
+    let seconds: f64 = rest.parse().ok()?;
+    let before = head.split_once('(')?.0;
+    let call = before.rsplit([' ', '\t']).next()?;
+    let fits = !call.is_empty() && call.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    (fits && head.contains(" = ")).then(|| (call.to_owned(), seconds))
+}

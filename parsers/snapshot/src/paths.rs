@@ -1,0 +1,259 @@
+//! Which file is which: by path, by flattened path, by first line.
+
+use crate::cgroup;
+use crate::node::{Input, Node};
+use crate::{paste, proc, slabinfo, system};
+
+/// Reads a file; false when its content is not what the name promised.
+pub(crate) type Reader = fn(&mut Node, &Input<'_>) -> bool;
+
+/// The way a path leads.
+pub(crate) enum Route {
+    Cgroup(cgroup::File),
+    File(Reader),
+}
+
+impl Route {
+    pub(crate) fn read(&self, node: &mut Node, input: &Input<'_>) -> bool {
+        match self {
+            Route::Cgroup(file) => cgroup::read(node, file, input),
+            Route::File(reader) => reader(node, input),
+        }
+    }
+}
+
+/// Path endings at a component boundary, and their readers. The first match wins.
+const TABLE: &[(&str, Reader)] = &[
+    ("proc/cgroups", proc::cgroups::read),
+    ("proc/meminfo", proc::meminfo::read),
+    ("proc/slabinfo", slabinfo::read),
+    ("proc/cmdline", proc::cmdline::read),
+    ("proc/version", proc::version::read),
+    ("proc/version_signature", proc::version::signature),
+    ("proc/buddyinfo", proc::zones::buddyinfo),
+    ("proc/zoneinfo", proc::zones::zoneinfo),
+    ("proc/vmstat", proc::counters::vmstat),
+    ("proc/stat", proc::counters::stat),
+    ("proc/softirqs", proc::counters::per_cpu),
+    ("proc/interrupts", proc::counters::per_cpu),
+    ("proc/loadavg", proc::load::loadavg),
+    ("proc/uptime", proc::load::uptime),
+    ("proc/modules", proc::modules::read),
+    ("proc/mounts", proc::mounts::read),
+    ("proc/self/mountinfo", proc::mounts::mountinfo),
+    ("proc/net/dev", proc::net::dev),
+    ("proc/net/sockstat", proc::net::sockstat),
+    ("proc/sys/kernel/random/boot_id", system::identity::boot_id),
+    ("proc/sys/kernel/hostname", system::identity::hostname),
+    ("proc/sys/kernel/osrelease", system::identity::osrelease),
+    ("proc/sys/kernel/tainted", system::sysctl::tainted),
+    ("proc/sys/kernel/panic_on_oops", system::sysctl::one),
+    ("proc/sys/kernel/hung_task_timeout_secs", system::sysctl::one),
+    ("proc/sys/kernel/softlockup_panic", system::sysctl::one),
+    ("proc/sys/vm/min_free_kbytes", system::sysctl::one),
+    ("proc/sys/vm/panic_on_oom", system::sysctl::one),
+    ("proc/1/environ", system::identity::container),
+    ("sys/kernel/kexec_crash_loaded", system::kdump::loaded),
+    ("sys/kernel/kexec_crash_size", system::kdump::size),
+    ("etc/machine-id", system::identity::machine_id),
+    ("etc/hostname", system::identity::hostname),
+    ("etc/os-release", system::os_release::read),
+    ("usr/lib/os-release", system::os_release::read),
+    ("sos_commands/host/hostname", system::identity::hostname),
+    ("sos_commands/kernel/uname_-a", system::identity::uname),
+    ("sos_commands/kernel/sysctl_-a", system::sysctl::all),
+    ("sos_commands/dpkg/dpkg_-l", system::packages::dpkg),
+    ("sos_commands/login/last", system::last::read),
+    ("sos_commands/login/last_-F", system::last::read),
+    ("sos_commands/host/hostnamectl_status", system::identity::hostnamectl),
+    ("environment", system::identity::container),
+    ("systeminfo/hostname", system::identity::hostname),
+    ("systeminfo/uname", system::identity::uname),
+    ("systeminfo/osrelease", system::os_release::read),
+    ("systeminfo/packages-rpm", system::packages::rpm),
+    ("systeminfo/packages-dpkg", system::packages::dpkg),
+    ("systeminfo/sysctla", system::sysctl::all),
+    ("installed-rpms", system::packages::rpm),
+    ("installed-debs", system::packages::dpkg),
+    ("var/lib/dpkg/status", system::packages::dpkg_status),
+    ("memory/slabtop_-o", paste::slabtop::read),
+    ("proc/sysvipc/shm", ignore),
+];
+
+/// Names that stand alone, in a folder of any name, with or without `.txt`: their content must agree.
+const BARE: &[(&str, Reader)] = &[
+    ("cgroups", proc::cgroups::read),
+    ("meminfo", proc::meminfo::read),
+    ("slabinfo", slabinfo::read),
+    ("memcg_slabinfo", slabinfo::memcg_slabinfo),
+    ("cmdline", proc::cmdline::read),
+    ("buddyinfo", proc::zones::buddyinfo),
+    ("zoneinfo", proc::zones::zoneinfo),
+    ("vmstat", proc::counters::vmstat),
+    ("softirqs", proc::counters::per_cpu),
+    ("interrupts", proc::counters::per_cpu),
+    ("loadavg", proc::load::loadavg),
+    ("uptime", proc::load::uptime_command),
+    ("uname", system::identity::uname),
+    ("hostname", system::identity::hostname),
+    ("kernel", system::identity::osrelease),
+    ("machine-id", system::identity::machine_id),
+    ("boot_id", system::identity::boot_id),
+    ("os-release", system::os_release::read),
+    ("slabtop", paste::slabtop::read),
+    ("last", system::last::read),
+    ("last-x", system::last::read),
+    ("modules", proc::modules::read),
+    ("mounts", proc::mounts::read),
+    ("sockstat", proc::net::sockstat),
+    ("slab-count", system::slab_names::counted),
+    ("sys-slab-ls", system::slab_names::listing),
+    ("rpm-qa", system::packages::rpm),
+    ("dpkg-l", system::packages::dpkg),
+    ("sysctl-a", system::sysctl::all),
+    ("kdump.conf", ignore),
+];
+
+/// Prefixes of a file name (`sos` writes a command with `_` for blanks and `.` for slashes).
+const COMMANDS: &[(&str, Reader)] = &[
+    ("ls_-lt_.sys.kernel.slab", system::slab_names::listing),
+    ("ls_.sys.kernel.slab", system::slab_names::listing),
+    ("config-", system::config::read),
+    ("last_-x", system::last::read),
+    ("last_reboot", system::last::read),
+    ("rpm_-qa", system::packages::rpm),
+    ("sh_-c_rpm", system::packages::rpm),
+    ("package-data", system::packages::rpm),
+    ("dpkg_-l", system::packages::dpkg),
+    ("systemctl_status_kdump", system::kdump::status),
+    ("kdumpctl_status", system::kdump::status),
+    ("kdump-config_status", system::kdump::status),
+    ("crictl_", ignore),
+];
+
+fn ignore(_: &mut Node, _: &Input<'_>) -> bool {
+    true
+}
+
+/// Where a path leads, or `None` when it says nothing.
+pub(crate) fn route(path: &str) -> Option<Route> {
+    let base = path.rsplit('/').next().unwrap_or(path);
+    if base.is_empty() {
+        return None;
+    }
+    if let Some(file) = cgroup::File::of(path) {
+        return Some(Route::Cgroup(file));
+    }
+    for (ending, reader) in TABLE {
+        if ends_at_component(path, ending) {
+            return Some(Route::File(*reader));
+        }
+    }
+    if (path.contains("sys/kernel/livepatch/") || path.starts_with("livepatch/")) && base == "enabled" {
+        return Some(Route::File(system::livepatch::enabled));
+    }
+    let plain = plain_base(base);
+    for (name, reader) in BARE {
+        if plain == *name {
+            return Some(Route::File(*reader));
+        }
+    }
+    for (prefix, reader) in COMMANDS {
+        if base.starts_with(prefix) {
+            return Some(Route::File(*reader));
+        }
+    }
+    // `node1.proc-meminfo.txt`, `proc_meminfo`, `cat_.proc.cmdline`
+    let flat = flatten(plain);
+    if flat.contains('/') {
+        for (ending, reader) in TABLE {
+            if (ending.starts_with("proc/") || ending.starts_with("sys/")) && ends_at_component(&flat, &flatten(ending))
+            {
+                return Some(Route::File(*reader));
+            }
+        }
+        for (name, reader) in BARE {
+            if name.contains('-') && ends_at_component(&flat, &flatten(name)) {
+                return Some(Route::File(*reader));
+            }
+        }
+    }
+    None
+}
+
+/// First lines that betray a file of unknown name.
+const FIRST_LINES: &[(&str, Reader)] = &[
+    ("slabinfo - version", slabinfo::read),
+    ("# <name> <css_id", slabinfo::memcg_slabinfo),
+    ("#subsys_name", proc::cgroups::read),
+    ("MemTotal: ", proc::meminfo::read),
+    ("Linux version ", proc::version::read),
+    ("Inter-|   Receive", proc::net::dev),
+    ("sockets: used ", proc::net::sockstat),
+    ("nr_free_pages ", proc::counters::vmstat),
+    ("Node 0, zone ", proc::zones::either),
+    ("BOOT_IMAGE=", proc::cmdline::read),
+    (" Active / Total Objects", paste::slabtop::read),
+    ("% time     seconds", paste::strace::counts),
+    ("PeriodType:", paste::profile::pprof_raw),
+];
+
+/// The reader for a text of unknown name.
+pub(crate) fn by_content(text: &str) -> Option<Reader> {
+    let first = text.lines().map(str::trim_end).find(|l| !l.is_empty())?;
+    FIRST_LINES.iter().find(|(start, _)| first.starts_with(start)).map(|(_, reader)| *reader)
+}
+
+/// Whether `path` ends with `ending` and a component begins there.
+pub(crate) fn ends_at_component(path: &str, ending: &str) -> bool {
+    path.strip_suffix(ending).is_some_and(|head| head.is_empty() || head.ends_with('/'))
+}
+
+/// A base name without `.txt`, `.log`, `.out`.
+pub(crate) fn plain_base(base: &str) -> &str {
+    for end in [".txt", ".log", ".out"] {
+        if let Some(stem) = base.strip_suffix(end) {
+            return stem;
+        }
+    }
+    base
+}
+
+/// All separators made slashes.
+fn flatten(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for c in name.chars() {
+        let c = if matches!(c, '-' | '_' | '.' | ' ' | '/') { '/' } else { c };
+        if c != '/' || (!out.ends_with('/') && !out.is_empty()) {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_known_in_every_collectors_spelling() {
+        for path in [
+            "proc/meminfo",
+            "sosreport-x/proc/meminfo",
+            "healthy.proc-meminfo.txt",
+            "case/proc_meminfo",
+            "meminfo.txt",
+            "sys/fs/cgroup/memory/a/memory.stat",
+            "node.pod.memory.kmem.failcnt.txt",
+            "boot/config-5.4.0-97-generic",
+            "cat_.proc.cmdline",
+            "x/sys/kernel/livepatch/kpatch_1/enabled",
+        ] {
+            assert!(route(path).is_some(), "{path}");
+        }
+        for path in ["proc/kallsyms", "etc/passwd", "var/log/messages", "proc/12/stat", "usr/share/doc/memory.txt", ""]
+        {
+            assert!(route(path).is_none(), "{path}");
+        }
+    }
+}
