@@ -21,6 +21,7 @@
 mod archive;
 mod content;
 mod decode;
+pub mod journal;
 mod limits;
 mod member;
 mod names;
