@@ -95,6 +95,11 @@ pub(crate) fn after<'a>(text: &'a str, needle: &str) -> Option<&'a str> {
     text.split_once(needle).map(|(_, rest)| rest)
 }
 
+/// The text between the first `start` and the next `end`.
+pub(crate) fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    after(text, start)?.split_once(end).map(|(inside, _)| inside)
+}
+
 /// The decimal number, perhaps negative, behind the first `needle`.
 pub(crate) fn number_after(text: &str, needle: &str) -> Option<i64> {
     Cursor::new(after(text, needle)?).blanks().int()

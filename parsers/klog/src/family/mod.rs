@@ -4,12 +4,22 @@
 //! own (`body`), and what is concluded at the end (`finish`). What all reports have in common (CPU line, registers,
 //! code, modules, traces, end marker) is read by [`Report::common`]. To add a family: a file here, a line in [`ALL`].
 
+mod hung_task;
 mod kinds;
+mod lockup;
+mod memory_state;
+mod module_taint;
+mod oom;
 mod oops;
+mod page_alloc_failure;
 mod panic;
+mod rcu_stall;
 mod slab_alloc_failure;
+mod sockets;
+mod sysrq;
 mod unregister_netdevice;
 mod warning;
+mod workqueue_lockup;
 
 use facts::KindDef;
 
@@ -98,8 +108,25 @@ pub(crate) fn no_body(_: &mut Report, _: &Line<'_>) -> Step {
 pub(crate) fn no_finish(_: &mut Report) {}
 
 /// All families. Where one line could open two, the first in the table has it.
-pub(crate) static ALL: &[&Family] =
-    &[&oops::FAMILY, &warning::FAMILY, &panic::FAMILY, &unregister_netdevice::FAMILY, &slab_alloc_failure::FAMILY];
+pub(crate) static ALL: &[&Family] = &[
+    &oops::FAMILY,
+    &warning::FAMILY,
+    &panic::FAMILY,
+    &unregister_netdevice::FAMILY,
+    &slab_alloc_failure::FAMILY,
+    &lockup::SOFT,
+    &lockup::HARD,
+    &rcu_stall::FAMILY,
+    &hung_task::FAMILY,
+    &workqueue_lockup::FAMILY,
+    &oom::FAMILY,
+    &page_alloc_failure::FAMILY,
+    &sockets::CONTROL,
+    &sockets::NO_MORE,
+    &sockets::DAD,
+    &module_taint::FAMILY,
+    &sysrq::FAMILY,
+];
 
 impl Family {
     /// May this line open a report of the family?
@@ -110,7 +137,7 @@ impl Family {
 
 /// The fact kinds of all families.
 pub(crate) fn kinds() -> Vec<KindDef> {
-    let mut kinds: Vec<KindDef> = vec![kinds::BOOT];
+    let mut kinds: Vec<KindDef> = vec![kinds::BOOT, oom::MEMCG_KIND];
     for family in ALL {
         if !kinds.iter().any(|k| k.kind == family.kind.kind) {
             kinds.push(family.kind);

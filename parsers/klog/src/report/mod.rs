@@ -4,13 +4,16 @@ mod cpu_line;
 pub(crate) mod frame;
 mod modules;
 mod registers;
+mod task_line;
 
-use facts::{Context, Ended, Stack};
+use facts::{Context, Ended, Found, Frame, Stack};
 
 use crate::cursor::Cursor;
 use crate::event::{Event, Location};
 use crate::family::Family;
 use crate::{Caller, Line};
+
+pub(crate) use task_line::{Task, read as task_line};
 
 /// More frames than this in one stack are dropped; a recursion prints at most a few hundred.
 const MAX_FRAMES: usize = 512;
@@ -51,6 +54,10 @@ pub(crate) struct Report {
     pub(crate) registers_seen: u32,
     /// A trace was announced and has no frame yet.
     pub(crate) empty_traces: u32,
+    /// The register block that is being printed belongs to a frame inside the trace.
+    nested: bool,
+    /// The stack that was begun last takes the next program counter as its innermost frame.
+    wants_counter: bool,
 }
 
 impl Report {
@@ -67,6 +74,8 @@ impl Report {
             modules_open: false,
             registers_seen: 0,
             empty_traces: 0,
+            nested: false,
+            wants_counter: false,
         }
     }
 
@@ -87,6 +96,52 @@ impl Report {
         self.context = Context::Task;
         self.in_trace = true;
         self.empty_traces += 1;
+    }
+
+    /// Starts the stack of a CPU, which its registers head.
+    pub(crate) fn begin_cpu_stack(&mut self, cpu: u32) {
+        self.begin_stack(format!("CPU {cpu}"));
+        self.wants_counter = true;
+        if let Some(stack) = self.event.stacks.last_mut() {
+            stack.cpu = Some(cpu);
+        }
+    }
+
+    /// Starts the stack of a task.
+    pub(crate) fn begin_task_stack(&mut self, task: Task<'_>) {
+        self.begin_stack("task");
+        self.wants_counter = false;
+        if let Some(stack) = self.event.stacks.last_mut() {
+            stack.comm = Some(task.comm.to_owned());
+            stack.pid = task.pid;
+        }
+    }
+
+    /// A program counter inside a trace, or at the head of a CPU's stack, is a frame.
+    pub(crate) fn counter(&mut self, place: Location) -> bool {
+        let nested = self.in_trace && self.has_frames_here();
+        if self.ended || !nested && !self.wants_counter {
+            return false;
+        }
+        self.wants_counter = false;
+        self.nested = nested;
+        let context = self.context;
+        let Some(stack) = self.event.stacks.last_mut() else { return false };
+        if stack.frames.len() < MAX_FRAMES {
+            let mut frame = Frame::printed(place.function);
+            frame.offset = place.offset;
+            frame.size = place.size;
+            frame.module = place.module;
+            frame.found = Found::Registers;
+            frame.interrupted = true;
+            frame.context = context;
+            stack.frames.push(frame);
+        }
+        true
+    }
+
+    fn has_frames_here(&self) -> bool {
+        self.event.stacks.last().is_some_and(|s| !s.frames.is_empty())
     }
 
     /// Has the report got any frame?
@@ -133,6 +188,7 @@ impl Report {
         }
         if let Some(rest) = text.strip_prefix("Modules linked in:") {
             modules::read(rest, &mut self.event);
+            self.in_trace = false;
             self.modules_open = true;
             return Step::Take;
         }
@@ -143,11 +199,31 @@ impl Report {
         if text.starts_with("Unloaded tainted modules:") {
             return Step::Take;
         }
+        if let Some(rest) =
+            text.strip_prefix("NMI backtrace for cpu ").or_else(|| text.strip_prefix("Task dump for CPU "))
+        {
+            if let Some(cpu) = Cursor::new(rest).number().and_then(|n| u32::try_from(n).ok()) {
+                self.begin_cpu_stack(cpu);
+            }
+            return Step::Take;
+        }
+        if text.starts_with("Sending NMI") || text.starts_with("sending NMI") {
+            return Step::Take;
+        }
         if let Some(step) = self.code_line(text) {
             return step;
         }
         if is_trace_head(text) {
-            self.begin_stack("call trace");
+            // The trace of a CPU's or a task's stack that has been announced.
+            let announced = self.event.stacks.last().is_some_and(|s| {
+                s.name != "call trace" && (s.frames.is_empty() || s.frames.iter().all(|f| f.interrupted))
+            });
+            if announced {
+                self.in_trace = true;
+                self.wants_counter = false;
+            } else {
+                self.begin_stack("call trace");
+            }
             if let Some((_, rest)) = text.split_once("race:").filter(|(_, rest)| !rest.trim().is_empty()) {
                 self.trace_line(rest.trim());
             }
@@ -182,6 +258,7 @@ impl Report {
                 self.begin_stack("call trace");
             }
             self.in_trace = true;
+            self.nested = false;
             self.empty_traces = 0;
             if let Some(stack) = self.event.stacks.last_mut()
                 && stack.frames.len() < MAX_FRAMES
@@ -202,6 +279,9 @@ impl Report {
         let rest = text.strip_prefix("Code:").or_else(|| text.strip_prefix("Instruction dump:"))?;
         if !self.user_registers && self.event.code.is_none() && !rest.contains("Bad RIP") && !rest.contains("Unable") {
             self.event.code = Some(rest.trim().to_owned());
+        }
+        if !self.nested {
+            self.in_trace = false;
         }
         Some(Step::Take)
     }

@@ -60,8 +60,15 @@ fn instruction_pointer(rest: &str, report: &mut Report) -> Step {
     let place = double_bracket(body).or_else(|| location(body));
     match place {
         Some(place) => {
-            report.registers_seen += 1;
-            report.set_place(place);
+            let first = report.event.place.is_none() && report.event.stacks.iter().all(|s| s.frames.is_empty());
+            if first {
+                report.registers_seen += 1;
+                report.set_place(place.clone());
+            }
+            if !report.counter(place.clone()) && !first {
+                report.registers_seen += 1;
+                report.set_place(place);
+            }
         }
         None => {
             let mut c = Cursor::new(body.trim_start_matches("[<"));

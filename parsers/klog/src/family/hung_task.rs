@@ -1,0 +1,192 @@
+//! `INFO: task java:77 blocked for more than 120 seconds.`
+
+use facts::FieldType;
+
+use super::{Before, Family, From, Opened, field, kind};
+use crate::cursor::{Cursor, between};
+use crate::event::{Event, Severity};
+use crate::report::{Report, Step, task_line};
+use crate::{Line, class};
+
+pub(super) static FAMILY: Family = Family {
+    name: "hung_task",
+    anchors: &["INFO: task "],
+    from: From::Kernel,
+    open,
+    body,
+    finish,
+    kind: kind(
+        "log.hung_task",
+        "A task slept uninterruptibly for longer than the hung-task timeout",
+        &[
+            field("seconds", FieldType::Int, "s", "the timeout that passed"),
+            field("state", FieldType::Text, "", "state letter of the task line"),
+            field("top", FieldType::Text, "", "first frame that is no part of the scheduler or of a wait primitive"),
+            field(
+                "owner_comm",
+                FieldType::Text,
+                "",
+                "command name of the lock's owner, where the kernel names it (7.x)",
+            ),
+            field("owner_pid", FieldType::Int, "", "its pid"),
+            field("locks", FieldType::List, "", "lines of the locks held in the system, with lockdep"),
+        ],
+    ),
+};
+
+/// Lines of held locks that are kept.
+const MAX_LOCKS: usize = 256;
+
+fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
+    let mut c = Cursor::new(line.text());
+    if !c.take("INFO: task ") {
+        return None;
+    }
+    let rest = c.rest();
+    let (who, what) = rest.split_once(" blocked ").or_else(|| rest.split_once(" can't die "))?;
+    if !what.contains(" for more than ") && !what.starts_with("for more than ") && !what.contains("in more than ") {
+        return None;
+    }
+    let (comm, pid) = who.rsplit_once(':')?;
+    let pid: i64 = pid.parse().ok()?;
+    // With the locks of the system between, the next task of the same round.
+    let _ = before;
+    let mut event = Event::new(FAMILY.name, class::HUNG_TASK, Severity::Report)
+        .titled("INFO: task hung")
+        .with_opt("seconds", between(what, "more than ", " ").and_then(|n| n.parse::<u64>().ok()));
+    event.comm = Some(comm.to_owned());
+    event.pid = Some(pid);
+    Opened::trace(event)
+}
+
+fn body(report: &mut Report, line: &Line<'_>) -> Step {
+    let text = line.text();
+    if text.starts_with("\"echo 0 > /proc/sys/kernel/hung_task") || text.starts_with("Blocked by coredump") {
+        return Step::Take;
+    }
+    let event = &mut report.event;
+    if event.taint.is_none()
+        && !text.starts_with("CPU:")
+        && (text.starts_with("Tainted: ") || text.starts_with("Not tainted "))
+    {
+        let tail = text.trim_start_matches("Not tainted");
+        let release = tail.split_ascii_whitespace().find(|w| w.starts_with(|c: char| c.is_ascii_digit()));
+        event.release = release.map(str::to_owned);
+        event.taint = Some(
+            tail.strip_prefix("Tainted: ")
+                .map(|t| t.split(|c: char| c.is_ascii_digit()).next().unwrap_or(""))
+                .unwrap_or("")
+                .chars()
+                .filter(char::is_ascii_alphabetic)
+                .collect(),
+        );
+        return Step::Take;
+    }
+    if let Some(task) = task_line(text) {
+        if task.pid == event.pid || event.pid.is_none() {
+            if let Some(state) = task.state {
+                event.set("state", state.to_string());
+            }
+            return Step::Take;
+        }
+        if task.pid.is_some() && event.fields.get("owner_pid").and_then(|v| v.as_int()) == task.pid {
+            report.begin_stack("lock owner");
+            return Step::Take;
+        }
+        return Step::Pass;
+    }
+    if text.starts_with("INFO: task ") && (text.contains("blocked on a") || text.contains("owned by")) {
+        if let Some((_, owner)) = text.rsplit_once(" task ") {
+            let owner = owner.split(" <").next().unwrap_or(owner).trim_end_matches('.');
+            if let Some((comm, pid)) = owner.rsplit_once(':') {
+                event.set("owner_comm", comm);
+                if let Ok(pid) = pid.parse::<i64>() {
+                    event.set("owner_pid", pid);
+                }
+            }
+        }
+        return Step::Take;
+    }
+    let lock_line = text.starts_with("Showing all locks held")
+        || text.contains(" held by ") && text.contains(" lock")
+        || text.starts_with('#') && text.contains("at: ");
+    if lock_line {
+        match event.fields.get_mut("locks") {
+            Some(facts::Value::List(lines)) if lines.len() < MAX_LOCKS => lines.push(text.into()),
+            Some(_) => {}
+            None => event.set("locks", vec![text]),
+        }
+        return Step::Take;
+    }
+    Step::Pass
+}
+
+/// Is this function a part of the scheduler or of a primitive to wait with?
+pub(crate) fn waits(function: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "__schedule",
+        "schedule",
+        "context_switch",
+        "io_schedule",
+        "preempt_schedule",
+        "__switch_to",
+        "wait_for_completion",
+        "wait_for_common",
+        "do_wait_for_common",
+        "__wait_for_common",
+        "wait_on_",
+        "__wait_on_",
+        "out_of_line_wait_on",
+        "bit_wait",
+        "__mutex_lock",
+        "mutex_lock",
+        "mutex_",
+        "rt_mutex",
+        "rwsem_",
+        "down",
+        "__down",
+        "call_rwsem",
+        "percpu_down",
+        "percpu_rwsem",
+        "synchronize_",
+        "__synchronize",
+        "wait_rcu_gp",
+        "__wait_rcu_gp",
+        "_synchronize_rcu",
+        "flush_work",
+        "__flush_work",
+        "flush_workqueue",
+        "msleep",
+        "usleep",
+        "lock_page",
+        "__lock_page",
+        "folio_wait",
+        "__folio_lock",
+        "folio_lock",
+        "rtnl_lock",
+        "osq_lock",
+        "prepare_to_wait",
+        "wait_woken",
+        "kthread_park",
+        "autoremove_wake",
+        "lock_sock_nested",
+        "__lock_sock",
+        "__wait_for_",
+        "blk_wait_io",
+        "rcu_barrier",
+        "rcu_exp_",
+        "exp_funnel_lock",
+        "wait_event",
+        "schedule_",
+    ];
+    NAMES.iter().any(|name| function.starts_with(name))
+}
+
+fn finish(report: &mut Report) {
+    let event = &mut report.event;
+    let top = event.stacks.first().and_then(|s| s.functions().find(|f| !waits(f))).map(str::to_owned);
+    if let Some(top) = top {
+        event.title = format!("INFO: task hung in {top}");
+        event.set("top", top);
+    }
+}

@@ -1,0 +1,309 @@
+//! The OOM killer, global and of a memory cgroup.
+
+use std::collections::BTreeMap;
+
+use facts::{FieldDef, FieldType, KindDef, Value};
+
+use super::{Before, Family, From, Opened, field, kind, memory_state};
+use crate::cursor::{Cursor, after, between, hex_after, number_after};
+use crate::event::{Event, Severity};
+use crate::report::{Report, Step};
+use crate::{Line, class};
+
+pub(super) static FAMILY: Family = Family {
+    name: "oom",
+    anchors: &["invoked oom-killer", "ut of memory: Kill", "oom-kill:constraint="],
+    from: From::Kernel,
+    open,
+    body,
+    finish,
+    kind: kind("log.oom", "The machine ran out of memory and a process was killed", FIELDS),
+};
+
+/// The same family makes this kind when the limit is that of a memory cgroup.
+pub(super) const MEMCG_KIND: KindDef =
+    kind("log.memcg_oom", "A memory cgroup reached its limit and a process was killed", FIELDS);
+
+const FIELDS: &[FieldDef] = &[
+    field("gfp", FieldType::Int, "", "flags of the allocation that failed"),
+    field("order", FieldType::Int, "", "its order"),
+    field("oom_score_adj", FieldType::Int, "", "of the task that allocated"),
+    field("constraint", FieldType::Text, "", "NONE, CPUSET, MEMORY_POLICY or MEMCG"),
+    field("task_cgroup", FieldType::Text, "", "cgroup of the task"),
+    field("cgroup", FieldType::Text, "", "cgroup whose limit was reached"),
+    field("memory_usage_kb", FieldType::Int, "kB", "memory charged to it"),
+    field("memory_limit_kb", FieldType::Int, "kB", "its limit"),
+    field("memory_failcnt", FieldType::Int, "", "charges refused since its creation"),
+    field("memsw_usage_kb", FieldType::Int, "kB", "memory and swap charged"),
+    field("memsw_limit_kb", FieldType::Int, "kB", "limit of both; 9007199254740988 is none"),
+    field("memsw_failcnt", FieldType::Int, "", "charges refused"),
+    field("swap_usage_kb", FieldType::Int, "kB", "swap charged (cgroup v2)"),
+    field("swap_limit_kb", FieldType::Int, "kB", "its limit"),
+    field("swap_failcnt", FieldType::Int, "", "charges refused"),
+    field("kmem_usage_kb", FieldType::Int, "kB", "kernel memory charged"),
+    field("kmem_limit_kb", FieldType::Int, "kB", "its limit; 9007199254740988 is none: accounted, not limited"),
+    field("kmem_failcnt", FieldType::Int, "", "kernel charges refused"),
+    field("rss_kb", FieldType::Int, "kB", "sum of rss over the cgroups of the subtree"),
+    field("cache_kb", FieldType::Int, "kB", "sum of page cache over the cgroups of the subtree"),
+    field("pages", FieldType::Record, "pages", "counters of Mem-Info by name"),
+    field("free_swap_kb", FieldType::Int, "kB", "free swap"),
+    field("total_swap_kb", FieldType::Int, "kB", "all swap"),
+    field("pages_ram", FieldType::Int, "pages", "all memory"),
+    field("tasks", FieldType::List, "", "the ten largest tasks: pid, comm, rss_pages, oom_score_adj"),
+    field("killed_pid", FieldType::Int, "", "process killed"),
+    field("killed_comm", FieldType::Text, "", "its command name"),
+    field("killed_score", FieldType::Int, "", "its badness, up to 5.2"),
+    field("killed_total_vm_kb", FieldType::Int, "kB", "its address space"),
+    field("killed_anon_rss_kb", FieldType::Int, "kB", "its anonymous memory"),
+    field("killed_file_rss_kb", FieldType::Int, "kB", "its file pages"),
+    field("killed_shmem_rss_kb", FieldType::Int, "kB", "its shared memory"),
+    field("complete", FieldType::Bool, "", "the victim's line was seen"),
+];
+
+/// Rows of the task table kept.
+const MAX_TASKS: usize = 10;
+
+fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    let mut event = Event::new(FAMILY.name, class::OOM, Severity::Failure).titled("out of memory");
+    if let Some((comm, rest)) = text.split_once(" invoked oom-killer: ") {
+        if comm.len() > 63 || comm.contains(": ") {
+            return None;
+        }
+        event.comm = Some(comm.to_owned());
+        event = event
+            .with_opt("gfp", hex_after(rest, "gfp_mask="))
+            .with_opt("order", number_after(rest, "order="))
+            .with_opt("oom_score_adj", number_after(rest, "oom_score_adj=").or_else(|| number_after(rest, "oom_adj=")));
+        return Opened::trace(event);
+    }
+    // Without its head: the decision alone.
+    let mut report = Report::new(event, &FAMILY);
+    match decision(&mut report, text) {
+        Step::Pass => None,
+        Step::End => Opened::line(report.event),
+        _ => Opened::lines(report.event),
+    }
+}
+
+fn body(report: &mut Report, line: &Line<'_>) -> Step {
+    let text = line.text();
+    if text.contains(" invoked oom-killer: ") {
+        return Step::Pass;
+    }
+    let step = decision(report, text);
+    if step != Step::Pass {
+        return step;
+    }
+    if text.contains(" cpuset=") && text.contains("mems_allowed=") {
+        return Step::Take;
+    }
+    let event = &mut report.event;
+    if let Some(rest) = text.strip_prefix("Task in ") {
+        memcg(event);
+        if let Some((task, limit)) = rest.split_once(" killed as a result of limit of ") {
+            event.set("task_cgroup", task);
+            event.set("cgroup", limit.trim());
+        }
+        return Step::Take;
+    }
+    for (head, name) in [
+        ("memory: usage ", "memory"),
+        ("memory+swap: usage ", "memsw"),
+        ("swap: usage ", "swap"),
+        ("kmem: usage ", "kmem"),
+    ] {
+        if text.starts_with(head) {
+            memcg(event);
+            for (value, label) in [("usage_kb", "usage "), ("limit_kb", "limit "), ("failcnt", "failcnt ")] {
+                if let Some(n) = number_after(text, label) {
+                    event.set(format!("{name}_{value}"), n);
+                }
+            }
+            return Step::Take;
+        }
+    }
+    if let Some(rest) = text.strip_prefix("Memory cgroup stats for ") {
+        memcg(event);
+        if let Some((path, stats)) = rest.split_once(": ").or_else(|| rest.split_once(':')) {
+            event.fields.entry("cgroup".into()).or_insert_with(|| path.into());
+            for (name, label) in [("cache_kb", "cache:"), ("rss_kb", "rss:")] {
+                if let Some(n) = Some(stats).and_then(|s| number_after(s, label)) {
+                    let sum = event.fields.get(name).and_then(Value::as_int).unwrap_or(0).saturating_add(n);
+                    event.set(name, sum);
+                }
+            }
+        }
+        return Step::Take;
+    }
+    if event.family == "memcg_oom" && is_stat_pair(text) {
+        return Step::Take;
+    }
+    if task_row(event, text) {
+        return Step::Take;
+    }
+    if memory_state::is_table_line(text) {
+        table(event, text);
+        return Step::Take;
+    }
+    Step::Pass
+}
+
+fn memcg(event: &mut Event) {
+    event.family = "memcg_oom";
+    event.class = class::MEMCG_OOM;
+    event.title = "memory cgroup out of memory".to_owned();
+}
+
+/// The lines that name the victim.
+fn decision(report: &mut Report, text: &str) -> Step {
+    let event = &mut report.event;
+    if let Some(rest) = text.strip_prefix("oom-kill:constraint=CONSTRAINT_") {
+        let constraint = rest.split(',').next().unwrap_or(rest);
+        event.set("constraint", constraint);
+        if constraint == "MEMCG" {
+            memcg(event);
+        }
+        if let Some(path) = between(rest, "oom_memcg=", ",") {
+            event.set("cgroup", path);
+        }
+        if let Some(path) = between(rest, "task_memcg=", ",") {
+            event.set("task_cgroup", path);
+        }
+        return Step::Take;
+    }
+    let (of_cgroup, rest) = if let Some(rest) = text.strip_prefix("Memory cgroup out of memory: ") {
+        (true, rest)
+    } else if let Some(rest) = text.strip_prefix("Out of memory: ") {
+        (false, rest)
+    } else if text.starts_with("Killed process ") {
+        (event.family == "memcg_oom", text)
+    } else if text.starts_with("Out of memory and no killable processes") {
+        return Step::End;
+    } else {
+        return Step::Pass;
+    };
+    let mut c = Cursor::new(rest);
+    let killed = if c.take("Killed process ") {
+        true
+    } else if c.take("Kill process ") {
+        false
+    } else {
+        return Step::Pass;
+    };
+    if of_cgroup {
+        memcg(event);
+    }
+    if let Some(pid) = c.number() {
+        event.set("killed_pid", pid);
+    }
+    if c.skip_past("(")
+        && let Some(comm) =
+            c.rest().split_once(") ").map(|(comm, _)| comm).or_else(|| c.rest().split_once("),").map(|(comm, _)| comm))
+    {
+        event.set("killed_comm", comm);
+    }
+    if let Some(score) = number_after(rest, " score ") {
+        event.set("killed_score", score);
+    }
+    for (name, label) in [
+        ("killed_total_vm_kb", "total-vm:"),
+        ("killed_anon_rss_kb", "anon-rss:"),
+        ("killed_file_rss_kb", "file-rss:"),
+        ("killed_shmem_rss_kb", "shmem-rss:"),
+    ] {
+        if let Some(n) = number_after(rest, label) {
+            event.set(name, n);
+        }
+    }
+    // Up to 5.2 the decision and the kill are two lines.
+    if killed {
+        event.set("complete", true);
+        event.quote = text.to_owned();
+        Step::End
+    } else {
+        Step::Take
+    }
+}
+
+/// `anon 123`: one pair of memory.stat.
+fn is_stat_pair(text: &str) -> bool {
+    text.split_once(' ').is_some_and(|(name, n)| {
+        !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
+            && !n.is_empty()
+            && n.bytes().all(|b| b.is_ascii_digit())
+    })
+}
+
+/// `[28438]     0 28438  5063909   119961    1661   136409          -998 java`
+fn task_row(event: &mut Event, text: &str) -> bool {
+    let Some(inside) = text.strip_prefix('[') else { return false };
+    let Some((pid, rest)) = inside.split_once(']') else { return false };
+    let Ok(pid) = pid.trim().parse::<i64>() else { return false };
+    let words: Vec<&str> = rest.split_ascii_whitespace().take(16).collect();
+    let numbers = words.iter().take_while(|w| w.parse::<i64>().is_ok()).count();
+    if numbers < 6 || words.len() <= numbers {
+        return false;
+    }
+    let number = |at: usize| words.get(at).and_then(|w| w.parse::<i64>().ok()).unwrap_or(0);
+    let rss = number(3);
+    let row = BTreeMap::from([
+        ("pid".to_owned(), Value::from(pid)),
+        ("comm".to_owned(), words[numbers..].join(" ").into()),
+        ("rss_pages".to_owned(), rss.into()),
+        ("oom_score_adj".to_owned(), number(numbers - 1).into()),
+    ]);
+    let tasks = event.fields.entry("tasks".into()).or_insert_with(|| Value::List(Vec::new()));
+    if let Value::List(tasks) = tasks {
+        let of = |v: &Value| match v {
+            Value::Record(r) => r.get("rss_pages").and_then(Value::as_int).unwrap_or(0),
+            _ => 0,
+        };
+        let at = tasks.iter().position(|t| of(t) < rss).unwrap_or(tasks.len());
+        tasks.insert(at, Value::Record(row));
+        tasks.truncate(MAX_TASKS);
+    }
+    true
+}
+
+/// Numbers of the memory tables.
+fn table(event: &mut Event, text: &str) {
+    if let Some(kb) = after(text, "Free swap").and_then(|t| number_after(t, "=")) {
+        event.set("free_swap_kb", kb);
+    } else if let Some(kb) = after(text, "Total swap").and_then(|t| number_after(t, "=")) {
+        event.set("total_swap_kb", kb);
+    } else if let Some(pages) = text.strip_suffix(" pages RAM").and_then(|n| n.parse::<u64>().ok()) {
+        event.set("pages_ram", pages);
+    } else if !text.starts_with("Node ") && text.contains(':') {
+        let mut pairs = BTreeMap::new();
+        for word in text.split_ascii_whitespace() {
+            if let Some((name, n)) = word.split_once(':')
+                && let Ok(n) = n.parse::<u64>()
+            {
+                pairs.insert(name.to_owned(), Value::from(n));
+            }
+        }
+        if pairs.is_empty() {
+            return;
+        }
+        match event.fields.get_mut("pages") {
+            // The first table is of the whole machine; a kernel prints about 30 counters.
+            Some(Value::Record(all)) if all.len() < 64 => {
+                for (name, n) in pairs {
+                    all.entry(name).or_insert(n);
+                }
+            }
+            Some(_) => {}
+            None => event.set("pages", pairs),
+        }
+    }
+}
+
+fn finish(report: &mut Report) {
+    let event = &mut report.event;
+    event.fields.entry("complete".into()).or_insert(Value::Bool(false));
+    if let Some(comm) = event.fields.get("killed_comm").and_then(Value::as_text) {
+        event.title = format!("{}: killed {comm}", event.title);
+    }
+}

@@ -1,0 +1,135 @@
+//! RCU stalls: `rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:` and all its relatives.
+
+use facts::{FieldType, Value};
+
+use super::{Before, Family, From, Opened, field, kind};
+use crate::cursor::{Cursor, after, number_after};
+use crate::event::{Event, Severity};
+use crate::report::{Report, Step};
+use crate::{Line, class};
+
+pub(super) static FAMILY: Family = Family {
+    name: "rcu_stall",
+    anchors: &["detected stall", "detected expedited stalls", "-detected stall"],
+    from: From::Kernel,
+    open,
+    body,
+    finish,
+    kind: kind(
+        "log.rcu_stall",
+        "A CPU or task did not pass through a quiescent state of RCU in time",
+        &[
+            field("flavour", FieldType::Text, "", "rcu_sched, rcu_preempt, rcu_tasks, ..."),
+            field("expedited", FieldType::Bool, "", "an expedited grace period stalled"),
+            field("jiffies", FieldType::Int, "jiffies", "time since the grace period began"),
+            field("detected_by", FieldType::Int, "", "CPU that noticed"),
+            field("cpus", FieldType::List, "", "CPUs that stall"),
+            field(
+                "kthread_starved",
+                FieldType::Int,
+                "jiffies",
+                "the grace-period kthread itself did not run for so long",
+            ),
+        ],
+    ),
+};
+
+fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    let text = text.strip_prefix("rcu: ").unwrap_or(text);
+    let mut c = Cursor::new(text);
+    if !c.take("INFO: rcu") {
+        return None;
+    }
+    let flavour = format!("rcu{}", c.run(|c| c.is_ascii_alphanumeric() || c == '_'));
+    if !c.rest().contains("stall") {
+        return None;
+    }
+    let mut event = Event::new(FAMILY.name, class::RCU_STALL, Severity::Report)
+        .titled("INFO: rcu detected stall")
+        .with("flavour", flavour)
+        .with("expedited", text.contains("expedited"));
+    numbers(text, &mut event);
+    if let Some(on) = after(text, "on CPU ") {
+        event.cpu = Cursor::new(on.trim_start_matches(['{', ' '])).number().and_then(|n| u32::try_from(n).ok());
+    }
+    if let Some((inside, _)) = after(text, "{").and_then(|t| t.split_once('}')) {
+        for word in inside.split([' ', ',']) {
+            if let Some(cpu) = Cursor::new(word).number() {
+                add_cpu(cpu, &mut event);
+            }
+        }
+    }
+    Opened::trace(event)
+}
+
+fn add_cpu(cpu: u64, event: &mut Event) {
+    match event.fields.get_mut("cpus") {
+        // 8192 is the most CPUs a kernel can have.
+        Some(Value::List(cpus)) if cpus.len() < 8192 => cpus.push(cpu.into()),
+        Some(_) => {}
+        None => event.set("cpus", vec![cpu]),
+    }
+    event.cpu = event.cpu.or(u32::try_from(cpu).ok());
+}
+
+fn numbers(text: &str, event: &mut Event) {
+    if let Some(t) = number_after(text, "t=") {
+        event.fields.entry("jiffies".into()).or_insert(t.into());
+    }
+    if let Some(cpu) = number_after(text, "detected by ") {
+        event.fields.entry("detected_by".into()).or_insert(cpu.into());
+    }
+}
+
+fn body(report: &mut Report, line: &Line<'_>) -> Step {
+    let text = line.text();
+    let text = text.strip_prefix("rcu:").unwrap_or(text).trim_start();
+    let mut c = Cursor::new(text);
+    // `1-...!: (0 ticks this GP) idle=..`
+    if let Some(cpu) = c.number()
+        && c.take("-")
+        && c.rest().contains(": (")
+    {
+        add_cpu(cpu, &mut report.event);
+        return Step::Take;
+    }
+    if text.starts_with("(detected by") || text.starts_with("(t=") {
+        numbers(text, &mut report.event);
+        return Step::Take;
+    }
+    if text.contains("kthread starved for") {
+        if let Some(n) = number_after(text, "starved for ") {
+            report.event.set("kthread_starved", n);
+        }
+        return Step::Take;
+    }
+    for head in [
+        "Tasks blocked on",
+        "Unless rcu",
+        "RCU grace-period kthread stack dump",
+        "Stack dump where RCU",
+        "hardirqs ",
+        "number: ",
+        "cputime: ",
+        "All QSes seen",
+        "blocking rcu_node",
+        "Possible timer handling",
+        "INFO: Stall ended",
+    ] {
+        if text.starts_with(head) {
+            if head == "RCU grace-period kthread stack dump" {
+                report.begin_stack("grace-period kthread");
+            }
+            return Step::Take;
+        }
+    }
+    Step::Pass
+}
+
+fn finish(report: &mut Report) {
+    let event = &mut report.event;
+    if let Some(place) = &event.place {
+        event.title = format!("{} in {}", event.title, place.function);
+    }
+}
