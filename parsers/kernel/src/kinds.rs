@@ -115,6 +115,31 @@ pub const KINDS: &[KindDef] = &[
             field("cache", Text, "", "name of the first"),
         ],
     },
+    KindDef {
+        kind: "mem.mr6_tables",
+        doc: "A network namespace whose list of IPv6 multicast routing tables is no list.",
+        fields: &[
+            field("net", Address, "", "its struct net"),
+            field("net_inum", Int, "", "inode number of the namespace"),
+            field("next", Int, "", "first pointer of the list head"),
+            field("prev", Int, "", "second pointer of the list head"),
+            field("devconf_all", Address, "", "its net->ipv6.devconf_all"),
+            field("module", Text, "", "module in whose memory devconf_all lies"),
+            field("module_out_of_tree", Bool, "", "that module was built out of tree"),
+            field("module_symbol", Text, "", "variable of the module it is"),
+            field("module_reason", Text, "", "the proof against the module, in words"),
+        ],
+    },
+    KindDef {
+        kind: "mem.fault_injection",
+        doc: "A fault-injection point that is armed: failures were asked for.",
+        fields: &[
+            field("point", Text, "", "failslab, fail_page_alloc, ..."),
+            field("probability", Int, "percent", "chance of each failure"),
+            field("times", Int, "", "failures left; negative is without end"),
+            field("task_filter", Bool, "", "only tasks with make_it_fail set"),
+        ],
+    },
 ];
 
 #[cfg(test)]

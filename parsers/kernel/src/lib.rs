@@ -19,7 +19,9 @@
 
 mod address;
 pub mod cpus;
+mod fault_injection;
 mod identity;
+mod ip6mr;
 mod kinds;
 pub mod locks;
 mod log;

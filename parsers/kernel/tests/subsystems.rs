@@ -176,7 +176,6 @@ fn memory_cgroups_equal_the_oracle_s() {
                 let objects = oracle["asserted"]["leaked_objects"].as_i64();
                 assert_eq!((pin.int("dying"), pin.int("objects")), (Some(pinned.len() as i64), objects));
                 assert_eq!((pin.text("cache"), pin.text("module")), (Some("lab_leak"), Some("lab_zombies")));
-                println!("{facts:#?}");
             }
         }
     }
@@ -204,5 +203,27 @@ fn identity_equals_the_oracle_s() {
         } else {
             assert!(!data, "{name}: no build-id");
         }
+    }
+}
+
+#[test]
+fn a_namespace_without_tables_and_armed_faults_are_told() {
+    for (name, path, _) in dumps() {
+        let dump = Dump::open(&[&path]).unwrap();
+        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let (tables, gaps) = kernel.ip6mr_facts();
+        assert_eq!(gaps, [], "{name}");
+        let armed = kernel.fault_injection_facts();
+        // By the scenarios' descriptions: the namespace of ip6mr-null was set up halfway, and its failure and that of
+        // mempool-sleeper were injected.
+        let zeroed: Vec<_> = tables.iter().filter(|f| f.int("next") == Some(0)).collect();
+        if name == "ip6mr-null" {
+            assert_eq!(zeroed.len(), 1, "{tables:?}");
+            assert_eq!(zeroed[0].text("module"), Some("lab_ip6mr"));
+        } else {
+            assert!(tables.is_empty(), "{name}: {tables:?}");
+        }
+        let injected = matches!(name.as_str(), "ip6mr-null" | "mempool-sleeper");
+        assert_eq!(!armed.is_empty(), injected, "{name}: {armed:?}");
     }
 }
