@@ -107,7 +107,8 @@ fn entries<'x>(
             let text = extension(&stream, length, account, archive)?;
             if kind.is_gnu_longname() {
                 let end = text.iter().position(|b| *b == 0).unwrap_or(text.len());
-                pending.name = Some(text.get(..end).unwrap_or_default().to_vec());
+                // One that was passed over leaves the cut name of the header itself.
+                pending.name = text.get(..end).filter(|name| !name.is_empty()).map(<[u8]>::to_vec);
             } else if kind.is_pax_local_extensions() {
                 read_pax(&text, &mut pending);
             }
