@@ -256,6 +256,97 @@ fn modules(kernel: &Kernel<'_>, oracle: &Value) -> Agreement {
     compare("module", &ours, &expected)
 }
 
+/// Listed devices of every namespace, and the one being unregistered that a scenario is about.
+fn net_devices(kernel: &Kernel<'_>, oracle: &Value) -> Agreement {
+    let nets = kernel.nets();
+    let listed = nets.items.iter().flat_map(|net| &net.devices);
+    let seen = listed.clone().map(|d| d.address.0).collect();
+    let unlisted = kernel.net_devices_unlisted(&seen);
+    for gap in nets.gaps.iter().chain(&unlisted.gaps) {
+        println!("gap: {} ({}): {}", gap.what, gap.place, gap.why);
+    }
+    let row = |d: &kernel::NetDevice| {
+        let values = BTreeMap::from([
+            ("name", json!(d.name)),
+            ("refcount", json!(d.references)),
+            ("reg_state", json!(d.state)),
+            ("ifindex", json!(d.ifindex)),
+            ("mtu", json!(d.mtu)),
+            ("listed", json!(d.listed)),
+            ("net_inum", json!(d.net_inum)),
+        ]);
+        (format!("{:#x}", d.address.0), values)
+    };
+    let mut ours: BTreeMap<_, _> = listed.map(row).collect();
+    let names = ["name", "refcount", "reg_state", "ifindex", "mtu", "listed", "net_inum"];
+    let mut expected = BTreeMap::new();
+    let all = list(oracle, "net_namespaces").iter().flat_map(|net| list(net, "devices"));
+    let leaked = oracle["asserted"].get("leaked_device");
+    for device in all.chain(leaked) {
+        let values = names.iter().filter_map(|name| Some((*name, device.get(name)?.clone())));
+        expected.insert(device["address"].as_str().unwrap_or_default().to_owned(), values.collect());
+    }
+    // The oracle has unlisted devices only where its scenario is about one.
+    for (key, values) in unlisted.items.iter().map(row) {
+        match leaked.is_none() && !expected.contains_key(&key) {
+            true => println!("also a device off its list: {key} {values:?}"),
+            false => drop(ours.insert(key, values)),
+        }
+    }
+    compare("net device", &ours, &expected)
+}
+
+fn slab_caches(kernel: &Kernel<'_>, oracle: &Value) -> Agreement {
+    let caches = kernel.slab_caches();
+    for gap in &caches.gaps {
+        println!("gap: {} ({}): {}", gap.what, gap.place, gap.why);
+    }
+    let mut expected: BTreeMap<String, BTreeMap<&'static str, Value>> = BTreeMap::new();
+    let names = ["name", "object_size", "total", "slabs", "active"];
+    for cache in list(oracle, "slab_caches") {
+        // Null where the oracle's own tool failed, and says so in usage_error.
+        let known = |name: &&str| cache.get(*name).filter(|value| !value.is_null()).cloned();
+        let values = names.iter().filter_map(|name| Some((*name, known(name)?)));
+        expected.insert(cache["address"].as_str().unwrap_or_default().to_owned(), values.collect());
+    }
+    let mut ours = BTreeMap::new();
+    for cache in &caches.items {
+        let key = format!("{:#x}", cache.address.0);
+        let theirs = expected.get(&key).and_then(|values| values.get("active"));
+        // Some oracles leave out the lists of CPUs that a panic took off the online mask.
+        let active = [cache.active, cache.active_online].into_iter().find(|ours| theirs == Some(&json!(ours)));
+        let values = BTreeMap::from([
+            ("name", json!(cache.name)),
+            ("object_size", json!(cache.object_size)),
+            ("total", json!(cache.total)),
+            ("slabs", json!(cache.slabs)),
+            ("active", json!(active.unwrap_or(cache.active))),
+        ]);
+        ours.insert(key, values);
+    }
+    compare("slab cache", &ours, &expected)
+}
+
+/// The two numbers, where the oracle could count them.
+fn memory_cgroups(kernel: &Kernel<'_>, oracle: &Value) -> Agreement {
+    let theirs = &oracle["memory_cgroups"];
+    let mut expected = BTreeMap::new();
+    for name in ["online", "dying"] {
+        if let Some(count) = theirs.get(name).filter(|value| value.is_u64()) {
+            expected.insert(name.to_owned(), BTreeMap::from([("count", count.clone())]));
+        }
+    }
+    let walk = kernel.memcgs();
+    for gap in &walk.gaps {
+        println!("gap: {} ({}): {}", gap.what, gap.place, gap.why);
+    }
+    let online = walk.items.iter().filter(|m| m.online).count();
+    let counts = [("online", online), ("dying", walk.items.len() - online)];
+    let known = counts.into_iter().filter(|(name, _)| expected.contains_key(*name));
+    let ours = known.map(|(name, n)| (name.to_owned(), BTreeMap::from([("count", json!(n))]))).collect();
+    compare("memory cgroups", &ours, &expected)
+}
+
 /// What a scenario was made for, where the oracle says so: locks with their waiters and owners, memory pools.
 fn asserted(kernel: &Kernel<'_>, tasks: &[Task], oracle: &Value) -> Agreement {
     let stacks = kernel.stacks(tasks);
@@ -348,12 +439,18 @@ fn score(dumps: &[PathBuf], oracle: &PathBuf, sources: Sources) -> Result<bool, 
     for gap in kernel.gaps().iter().chain(&tasks.gaps) {
         println!("gap: {} ({}): {}", gap.what, gap.place, gap.why);
     }
+    let devices = net_devices(&kernel, &oracle);
+    let caches = slab_caches(&kernel, &oracle);
+    let memcgs = memory_cgroups(&kernel, &oracle);
     let asserted = asserted(&kernel, &tasks.items, &oracle);
     let pass = task_agreement.whole()
         && sleeping.score() >= 0.995
         && running.score() >= 0.98
         && running.worst >= 0.9
         && modules.whole()
+        && devices.whole()
+        && caches.whole()
+        && memcgs.whole()
         && asserted.whole()
         && crash_agrees;
     let stack_json = |p: &Pool| json!({"score": p.score(), "worst": p.worst, "stacks": p.stacks, "frames": p.frames});
@@ -364,6 +461,9 @@ fn score(dumps: &[PathBuf], oracle: &PathBuf, sources: Sources) -> Result<bool, 
         "stacks_sleeping": stack_json(&sleeping),
         "stacks_running": stack_json(&running),
         "modules": modules.json(),
+        "net_devices": devices.json(),
+        "slab_caches": caches.json(),
+        "memory_cgroups": memcgs.json(),
         "waits": asserted.json(),
         "crashed": crash_agrees,
         "pass": pass,
