@@ -209,6 +209,10 @@ fn stacks(kernel: &Kernel<'_>, tasks: &[Task], oracle: &Value) -> (Pool, Pool) {
         let theirs = oracle_frames(task);
         let stack = hex(&task["address"]).and_then(|at| by_address.get(&at).copied().flatten());
         let mut mine = our_frames(stack);
+        // Where the oracle's tool had no symbol (a module it had no file of) the frame does not count on either side.
+        let unnamed: Vec<_> =
+            list(task, "stack").iter().filter(|f| f["symbol"].is_null()).map(|f| hex(&f["pc"])).collect();
+        mine.retain(|frame| !unnamed.contains(&Some(frame.pc)));
         let is_running = task["running"] == json!(true);
         // A dump taken inside a capture kernel: the oracle begins further out, at the exception.
         if is_running

@@ -208,14 +208,14 @@ impl Kernel<'_> {
             for size_at in [8usize, 12, 16] {
                 // 16: module_core, (init_size,) core_size of 3.10, see corpora of that kernel.
                 let Some(size) = u32_at(nth * 8 + size_at).filter(|size| encloses(*size)) else { continue };
-                let own = base..base + u64::from(size);
+                let own = base..base.saturating_add(u64::from(size));
                 // In mem[] the text part comes one entry (72 bytes) before the data part.
                 let before = (nth * 8).checked_sub(72);
                 let text = before.and_then(|before| {
                     let base = bytes.get(before..)?.first_chunk::<8>().map(|b| u64::from_le_bytes(*b))?;
                     let size = u32_at(before + size_at)?;
                     (base & 4095 == 0 && self.arch.is_kernel(VirtAddr(base)) && size > 0 && size < 1 << 28)
-                        .then_some(base..base + u64::from(size))
+                        .then_some(base..base.saturating_add(u64::from(size)))
                 });
                 return text.into_iter().chain([own]).collect();
             }

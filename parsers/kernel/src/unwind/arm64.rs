@@ -122,6 +122,7 @@ pub fn unwind(
         // A function interrupted before its record stands, or a leaf, returns through x30.
         if let Some(RawFrame { pc, sp, exact: true, interrupted: Some(registers), .. }) = frames.last()
             && let Some(General::Arm64(general)) = &registers.general
+            && !target.is_entry(*pc)
             && (!target.is_text(*pc) || link(target, *pc) == Link::Register)
         {
             let (lr, sp) = (layout.strip(general[30]), *sp);

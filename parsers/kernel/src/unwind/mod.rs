@@ -27,6 +27,12 @@ pub trait Target: Sync {
     /// Start of the function that holds this address.
     fn function_start(&self, address: u64) -> Option<u64>;
 
+    /// Whether code at this address is entry code, which is no function and saves no return address.
+    fn is_entry(&self, address: u64) -> bool {
+        let _ = address;
+        false
+    }
+
     /// A word of virtual memory.
     fn word(&self, address: u64) -> Option<u64> {
         let mut bytes = [0; 8];

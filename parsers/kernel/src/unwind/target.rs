@@ -16,6 +16,8 @@ const SAMPLES: u64 = 4096;
 pub(crate) struct Unwinder {
     /// Ranges of code, sorted.
     text: Vec<(u64, u64)>,
+    /// `.entry.text`.
+    entry: (u64, u64),
     orc: Option<Orc>,
     records: arm64::Layout,
 }
@@ -34,6 +36,10 @@ impl Target for Code<'_, '_> {
     fn is_text(&self, address: u64) -> bool {
         let after = self.unwinder.text.partition_point(|(start, _)| *start <= address);
         after.checked_sub(1).and_then(|n| self.unwinder.text.get(n)).is_some_and(|(_, end)| address < *end)
+    }
+
+    fn is_entry(&self, address: u64) -> bool {
+        (self.unwinder.entry.0..self.unwinder.entry.1).contains(&address)
     }
 
     fn function_start(&self, address: u64) -> Option<u64> {
@@ -63,7 +69,9 @@ impl Unwinder {
             Arch::X86_64 => open_orc(kernel),
             Arch::Aarch64 => None,
         };
-        Unwinder { text, orc, records: record_layout(kernel) }
+        let entry = (symbol("__entry_text_start"), symbol("__entry_text_end"));
+        let entry = (entry.0.unwrap_or(0), entry.1.unwrap_or(0));
+        Unwinder { text, entry, orc, records: record_layout(kernel) }
     }
 }
 
