@@ -65,9 +65,12 @@ pub enum LoadError {
 }
 
 impl Case {
-    /// Whether a source that makes facts of `kind` was read.
+    /// Whether a source that makes facts of `kind` was read; of a bare source (`mem`), whether any part of it was.
     pub fn was_read(&self, kind: &str) -> bool {
-        self.sources.contains(kind) || self.sources.contains(kind.split('.').next().unwrap_or(kind))
+        let (source, part) = kind.split_once('.').unwrap_or((kind, ""));
+        self.sources.contains(kind)
+            || self.sources.contains(source)
+            || (part.is_empty() && self.sources.iter().any(|s| s.split('.').next() == Some(source)))
     }
 
     /// The case as JSON text.

@@ -118,10 +118,10 @@ pub fn kind_matches(pattern: &str, kind: &str) -> bool {
     }
 }
 
-/// The value of a dotted name in a fact. `kind` is the fact's kind, `quote` its evidence line.
+/// The value of a dotted name in a fact. `fact` is the fact's kind, `quote` its evidence line.
 pub fn field(fact: &Fact, name: &str) -> Option<Value> {
     match name {
-        "kind" => return Some(Value::from(fact.kind.as_ref())),
+        "fact" => return Some(Value::from(fact.kind.as_ref())),
         "quote" => return Some(Value::from(fact.quote.as_str())),
         _ => {}
     }

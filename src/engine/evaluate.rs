@@ -189,10 +189,18 @@ fn captures_of(rule: &Rule, matcher: &Matcher, ways: &[Binding]) -> BTreeMap<Str
             },
         };
         if let Some(value) = value {
-            captures.insert(name.clone(), value);
+            captures.insert(name.clone(), shorten(value));
         }
     }
     captures
+}
+
+/// An address in the first pages is an offset from NULL: `0x30` tells more than sixteen digits.
+fn shorten(value: Value) -> Value {
+    match value {
+        Value::Address(a) if a.0 < 0x10000 => Value::Text(format!("{:#x}", a.0)),
+        other => other,
+    }
 }
 
 /// Replaces `{name}` by what it stands for; an unknown name becomes `?`.

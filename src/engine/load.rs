@@ -189,7 +189,7 @@ pub fn unknown_names(rules: &Rules, known: &[facts::KindDef]) -> Vec<String> {
                 }
                 for name in item.tests.keys().chain(&item.same) {
                     let head = name.split('.').next().unwrap_or(name);
-                    let common = matches!(head, "kind" | "quote");
+                    let common = matches!(head, "fact" | "quote");
                     if !common && !matching.iter().any(|k| k.fields.iter().any(|f| f.name == head)) {
                         out.push(format!("{}: `{kind}` has no value `{head}`", rule.id));
                     }

@@ -104,9 +104,9 @@ pub fn describe(opened: &Opened) -> Described {
     let mut build_id = None;
     match Kernel::open(dump, kernel::Sources::default()) {
         Ok(kernel) => {
-            identity = super::dump::identity(&kernel);
+            identity = kernel.identity();
             kaslr_offset = kernel.vmcoreinfo().kernel_offset().map(|n| format!("{n:#x}"));
-            build_id = kernel.vmcoreinfo().get("BUILD-ID").map(str::to_owned);
+            build_id = kernel.build_id();
         }
         Err(error) => gaps.push(Gap::new("the kernel inside the dump", opened.member.as_str(), error.to_string(), "")),
     }

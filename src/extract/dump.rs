@@ -20,7 +20,7 @@ pub(super) fn read(dump: &Dump, member: &str, options: &Options) -> Piece {
             return piece;
         }
     };
-    let identity = identity(&kernel);
+    let identity = kernel.identity();
     let ring = log::read_ring(member, &kernel.log());
     piece.facts.extend(ring.facts);
     piece.gaps.extend(ring.gaps);
@@ -64,11 +64,6 @@ pub fn dump_log(opened: &Opened, sources: kernel::Sources, caller: bool, ctime: 
         }
     };
     let log = kernel.log();
-    let boot_time_ns = None;
+    let boot_time_ns = if ctime { kernel.boot_time_ns() } else { None };
     Rendered { text: log.render(kernel::Render { caller, boot_time_ns }), gaps: log.gaps }
-}
-
-/// What the kernel says of itself without reading structures.
-pub(super) fn identity(kernel: &Kernel<'_>) -> facts::Identity {
-    facts::Identity { kernel: kernel.vmcoreinfo().release().map(str::to_owned), ..facts::Identity::default() }
 }

@@ -91,6 +91,16 @@ pub fn gather(inputs: &[PathBuf], options: &Options) -> Result<Vec<Case>, Error>
     Ok(cases)
 }
 
+/// The case of one opened dump.
+pub fn dump_case(opened: &Opened, options: &Options) -> Case {
+    join::cases(vec![dumps::read(&opened.dump, &opened.member, options)]).pop().unwrap_or_default()
+}
+
+/// The cases of one text.
+pub fn text_cases(member: &str, bytes: &[u8]) -> Vec<Case> {
+    join::cases(log::read_text(member, bytes, 1))
+}
+
 /// The dumps among the inputs, nothing else.
 pub fn dump_members(inputs: &[PathBuf]) -> Result<Vec<Opened>, Error> {
     let mut found = walk_all(inputs, true)?;
@@ -141,7 +151,7 @@ impl Found {
                 if matches!(content, ContentKind::Binary) && !looks_like_log(&path) && !(single && !nested) {
                     return Flow::Skip;
                 }
-                self.text(member, &name, &path, state);
+                self.text(member, &name, state);
                 Flow::Skip
             }
             _ => Flow::Skip,
@@ -189,7 +199,7 @@ impl Found {
         }
     }
 
-    fn text(&mut self, mut member: Member<'_>, name: &str, path: &str, state: bool) {
+    fn text(&mut self, mut member: Member<'_>, name: &str, state: bool) {
         let limit = if state { MAX_STATE } else { MAX_TEXT };
         let bytes = member.read(limit);
         if !bytes.whole && bytes.data.len() >= limit {

@@ -11,7 +11,7 @@ mod piece;
 
 pub use describe::{Described, describe};
 pub use dump::{Rendered, dump_log};
-pub use inputs::{Error, Opened, dump_members, gather};
+pub use inputs::{Error, Opened, dump_case, dump_members, gather, text_cases};
 
 /// What to read and how far.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,205 @@
+//! Feeds mutated dumps and logs to the whole chain and reports every panic and every input that takes too long.
+//!
+//!     cargo run --example mutate -- --seconds 120 --seed 1
+//!     cargo run --release --example mutate -- --dumps 20000 --logs 100000
+//!
+//! Dumps are mutated through an overlay, never by copying. A failing input is named by its seed; run it alone with
+//! `--only dump:SEED` or `--only log:SEED`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use dump::{Dump, Source};
+use vmcoroner::engine::Rules;
+use vmcoroner::examine::examine;
+use vmcoroner::extract::{Opened, Options, dump_case, text_cases};
+
+/// An answer must be there after this long, in the unoptimised build too.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// SplitMix64: small, seeded, the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        if n == 0 { 0 } else { self.next() % n }
+    }
+}
+
+/// A changed dump: a few bytes anywhere or in the header, sometimes cut.
+fn mutated(base: &Source, seed: u64) -> Source {
+    let mut random = Random(seed);
+    let len = base.len();
+    let mut patches = Vec::new();
+    for _ in 0..1 + random.below(12) {
+        let at = match random.below(4) {
+            0 => random.below(len),
+            1 => random.below(len.min(512)),
+            _ => random.below(len.min(128 << 10)),
+        };
+        let bytes = match random.below(4) {
+            0 => vec![0xff; 1 + random.below(16) as usize],
+            1 => vec![0; 1 + random.below(64) as usize],
+            2 => random.next().to_le_bytes().to_vec(),
+            _ => vec![random.next() as u8],
+        };
+        patches.push((at, bytes));
+    }
+    let cut = (random.below(4) == 0).then(|| random.below(len));
+    Source::overlay(base, patches, cut)
+}
+
+/// A changed log: lines torn, repeated, swapped, numbers and bytes changed.
+fn mutated_log(base: &[u8], seed: u64) -> Vec<u8> {
+    let mut random = Random(seed);
+    let mut lines: Vec<Vec<u8>> = base.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+    for _ in 0..1 + random.below(20) {
+        let count = lines.len() as u64;
+        let at = random.below(count) as usize;
+        let other = random.below(count) as usize;
+        match random.below(7) {
+            0 => lines.swap(at, other),
+            1 => {
+                let keep = random.below(lines[at].len() as u64 + 1) as usize;
+                lines[at].truncate(keep);
+            }
+            2 => lines.insert(at, lines[other].clone()),
+            3 => {
+                lines.remove(at);
+                if lines.is_empty() {
+                    lines.push(Vec::new());
+                }
+            }
+            4 => {
+                let byte = random.next() as u8;
+                let place = random.below(lines[at].len() as u64) as usize;
+                if let Some(b) = lines[at].get_mut(place) {
+                    *b = byte;
+                }
+            }
+            5 => {
+                for b in &mut lines[at] {
+                    if b.is_ascii_digit() {
+                        *b = b'0' + (random.next() % 10) as u8;
+                    }
+                }
+            }
+            _ => {
+                let tail = lines[other].clone();
+                lines[at].extend(tail);
+            }
+        }
+    }
+    lines.join(&b'\n')
+}
+
+fn run(what: &str, seed: u64, failures: &mut Vec<String>, work: impl FnOnce()) {
+    let start = Instant::now();
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        failures.push(format!("{what}:{seed} panicked"));
+    } else if start.elapsed() > LIMIT {
+        failures.push(format!("{what}:{seed} took {:.1} s", start.elapsed().as_secs_f64()));
+    }
+}
+
+fn files(folder: &Path, ending: &str, out: &mut Vec<Vec<u8>>) {
+    let mut entries: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            files(&path, ending, out);
+        } else if path.to_string_lossy().ends_with(ending) {
+            out.extend(std::fs::read(&path).ok());
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let mut seconds = None;
+    let (mut dumps, mut logs, mut first, mut only) = (u64::MAX, u64::MAX, 1u64, None);
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let value = args.next().unwrap_or_default();
+        match arg.as_str() {
+            "--seconds" => seconds = value.parse().ok(),
+            "--dumps" => dumps = value.parse().unwrap_or(0),
+            "--logs" => logs = value.parse().unwrap_or(0),
+            "--seed" => first = value.parse().unwrap_or(1),
+            "--only" => only = Some(value),
+            _ => {
+                eprintln!("usage: mutate [--seconds N] [--dumps N] [--logs N] [--seed N] [--only dump:SEED|log:SEED]");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    if seconds.is_none() && dumps == u64::MAX && logs == u64::MAX {
+        seconds = Some(60);
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rules = Rules::embedded().expect("the rules load");
+    let options = Options::default();
+    let bases: Vec<Source> = ["testdata/vmcores/sysrq-crash.kdump", "testdata/vmcores/netdev-leak.kdump"]
+        .iter()
+        .filter_map(|path| Source::map(&root.join(path)).ok())
+        .collect();
+    let mut texts = Vec::new();
+    files(&root.join("rules"), ".log", &mut texts);
+    assert!(!bases.is_empty() && !texts.is_empty(), "run it inside the repository");
+
+    let dump_run = |seed: u64| {
+        let base = &bases[(seed % bases.len() as u64) as usize];
+        if let Ok(dump) = Dump::from_sources(vec![("mutated".to_owned(), mutated(base, seed))]) {
+            let opened = Opened { member: "mutated".to_owned(), dump };
+            let verdict = examine(&dump_case(&opened, &options), &rules);
+            std::hint::black_box(serde_json::to_string(&verdict).map(|t| t.len()).unwrap_or(0));
+        }
+    };
+    let log_run = |seed: u64| {
+        let base = &texts[(seed % texts.len() as u64) as usize];
+        for case in text_cases("mutated", &mutated_log(base, seed)) {
+            std::hint::black_box(vmcoroner::report::text(&examine(&case, &rules), vmcoroner::report::Style::default()));
+        }
+    };
+    let mut failures = Vec::new();
+    if let Some(only) = only {
+        let (what, seed) = only.split_once(':').unwrap_or(("", ""));
+        let seed = seed.parse().unwrap_or(0);
+        match what {
+            "dump" => dump_run(seed),
+            _ => log_run(seed),
+        }
+        return ExitCode::SUCCESS;
+    }
+    let start = Instant::now();
+    let left = || seconds.is_none_or(|s| start.elapsed() < Duration::from_secs(s));
+    let (mut done_dumps, mut done_logs) = (0u64, 0u64);
+    while left() && (done_dumps < dumps || done_logs < logs) {
+        if done_dumps < dumps {
+            let seed = first + done_dumps;
+            run("dump", seed, &mut failures, || dump_run(seed));
+            done_dumps += 1;
+        }
+        for _ in 0..5 {
+            if done_logs < logs {
+                let seed = first + done_logs;
+                run("log", seed, &mut failures, || log_run(seed));
+                done_logs += 1;
+            }
+        }
+    }
+    println!("{done_dumps} mutated dumps, {done_logs} mutated logs, {} failures", failures.len());
+    for failure in &failures {
+        println!("{failure}");
+    }
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
