@@ -18,7 +18,7 @@ const OWN: &[KindDef] = &[KindDef {
 pub fn all() -> Vec<KindDef> {
     let mut kinds: Vec<KindDef> = OWN.to_vec();
     kinds.extend(klog::kinds());
-    kinds.extend(kernel::KINDS.iter().copied());
+    kinds.extend(kernel::KINDS.iter().chain(kernel::waits::KINDS).chain(kernel::fault::KINDS).copied());
     kinds.extend(crate::fixes::KINDS.iter().copied());
     kinds
 }

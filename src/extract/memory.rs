@@ -1,15 +1,20 @@
 //! What is read from the memory of a dump: first what is cheap and always wanted, then probes.
 
-use facts::{Fact, Gap};
+use facts::{Fact, Gap, Origin, Value};
 use kernel::Kernel;
+use kernel::fault::Oops;
 
 use super::piece::Piece;
 
-/// Adds the facts of a dump's memory to its piece. A source counts as read when its reader found anything: an
-/// empty list of modules or devices in a dump that was cut says nothing.
+/// Adds the facts of a dump's memory to its piece. A source counts as read when its reader found something and left
+/// no gap: an empty list of modules or devices in a dump that was cut says nothing.
 pub(super) fn read(kernel: &Kernel<'_>, piece: &mut Piece) {
     add(piece, "mem.module", kernel.module_facts());
+    add(piece, "mem.task", kernel.task_facts());
     add(piece, "mem.net_device", kernel.net_facts());
+    add(piece, "mem.memcg_summary", kernel.memcg_facts());
+    state(kernel, piece);
+    probes(kernel, piece);
 }
 
 fn add(piece: &mut Piece, source: &str, (facts, gaps): (Vec<Fact>, Vec<Gap>)) {
@@ -18,4 +23,56 @@ fn add(piece: &mut Piece, source: &str, (facts, gaps): (Vec<Fact>, Vec<Gap>)) {
     }
     piece.facts.extend(facts);
     piece.gaps.extend(gaps);
+}
+
+/// Whether the machine had crashed. Said only when the task list could be read: without it nobody knows.
+fn state(kernel: &Kernel<'_>, piece: &mut Piece) {
+    let crashed = kernel.crashed();
+    let panicked = piece.facts.iter().any(|f| f.kind == "log.panic");
+    let known = crashed.is_some() || panicked || piece.facts.iter().any(|f| f.kind == "mem.task");
+    if !known {
+        return;
+    }
+    let live = crashed.is_none() && !panicked;
+    let quote = match (&crashed, live) {
+        (Some(crashed), _) => format!("CPU {} panicked", crashed.cpu),
+        (None, true) => "no CPU panicked: the dump is a snapshot of a running kernel".to_owned(),
+        (None, false) => "the log has a panic".to_owned(),
+    };
+    let origin = Origin::derived(piece.member.as_str(), "panic_cpu and the log");
+    piece.facts.push(
+        Fact::new("dump.state", origin).with("live", live).with_opt("cpu", crashed.map(|c| c.cpu)).quoting(quote),
+    );
+}
+
+/// Searches that facts already there ask for.
+fn probes(kernel: &Kernel<'_>, piece: &mut Piece) {
+    let mut found = Vec::new();
+    for fact in piece.facts.iter().filter(|f| f.kind == "log.oops") {
+        let Some(function) = fact.text("function") else { continue };
+        let registers = match fact.get("registers") {
+            Some(Value::Record(map)) => map.iter().filter_map(|(name, value)| match value {
+                Value::Address(a) => Some((name.as_str(), a.0)),
+                _ => None,
+            }),
+            _ => continue,
+        };
+        let address = match fact.get("address") {
+            Some(Value::Address(a)) => Some(a.0),
+            _ => None,
+        };
+        found.extend(kernel.fault_fact(&Oops {
+            function,
+            address,
+            registers: registers.collect(),
+            code: fact.text("code"),
+        }));
+    }
+    if piece.facts.iter().any(|f| f.kind == "log.oops") {
+        let (facts, gaps) = kernel.ip6mr_facts();
+        found.extend(facts);
+        piece.gaps.extend(gaps);
+    }
+    found.extend(kernel.fault_injection_facts());
+    piece.facts.extend(found);
 }

@@ -19,6 +19,7 @@
 
 mod address;
 pub mod cpus;
+pub mod fault;
 mod fault_injection;
 mod identity;
 mod ip6mr;
