@@ -8,36 +8,29 @@ use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind, Register};
 use crate::Kernel;
 
 /// The kinds made here.
-pub const KINDS: &[KindDef] = &[
-    KindDef {
-        kind: "mem.fault",
-        doc: "The access of an oops: the register it went through, and the member at that offset.",
-        fields: &[
-            FieldDef { name: "function", ty: FieldType::Text, unit: "", doc: "function of the faulting instruction" },
-            FieldDef { name: "instruction", ty: FieldType::Text, unit: "", doc: "the instruction" },
-            FieldDef { name: "register", ty: FieldType::Text, unit: "", doc: "base register of the access" },
-            FieldDef { name: "base", ty: FieldType::Address, unit: "", doc: "what the register held" },
-            FieldDef {
-                name: "null_pointer",
-                ty: FieldType::Bool,
-                unit: "",
-                doc: "the register held zero, and base plus offset is the fault address",
-            },
-            FieldDef {
-                name: "offset",
-                ty: FieldType::Int,
-                unit: "bytes",
-                doc: "offset of the access from the register",
-            },
-            FieldDef {
-                name: "member",
-                ty: FieldType::Text,
-                unit: "",
-                doc: "structure member at that offset, of the structures this function walks",
-            },
-        ],
-    },
-];
+pub const KINDS: &[KindDef] = &[KindDef {
+    kind: "mem.fault",
+    doc: "The access of an oops: the register it went through, and the member at that offset.",
+    fields: &[
+        FieldDef { name: "function", ty: FieldType::Text, unit: "", doc: "function of the faulting instruction" },
+        FieldDef { name: "instruction", ty: FieldType::Text, unit: "", doc: "the instruction" },
+        FieldDef { name: "register", ty: FieldType::Text, unit: "", doc: "base register of the access" },
+        FieldDef { name: "base", ty: FieldType::Address, unit: "", doc: "what the register held" },
+        FieldDef {
+            name: "null_pointer",
+            ty: FieldType::Bool,
+            unit: "",
+            doc: "the register held zero, and base plus offset is the fault address",
+        },
+        FieldDef { name: "offset", ty: FieldType::Int, unit: "bytes", doc: "offset of the access from the register" },
+        FieldDef {
+            name: "member",
+            ty: FieldType::Text,
+            unit: "",
+            doc: "structure member at that offset, of the structures this function walks",
+        },
+    ],
+}];
 
 /// Which structures a function walks, where the offset alone does not tell: function, then members it reads.
 /// `mroute_sk` was `mroute6_sk` of `struct mr6_table` before b70432f7319e "mroute*: Make mr_table a common struct"
