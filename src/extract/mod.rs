@@ -5,6 +5,7 @@ mod describe;
 mod dump;
 mod inputs;
 mod join;
+pub mod layouts;
 mod log;
 mod memory;
 mod piece;
