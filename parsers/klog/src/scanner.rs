@@ -334,8 +334,14 @@ impl State {
             event.quote = line.text().to_owned();
         }
         self.boot.see(line);
+        // A single line may come from another CPU while a report is printed: the report goes on.
+        let goes_on = opened.form == Form::Line && current.is_some_and(|at| self.forms.get(at) == Some(&Form::Trace));
         if let Some(at) = current {
-            self.close(at, sink);
+            if goes_on {
+                self.open[at].foreign += 1;
+            } else {
+                self.close(at, sink);
+            }
         }
         if opened.form == Form::Line {
             let mut report = Report::new(event, family);

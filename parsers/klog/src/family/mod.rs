@@ -4,19 +4,29 @@
 //! own (`body`), and what is concluded at the end (`finish`). What all reports have in common (CPU line, registers,
 //! code, modules, traces, end marker) is read by [`Report::common`]. To add a family: a file here, a line in [`ALL`].
 
+mod bad_page;
+mod container_runtime;
 mod hung_task;
+mod kasan;
+mod kcsan;
+mod kfence;
 mod kinds;
+mod kmsan;
 mod lockup;
+mod memory_leak;
 mod memory_state;
 mod module_taint;
+mod object_history;
 mod oom;
 mod oops;
 mod page_alloc_failure;
 mod panic;
 mod rcu_stall;
 mod slab_alloc_failure;
+mod slab_corruption;
 mod sockets;
 mod sysrq;
+mod ubsan;
 mod unregister_netdevice;
 mod warning;
 mod workqueue_lockup;
@@ -126,6 +136,17 @@ pub(crate) static ALL: &[&Family] = &[
     &sockets::DAD,
     &module_taint::FAMILY,
     &sysrq::FAMILY,
+    &container_runtime::CGROUP_ENOSPC,
+    &container_runtime::RUNTIME_ERROR,
+    &container_runtime::KMEM_LIMIT,
+    &kasan::FAMILY,
+    &kfence::FAMILY,
+    &kmsan::FAMILY,
+    &kcsan::FAMILY,
+    &ubsan::FAMILY,
+    &memory_leak::FAMILY,
+    &slab_corruption::FAMILY,
+    &bad_page::FAMILY,
 ];
 
 impl Family {
@@ -144,4 +165,26 @@ pub(crate) fn kinds() -> Vec<KindDef> {
         }
     }
     kinds
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Event;
+
+    /// The events of a text.
+    pub(super) fn events(text: &str) -> Vec<Event> {
+        crate::read("test", text.as_bytes()).boots.into_iter().flat_map(|boot| boot.events).collect()
+    }
+
+    /// Values of the fact of the first event of a text, as they are printed.
+    pub(super) fn fields(text: &str, names: &[&str]) -> Vec<String> {
+        let found = events(text);
+        let fact = found.first().unwrap_or_else(|| panic!("no event in {text}")).to_fact("test");
+        names.iter().map(|name| fact.get(name).map(ToString::to_string).unwrap_or_default()).collect()
+    }
+
+    /// Names of an event's stacks.
+    pub(super) fn stack_names(event: &Event) -> Vec<&str> {
+        event.stacks.iter().map(|stack| stack.name.as_str()).collect()
+    }
 }

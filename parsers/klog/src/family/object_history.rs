@@ -1,0 +1,92 @@
+//! Lines that the memory debuggers share: who allocated and who freed an object, page dumps, rows of bytes.
+
+use crate::cursor::{Cursor, after, number_after};
+use crate::report::{Report, location_at};
+
+/// A rule of `=` or `-` around a report.
+pub(super) fn is_rule(text: &str) -> bool {
+    text.len() >= 20 && (text.bytes().all(|b| b == b'=') || text.bytes().all(|b| b == b'-'))
+}
+
+/// A row of memory: `>ffff8880687b1100: fa fb fb`, `Object   00000000b32f9f8d: 6b 6b`.
+pub(super) fn is_hex_row(text: &str) -> bool {
+    let text = text.trim_start_matches('>').trim_start();
+    let Some((head, bytes)) = text.split_once(": ") else { return false };
+    let address = head.rsplit(' ').next().unwrap_or(head);
+    address.len() >= 8
+        && address.bytes().all(|b| b.is_ascii_hexdigit())
+        && bytes.split_ascii_whitespace().next().is_some_and(|b| {
+            (b.len() == 2 || b.len() == 8 || b.len() == 16) && b.bytes().all(|b| b.is_ascii_hexdigit())
+        })
+}
+
+/// A line of `dump_page()`.
+pub(super) fn page_dump(text: &str) -> bool {
+    [
+        "page:",
+        "page: ",
+        "flags: 0x",
+        "raw: ",
+        "head: ",
+        "head:",
+        "page dumped because",
+        "page_owner ",
+        "page_type: ",
+        "page last free",
+        "page allocated via",
+        "page->mem_cgroup",
+        "pages's memcg",
+        "memcg:",
+        "anon flags: ",
+        "aops:",
+        "ksm flags: ",
+        "addr:",
+        "file:",
+        "bad because of flags",
+    ]
+    .iter()
+    .any(|head| text.starts_with(head))
+}
+
+/// The head of a stack that tells an object's history; the frames that follow belong to it.
+pub(super) fn object_stack(report: &mut Report, text: &str) -> bool {
+    let body = text.strip_prefix("INFO: ").unwrap_or(text);
+    const HEADS: &[(&str, &str)] = &[
+        ("Allocated by task", "allocated by"),
+        ("allocated by task", "allocated by"),
+        ("Allocated:", "allocated by"),
+        ("Freed by task", "freed by"),
+        ("freed by task", "freed by"),
+        ("Freed:", "freed by"),
+        ("Allocated in ", "allocated by"),
+        ("Freed in ", "freed by"),
+        ("Last potentially related work creation", "queued by"),
+        ("Second to last potentially related work creation", "queued before by"),
+        ("Last call_rcu()", "queued by"),
+        ("Second to last call_rcu()", "queued before by"),
+        ("page last allocated via", "page allocated by"),
+        ("page last free", "page freed by"),
+        ("rcu_freed by", "freed by"),
+    ];
+    let Some((head, name)) = HEADS.iter().find(|(head, _)| body.starts_with(head)) else { return false };
+    report.begin_stack(*name);
+    let Some(stack) = report.event.stacks.last_mut() else { return true };
+    let rest = &body[head.len()..];
+    stack.pid = number_after(rest, "pid=").or_else(|| Cursor::new(rest).blanks().number().map(|n| n as i64));
+    stack.pid = if head.ends_with(" in ") { number_after(rest, "pid=") } else { stack.pid };
+    stack.cpu =
+        number_after(rest, "on cpu ").or_else(|| number_after(rest, "cpu=")).and_then(|n| u32::try_from(n).ok());
+    // SLUB names the caller in the head: it is the innermost frame when no others follow.
+    if head.ends_with(" in ") {
+        let mut c = Cursor::new(rest);
+        if let Some(place) = location_at(&mut c) {
+            let key = if *name == "freed by" { "freed_in" } else { "allocated_in" };
+            report.event.fields.entry(key.into()).or_insert_with(|| place.function.into());
+        }
+        if let Some(age) = after(rest, "age=").and_then(|t| Cursor::new(t).number()) {
+            let key = if *name == "freed by" { "freed_age" } else { "allocated_age" };
+            report.event.fields.entry(key.into()).or_insert_with(|| age.into());
+        }
+    }
+    true
+}
