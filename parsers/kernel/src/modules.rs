@@ -236,11 +236,33 @@ impl Kernel<'_> {
                 typetab: self.ptr(table + 24).ok().filter(|p| self.arch.is_kernel(*p)),
             });
         }
-        Some(SymbolPlace {
-            symtab: self.pointer(at, "module", "symtab")?,
-            count: self.value(at, "module", "num_symtab")?,
-            strtab: self.pointer(at, "module", "strtab")?,
-            typetab: None,
+        let members = || {
+            Some(SymbolPlace {
+                symtab: self.pointer(at, "module", "symtab")?,
+                count: self.value(at, "module", "num_symtab")?,
+                strtab: self.pointer(at, "module", "strtab")?,
+                typetab: None,
+            })
+        };
+        members().or_else(|| self.symtab_by_structure(at))
+    }
+
+    /// Before 4.5, once a module is loaded, `symtab` equals `core_symtab`, `num_symtab` equals `core_num_syms` and
+    /// `strtab` equals `core_strtab`: five words in a row, of which the pointers lead into the module.
+    fn symtab_by_structure(&self, at: VirtAddr) -> Option<SymbolPlace> {
+        let bytes = self.bytes(at, 1024).ok()?;
+        let words: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        words.windows(5).find_map(|row| {
+            let &[symtab, core_symtab, counts, strtab, core_strtab] = row else { return None };
+            let (count, core) = (counts & 0xffff_ffff, counts >> 32);
+            let near = |word: u64| word.abs_diff(at.0) < 1 << 28 && self.arch.is_kernel(VirtAddr(word));
+            let fits = symtab == core_symtab && strtab == core_strtab && count == core && count > 0;
+            (fits && near(symtab) && near(strtab)).then_some(SymbolPlace {
+                symtab: VirtAddr(symtab),
+                count,
+                strtab: VirtAddr(strtab),
+                typetab: None,
+            })
         })
     }
 

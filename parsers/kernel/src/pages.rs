@@ -45,10 +45,25 @@ impl Kernel<'_> {
                     .into_iter()
                     .map(|page_offset| page_offset.wrapping_sub(phys))
                     .find(|direct| self.direct_map_starts(*direct))?;
-                // vmemmap is VMEMMAP_START less the frames below memory.
-                let start = self.info.number("VMEMMAP_START")?;
-                let vmemmap = start.wrapping_sub(((phys as i64 >> shift) as u64).wrapping_mul(page_size));
-                Some(PageMap { direct, vmemmap, page_size, shift })
+                // vmemmap is VMEMMAP_START less the frames below memory. The start is exported since 2369f171d5c5 "arm64:
+                // crash_core: Export MODULES, VMALLOC, and VMEMMAP ranges" (v5.19). Before: below 2 MiB under the top
+                // since 5.4, below the linear map before (arch/arm64/include/asm/memory.h).
+                let below = (phys as i64 >> shift) as u64;
+                let size = 1u64.checked_shl((va_bits as u32 + 5).checked_sub(shift)?)?;
+                let starts = [
+                    self.info.number("VMEMMAP_START"),
+                    Some(0u64.wrapping_sub(size).wrapping_sub(2 << 20)),
+                    Some(0u64.wrapping_sub(size * 2)),
+                    Some(0u64.wrapping_sub(1 << (va_bits - 1)).wrapping_sub(size)),
+                ];
+                starts
+                    .into_iter()
+                    .flatten()
+                    .map(|start| {
+                        let vmemmap = start.wrapping_sub(below.wrapping_mul(page_size));
+                        PageMap { direct, vmemmap, page_size, shift }
+                    })
+                    .find(|map| self.page_structures_fit(map))
             }
         }
     }
@@ -58,6 +73,22 @@ impl Kernel<'_> {
         let known = self.symbol_at("init_task").or_else(|| self.symbol_at("init_uts_ns"));
         let Some(phys) = known.and_then(|at| self.translate(at).ok()) else { return false };
         self.translate(VirtAddr(phys.0.wrapping_add(direct))).ok() == Some(phys)
+    }
+
+    /// Whether the page structure of the newest `struct kmem_cache` says that it lies in a slab of cache `kmem_cache`.
+    fn page_structures_fit(&self, map: &PageMap) -> bool {
+        let types = self.types();
+        let first = self.slab_caches_head().and_then(|head| self.ptr(head).ok());
+        let (Some(first), Some(list)) = (first, types.offset("kmem_cache", "list")) else { return false };
+        let cache = ["slab", "page"].iter().find_map(|name| types.offset(name, "slab_cache"));
+        let (Ok(phys), Some(cache)) = (self.translate(first - list), cache) else { return false };
+        // The structure may lie in a later page of its slab: the head comes at most 7 pages earlier.
+        (0..8).any(|back| {
+            let frame = (phys.0 >> map.shift).wrapping_sub(back);
+            let page = VirtAddr(map.vmemmap.wrapping_add(frame.wrapping_mul(map.page_size)));
+            let name = self.ptr(page + cache).ok().and_then(|at| self.pointer(at, "kmem_cache", "name"));
+            name.is_some_and(|at| self.cstr(at, 32).is_ok_and(|name| name == "kmem_cache"))
+        })
     }
 
     /// The direct-map address of a physical one.

@@ -123,7 +123,7 @@ impl Kernel<'_> {
         member.decode(bytes)
     }
 
-    fn slab_caches_head(&self) -> Option<VirtAddr> {
+    pub(crate) fn slab_caches_head(&self) -> Option<VirtAddr> {
         self.symbol_at("slab_caches").or_else(|| {
             let list = self.types().offset("kmem_cache", "list")?;
             // Functions that walk the list, for kernels whose symbols have no data.
@@ -159,8 +159,7 @@ impl Kernel<'_> {
             ));
         };
         let descriptor = self.slab_descriptor();
-        let nodes = self.symbol_at("nr_node_ids").and_then(|at| self.u32(at).ok()).map_or(1, u64::from);
-        let nodes = nodes.clamp(1, MAX_NODES);
+        let nodes = self.node_count();
         let walk = self.list(head, MAX_CACHES, "slab caches");
         let mut caches = Walk { items: Vec::new(), gaps: walk.gaps };
         for node in walk.items {
@@ -192,6 +191,9 @@ impl Kernel<'_> {
             add(&mut total, self.value(node, "kmem_cache_node", "total_objects"));
             let counted = descriptor.and_then(|d| self.free_on_partial(node, d, gaps));
             add(&mut free, counted);
+            let sheaves = self.barn_sheaves(at, nid);
+            let in_barn = sheaves.iter().map(|sheaf| self.value(*sheaf, "slab_sheaf", "size").unwrap_or(0).min(4096));
+            add(&mut free, Some(in_barn.sum()));
         }
         let on_cpus = |cpus: &[u32]| {
             let free = free.zip(descriptor.and_then(|d| self.free_on_cpus(at, d, cpus))).map(|(a, b)| a + b);
@@ -246,6 +248,29 @@ impl Kernel<'_> {
             cache + types.offset("kmem_cache", "node")? + nid * 8
         };
         self.ptr(at).ok().filter(|node| self.arch.is_kernel(*node))
+    }
+
+    /// Full sheaves that a node keeps for its CPUs: `kmem_cache_node.barn` since 2d517aa09bbc "slab: add opt-in caching
+    /// layer of percpu sheaves" (v6.18), beside the node since 5ba6bc27b1f9 (v7.1).
+    fn barn_sheaves(&self, cache: VirtAddr, nid: u64) -> Vec<VirtAddr> {
+        let types = self.types();
+        let barn = match types.member("kmem_cache", "per_node") {
+            Some(member) => {
+                let stride = types.size_of("kmem_cache_per_node_ptrs").unwrap_or(16);
+                self.pointer(cache + member.offset + nid * stride, "kmem_cache_per_node_ptrs", "barn")
+            }
+            None => self.cache_node(cache, nid).and_then(|node| self.pointer(node, "kmem_cache_node", "barn")),
+        };
+        let (Some(barn), Some(full), Some(link)) =
+            (barn, types.offset("node_barn", "sheaves_full"), types.offset("slab_sheaf", "barn_list"))
+        else {
+            return Vec::new();
+        };
+        self.list(barn + full, 10_000, "full sheaves").items.into_iter().map(|node| node - link).collect()
+    }
+
+    fn node_count(&self) -> u64 {
+        self.symbol_at("nr_node_ids").and_then(|at| self.u32(at).ok()).map_or(1, u64::from).clamp(1, MAX_NODES)
     }
 
     fn free_on_partial(&self, node: VirtAddr, slab: &Descriptor, gaps: &mut Vec<Gap>) -> Option<u64> {
@@ -403,13 +428,19 @@ impl Kernel<'_> {
                 let Some(at) = self.per_cpu(variable, *cpu) else { continue };
                 for which in ["main", "spare"] {
                     let Some(sheaf) = self.pointer(at, "slub_percpu_sheaves", which) else { continue };
-                    let count = self.value(sheaf, "slab_sheaf", "size").unwrap_or(0).min(4096);
-                    let sheaf = (0..count).filter_map(|nth| self.u64(sheaf + objects + nth * 8).ok());
-                    lists.entry(0).or_default().extend(sheaf);
+                    lists.entry(0).or_default().extend(self.sheaf_objects(sheaf, objects));
                 }
+            }
+            for sheaf in (0..self.node_count()).flat_map(|nid| self.barn_sheaves(cache, nid)) {
+                lists.entry(0).or_default().extend(self.sheaf_objects(sheaf, objects));
             }
         }
         lists
+    }
+
+    fn sheaf_objects(&self, sheaf: VirtAddr, objects: u64) -> Vec<u64> {
+        let count = self.value(sheaf, "slab_sheaf", "size").unwrap_or(0).min(4096);
+        (0..count).filter_map(|nth| self.u64(sheaf + objects + nth * 8).ok()).collect()
     }
 
     /// Free objects of one slab; `None` when its lists do not close.
@@ -469,6 +500,14 @@ impl Kernel<'_> {
                 "",
             ));
         };
+        if self.page_map().is_none() {
+            return Walk::gap(Gap::new(
+                "slab objects",
+                format!("cache {cache}"),
+                "neither the direct map nor the array of page structures was found",
+                "",
+            ));
+        }
         let Some(size) = self.value(cache, "kmem_cache", "size").filter(|size| *size > 0) else { return walk };
         let pad = self.value(cache, "kmem_cache", "red_left_pad").unwrap_or(0);
         let cpus = self.cpu_free_lists(cache);

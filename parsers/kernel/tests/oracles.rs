@@ -50,6 +50,10 @@ fn symbols_equal_the_oracle_s() {
         let all = kernel.symbol("saved_command_line").is_some();
         for (symbol, expected) in expected {
             let want = hex(&expected["address"]);
+            // The oracles have arm64's `_end` as linked, not as relocated.
+            if symbol == "_end" && kernel.arch() == kernel::Arch::Aarch64 {
+                continue;
+            }
             match kernel.symbol(symbol) {
                 Some(seen) => assert!(
                     Some(seen) == want
@@ -88,6 +92,15 @@ fn stack_frames_resolve_to_the_oracle_s_symbols() {
             }
         }
         println!("{name}: {equal} frames, {} differ: {:?}", other.len(), &other[..other.len().min(12)]);
+        // Two names of one address: which of them drgn takes, the order of the vmlinux's symbols decides. And an oracle
+        // made without a vmlinux names labels inside functions.
+        other.retain(|(want, _, pc)| {
+            let at = u64::from_str_radix(&pc[2..], 16).unwrap() - 1;
+            let found = kernel.symbolize(VirtAddr(at)).map(|found| (at - found.offset, found.size.unwrap_or(0)));
+            found.is_none_or(|(start, size)| {
+                !kernel.symbols(want).iter().any(|address| (start..start + size).contains(address))
+            })
+        });
         assert!(other.len() * 500 < equal, "{name}: {equal} frames agree, these differ: {other:?}");
     }
 }
@@ -103,8 +116,11 @@ fn modules_equal_the_oracle_s() {
             continue; // no CONFIG_MODULES
         }
         assert_eq!(walk.gaps, [], "{name}");
-        let seen: Vec<_> =
-            walk.items.iter().map(|m| (m.name.clone(), m.address.0, m.base, m.size, m.taint_letters())).collect();
+        let seen: Vec<_> = walk
+            .items
+            .iter()
+            .map(|m| (m.name.clone(), m.address.0, m.base, m.size, m.taints.map(|_| m.taint_letters())))
+            .collect();
         let want: Vec<_> = expected
             .iter()
             .map(|m| {
@@ -113,7 +129,7 @@ fn modules_equal_the_oracle_s() {
                     hex(&m["address"]).unwrap(),
                     hex(&m["base"]).unwrap(),
                     m["size"].as_u64().unwrap(),
-                    m["taints"].as_str().unwrap().to_owned(),
+                    m["taints"].as_str().filter(|_| !kernel.types().is_empty()).map(str::to_owned),
                 )
             })
             .collect();

@@ -13,6 +13,10 @@ fn net_devices_equal_the_oracle_s() {
     for (name, path, oracle) in dumps() {
         let dump = Dump::open(&[&path]).unwrap();
         let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        // 3.10 carries no types.
+        if kernel.types().is_empty() {
+            continue;
+        }
         let nets = kernel.nets();
         assert_eq!(nets.gaps, [], "{name}");
         let mut seen = BTreeMap::new();
@@ -62,6 +66,10 @@ fn slab_caches_equal_the_oracle_s() {
     for (name, path, oracle) in dumps() {
         let dump = Dump::open(&[&path]).unwrap();
         let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        // 3.10 carries no types.
+        if kernel.types().is_empty() {
+            continue;
+        }
         let walk = kernel.slab_caches();
         assert_eq!(walk.gaps, [], "{name}");
         let expected = oracle["slab_caches"].as_array().unwrap();
@@ -104,13 +112,25 @@ fn allocated_objects_equal_the_oracle_s() {
     for (name, path, oracle) in dumps() {
         let dump = Dump::open(&[&path]).unwrap();
         let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        // 3.10 carries no types.
+        if kernel.types().is_empty() {
+            continue;
+        }
         // The oracles of stock kernels leave out CPUs that a panic took off the online mask.
         if kernel.cpus_online() != kernel.cpus_present() && oracle["scenario"].is_string() {
             continue;
         }
         // Some caches of each size; all of them take too long unoptimised.
-        let wanted =
-            ["task_struct", "lab_leak", "ip_dst_cache", "dentry", "sock_inode_cache", "mm_struct", "kmem_cache"];
+        let wanted = [
+            "task_struct",
+            "lab_leak",
+            "ip_dst_cache",
+            "dentry",
+            "sock_inode_cache",
+            "mm_struct",
+            "kmem_cache",
+            "maple_node",
+        ];
         for want in oracle["slab_caches"].as_array().unwrap() {
             let (cache, Some(count)) = (want["name"].as_str().unwrap(), want["allocated_walked"].as_u64()) else {
                 continue;
@@ -135,6 +155,10 @@ fn memory_cgroups_equal_the_oracle_s() {
     for (name, path, oracle) in dumps() {
         let dump = Dump::open(&[&path]).unwrap();
         let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        // 3.10 carries no types.
+        if kernel.types().is_empty() {
+            continue;
+        }
         let walk = kernel.memcgs();
         assert_eq!(walk.gaps, [], "{name}");
         let number = |value: &serde_json::Value| value.as_u64().map(|n| n as u32);
@@ -186,6 +210,10 @@ fn identity_equals_the_oracle_s() {
     for (name, path, oracle) in dumps() {
         let dump = Dump::open(&[&path]).unwrap();
         let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        // 3.10 carries no types.
+        if kernel.types().is_empty() {
+            continue;
+        }
         let identity = kernel.identity();
         assert_eq!(identity.host.as_deref(), oracle["utsname"]["nodename"].as_str(), "{name}");
         assert_eq!(identity.kernel.as_deref(), oracle["utsname"]["release"].as_str(), "{name}");
@@ -211,6 +239,10 @@ fn a_namespace_without_tables_and_armed_faults_are_told() {
     for (name, path, _) in dumps() {
         let dump = Dump::open(&[&path]).unwrap();
         let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        // 3.10 carries no types.
+        if kernel.types().is_empty() {
+            continue;
+        }
         let (tables, gaps) = kernel.ip6mr_facts();
         assert_eq!(gaps, [], "{name}");
         let armed = kernel.fault_injection_facts();

@@ -39,6 +39,18 @@ impl Kernel<'_> {
                     continue;
                 }
                 let Some(base) = pages.get(rn).copied().flatten() else { continue };
+                if word & 0xffa0_0000 == 0xf800_0000 {
+                    // ldur, stur, and ldr, str with write-back, of xt: [xn, #imm9], before (11) or after (01)
+                    let offset = i64::from((word << 11) as i32 >> 23) as u64;
+                    let (at, back) = (base.wrapping_add(offset), word >> 10 & 3);
+                    if back != 2 {
+                        found.push(VirtAddr(if back == 1 { base } else { at }));
+                    }
+                    if let (1 | 3, Some(page)) = (back, pages.get_mut(rn)) {
+                        *page = Some(at);
+                    }
+                    continue;
+                }
                 let imm = u64::from(word >> 10 & 0xfff);
                 match word & 0xffc0_0000 {
                     // add xd, xn, #imm12

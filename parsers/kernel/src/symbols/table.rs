@@ -108,8 +108,8 @@ impl Table {
     pub(crate) fn containing(&self, address: u64) -> Option<(Symbol<'_>, Option<u64>)> {
         let mut after = self.entries.partition_point(|e| e.address <= address);
         let mut next = after;
-        // Labels are few and stand alone: two steps are enough.
-        for _ in 0..3 {
+        // Labels are few: no function has more than some in a row.
+        for _ in 0..32 {
             let start = self.entries.get(after.checked_sub(1)?)?.address;
             let first = self.entries.partition_point(|e| e.address < start);
             let group = self.entries.get(first..after)?;
@@ -133,12 +133,9 @@ impl Table {
     }
 }
 
-/// Labels inside functions of x86-64's entry and start code (SYM_INNER_LABEL), which kallsyms has and which have no
+/// Labels inside functions of the entry and start code (SYM_INNER_LABEL), which kallsyms has and which have no
 /// size in a vmlinux.
-const INNER_LABELS: [&str; 15] = [
-    "first_nmi",
-    "repeat_nmi",
-    "end_repeat_nmi",
+const INNER_LABELS: [&str; 41] = [
     "entry_SYSCALL_64_safe_stack",
     "entry_SYSCALL_64_after_hwframe",
     "entry_SYSRETQ_unsafe_stack",
@@ -151,6 +148,37 @@ const INNER_LABELS: [&str; 15] = [
     "swapgs_restore_regs_and_return_to_usermode",
     "nmi_restore",
     "common_startup_64",
+    "first_nmi",
+    "nested_nmi_out",
+    "repeat_nmi",
+    "end_repeat_nmi",
+    // 3.10
+    "system_call_fastpath",
+    "system_call_after_swapgs",
+    "ret_from_sys_call",
+    "sysret_check",
+    "sysret_careful",
+    "sysret_signal",
+    "sysret_audit",
+    "badsys",
+    "auditsys",
+    "tracesys",
+    "int_ret_from_sys_call",
+    "int_with_check",
+    "int_check_syscall_exit_work",
+    "int_careful",
+    "int_very_careful",
+    "int_signal",
+    "int_restore_rest",
+    "ret_from_fork_nospec_begin",
+    "ret_from_fork_nospec_end",
+    "restore_args",
+    "irq_return",
+    "retint_swapgs",
+    "retint_check",
+    // arm64
+    "work_pending",
+    "finish_ret_to_user",
 ];
 
 fn rank(symbol: &Symbol<'_>) -> u8 {

@@ -17,33 +17,28 @@ pub fn oracle(path: &Path) -> Value {
     serde_json::from_reader(std::io::BufReader::new(flate2::read::GzDecoder::new(file))).unwrap()
 }
 
-/// Dumps with oracles: the lab's, and the stock kernels' where somebody unpacked them
-/// (`unpack.sh`, folder in `VMCORONER_KERNELS`).
+/// Dumps with oracles: the lab's, and every `NAME.kdump` in the folder that `VMCORONER_KERNELS` names whose oracle lies
+/// beside it or among those of the stock kernels (`unpack.sh` of that folder makes the dumps).
 pub fn dumps() -> Vec<(String, PathBuf, Value)> {
     let Some(shared) = shared() else { return Vec::new() };
     let mut found = Vec::new();
-    for name in [
-        "netdev-leak",
-        "mempool-sleeper",
-        "ip6mr-null",
-        "memcg-zombies",
-        "deadlock-abba",
-        "healthy-live",
-        "sysrq-crash",
-    ] {
-        let dump = shared.join(format!("{name}.kdump"));
-        found.push((name.to_owned(), dump, oracle(&shared.join(format!("{name}.oracle.json.gz")))));
-    }
-    if let Some(folder) = std::env::var_os("VMCORONER_KERNELS") {
-        for entry in std::fs::read_dir(shared.join("kernels")).unwrap().flatten() {
-            let name = entry.file_name().into_string().unwrap();
-            let Some(name) = name.strip_suffix(".oracle.json.gz") else { continue };
-            let dump = Path::new(&folder).join(format!("{name}.kdump"));
-            if dump.exists() {
-                found.push((name.to_owned(), dump, oracle(&entry.path())));
+    let mut add = |folder: &Path, oracles: &Path| {
+        let Ok(entries) = std::fs::read_dir(folder) else { return };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let Some(name) = path.file_name().and_then(|n| n.to_str()?.strip_suffix(".kdump")) else { continue };
+            let beside = [folder, oracles].map(|dir| dir.join(format!("{name}.oracle.json.gz")));
+            let Some(said) = beside.iter().find(|path| path.exists()).map(|path| oracle(path)) else { continue };
+            // Nobody else reads the cut and the incomplete dump.
+            if said["tasks"].is_array() {
+                found.push((name.to_owned(), path.clone(), said));
             }
         }
+    };
+    add(&shared, &shared);
+    if let Some(folder) = std::env::var_os("VMCORONER_KERNELS") {
+        add(Path::new(&folder), &shared.join("kernels"));
     }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
     found
 }
 
