@@ -435,8 +435,15 @@ fn score(dumps: &[PathBuf], oracle: &PathBuf, sources: Sources) -> Result<bool, 
     let (sleeping, running) = stacks(&kernel, &tasks.items, &oracle);
     let modules = modules(&kernel, &oracle);
     let crashed = kernel.crashed();
-    let crashed_cpu = oracle["crashed"]["cpu"].as_u64();
-    let crash_agrees = oracle.get("crashed").is_none() || crashed.map(|c| u64::from(c.cpu)) == crashed_cpu;
+    let pid = crashed.and_then(|c| c.task).and_then(|at| tasks.items.iter().find(|t| t.address == at)).map(|t| t.pid);
+    let crash_agrees = match oracle.get("crashed") {
+        None => true,
+        Some(Value::Null) => crashed.is_none(),
+        Some(theirs) => {
+            let cpu = theirs["cpu"].as_u64();
+            json!(pid) == theirs["pid"] && (cpu.is_none() || cpu == crashed.map(|c| u64::from(c.cpu)))
+        }
+    };
     if !crash_agrees {
         println!("crashed CPU: {crashed:?}, the oracle has {}", oracle["crashed"]);
     }

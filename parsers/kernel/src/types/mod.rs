@@ -12,14 +12,20 @@
 //! ```
 
 pub mod btf;
+pub mod dwarf;
+mod encode;
+pub mod graph;
 mod open;
+pub mod pack;
 mod value;
+pub mod vmlinux;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 pub use btf::Btf;
+pub use graph::Graph;
 
 /// How deep nested anonymous members, typedef chains and printed type names are followed.
 const MAX_DEPTH: usize = 32;

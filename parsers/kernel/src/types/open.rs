@@ -1,23 +1,40 @@
 //! Finding the types of a kernel: its BTF in memory, its modules' BTF.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use facts::Gap;
 
 use super::btf::{self, Btf, Header};
+use super::pack::{self, Pack};
+use super::vmlinux::Vmlinux;
 use super::{Source, Types};
 use crate::{Kernel, Sources, VirtAddr};
 
 /// More than any BTF seen (5.3 MB in 7.3), also of kernels with everything built in.
 const MAX_BTF: u64 = 64 << 20;
+/// Packs looked at in a folder.
+const MAX_PACKS: usize = 10_000;
 /// Modules with BTF; a loaded machine has some hundred.
 const MAX_MODULES: usize = 8192;
 /// Image bytes searched for BTF when no symbol tells where it is.
 const MAX_IMAGE: u64 = 128 << 20;
 
 impl Types {
-    pub(crate) fn open(kernel: &Kernel<'_>, _sources: &Sources) -> Types {
+    /// What the user gave comes first: a vmlinux, then a pack; then what the dump itself has.
+    pub(crate) fn open(kernel: &Kernel<'_>, sources: &Sources) -> Types {
         let mut types = Types::none();
+        let identity = Identity { build_id: kernel.build_id(), banner: kernel.banner() };
+        if let Some(path) = &sources.vmlinux {
+            match from_vmlinux(path, &identity, sources.force) {
+                Ok(source) => types.add(source),
+                Err(why) => kernel.gap(Gap::new("structure layouts", path.display().to_string(), why, "")),
+            }
+        }
+        if let Some(pack) = find_pack(kernel, &identity, sources) {
+            types.add(pack.types());
+        }
+        let given = !types.is_empty();
         match kernel_btf(kernel) {
             Ok(btf) => {
                 let btf = Arc::new(btf);
@@ -27,6 +44,7 @@ impl Types {
                     types.add(Arc::new(module));
                 }
             }
+            Err(_) if given => {}
             Err(why) => kernel.gap(Gap::new(
                 "structure layouts",
                 kernel.member(),
@@ -36,6 +54,53 @@ impl Types {
         }
         types
     }
+}
+
+/// Which kernel the dump has.
+struct Identity {
+    build_id: Option<String>,
+    banner: Option<String>,
+}
+
+fn from_vmlinux(path: &Path, identity: &Identity, force: bool) -> Result<Arc<dyn Source>, String> {
+    let file = Vmlinux::open(path)?;
+    let header = pack::Header { build_id: file.build_id(), banner: file.banner(), ..pack::Header::default() };
+    match header.fits(identity.build_id.as_deref(), identity.banner.as_deref()) {
+        Err(why) if !force => Err(format!("{why}; --force uses it all the same")),
+        _ => file.types(),
+    }
+}
+
+/// The first pack of this kernel among the files and folders given. A folder may hold packs of many kernels, so only
+/// a file that was named and does not fit is worth a word.
+fn find_pack(kernel: &Kernel<'_>, identity: &Identity, sources: &Sources) -> Option<Pack> {
+    for given in &sources.packs {
+        let mut files = vec![given.clone()];
+        let named = !given.is_dir();
+        if !named {
+            let entries = std::fs::read_dir(given).into_iter().flatten().flatten().map(|entry| entry.path());
+            files = entries.filter(|path| path.extension().is_some_and(|e| e == "pack")).take(MAX_PACKS).collect();
+            files.sort();
+        }
+        for path in files {
+            let read = std::fs::read(&path).map_err(|e| e.to_string());
+            let pack = read.and_then(|bytes| Pack::parse(&bytes)).and_then(|pack| {
+                match pack.header.fits(identity.build_id.as_deref(), identity.banner.as_deref()) {
+                    Err(why) if !(named && sources.force) => Err(why),
+                    _ if !pack.is_sound() => Err("its layout of task_struct cannot be".to_owned()),
+                    _ => Ok(pack),
+                }
+            });
+            match pack {
+                Ok(pack) => return Some(pack),
+                Err(why) if named => {
+                    kernel.gap(Gap::new("structure layouts", path.display().to_string(), why, ""));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+    None
 }
 
 /// Bytes of which absent pages read as zeroes; true if any was absent.

@@ -168,7 +168,8 @@ impl<'d> Kernel<'d> {
         match self.arch() {
             Arch::X86_64 => {
                 let sp = self.value(task, "task_struct", "thread.sp")?;
-                let start = x86_64::sleeping(&code, sp, stack)?;
+                let pushed = code.unwinder.orc.is_some() || self.types().find("inactive_task_frame").is_some();
+                let start = x86_64::sleeping(&code, sp, pushed, stack)?;
                 Some(x86_64::unwind(&code, code.unwinder.orc.as_ref(), &start))
             }
             Arch::Aarch64 => {

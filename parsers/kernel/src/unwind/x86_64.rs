@@ -102,7 +102,7 @@ pub fn unwind(target: &dyn Target, orc: Option<&Orc>, start: &Start) -> Trace {
         let next = match next {
             Next::Broken(why) => {
                 let stack = start.stack.filter(|s| s.contains(state.sp));
-                match frame_pointer_step(target, &state, stack) {
+                match frame_pointer_step(target, &state, stack, orc.is_none()) {
                     Some(next) => {
                         if orc.is_some() {
                             broken.get_or_insert(why);
@@ -128,7 +128,30 @@ pub fn unwind(target: &dyn Target, orc: Option<&Orc>, start: &Start) -> Trace {
     }
 }
 
-fn frame_pointer_step(target: &dyn Target, state: &State, stack: Option<StackBounds>) -> Option<Next> {
+/// Registers that an interrupt or exception of a kernel without ORC left above the call of its handler: at the stack
+/// pointer itself, or, when the handler runs on the interrupt stack, 32 bytes below where the word there points to.
+/// Believed only with the segments and flags a processor pushes.
+fn entry_registers(target: &dyn Target, sp: u64) -> Option<Registers> {
+    let there = target.word(sp).map(|word| word.wrapping_sub(32));
+    [Some(sp), there].into_iter().flatten().find_map(|at| {
+        let word = |n: u64| target.word(at.wrapping_add(8 * n));
+        let (pc, cs, flags, ss) = (word(16)?, word(17)?, word(18)?, word(20)?);
+        let kernel = cs == 0x10 && matches!(ss, 0 | 0x18) && flags & 2 == 2 && target.is_text(pc);
+        let user = matches!(cs, 0x33 | 0x23) && ss == 0x2b && flags & 0x202 == 0x202;
+        (kernel || user).then(|| pt_regs(target, at)).flatten()
+    })
+}
+
+fn frame_pointer_step(target: &dyn Target, state: &State, stack: Option<StackBounds>, alone: bool) -> Option<Next> {
+    if alone
+        && !state.exact
+        && let Some(registers) = entry_registers(target, state.sp)
+    {
+        return Some(match after_registers(state, registers) {
+            Next::Frame(next) => Next::Frame(State { found: Found::FramePointer, ..next }),
+            end => end,
+        });
+    }
     let bp = state.bp?;
     // 4.9 to 4.13 mark a pt_regs on the stack by an odd frame pointer (946c191161ce "x86/entry/unwind: Create
     // stack frames for saved interrupt registers").
@@ -136,13 +159,12 @@ fn frame_pointer_step(target: &dyn Target, state: &State, stack: Option<StackBou
         let registers = pt_regs(target, bp - 1)?;
         return Some(after_registers(state, registers));
     }
-    if let Some(stack) = stack
-        && bp == 0
-        && stack.high - state.sp <= PT_REGS + 64
-    {
-        return Some(Next::End);
-    }
-    let (pc, next, sp) = frame_pointer::caller(target, bp, state.sp, stack)?;
+    let Some((pc, next, sp)) = frame_pointer::caller(target, bp, state.sp, stack) else {
+        // Below the registers of the entry from user mode, or the start of a kernel thread: the outermost function
+        // pushed whatever rbp was.
+        let outermost = stack.is_some_and(|s| s.high.saturating_sub(state.sp) <= PT_REGS + 64);
+        return outermost.then_some(Next::End);
+    };
     Some(Next::Frame(State {
         pc,
         sp,
@@ -326,10 +348,18 @@ fn scan_on(
 /// The saved context of a task that is not running: `struct inactive_task_frame` at `thread.sp`, since 4.9
 /// (0100301bfdf5 "sched/x86: Rewrite the switch_to() code"). Between 5.2 and 5.9 a flags word precedes it
 /// (64604d54d311 "sched/x86_64: Don't save flags on context switch" removed it): the layout whose return address
-/// is code is the right one. Before 4.9 only rbp and flags are there and the code address is implied.
-pub fn sleeping(target: &dyn Target, sp: u64, stack: Option<StackBounds>) -> Option<Start> {
+/// is code is the right one.
+///
+/// Before 4.9 (`pushed` false) only rbp and flags are there, the code address is implied: the trace begins with the
+/// caller of `__schedule`.
+pub fn sleeping(target: &dyn Target, sp: u64, pushed: bool, stack: Option<StackBounds>) -> Option<Start> {
     if stack.is_some_and(|s| !s.contains(sp)) {
         return None;
+    }
+    if !pushed {
+        let (pc, fp, sp) = frame_pointer::caller(target, target.word(sp)?, sp, stack)?;
+        let registers = Registers { pc, sp, fp, user: false, general: None };
+        return Some(Start { registers, exact: false, stack });
     }
     for flags_word in [0, 8] {
         let frame = sp.wrapping_add(flags_word);
