@@ -19,6 +19,7 @@ pub fn all() -> Vec<KindDef> {
     let mut kinds: Vec<KindDef> = OWN.to_vec();
     kinds.extend(klog::kinds());
     kinds.extend(kernel::KINDS.iter().chain(kernel::waits::KINDS).chain(kernel::fault::KINDS).copied());
+    kinds.extend(crate::derive::KINDS.iter().copied());
     kinds.extend(crate::fixes::KINDS.iter().copied());
     kinds
 }
