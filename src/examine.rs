@@ -23,7 +23,7 @@ pub fn examine(case: &Case, rules: &Rules) -> Verdict {
         ruled_out: outcome.ruled_out,
         candidates: Vec::new(),
         not_evaluated: outcome.not_evaluated,
-        gaps: case.gaps,
+        gaps: coalesced(case.gaps),
         next: outcome.next,
     }
 }
@@ -49,6 +49,25 @@ fn statuses(case: &Case, rules: &Rules) -> Vec<Fact> {
                 }
                 None => fact.with("state", "unknown").with("why", "the kernel release of this case is not known"),
             }
+        })
+        .collect()
+}
+
+/// Gaps that say the same of several places, told once.
+fn coalesced(gaps: Vec<facts::Gap>) -> Vec<facts::Gap> {
+    let mut out: Vec<(facts::Gap, usize)> = Vec::new();
+    for gap in gaps {
+        match out.iter_mut().find(|(o, _)| o.what == gap.what && o.why == gap.why && o.closes == gap.closes) {
+            Some((_, more)) => *more += 1,
+            None => out.push((gap, 0)),
+        }
+    }
+    out.into_iter()
+        .map(|(mut gap, more)| {
+            if more > 0 {
+                gap.place = format!("{}, and {more} more places", gap.place);
+            }
+            gap
         })
         .collect()
 }

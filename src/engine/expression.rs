@@ -27,6 +27,7 @@ enum Operator {
 enum Operand {
     Name(String),
     Difference(String, String),
+    Product(String, f64),
     Number(f64),
     Text(String),
 }
@@ -81,6 +82,10 @@ impl Operand {
         if let Some((a, b)) = text.split_once(" - ") {
             return Ok(Operand::Difference(a.trim().to_owned(), b.trim().to_owned()));
         }
+        if let Some((name, factor)) = text.split_once(" * ") {
+            let factor = number(factor.trim()).ok_or_else(|| format!("expected NAME * NUMBER, found `{text}`"))?;
+            return Ok(Operand::Product(name.trim().to_owned(), factor));
+        }
         if let Some(n) = number(text) {
             return Ok(Operand::Number(n));
         }
@@ -98,6 +103,7 @@ impl Operand {
             Operand::Number(n) => Some(Value::Float(*n)),
             Operand::Text(t) => Some(Value::from(t.as_str())),
             Operand::Name(name) => look_up(name),
+            Operand::Product(name, factor) => Some(Value::Float(look_up(name)?.as_float()? * factor)),
             Operand::Difference(a, b) => Some(Value::Float(look_up(a)?.as_float()? - look_up(b)?.as_float()?)),
         }
     }
@@ -119,6 +125,7 @@ mod tests {
         for (text, expected) in [
             ("b.time - a.time <= 60", true),
             ("b.time < a.time", false),
+            ("b.time < a.time * 2", true),
             ("it.owner in tasks", true),
             ("a.time != nothing.there", false),
             ("it.owner = 'tikv-raft'", true),

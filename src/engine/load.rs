@@ -184,7 +184,7 @@ pub fn unknown_names(rules: &Rules, known: &[facts::KindDef]) -> Vec<String> {
             item.walk(&mut |item| {
                 let Some(kind) = item.fact.as_deref() else { return };
                 let matching: Vec<_> = known.iter().filter(|k| super::condition::kind_matches(kind, k.kind)).collect();
-                if matching.is_empty() {
+                if !matching.iter().any(|k| super::condition::kind_matches(kind, k.kind)) {
                     out.push(format!("{}: no parser makes `{kind}`", rule.id));
                 }
                 for name in item.tests.keys().chain(&item.same) {

@@ -1,13 +1,16 @@
 //! Walks the inputs and hands each member to its parser.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use bundle::{ContentKind, Flow, Limits, Member, Source};
 use dump::Dump;
-use facts::Gap;
+use facts::{Gap, Identity};
 
+use super::layouts::{self, Role};
 use super::piece::Piece;
-use super::{Options, dump as dumps, join, log};
+use super::{Options, dump as dumps, join, log, pstore};
 use crate::case::Case;
 
 /// The largest text member that is read. A log beyond it is read to here, and the rest is a gap.
@@ -59,13 +62,19 @@ pub struct Opened {
 #[derive(Default)]
 struct Found {
     pieces: Vec<Piece>,
+    /// Node state by the root of its report.
+    nodes: BTreeMap<String, snapshot::Node>,
+    /// Root of the member at hand.
+    root: String,
     dump_paths: Vec<PathBuf>,
     dumps: Vec<Opened>,
     saved: Vec<Case>,
+    pstore: Vec<pstore::Part>,
     gaps: Vec<Gap>,
     errors: Vec<Error>,
     streams: usize,
     members: usize,
+    texts: usize,
     dumps_only: bool,
 }
 
@@ -76,12 +85,16 @@ pub fn gather(inputs: &[PathBuf], options: &Options) -> Result<Vec<Case>, Error>
     for opened in &found.dumps {
         pieces.push(dumps::read(&opened.dump, &opened.member, options));
     }
-    if pieces.is_empty() && found.saved.is_empty() {
+    if pieces.is_empty() && found.saved.is_empty() && found.texts == 0 {
         let names: Vec<String> = inputs.iter().map(|p| p.display().to_string()).collect();
         return Err(found.errors.into_iter().next().unwrap_or(Error::Nothing(names.join(", "))));
     }
     let mut cases = join::cases(pieces);
     cases.extend(found.saved);
+    if cases.is_empty() {
+        // Text was read, and nothing in it is of note: that is an answer too.
+        cases.push(Case { sources: std::iter::once("log".to_owned()).collect(), ..Case::default() });
+    }
     if let Some(first) = cases.first_mut() {
         first.gaps.extend(found.gaps);
         for error in found.errors {
@@ -124,6 +137,7 @@ fn walk_all(inputs: &[PathBuf], dumps_only: bool) -> Result<Found, Error> {
         found.gaps.extend(gaps);
     }
     found.open_dump_files();
+    found.finish();
     Ok(found)
 }
 
@@ -131,11 +145,14 @@ impl Found {
     fn member(&mut self, mut member: Member<'_>, single: bool) -> Flow {
         self.members += 1;
         let name = member.name().to_owned();
-        let nested = name.contains('!');
-        // In a bundle the name decides first: what nobody wants is never decompressed.
         let path = member.path().to_owned();
-        let state = false;
-        if !(single && !nested) && !state && !looks_like_log(&path) && !looks_like_dump(&path) {
+        self.root = layouts::node_root(&name).to_owned();
+        self.node().seen(&path);
+        // In a bundle the name decides first: what nobody wants is never decompressed.
+        let alone = single && !name.contains('!');
+        let role = layouts::role(&path);
+        let state = snapshot::wants(&path) || matches!(role, Some(Role::Sections | Role::CaptureLog));
+        if !alone && !state && role.is_none() && !looks_like_log(&path) && !looks_like_dump(&path) {
             return Flow::Continue;
         }
         let content = member.content();
@@ -147,15 +164,31 @@ impl Found {
             return Flow::Continue;
         }
         match content {
-            ContentKind::Text | ContentKind::Utf16 | ContentKind::Binary => {
-                if matches!(content, ContentKind::Binary) && !looks_like_log(&path) && !(single && !nested) {
-                    return Flow::Skip;
-                }
-                self.text(member, &name, state);
-                Flow::Skip
+            ContentKind::Journal => {
+                let bytes = self.bytes(&mut member, &name, MAX_TEXT);
+                self.journal(&name, &bytes);
             }
-            _ => Flow::Skip,
+            ContentKind::Text | ContentKind::Utf16 => self.text(member, &name, &path, role, state),
+            // Serial consoles hold bytes that are no text.
+            ContentKind::Binary if alone || looks_like_log(&path) => self.text(member, &name, &path, role, state),
+            _ => {}
         }
+        Flow::Skip
+    }
+
+    /// The node whose report the member at hand belongs to.
+    fn node(&mut self) -> &mut snapshot::Node {
+        self.nodes.entry(self.root.clone()).or_default()
+    }
+
+    /// The bytes of a member up to a limit; a limit that is hit is a gap.
+    fn bytes(&mut self, member: &mut Member<'_>, name: &str, limit: usize) -> Vec<u8> {
+        let bytes = member.read(limit);
+        if !bytes.whole && bytes.data.len() >= limit {
+            let why = format!("only the first {limit} bytes are read");
+            self.gaps.push(Gap::new(format!("the end of {name}"), name, why, "a smaller piece of it"));
+        }
+        bytes.data
     }
 
     fn dump(&mut self, mut member: Member<'_>, name: &str) {
@@ -199,26 +232,116 @@ impl Found {
         }
     }
 
-    fn text(&mut self, mut member: Member<'_>, name: &str, state: bool) {
-        let limit = if state { MAX_STATE } else { MAX_TEXT };
-        let bytes = member.read(limit);
-        if !bytes.whole && bytes.data.len() >= limit {
-            self.gaps.push(Gap::new(
-                format!("the end of {name}"),
-                name,
-                format!("only the first {limit} bytes are read"),
-                "",
-            ));
-        }
-        if Case::is_saved(&bytes.data) {
-            match Case::from_json(&String::from_utf8_lossy(&bytes.data)) {
+    fn text(&mut self, mut member: Member<'_>, name: &str, path: &str, role: Option<Role>, state: bool) {
+        let head = member.head().to_vec();
+        let by_name = state && !matches!(role, Some(Role::KernelLog | Role::NodeLog));
+        let bytes = self.bytes(&mut member, name, if by_name { MAX_STATE } else { MAX_TEXT });
+        self.texts += 1;
+        if Case::is_saved(&bytes) {
+            match Case::from_json(&String::from_utf8_lossy(&bytes)) {
                 Ok(case) => self.saved.push(case),
                 Err(error) => self.errors.push(Error::Case { member: name.to_owned(), error }),
             }
             return;
         }
+        if role == Some(Role::Journal) || bundle::journal::sniff(&head).is_some() {
+            self.journal(name, &bytes);
+            return;
+        }
+        if role == Some(Role::Pstore) {
+            self.pstore.push(pstore::Part::read(name, &bytes));
+            return;
+        }
+        let understood = (state || snapshot::recognises(&head)) && self.node().add(path, name, &bytes);
+        if understood && by_name {
+            return;
+        }
+        self.log(name, &bytes, role == Some(Role::CaptureLog));
+    }
+
+    /// A log: kernel reports for the pieces of its boots, and the node-level lines. What the capture kernel printed
+    /// is no report of the crash.
+    fn log(&mut self, name: &str, bytes: &[u8], capture: bool) {
+        let mut lines = snapshot::NodeLog::new(name);
+        for line in bytes.split(|b| *b == b'\n') {
+            lines.line(&String::from_utf8_lossy(line));
+        }
+        self.node().add_log(lines);
+        if !capture {
+            self.streams += 1;
+            let root = self.root.clone();
+            let pieces = log::read_text(name, bytes, self.streams);
+            self.pieces.extend(pieces.into_iter().map(|p| Piece { root: root.clone(), ..p }));
+        }
+    }
+
+    /// A journal: the entries of each boot as one log, in the form of `journalctl -o short-monotonic`.
+    fn journal(&mut self, name: &str, bytes: &[u8]) {
+        let mut boots: Vec<(Option<String>, Identity, String)> = Vec::new();
+        let gaps = bundle::journal::read(bytes, &mut |entry| {
+            let at = match boots.iter().rposition(|(id, ..)| *id == entry.boot_id) {
+                Some(at) => at,
+                None => {
+                    let identity = Identity {
+                        boot_id: entry.boot_id.clone(),
+                        host: entry.host.clone(),
+                        machine_id: entry.machine_id.clone(),
+                        ..Identity::default()
+                    };
+                    boots.push((entry.boot_id.clone(), identity, String::new()));
+                    boots.len() - 1
+                }
+            };
+            if let Some((_, _, text)) = boots.get_mut(at) {
+                let us = entry.source_monotonic_us.or(entry.monotonic_us).unwrap_or(0);
+                let (host, tag) = (entry.host.as_deref().unwrap_or("-"), entry.identifier.as_deref().unwrap_or("-"));
+                for line in entry.message.lines() {
+                    if entry.is_kernel() {
+                        let _ = writeln!(text, "[{:5}.{:06}] {line}", us / 1_000_000, us % 1_000_000);
+                    } else {
+                        let _ = writeln!(text, "[{:5}.{:06}] {host} {tag}[1]: {line}", us / 1_000_000, us % 1_000_000);
+                    }
+                }
+            }
+            Flow::Continue
+        });
+        self.gaps.extend(gaps);
         self.streams += 1;
-        self.pieces.extend(log::read_text(name, &bytes.data, self.streams));
+        let stream = self.streams;
+        for (_, identity, text) in boots {
+            let mut lines = snapshot::NodeLog::new(name);
+            for line in text.lines() {
+                lines.line(line);
+            }
+            self.node().add_log(lines);
+            for mut piece in log::read_text(name, text.as_bytes(), stream) {
+                let mut whole = identity.clone();
+                whole.fill(&piece.identity);
+                piece.identity = whole;
+                piece.root.clone_from(&self.root);
+                self.pieces.push(piece);
+            }
+        }
+    }
+
+    /// What can only be said when every member was seen.
+    fn finish(&mut self) {
+        self.root.clear();
+        for (name, text) in pstore::join(std::mem::take(&mut self.pstore)) {
+            self.log(&name, &text, false);
+        }
+        for (root, node) in std::mem::take(&mut self.nodes) {
+            let identity = node.identity().clone();
+            let (facts, gaps) = node.finish();
+            if facts.is_empty() && gaps.is_empty() {
+                continue;
+            }
+            let sources = facts.iter().filter_map(|f| f.kind.split('.').next()).map(str::to_owned).collect();
+            let member = if root.is_empty() { "the node's state".to_owned() } else { root.clone() };
+            let version_signature = facts.iter().find_map(|f| f.text("version_signature")).map(str::to_owned);
+            let piece = Piece { identity, facts, gaps, sources, member, version_signature, root, ..Piece::default() };
+            self.pieces.push(piece);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ struct Draft {
     /// Streams of which one boot is already in.
     streams: Vec<usize>,
     members: Vec<String>,
+    root: String,
     has_dump: bool,
 }
 
@@ -25,8 +26,13 @@ pub(super) fn cases(mut pieces: Vec<Piece>) -> Vec<Case> {
         match place.and_then(|at| drafts.get_mut(at)) {
             Some(draft) => add(draft, piece),
             None => {
-                let mut draft =
-                    Draft { case: Case::default(), streams: Vec::new(), members: Vec::new(), has_dump: false };
+                let mut draft = Draft {
+                    case: Case::default(),
+                    streams: Vec::new(),
+                    members: Vec::new(),
+                    root: String::new(),
+                    has_dump: false,
+                };
                 add(&mut draft, piece);
                 drafts.push(draft);
             }
@@ -50,12 +56,16 @@ pub(super) fn cases(mut pieces: Vec<Piece>) -> Vec<Case> {
 fn belongs(draft: &Draft, piece: &Piece) -> bool {
     !piece.stream.is_some_and(|stream| draft.streams.contains(&stream))
         && !(draft.has_dump && piece.is_dump)
+        && (draft.root.is_empty() || piece.root.is_empty() || draft.root == piece.root)
         && draft.case.identity.conflict(&piece.identity).is_none()
 }
 
 fn add(draft: &mut Draft, piece: Piece) {
     draft.case.identity.fill(&piece.identity);
     draft.has_dump |= piece.is_dump;
+    if draft.root.is_empty() {
+        draft.root = piece.root;
+    }
     draft.streams.extend(piece.stream);
     draft.members.push(piece.member);
     let seen = draft.case.facts.len();

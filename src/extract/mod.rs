@@ -9,6 +9,7 @@ pub mod layouts;
 mod log;
 mod memory;
 mod piece;
+mod pstore;
 
 pub use describe::{Described, describe};
 pub use dump::{Rendered, dump_log};

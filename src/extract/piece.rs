@@ -21,6 +21,8 @@ pub struct Piece {
     pub version_signature: Option<String>,
     /// What a person would call it, for gaps.
     pub member: String,
+    /// The folder or archive of the node's report it was found in: pieces of different roots are never one case.
+    pub root: String,
     /// A dump: it says which machine the case is about.
     pub is_dump: bool,
 }
