@@ -85,9 +85,9 @@ fn a_saved_case_gives_the_same_findings_without_its_input() {
 
 #[test]
 fn standard_input_is_read_and_the_exit_code_follows_fail_on() {
-    let log = "[ 10.0] unregister_netdevice: waiting for lo to become free. Usage count = 3\n\
-               [ 20.1] unregister_netdevice: waiting for lo to become free. Usage count = 3\n\
-               [ 30.2] unregister_netdevice: waiting for lo to become free. Usage count = 3\n";
+    let log = "[   10.000000] unregister_netdevice: waiting for lo to become free. Usage count = 3\n\
+               [   20.100000] unregister_netdevice: waiting for lo to become free. Usage count = 3\n\
+               [   30.200000] unregister_netdevice: waiting for lo to become free. Usage count = 3\n";
     let run = |grade: &str| {
         vmcoroner().args(["examine", "--fail-on", grade, "-"]).write_stdin(log).output().expect("it runs").status.code()
     };

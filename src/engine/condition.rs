@@ -42,6 +42,9 @@ pub struct Item {
     /// None of these, over sources that were really read.
     #[serde(default)]
     pub none: Vec<Item>,
+    /// Counter-evidence: the condition fails when one of these is there, whether or not their sources were read.
+    #[serde(default)]
+    pub unless: Vec<Item>,
     /// These bind more facts when they are there; they never make a condition fail.
     #[serde(default)]
     pub optional: Vec<Item>,
@@ -92,7 +95,7 @@ impl Item {
     /// Every item of this condition, itself first.
     pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Item)) {
         visit(self);
-        for item in self.all.iter().chain(&self.any).chain(&self.none).chain(&self.optional) {
+        for item in self.all.iter().chain(&self.any).chain(&self.none).chain(&self.unless).chain(&self.optional) {
             item.walk(visit);
         }
     }

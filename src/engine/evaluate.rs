@@ -79,7 +79,7 @@ pub fn evaluate(case: &Case, rules: &Rules) -> Outcome {
     }
 
     order::tie(&mut drafts, &matcher);
-    let positions = order::causal(&drafts);
+    let positions = order::causal(&drafts, &matcher);
 
     let mut outcome = Outcome { ruled_out: ruled_out(rules, &matcher), ..Outcome::default() };
     for at in positions {
@@ -168,7 +168,7 @@ fn captures_of(rule: &Rule, matcher: &Matcher, ways: &[Binding]) -> BTreeMap<Str
         let value = match capture {
             Capture::One(path) => first(path),
             Capture::First(paths) => paths.iter().find_map(|path| first(path)),
-            Capture::Spec(spec) => match (&spec.all, &spec.value) {
+            Capture::Spec(spec) => match (&spec.all, &spec.count) {
                 (Some(path), _) => {
                     let mut values: Vec<Value> = Vec::new();
                     for value in ways.iter().filter_map(|way| matcher.look_up(way, path)) {
@@ -184,7 +184,11 @@ fn captures_of(rule: &Rule, matcher: &Matcher, ways: &[Binding]) -> BTreeMap<Str
                     }
                     (!values.is_empty()).then_some(Value::List(values))
                 }
-                (None, Some(text)) => Some(Value::from(text.as_str())),
+                (None, Some(name)) => {
+                    let facts: BTreeSet<usize> =
+                        ways.iter().filter_map(|way| way.get(name)).flatten().copied().collect();
+                    (!facts.is_empty()).then(|| Value::from(facts.len()))
+                }
                 (None, None) => None,
             },
         };

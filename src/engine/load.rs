@@ -183,8 +183,11 @@ pub fn unknown_names(rules: &Rules, known: &[facts::KindDef]) -> Vec<String> {
         for item in items(rule) {
             item.walk(&mut |item| {
                 let Some(kind) = item.fact.as_deref() else { return };
-                let matching: Vec<_> = known.iter().filter(|k| super::condition::kind_matches(kind, k.kind)).collect();
-                if !matching.iter().any(|k| super::condition::kind_matches(kind, k.kind)) {
+                use super::condition::kind_matches;
+                // `log.*` in the table stands for what every event may carry.
+                let matching: Vec<_> =
+                    known.iter().filter(|k| kind_matches(kind, k.kind) || kind_matches(k.kind, kind)).collect();
+                if !matching.iter().any(|k| kind_matches(kind, k.kind)) {
                     out.push(format!("{}: no parser makes `{kind}`", rule.id));
                 }
                 for name in item.tests.keys().chain(&item.same) {

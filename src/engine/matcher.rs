@@ -91,6 +91,7 @@ impl<'a> Matcher<'a> {
             ways = next;
         }
         ways.retain(|way| item.none.iter().all(|part| self.absent(part, way)));
+        ways.retain(|way| item.unless.iter().all(|part| self.solve(part, way).is_empty()));
         if item.fact.is_none() {
             ways.retain(|way| self.joins_hold(item, way));
         }

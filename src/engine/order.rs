@@ -96,9 +96,14 @@ fn holds(tie: &Tie, draft: &Draft, other: &Draft, matcher: &Matcher) -> bool {
     })
 }
 
-/// Indexes of the drafts in causal order: causes before what they explain, higher grades first, then the order of
-/// the evidence; conditions after, information last.
-pub(super) fn causal(drafts: &[Draft]) -> Vec<usize> {
+/// Indexes of the drafts in causal order: causes before what they explain, higher grades first, rules before generic
+/// findings, graver reports first, then the order of the evidence; conditions after, information last.
+pub(super) fn causal(drafts: &[Draft], matcher: &Matcher) -> Vec<usize> {
+    let gravity = |draft: &Draft| {
+        let facts = draft.facts.iter().filter_map(|at| matcher.fact(*at));
+        let rank = |severity: &str| ["notice", "failure", "report", "panic"].iter().position(|s| *s == severity);
+        facts.filter_map(|f| rank(f.text("severity")?)).max()
+    };
     let depth = |mut at: usize| {
         let mut depth = 0usize;
         while let Some(by) = drafts.get(at).and_then(|d| d.explained_by) {
@@ -117,6 +122,8 @@ pub(super) fn causal(drafts: &[Draft]) -> Vec<usize> {
             draft.map(|d| d.role),
             depth(*at),
             std::cmp::Reverse(draft.and_then(|d| d.grade)),
+            draft.is_some_and(|d| d.rule.unclaimed),
+            std::cmp::Reverse(draft.and_then(gravity)),
             draft.and_then(|d| d.facts.first().copied()),
             draft.map(Draft::id),
         )

@@ -89,9 +89,9 @@ pub struct CaptureSpec {
     /// All distinct values of `name.field` over all matches, in order.
     #[serde(default)]
     pub all: Option<String>,
-    /// A fixed value.
+    /// How many facts are bound to this name over all matches.
     #[serde(default)]
-    pub value: Option<String>,
+    pub count: Option<String>,
 }
 
 /// A tie between findings.
