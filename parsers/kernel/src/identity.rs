@@ -36,22 +36,13 @@ impl Kernel<'_> {
     /// The GNU build-id from the kernel's `.notes`, in hex. VMCOREINFO's is wrong in some stable kernels of the time
     /// of 6.12 (905415ff3ffb "lib/buildid: harden build ID parsing logic") and absent before 5.9.
     pub fn build_id(&self) -> Option<String> {
-        let (start, stop) = (self.symbol("__start_notes")?, self.symbol("__stop_notes")?);
+        self.build_id_between(self.symbol("__start_notes")?, self.symbol("__stop_notes")?)
+    }
+
+    pub(crate) fn build_id_between(&self, start: u64, stop: u64) -> Option<String> {
         let size = stop.checked_sub(start).filter(|n| *n <= 64 << 10)?;
         let notes = self.bytes(VirtAddr(start), size as usize).ok()?;
-        let mut rest = notes.as_slice();
-        // Namesz, descsz, type; name and desc each padded to 4.
-        while let Some((header, after)) = rest.split_at_checked(12) {
-            let word = |at: usize| header.get(at..).and_then(|b| b.first_chunk::<4>()).map(|b| u32::from_le_bytes(*b));
-            let (name, desc, kind) = (word(0)? as usize, word(4)? as usize, word(8)?);
-            let padded = name.next_multiple_of(4);
-            let end = padded.checked_add(desc)?;
-            if kind == 3 && after.get(..name)? == b"GNU\0" {
-                return Some(after.get(padded..end)?.iter().map(|byte| format!("{byte:02x}")).collect());
-            }
-            rest = after.get(end.next_multiple_of(4)..)?;
-        }
-        None
+        build_id(&notes)
     }
 
     /// Taint bits of the kernel.
@@ -115,6 +106,22 @@ impl Kernel<'_> {
             model: None,
         }
     }
+}
+
+/// The GNU build-id among notes, in hex. Namesz, descsz, type; name and desc each padded to 4.
+pub(crate) fn build_id(notes: &[u8]) -> Option<String> {
+    let mut rest = notes;
+    while let Some((header, after)) = rest.split_at_checked(12) {
+        let word = |at: usize| header.get(at..).and_then(|b| b.first_chunk::<4>()).map(|b| u32::from_le_bytes(*b));
+        let (name, desc, kind) = (word(0)? as usize, word(4)? as usize, word(8)?);
+        let padded = name.checked_next_multiple_of(4)?;
+        let end = padded.checked_add(desc)?;
+        if kind == 3 && after.get(..name)? == b"GNU\0" {
+            return Some(after.get(padded..end)?.iter().map(|byte| format!("{byte:02x}")).collect());
+        }
+        rest = after.get(end.checked_next_multiple_of(4)?..)?;
+    }
+    None
 }
 
 fn rfc3339(ns: i64) -> String {

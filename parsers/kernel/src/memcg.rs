@@ -79,6 +79,10 @@ impl Kernel<'_> {
         {
             return Walk::default(); // a kernel without memory cgroups
         }
+        // Children of a css since 0cb51d71c114 "cgroup: link all cgroup_subsys_states in their sibling lists" (v3.16).
+        if types.offset("mem_cgroup", "css").is_some() && types.offset("cgroup_subsys_state", "children").is_none() {
+            return self.memcgs_by_cgroup();
+        }
         let layout = (
             types.offset("mem_cgroup", "css"),
             types.offset("cgroup_subsys_state", "children"),
@@ -121,28 +125,117 @@ impl Kernel<'_> {
         walk
     }
 
+    /// Before 3.16, and in RHEL 7: those that exist are in the tree of cgroups; the removed ones are in the idr of ids
+    /// (where there is one), and own slab caches.
+    fn memcgs_by_cgroup(&self) -> Walk<Memcg> {
+        let types = self.types();
+        let css = types.offset("mem_cgroup", "css").unwrap_or(0);
+        let mut walk = Walk::default();
+        let mut found = Vec::new();
+        if let Some((root, nth)) = self.root_memcg().zip(self.memcg_subsystem_number()) {
+            found.push(root);
+            let cgroups = (
+                types.offset("cgroup", "children"),
+                types.offset("cgroup", "sibling"),
+                types.offset("cgroup", "subsys"),
+            );
+            if let (Some(children), Some(sibling), Some(subsys)) = cgroups {
+                let mut stack: Vec<_> = self.pointer(root + css, "cgroup_subsys_state", "cgroup").into_iter().collect();
+                let mut seen = HashSet::new();
+                while let Some(cgroup) = stack.pop() {
+                    if !seen.insert(cgroup.0) || seen.len() > MAX_MEMCGS {
+                        continue;
+                    }
+                    if let Ok(at) = self.ptr(cgroup + subsys + nth * 8)
+                        && self.arch.is_kernel(at)
+                    {
+                        found.push(at - css);
+                    }
+                    let list = self.list(cgroup + children, MAX_MEMCGS, "children of a cgroup");
+                    walk.gaps.extend(list.gaps);
+                    stack.extend(list.items.into_iter().rev().map(|node| node - sibling));
+                }
+            }
+        }
+        if let Some(idr) = self.symbol_at("mem_cgroup_idr") {
+            let ids = self.xarray(idr, "idr", MAX_IDS, "ids of memory cgroups");
+            walk.gaps.extend(ids.gaps);
+            found.extend(ids.items.into_iter().map(|(_, at)| VirtAddr(at)));
+        }
+        found.extend(self.slab_caches().items.into_iter().filter_map(|cache| cache.memcg));
+        let mut seen = HashSet::new();
+        for at in found {
+            if self.arch.is_kernel(at) && seen.insert(at.0) {
+                walk.items.push(self.memcg(at, css));
+            }
+        }
+        if walk.items.is_empty() {
+            walk.gaps.push(Gap::new(
+                "memory cgroups",
+                self.member(),
+                "neither the tree of cgroups nor the ids lead to one",
+                "a vmlinux or System.map of this kernel (--vmlinux, --system-map)",
+            ));
+        }
+        walk
+    }
+
+    fn memcg_subsystem_number(&self) -> Option<u64> {
+        let at = self.symbol_at("mem_cgroup_subsys").or_else(|| self.symbol_at("memory_cgrp_subsys"))?;
+        self.first_value(at, "cgroup_subsys", &["id", "subsys_id"]).filter(|n| *n < 64)
+    }
+
+    /// Path of a cgroup by its own names, in kernels whose cgroups are no kernfs nodes (before 2bd59d48ebfb "cgroup:
+    /// convert to kernfs", v3.15).
+    fn cgroup_name_path(&self, cgroup: VirtAddr) -> Option<String> {
+        let mut names = Vec::new();
+        let mut at = cgroup;
+        for _ in 0..64 {
+            let Some(parent) = self.pointer(at, "cgroup", "parent") else { break };
+            let name = self.pointer(at, "cgroup", "name").and_then(|p| self.place(p, "cgroup_name", "name"));
+            let name = name.or_else(|| {
+                let dentry = self.pointer(at, "cgroup", "dentry")?;
+                self.pointer(dentry, "dentry", "d_name.name")
+            });
+            names.push(self.cstr(name?, 256).ok()?);
+            at = parent;
+        }
+        names.reverse();
+        Some(format!("/{}", names.join("/")))
+    }
+
     fn memcg(&self, at: VirtAddr, css: u64) -> Memcg {
-        let value = |path: &str| self.value(at, "mem_cgroup", path);
+        let types = self.types();
+        let value = |paths: &[&str]| self.first_value(at, "mem_cgroup", paths);
         let state = |path: &str| self.value(at + css, "cgroup_subsys_state", path);
         let online = state("flags").unwrap_or(0) & CSS_ONLINE != 0;
-        let cgroup = self.pointer(at + css, "cgroup_subsys_state", "cgroup");
+        let kernfs = types.member("cgroup", "kn").is_some();
+        // A removed cgroup without kernfs is freed while its css lives on.
+        let cgroup = self.pointer(at + css, "cgroup_subsys_state", "cgroup").filter(|_| online || kernfs);
+        // struct css_id before 3.15: a pointer, no number.
+        let css_id = types.member("cgroup_subsys_state", "id").filter(|m| m.size == 4).and_then(|_| state("id"));
         Memcg {
             address: at,
-            path: cgroup.and_then(|cgroup| self.cgroup_node_path(cgroup)),
-            css_id: state("id").and_then(|n| u32::try_from(n).ok()),
+            path: cgroup.and_then(|at| if kernfs { self.cgroup_node_path(at) } else { self.cgroup_name_path(at) }),
+            css_id: css_id.and_then(|n| u32::try_from(n).ok()),
             // struct mem_cgroup_id since 73f576c04b94 "mm: memcontrol: fix cgroup creation failure after many small jobs"
             // (v4.7); a plain number in RHEL 7.
-            id: self
-                .types()
-                .first_member("mem_cgroup", &["id.id"])
-                .and_then(|_| value("id.id"))
-                .or_else(|| value("id"))
-                .and_then(|n| u32::try_from(n).ok()),
+            id: value(&["id.id", "id"]).and_then(|n| u32::try_from(n).ok()),
             online,
-            css_refs: if online { None } else { self.percpu_ref(at + css) },
-            pages: value("memory.usage.counter"),
-            kmem_pages: value("kmem.usage.counter"),
+            css_refs: if online { None } else { self.css_refs(at + css) },
+            // struct page_counter has `usage` since bbec2e15170a (v4.18), `count` before.
+            pages: value(&["memory.usage.counter", "memory.count.counter"]),
+            kmem_pages: value(&["kmem.usage.counter", "kmem.count.counter"]),
         }
+    }
+
+    /// References on a removed css: `percpu_ref`, before 3.12 an `atomic_t` that starts from the lowest number.
+    fn css_refs(&self, css: VirtAddr) -> Option<i64> {
+        if self.types().member("cgroup_subsys_state", "refcnt.percpu_count_ptr").is_some() {
+            return self.percpu_ref(css);
+        }
+        let count = self.value(css, "cgroup_subsys_state", "refcnt.counter")? as i32;
+        Some(i64::from(if count < 0 { count.wrapping_sub(i32::MIN) } else { count }))
     }
 
     /// The count of a killed `percpu_ref`, which counts in one word; `None` while it counts per CPU. The word is in
@@ -262,7 +355,7 @@ impl Kernel<'_> {
             let name =
                 self.pointer(cache, "kmem_cache", "name").and_then(|p| self.cstr(p, 256).ok()).unwrap_or_default();
             // Nodes of the idr of css ids: an index, which holds no reference.
-            if name == "radix_tree_node" {
+            if matches!(name.as_str(), "radix_tree_node" | "idr_layer_cache") {
                 continue;
             }
             walk.items.push(Pin {
@@ -287,10 +380,12 @@ impl Kernel<'_> {
             let at = memcg.address;
             parts.push(at.0);
             parts.extend(self.pointer(at + css, "cgroup_subsys_state", "cgroup").map(|p| p.0));
-            if let Some(info) = types.offset("mem_cgroup", "nodeinfo") {
+            if let Some(info) = types.first_member("mem_cgroup", &["nodeinfo", "info.nodeinfo"]).map(|m| m.offset) {
                 parts.extend((0..nodes).filter_map(|n| self.u64(at + info + n * 8).ok()).filter(|p| *p != 0));
             }
             parts.extend(self.pointer(at, "mem_cgroup", "objcg").map(|p| p.0));
+            // struct css_id of old kernels.
+            parts.extend(self.pointer(at + css, "cgroup_subsys_state", "id").map(|p| p.0));
             if let (Some(list), Some(node)) =
                 (types.offset("mem_cgroup", "objcg_list"), types.offset("obj_cgroup", "list"))
             {

@@ -274,12 +274,13 @@ impl Kernel<'_> {
     /// that is hit is a gap, so an empty answer with a gap does not mean that nobody does.
     pub fn net_device_holders(&self, device: VirtAddr) -> Walk<Holder> {
         let mut walk = Walk::default();
-        for (member, kind, type_name, count) in [
-            ("ip_ptr", "in-device", "in_device", "refcnt.refs.counter"),
-            ("ip6_ptr", "inet6-device", "inet6_dev", "refcnt.refs.counter"),
-        ] {
+        for (member, kind, type_name) in
+            [("ip_ptr", "in-device", "in_device"), ("ip6_ptr", "inet6-device", "inet6_dev")]
+        {
             if let Some(at) = self.pointer(device, "net_device", member) {
-                let references = self.value(at, type_name, count).map(|n| i64::from(n as i32));
+                // refcount_t since 4.13, atomic_t before.
+                let references = self.first_value(at, type_name, &["refcnt.refs.counter", "refcnt.counter"]);
+                let references = references.map(|n| i64::from(n as i32));
                 walk.items.push(Holder { kind, address: at, type_name, references, cache: None });
             }
         }

@@ -126,8 +126,14 @@ impl Kernel<'_> {
                 }
             }
             Some(_) => Some(page),
-            // 3.10: tail pages have PG_tail and `first_page`.
-            None => Some(page),
+            // Before 4.4 tail pages have PG_tail and `first_page`.
+            None => {
+                let tail = self.types().enumerator("PG_tail").zip(self.value(page, "page", "flags"));
+                match tail {
+                    Some((bit, flags)) if flags >> (bit & 63) & 1 == 1 => self.pointer(page, "page", "first_page"),
+                    _ => Some(page),
+                }
+            }
         }
     }
 

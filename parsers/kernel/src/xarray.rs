@@ -17,6 +17,10 @@ impl Kernel<'_> {
     /// root is `xa_head`; before, a node's has the low bits 01 and the root is `rnode`.
     pub(crate) fn xarray(&self, root: VirtAddr, structure: &str, limit: usize, what: &str) -> Walk<(u64, u64)> {
         let types = self.types();
+        // Before 0a835c4f090a "Reimplement IDR and IDA using the radix tree" (v4.11) an idr has layers of its own.
+        if types.member(structure, "top").is_some() && types.member("idr_layer", "ary").is_some() {
+            return self.idr_layers(root, limit, what);
+        }
         let prefix = if types.member(structure, "idr_rt").is_some() { "idr_rt." } else { "" };
         let (head, node_type, mark) = if types.member(structure, &format!("{prefix}xa_head")).is_some() {
             (self.value(root, structure, &format!("{prefix}xa_head")), "xa_node", 2)
@@ -79,6 +83,36 @@ impl Kernel<'_> {
                 }
             }
         }
+        walk
+    }
+
+    fn idr_layers(&self, root: VirtAddr, limit: usize, what: &str) -> Walk<(u64, u64)> {
+        let mut walk = Walk::default();
+        let Some(ary) = self.types().member("idr_layer", "ary") else { return walk };
+        let count = (ary.size / 8).clamp(1, 256);
+        let bits = u64::from(count.trailing_zeros());
+        let mut seen = HashSet::new();
+        let mut stack: Vec<(u64, u64)> = self.pointer(root, "idr", "top").map(|top| (top.0, 0)).into_iter().collect();
+        while let Some((node, base)) = stack.pop() {
+            let layer = self.value(VirtAddr(node), "idr_layer", "layer").filter(|layer| *layer < 8);
+            let (Some(layer), true) = (layer, seen.insert(node)) else {
+                walk.gaps.push(Gap::new(what, format!("layer {node:#x}"), "it is absent or damaged", ""));
+                continue;
+            };
+            for nth in (0..count).rev() {
+                let Ok(entry) = self.u64(VirtAddr(node) + ary.offset + nth * 8) else { continue };
+                let index = base | nth << (layer * bits).min(56);
+                if entry == 0 {
+                    continue;
+                }
+                if layer > 0 {
+                    stack.push((entry, index));
+                } else if walk.items.len() < limit {
+                    walk.items.push((index, entry));
+                }
+            }
+        }
+        walk.items.sort_unstable();
         walk
     }
 }

@@ -6,7 +6,7 @@
 mod evidence;
 
 use dump::Dump;
-use evidence::{dumps, hex, shared};
+use evidence::{dumps, hex, shared, sources};
 use kernel::{Kernel, Render, Sources, VirtAddr};
 use serde_json::Value;
 
@@ -186,5 +186,28 @@ fn formats_give_the_same_log() {
             );
             assert_eq!(ours, text, "{name}");
         }
+    }
+}
+
+#[test]
+fn a_vmlinux_names_the_same_addresses_and_a_foreign_one_is_refused() {
+    let all = dumps();
+    for (name, path, oracle) in &all {
+        let sources = sources(path, oracle);
+        let Some(vmlinux) = sources.vmlinux.clone() else { continue };
+        let dump = Dump::open(&[path]).unwrap();
+        let kernel = Kernel::open(&dump, sources).unwrap();
+        for (symbol, expected) in oracle["symbols"].as_object().into_iter().flatten() {
+            if let Some(want) = hex(&expected["address"]).filter(|_| symbol != "_end") {
+                assert_eq!(kernel.symbol(symbol), Some(want), "{name}: {symbol}");
+            }
+        }
+        assert!(kernel.gaps().iter().all(|gap| gap.what != "symbols from a file"), "{name}: {:?}", kernel.gaps());
+        // The same file for another kernel.
+        let Some((other, path, _)) = all.iter().find(|(other, ..)| other.as_str() == "healthy-live") else { continue };
+        let dump = Dump::open(&[path]).unwrap();
+        let kernel = Kernel::open(&dump, Sources { vmlinux: Some(vmlinux), ..Sources::default() }).unwrap();
+        assert!(kernel.symbol("init_task").is_some(), "{other}");
+        assert!(kernel.gaps().iter().any(|gap| gap.what == "symbols from a file"), "{other}: {:?}", kernel.gaps());
     }
 }

@@ -5,14 +5,14 @@ mod evidence;
 use std::collections::BTreeMap;
 
 use dump::Dump;
-use evidence::{dumps, hex};
-use kernel::{Kernel, Sources, VirtAddr};
+use evidence::{dumps, hex, sources};
+use kernel::{Kernel, VirtAddr};
 
 #[test]
 fn net_devices_equal_the_oracle_s() {
     for (name, path, oracle) in dumps() {
         let dump = Dump::open(&[&path]).unwrap();
-        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let kernel = Kernel::open(&dump, sources(&path, &oracle)).unwrap();
         // 3.10 carries no types.
         if kernel.types().is_empty() {
             continue;
@@ -65,7 +65,7 @@ fn net_devices_equal_the_oracle_s() {
 fn slab_caches_equal_the_oracle_s() {
     for (name, path, oracle) in dumps() {
         let dump = Dump::open(&[&path]).unwrap();
-        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let kernel = Kernel::open(&dump, sources(&path, &oracle)).unwrap();
         // 3.10 carries no types.
         if kernel.types().is_empty() {
             continue;
@@ -111,7 +111,7 @@ fn slab_caches_equal_the_oracle_s() {
 fn allocated_objects_equal_the_oracle_s() {
     for (name, path, oracle) in dumps() {
         let dump = Dump::open(&[&path]).unwrap();
-        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let kernel = Kernel::open(&dump, sources(&path, &oracle)).unwrap();
         // 3.10 carries no types.
         if kernel.types().is_empty() {
             continue;
@@ -154,7 +154,7 @@ fn allocated_objects_equal_the_oracle_s() {
 fn memory_cgroups_equal_the_oracle_s() {
     for (name, path, oracle) in dumps() {
         let dump = Dump::open(&[&path]).unwrap();
-        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let kernel = Kernel::open(&dump, sources(&path, &oracle)).unwrap();
         // 3.10 carries no types.
         if kernel.types().is_empty() {
             continue;
@@ -209,7 +209,7 @@ fn memory_cgroups_equal_the_oracle_s() {
 fn identity_equals_the_oracle_s() {
     for (name, path, oracle) in dumps() {
         let dump = Dump::open(&[&path]).unwrap();
-        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let kernel = Kernel::open(&dump, sources(&path, &oracle)).unwrap();
         // 3.10 carries no types.
         if kernel.types().is_empty() {
             continue;
@@ -236,9 +236,9 @@ fn identity_equals_the_oracle_s() {
 
 #[test]
 fn a_namespace_without_tables_and_armed_faults_are_told() {
-    for (name, path, _) in dumps() {
+    for (name, path, oracle) in dumps() {
         let dump = Dump::open(&[&path]).unwrap();
-        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let kernel = Kernel::open(&dump, sources(&path, &oracle)).unwrap();
         // 3.10 carries no types.
         if kernel.types().is_empty() {
             continue;

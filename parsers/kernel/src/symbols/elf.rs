@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::{Table, system_map};
 use crate::Kernel;
+use crate::identity::build_id;
 
 const MAX_SECTION: u64 = 1 << 30;
 
@@ -36,7 +37,8 @@ fn int<const N: usize>(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-pub(super) fn read(kernel: &Kernel<'_>, path: &Path) -> Result<Table, String> {
+/// The symbols, and the build-id.
+pub(super) fn read(kernel: &Kernel<'_>, path: &Path) -> Result<(Table, Option<String>), String> {
     let name = |e: String| format!("{}: {e}", path.display());
     let mut file = File::open(path).map_err(|e| name(e.to_string()))?;
     let header = part(&mut file, 0, 64).map_err(name)?;
@@ -60,6 +62,9 @@ pub(super) fn read(kernel: &Kernel<'_>, path: &Path) -> Result<Table, String> {
         .collect();
     let symtab = sections.iter().find(|s| s.kind == 2).ok_or_else(|| name("it has no symbol table".into()))?;
     let strtab = sections.get(symtab.link as usize).ok_or_else(|| name("its symbols have no strings".into()))?;
+    // SHT_NOTE; a vmlinux has one to three of them, a few hundred bytes each.
+    let notes = sections.iter().filter(|s| s.kind == 7 && s.size < 1 << 16);
+    let id = notes.filter_map(|s| part(&mut file, s.offset, s.size).ok()).find_map(|notes| build_id(&notes));
     let symbols = part(&mut file, symtab.offset, symtab.size).map_err(name)?;
     let strings = part(&mut file, strtab.offset, strtab.size).map_err(name)?;
     let iter = symbols.chunks_exact(24).filter_map(|symbol| {
@@ -86,5 +91,5 @@ pub(super) fn read(kernel: &Kernel<'_>, path: &Path) -> Result<Table, String> {
         };
         Some((int::<8>(symbol, 8), int::<8>(symbol, 16), letter, text))
     });
-    system_map::relocate(kernel, iter, path)
+    Ok((system_map::relocate(kernel, iter, path)?, id))
 }

@@ -37,17 +37,12 @@ pub(crate) struct Symbols {
 
 impl Symbols {
     fn open(kernel: &Kernel<'_>) -> Symbols {
-        let from_files = [
-            kernel.sources.vmlinux.as_deref().map(|path| elf::read(kernel, path)),
-            kernel.sources.system_map.as_deref().map(|path| system_map::read(kernel, path)),
-        ];
-        for table in from_files.into_iter().flatten() {
-            match table {
-                Ok(table) => return Symbols { kernel: table, exports: Table::default() },
-                Err(why) => kernel.gap(Gap::new("symbols from a file", kernel.member(), why, "")),
-            }
+        let table = kallsyms::read(kernel);
+        let file = Symbols::from_files(kernel, table.as_ref().ok());
+        if let Some(table) = file {
+            return Symbols { kernel: table, exports: Table::default() };
         }
-        let table = kallsyms::read(kernel).unwrap_or_else(|why| {
+        let table = table.unwrap_or_else(|why| {
             kernel.gap(Gap::new(
                 "kernel symbols",
                 kernel.member(),
@@ -69,6 +64,32 @@ impl Symbols {
             ));
         }
         Symbols { kernel: table, exports: exports.unwrap_or_default() }
+    }
+
+    /// The table of a vmlinux or a System.map that the user gave. One that is not of this kernel is refused.
+    fn from_files(kernel: &Kernel<'_>, memory: Option<&Table>) -> Option<Table> {
+        let refuse = |why: String| {
+            kernel.gap(Gap::new("symbols from a file", kernel.member(), why, "the file of exactly this kernel"));
+        };
+        if let Some(path) = kernel.sources.vmlinux.as_deref() {
+            match elf::read(kernel, path) {
+                Ok((table, id)) => {
+                    let mark = |name: &str| memory.and_then(|table| table.addresses(name).next());
+                    let own = mark("__start_notes").zip(mark("__stop_notes"));
+                    let own = own.and_then(|(start, stop)| kernel.build_id_between(start, stop));
+                    match (own, id) {
+                        (Some(own), Some(id)) if own != id && !kernel.sources.force => refuse(format!(
+                            "{}: its build-id is {id}, the dump's kernel has {own}; --force goes on",
+                            path.display()
+                        )),
+                        _ => return Some(table),
+                    }
+                }
+                Err(why) => refuse(why),
+            }
+        }
+        let path = kernel.sources.system_map.as_deref()?;
+        system_map::read(kernel, path).map_err(refuse).ok()
     }
 }
 

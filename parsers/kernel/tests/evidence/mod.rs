@@ -45,3 +45,10 @@ pub fn dumps() -> Vec<(String, PathBuf, Value)> {
 pub fn hex(value: &Value) -> Option<u64> {
     u64::from_str_radix(value.as_str()?.trim_start_matches("0x"), 16).ok()
 }
+
+/// The vmlinux of a dump's kernel, `vmlinux-RELEASE` beside the dump, if somebody put it there.
+pub fn sources(dump: &Path, oracle: &Value) -> kernel::Sources {
+    let release = oracle["utsname"]["release"].as_str().unwrap_or_default();
+    let vmlinux = dump.with_file_name(format!("vmlinux-{release}"));
+    kernel::Sources { vmlinux: vmlinux.exists().then_some(vmlinux), ..kernel::Sources::default() }
+}
