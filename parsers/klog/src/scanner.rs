@@ -8,8 +8,8 @@ use facts::{Gap, Identity};
 use crate::Line;
 use crate::boot::BootBuilder;
 use crate::carrier;
-use crate::event::Event;
-use crate::family::{self, Before, Family, Form};
+use crate::event::{Event, Severity};
+use crate::family::{self, Before, Form};
 use crate::report::{Report, Step};
 
 /// What the scanner yields.
@@ -33,6 +33,9 @@ const MAX_FOREIGN_LINES: u32 = 6;
 const MAX_CUT: usize = 12;
 /// A physical line longer than this is cut; a printk record has at most 1024 bytes.
 const MAX_CARRY: usize = 1 << 20;
+
+/// A panic this many lines behind a report may be its consequence.
+const MAX_LAST: u64 = 500;
 
 const CUT_HERE: &str = "[ cut here ]";
 
@@ -165,9 +168,9 @@ struct State {
     /// Number of the line before.
     number: u64,
     open: Vec<Report>,
-    /// Form of each open report.
-    forms: Vec<Form>,
     cut: Option<Cut>,
+    /// Title and last line of the report that ended last.
+    last: Option<(String, u64)>,
     boot: BootBuilder,
 }
 
@@ -234,7 +237,7 @@ impl State {
                     return;
                 }
                 let report = &mut self.open[at];
-                if self.forms[at] == Form::Trace {
+                if report.form == Form::Trace {
                     step = report.common(line);
                 }
             }
@@ -251,7 +254,7 @@ impl State {
                 }
                 Step::Pass => {
                     report.foreign += 1;
-                    let limit = if self.forms[at] == Form::Trace { MAX_FOREIGN } else { MAX_FOREIGN_LINES };
+                    let limit = if report.form == Form::Trace { MAX_FOREIGN } else { MAX_FOREIGN_LINES };
                     if report.foreign > limit || report.ended {
                         self.close(at, sink);
                     }
@@ -318,7 +321,8 @@ impl State {
     /// Opens a report if a family recognises the line.
     fn try_open(&mut self, line: &Line<'_>, hits: Hits, current: Option<usize>, sink: &mut dyn FnMut(Item)) -> bool {
         let messages = self.cut.as_ref().map_or(&[][..], |c| &c.messages[..]);
-        let before = Before { messages, current: current.and_then(|at| self.open.get(at)).map(|r| &r.event) };
+        let last = self.last.as_ref().filter(|(_, at)| line.number < at + MAX_LAST).map(|(title, _)| title.as_str());
+        let before = Before { messages, current: current.and_then(|at| self.open.get(at)).map(|r| &r.event), last };
         let opened = family::ALL
             .iter()
             .enumerate()
@@ -335,37 +339,39 @@ impl State {
         }
         self.boot.see(line);
         // A single line may come from another CPU while a report is printed: the report goes on.
-        let goes_on = opened.form == Form::Line && current.is_some_and(|at| self.forms.get(at) == Some(&Form::Trace));
-        if let Some(at) = current {
-            if goes_on {
-                self.open[at].foreign += 1;
+        if let Some(at) = current
+            && !opened.inside
+        {
+            let report = &mut self.open[at];
+            if opened.form == Form::Line && report.form == Form::Trace && !report.ended {
+                report.foreign += 1;
             } else {
                 self.close(at, sink);
             }
         }
+        let mut report = Report::new(event, family, opened.form);
         if opened.form == Form::Line {
-            let mut report = Report::new(event, family);
             report.ended = true;
-            sink(Item::Event(Box::new(report.finish())));
+            sink_report(report, sink);
             return true;
         }
         if self.open.len() >= MAX_OPEN {
             self.close(0, sink);
         }
-        self.open_report(event, family, opened.form);
+        self.open.push(report);
         true
-    }
-
-    fn open_report(&mut self, event: Event, family: &'static Family, form: Form) {
-        self.open.push(Report::new(event, family));
-        self.forms.push(form);
     }
 
     fn close(&mut self, at: usize, sink: &mut dyn FnMut(Item)) {
         if at < self.open.len() {
             let report = self.open.remove(at);
-            self.forms.remove(at);
-            sink(Item::Event(Box::new(report.finish())));
+            let line = report.event.last_line;
+            let reported = report.event.severity == Severity::Report;
+            if let Some(title) = sink_report(report, sink)
+                && reported
+            {
+                self.last = Some((title, line));
+            }
         }
     }
 
@@ -374,5 +380,14 @@ impl State {
             self.close(0, sink);
         }
         self.cut = None;
+        self.last = None;
     }
+}
+
+/// Yields a report; its title, if it was one.
+fn sink_report(report: Report, sink: &mut dyn FnMut(Item)) -> Option<String> {
+    let event = report.finish()?;
+    let title = event.title.clone();
+    sink(Item::Event(Box::new(event)));
+    Some(title)
 }

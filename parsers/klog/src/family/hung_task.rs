@@ -43,6 +43,11 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         return None;
     }
     let rest = c.rest();
+    if rest.contains('\u{fffd}') && !rest.contains(" blocked ") {
+        // The name was overwritten and holds a newline; the task's own line must follow.
+        let event = Event::new(FAMILY.name, class::HUNG_TASK, Severity::Report).titled("INFO: task hung");
+        return Opened::trace(event);
+    }
     let (who, what) = rest.split_once(" blocked ").or_else(|| rest.split_once(" can't die "))?;
     if !what.contains(" for more than ") && !what.starts_with("for more than ") && !what.contains("in more than ") {
         return None;
@@ -184,7 +189,22 @@ pub(crate) fn waits(function: &str) -> bool {
 
 fn finish(report: &mut Report) {
     let event = &mut report.event;
-    let top = event.stacks.first().and_then(|s| s.functions().find(|f| !waits(f))).map(str::to_owned);
+    if event.pid.is_none() && event.stacks.is_empty() {
+        report.discard = true;
+        return;
+    }
+    // A trace of wait primitives alone still says for what: `rtnl_lock`, `synchronize_net`.
+    let outermost = |s: &facts::Stack| {
+        let plain = |f: &&str| !["schedul", "slow", "rwsem_down", "_common"].iter().any(|part| f.contains(part));
+        s.functions().filter(plain).last().map(str::to_owned)
+    };
+    let top = event
+        .stacks
+        .first()
+        .and_then(|s| s.functions().find(|f| !waits(f)).map(str::to_owned).or_else(|| outermost(s)));
+    if top.is_none() && !event.stacks.is_empty() {
+        report.torn = Some("its trace ends inside the scheduler".to_owned());
+    }
     if let Some(top) = top {
         event.title = format!("INFO: task hung in {top}");
         event.set("top", top);

@@ -65,19 +65,21 @@ pub(crate) enum From {
 pub(crate) struct Opened {
     pub(crate) event: Event,
     pub(crate) form: Form,
+    /// The report that its caller is in goes on behind it.
+    pub(crate) inside: bool,
 }
 
 impl Opened {
     pub(crate) fn line(event: Event) -> Option<Self> {
-        Some(Opened { event, form: Form::Line })
+        Some(Opened { event, form: Form::Line, inside: false })
     }
 
     pub(crate) fn lines(event: Event) -> Option<Self> {
-        Some(Opened { event, form: Form::Lines })
+        Some(Opened { event, form: Form::Lines, inside: false })
     }
 
     pub(crate) fn trace(event: Event) -> Option<Self> {
-        Some(Opened { event, form: Form::Trace })
+        Some(Opened { event, form: Form::Trace, inside: false })
     }
 }
 
@@ -88,6 +90,8 @@ pub(crate) struct Before<'a> {
     pub(crate) messages: &'a [String],
     /// The report that the same caller is in.
     pub(crate) current: Option<&'a Event>,
+    /// Title of the report that ended last, if that is not long ago.
+    pub(crate) last: Option<&'a str>,
 }
 
 /// One family.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use facts::{FieldDef, FieldType, KindDef, Value};
 
-use super::{Before, Family, From, Opened, field, kind, memory_state};
+use super::{Before, Family, Form, From, Opened, field, kind, memory_state};
 use crate::cursor::{Cursor, after, between, hex_after, number_after};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
@@ -78,7 +78,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::trace(event);
     }
     // Without its head: the decision alone.
-    let mut report = Report::new(event, &FAMILY);
+    let mut report = Report::new(event, &FAMILY, Form::Lines);
     match decision(&mut report, text) {
         Step::Pass => None,
         Step::End => Opened::line(report.event),

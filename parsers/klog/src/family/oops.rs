@@ -29,6 +29,17 @@ pub(super) static FAMILY: Family = Family {
         "stack segment: ",
         "int3: ",
         "KASAN: ",
+        "stack guard page",
+        "PANIC: double fault",
+        "kernel stack overflow (",
+        "Insufficient stack space",
+        "Unhandled fault: ",
+        "Alignment trap: ",
+        "detected on CPU",
+        "SError Interrupt on CPU",
+        "Kernel attempted to ",
+        "Bad mode in ",
+        "panicked at ",
     ],
     from: From::Kernel,
     open,
@@ -58,7 +69,13 @@ const NULL_PAGE: u64 = 4096;
 fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let mut event = Event::new(FAMILY.name, class::PAGING_FAULT, Severity::Report);
-    if !(fault_header(text, &mut event) || bug_header(text, &mut event) || die_header(text, &mut event)) {
+    let text = glued(text).unwrap_or(text);
+    if !(fault_header(text, &mut event)
+        || overflow_header(text, &mut event)
+        || other_header(text, &mut event)
+        || bug_header(text, &mut event)
+        || die_header(text, &mut event))
+    {
         return None;
     }
     for message in before.messages {
@@ -69,6 +86,62 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     }
     event.set("header", text);
     Opened::trace(event)
+}
+
+/// A header glued to the text of another line: the counter `[#1]` makes it certain.
+fn glued(text: &str) -> Option<&str> {
+    let at = text.find("general protection fault").filter(|at| *at > 0)?;
+    let rest = &text[at..];
+    (rest.contains("[#") && !text.starts_with("Oops: ")).then_some(rest)
+}
+
+/// The headers of stack overflows.
+fn overflow_header(text: &str, event: &mut Event) -> bool {
+    let body = text.strip_prefix("BUG: ").unwrap_or(text);
+    let guard = body.len() < text.len() && body.contains("stack guard page was hit at ");
+    let known = guard
+        || text.starts_with("PANIC: double fault")
+        || text.starts_with("kernel stack overflow (")
+        || text.starts_with("Insufficient stack space to handle exception");
+    if known {
+        event.class = class::STACK_OVERFLOW;
+        event.title =
+            if text.starts_with("PANIC") { "PANIC: double fault" } else { "BUG: stack guard page was hit" }.to_owned();
+        event.address = hex_after(body, " hit at ");
+    }
+    known
+}
+
+/// Exceptions of other architectures, and panics of Rust code.
+fn other_header(text: &str, event: &mut Event) -> bool {
+    const HEADS: &[(&str, &str)] = &[
+        ("Unhandled fault: ", class::TRAP),
+        ("Alignment trap: ", class::TRAP),
+        ("Bad mode in ", class::TRAP),
+        ("SError Interrupt on CPU", class::HARDWARE_MCE),
+    ];
+    if let Some((head, class)) = HEADS.iter().find(|(head, _)| text.starts_with(head)) {
+        event.class = class;
+        event.title = head.trim_end_matches([':', ' ']).to_owned();
+        event.address = hex_after(text, " at 0x");
+        return true;
+    }
+    if let Some(rest) = text.strip_prefix("Kernel attempted to ")
+        && rest.contains("exploit attempt?")
+    {
+        event.address = hex_after(rest, "user page (");
+        event.title = "BUG: unable to handle kernel paging request".to_owned();
+        return true;
+    }
+    if let Some((who, what)) = text.split_once(": panicked at ")
+        && who.starts_with("rust")
+    {
+        event.class = class::RUST_PANIC;
+        event.title = "rust panic".to_owned();
+        event.set("message", what);
+        return true;
+    }
+    false
 }
 
 /// The line that names the faulting address.
@@ -143,6 +216,8 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
         ("double fault: ", class::DOUBLE_FAULT),
         ("stack segment: ", class::TRAP),
         ("int3: ", class::INVALID_OPCODE),
+        ("stack guard page: ", class::STACK_OVERFLOW),
+        ("kernel stack overflow (", class::STACK_OVERFLOW),
         ("Internal error: ", class::TRAP),
     ];
     let kind = KINDS.iter().find(|(head, _)| body.starts_with(head));

@@ -2,7 +2,7 @@
 
 use facts::FieldType;
 
-use super::{Before, Family, From, Opened, field, kind};
+use super::{Before, Family, Form, From, Opened, field, kind};
 use crate::cursor::after;
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
@@ -41,8 +41,16 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let (class, group) = class_of(reason);
     let mut event = Event::new(FAMILY.name, class, Severity::Panic).with("reason", reason).with("group", group);
     event.title = format!("kernel panic: {reason}");
-    if let Some(current) = before.current {
+    if let Some(current) = before.current.filter(|c| c.severity == Severity::Report) {
         event = event.with("after", current.title.as_str());
+        // `panic_on_warn` stops a WARN before its trace, which then follows the panic.
+        if group == "policy" && current.stacks.iter().all(|s| s.frames.is_empty()) {
+            return Some(Opened { event, form: Form::Line, inside: true });
+        }
+    } else if let Some(last) = before.last {
+        event = event.with("after", last);
+    } else if matches!(group, "oops" | "policy") {
+        event.corrupted = Some("the report that led to the panic is not in the text".to_owned());
     }
     Opened::trace(event)
 }

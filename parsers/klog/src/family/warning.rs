@@ -3,9 +3,10 @@
 
 use facts::FieldType;
 
-use super::{Before, Family, From, Opened, field, kind, oops};
+use super::{Before, Family, Form, From, Opened, field, kind, oops};
 use crate::cursor::Cursor;
 use crate::event::{Event, Severity};
+use crate::line::Writer;
 use crate::report::{Report, Step, location, location_at};
 use crate::{Line, class};
 
@@ -21,6 +22,8 @@ pub(super) static FAMILY: Family = Family {
         "detected buffer overflow",
         "kernel memory exposure attempt",
         "kernel memory overwrite attempt",
+        "VFS: Close: file count is ",
+        "VFS: Busy inodes after unmount",
     ],
     from: From::Kernel,
     open,
@@ -49,6 +52,8 @@ const MESSAGES: &[(&str, &str)] = &[
     ("Bad or missing usercopy whitelist", class::USERCOPY),
     ("NETDEV WATCHDOG: ", class::NET_WATCHDOG),
     ("detected buffer overflow", class::OUT_OF_BOUNDS),
+    ("VFS: Close: file count is ", class::USE_AFTER_FREE),
+    ("VFS: Busy inodes after unmount", class::USE_AFTER_FREE),
 ];
 
 /// The class a message stands for.
@@ -69,8 +74,16 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         }
         return Opened::trace(event);
     }
-    if text.starts_with("WARNING:") {
-        return None;
+    if let Some(message) = text.strip_prefix("WARNING: ") {
+        if is_notice(message) {
+            return None;
+        }
+        if line.writer != Writer::Kernel {
+            return None;
+        }
+        event.title = "WARNING".to_owned();
+        event.set("message", message);
+        return Opened::trace(event);
     }
     let class = class_of_message(text)?;
     if !MESSAGES.iter().any(|(message, _)| text.starts_with(message)) && !text.contains("detected buffer overflow") {
@@ -79,6 +92,30 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     event.class = class;
     event.set("message", text);
     Opened::trace(event)
+}
+
+/// Texts that say `WARNING:` and speak of settings, not of defects.
+fn is_notice(message: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "deprecated",
+        "Spectre",
+        "corrupted AGFL",
+        "experimental",
+        "will be removed",
+        "no longer",
+        "not recommended",
+        "unsupported",
+        "not supported",
+        "vulnerable",
+        "insecure",
+        "incomplete",
+        "workaround",
+        "performance",
+        "disabled",
+        "enabled",
+        "Adjusting",
+    ];
+    message.len() < 3 || WORDS.iter().any(|word| message.contains(word))
 }
 
 /// Reads the `WARNING:` line in every era's form.
@@ -194,6 +231,10 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
 
 fn finish(report: &mut Report) {
     let event = &mut report.event;
+    if event.place.is_none() && event.stacks.is_empty() {
+        // A message without WARN or BUG is no torn report.
+        report.form = Form::Lines;
+    }
     let place = event.place.as_ref().map(|p| p.function.clone());
     let what = if event.family == "oops" { "kernel BUG" } else { "WARNING" };
     event.title = match place {

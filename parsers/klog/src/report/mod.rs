@@ -9,14 +9,16 @@ mod task_line;
 use facts::{Context, Ended, Found, Frame, Stack};
 
 use crate::cursor::Cursor;
-use crate::event::{Event, Location};
-use crate::family::Family;
+use crate::event::{Event, Location, Severity};
+use crate::family::{Family, Form};
 use crate::{Caller, Line};
 
 pub(crate) use task_line::{Task, read as task_line};
 
 /// More frames than this in one stack are dropped; a recursion prints at most a few hundred.
 const MAX_FRAMES: usize = 512;
+/// Name of a stack that nothing else names.
+const TRACE: &str = "call trace";
 /// More stacks than this in one report are dropped.
 const MAX_STACKS: usize = 128;
 
@@ -37,6 +39,7 @@ pub(crate) enum Step {
 pub(crate) struct Report {
     pub(crate) event: Event,
     pub(crate) family: &'static Family,
+    pub(crate) form: Form,
     /// Lines passed over since the last one that belonged to the report.
     pub(crate) foreign: u32,
     /// Lines of other output that stood between lines of the report.
@@ -52,8 +55,12 @@ pub(crate) struct Report {
     modules_open: bool,
     /// The function a register block names must not replace the first.
     pub(crate) registers_seen: u32,
-    /// A trace was announced and has no frame yet.
-    pub(crate) empty_traces: u32,
+    /// Traces that were announced and got no frame.
+    hollow: u32,
+    /// What is wrong with the report, found by its family.
+    pub(crate) torn: Option<String>,
+    /// It was no report after all.
+    pub(crate) discard: bool,
     /// The register block that is being printed belongs to a frame inside the trace.
     nested: bool,
     /// The stack that was begun last takes the next program counter as its innermost frame.
@@ -61,10 +68,11 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(event: Event, family: &'static Family) -> Self {
+    pub(crate) fn new(event: Event, family: &'static Family, form: Form) -> Self {
         Report {
             event,
             family,
+            form,
             foreign: 0,
             mixed: 0,
             ended: false,
@@ -73,7 +81,9 @@ impl Report {
             user_registers: false,
             modules_open: false,
             registers_seen: 0,
-            empty_traces: 0,
+            hollow: 0,
+            torn: None,
+            discard: false,
             nested: false,
             wants_counter: false,
         }
@@ -88,6 +98,7 @@ impl Report {
         if let Some(last) = self.event.stacks.last()
             && last.frames.is_empty()
         {
+            self.hollow += u32::from(last.name == TRACE);
             self.event.stacks.pop();
         }
         if self.event.stacks.len() < MAX_STACKS {
@@ -95,7 +106,6 @@ impl Report {
         }
         self.context = Context::Task;
         self.in_trace = true;
-        self.empty_traces += 1;
     }
 
     /// Starts the stack of a CPU, which its registers head.
@@ -215,14 +225,15 @@ impl Report {
         }
         if is_trace_head(text) {
             // The trace of a CPU's or a task's stack that has been announced.
-            let announced = self.event.stacks.last().is_some_and(|s| {
-                s.name != "call trace" && (s.frames.is_empty() || s.frames.iter().all(|f| f.interrupted))
-            });
+            let announced =
+                self.event.stacks.last().is_some_and(|s| {
+                    s.name != TRACE && (s.frames.is_empty() || s.frames.iter().all(|f| f.interrupted))
+                });
             if announced {
                 self.in_trace = true;
                 self.wants_counter = false;
             } else {
-                self.begin_stack("call trace");
+                self.begin_stack(TRACE);
             }
             if let Some((_, rest)) = text.split_once("race:").filter(|(_, rest)| !rest.trim().is_empty()) {
                 self.trace_line(rest.trim());
@@ -255,11 +266,10 @@ impl Report {
         if let Some(mut frame) = frame::read(text) {
             frame.context = self.context;
             if self.event.stacks.is_empty() || !self.in_trace && !self.last_stack_open() {
-                self.begin_stack("call trace");
+                self.begin_stack(TRACE);
             }
             self.in_trace = true;
             self.nested = false;
-            self.empty_traces = 0;
             if let Some(stack) = self.event.stacks.last_mut()
                 && stack.frames.len() < MAX_FRAMES
             {
@@ -301,15 +311,43 @@ impl Report {
         self.user_registers
     }
 
-    /// Closes the report.
-    pub(crate) fn finish(mut self) -> Event {
+    /// Closes the report; nothing if it was none.
+    pub(crate) fn finish(mut self) -> Option<Event> {
+        if self.discard {
+            return None;
+        }
+        self.hollow += u32::from(self.event.stacks.last().is_some_and(|s| s.frames.is_empty() && s.name == TRACE));
         self.event.stacks.retain(|s| !s.frames.is_empty());
         for stack in &mut self.event.stacks {
             stack.cpu = stack.cpu.or(self.event.cpu);
             stack.ended = Ended::Unknown;
         }
         (self.family.finish)(&mut self);
-        self.event
+        if self.event.corrupted.is_none() {
+            self.event.corrupted = self.corruption();
+        }
+        Some(self.event)
+    }
+
+    /// Why the report cannot be trusted, if so.
+    fn corruption(&mut self) -> Option<String> {
+        if self.form != Form::Trace || self.event.severity != Severity::Report {
+            return None;
+        }
+        if let Some(torn) = self.torn.take() {
+            return Some(torn);
+        }
+        if !self.has_frames() {
+            return Some("no frame follows its header".to_owned());
+        }
+        let mut reliable = self.event.stacks.iter().flat_map(Stack::functions).peekable();
+        if reliable.peek().is_none() {
+            return Some("no frame of its traces is reliable".to_owned());
+        }
+        if reliable.take(4).any(|f| f.starts_with("should_fail")) {
+            return Some("the trace of an injected fault is mixed in".to_owned());
+        }
+        (self.hollow > 0).then(|| "a trace was announced and no frame follows".to_owned())
     }
 }
 
