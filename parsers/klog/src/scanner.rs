@@ -103,6 +103,7 @@ pub struct Scanner {
     carry: Vec<u8>,
     /// The carried line was too long: its rest is dropped.
     skipping: bool,
+    wide: carrier::Wide,
     state: State,
 }
 
@@ -113,7 +114,14 @@ impl Scanner {
     }
 
     /// Reads a piece of text; it may end anywhere.
-    pub fn push(&mut self, mut bytes: &[u8], sink: &mut dyn FnMut(Item)) {
+    pub fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Item)) {
+        match self.wide.narrow(bytes) {
+            Some(narrow) => self.push_bytes(&narrow, sink),
+            None => self.push_bytes(bytes, sink),
+        }
+    }
+
+    fn push_bytes(&mut self, mut bytes: &[u8], sink: &mut dyn FnMut(Item)) {
         if !self.carry.is_empty() || self.skipping {
             let (head, tail) = match memchr::memchr(b'\n', bytes) {
                 Some(end) => (&bytes[..=end], &bytes[end + 1..]),

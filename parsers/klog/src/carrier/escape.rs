@@ -9,7 +9,7 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
         || memchr::memmem::find(bytes, b"#0").is_some()
         || memchr::memmem::find(bytes, b"^[[").is_some();
     if !escaped {
-        return Cow::Borrowed(text);
+        return entities(text);
     }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -34,6 +34,22 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
         };
     }
     out.push_str(rest);
+    Cow::Owned(entities(&out).into_owned())
+}
+
+/// Resolves HTML entities, twice at most: pages quote pages.
+fn entities(text: &str) -> Cow<'_, str> {
+    const ENTITIES: &[(&str, &str)] =
+        &[("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " ")];
+    if memchr::memchr(b'&', text.as_bytes()).is_none() || !ENTITIES.iter().any(|(entity, _)| text.contains(entity)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = text.to_owned();
+    for _ in 0..2 {
+        for (entity, character) in ENTITIES {
+            out = out.replace(entity, character);
+        }
+    }
     Cow::Owned(out)
 }
 

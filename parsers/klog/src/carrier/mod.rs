@@ -9,10 +9,14 @@ mod container;
 mod dmesg;
 mod escape;
 mod journal;
+mod json;
 mod kmsg;
 mod paste;
 mod printk;
 mod syslog;
+mod wide;
+
+pub(crate) use wide::Wide;
 
 use facts::Stamp;
 
@@ -83,6 +87,13 @@ pub(crate) fn lines(raw: &[u8], number: u64, each: &mut dyn FnMut(&Line<'_>)) {
     let raw = &raw[..raw.len().min(MAX_LINE)];
     let lossy = String::from_utf8_lossy(raw);
     let clean = escape::clean(&lossy);
+    if let Some(message) = json::message(&clean) {
+        let message = escape::clean(&message);
+        for piece in message.split('\n') {
+            pieces(piece, number, each);
+        }
+        return;
+    }
     for piece in clean.split('\r') {
         if piece.is_empty() && clean.len() > piece.len() {
             continue;

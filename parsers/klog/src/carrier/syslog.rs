@@ -15,6 +15,10 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
     if !first.is_ascii_alphanumeric() {
         return None;
     }
+    // A comma before the fraction is dmesg's: no host and no tag follow.
+    if text.as_bytes().get(19) == Some(&b',') {
+        return None;
+    }
     let mut c = Cursor::new(text);
     let time = short(&mut c).or_else(|| calendar::iso(&mut c)).or_else(|| unix(&mut c)).or_else(|| full(&mut c))?;
     if !c.take(" ") && !c.take(":") {
