@@ -3,7 +3,7 @@
 use facts::{Address, FieldType, Value};
 
 use super::object_history::{is_hex_row, is_rule, object_stack};
-use super::{Before, Family, From, Opened, field, kind};
+use super::{Before, Family, Form, From, Opened, field, kind};
 use crate::cursor::{Cursor, after, hex_after, number_after};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
@@ -127,7 +127,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     }
     // The head of the report is lost; its lines are unmistakable.
     if before.current.is_none() && text.starts_with("INFO: ") && text.contains(" age=") {
-        let mut report = Report::new(event.titled("slab corruption"), &FAMILY);
+        let mut report = Report::new(event.titled("slab corruption"), &FAMILY, Form::Trace);
         object_stack(&mut report, text);
         report.event.corrupted = Some("the head of the report is missing".to_owned());
         return Opened::trace(report.event);
