@@ -4,6 +4,7 @@ use facts::Gap;
 
 use super::piece::Piece;
 use crate::case::Case;
+use crate::derive;
 
 /// A case in the making.
 struct Draft {
@@ -47,6 +48,10 @@ pub(super) fn cases(mut pieces: Vec<Piece>) -> Vec<Case> {
     let mut slots: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
     let mut cases: Vec<Case> =
         order.into_iter().filter_map(|at| slots.get_mut(at)?.take()).map(|draft| draft.case).collect();
+    for case in &mut cases {
+        let derived = derive::derive(&case.facts);
+        case.facts.extend(derived);
+    }
     if let Some(first) = cases.first_mut() {
         first.gaps.extend(asides);
     }
