@@ -135,7 +135,7 @@ impl Table {
 
 /// Labels inside functions of the entry and start code (SYM_INNER_LABEL), which kallsyms has and which have no
 /// size in a vmlinux.
-const INNER_LABELS: [&str; 41] = [
+const INNER_LABELS: [&str; 45] = [
     "entry_SYSCALL_64_safe_stack",
     "entry_SYSCALL_64_after_hwframe",
     "entry_SYSRETQ_unsafe_stack",
@@ -149,7 +149,11 @@ const INNER_LABELS: [&str; 41] = [
     "nmi_restore",
     "common_startup_64",
     "first_nmi",
+    "nested_nmi",
     "nested_nmi_out",
+    "nmi_no_fsgsbase",
+    "nmi_swapgs",
+    "nmi_kernel",
     "repeat_nmi",
     "end_repeat_nmi",
     // 3.10
