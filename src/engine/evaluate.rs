@@ -237,21 +237,35 @@ fn finish(draft: &Draft, explained_by: Option<String>, matcher: &Matcher) -> Fin
     let facts: Vec<&facts::Fact> = draft.facts.iter().filter_map(|at| matcher.fact(*at)).collect();
     let mut evidence: Vec<Evidence> = Vec::new();
     let mut recheck: Vec<String> = Vec::new();
-    let quotable: Vec<&&facts::Fact> = facts.iter().filter(|f| f.kind != "fix.status").collect();
-    for fact in quotable.iter().take(MAX_EVIDENCE) {
-        let item = Evidence { origin: fact.origin.to_string(), text: describe(fact) };
-        if !evidence.contains(&item) {
-            evidence.push(item);
-        }
+    // Conclusions and statuses stand elsewhere in the verdict; evidence is what was observed.
+    let observed = facts.iter().filter(|f| !f.kind.starts_with("fix.") && !f.kind.starts_with("derived."));
+    let mut seen: Vec<(String, usize)> = Vec::new();
+    let mut left_out = 0;
+    for fact in observed {
         for command in &fact.recheck {
             if !recheck.contains(command) && recheck.len() < MAX_EVIDENCE {
                 recheck.push(command.clone());
             }
         }
+        // Lines that differ in their numbers only are one piece of evidence.
+        let text = describe(fact);
+        let shape: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
+        match seen.iter_mut().find(|(s, _)| *s == shape) {
+            Some((_, count)) if fact.kind.starts_with("log.") => *count += 1,
+            _ if evidence.len() < MAX_EVIDENCE => {
+                evidence.push(Evidence { origin: fact.origin.to_string(), text });
+                seen.push((shape, 1));
+            }
+            _ => left_out += 1,
+        }
     }
-    if quotable.len() > MAX_EVIDENCE {
-        evidence
-            .push(Evidence { origin: "case".to_owned(), text: format!("and {} more", quotable.len() - MAX_EVIDENCE) });
+    for (item, (_, count)) in evidence.iter_mut().zip(&seen) {
+        if *count > 1 {
+            item.text.push_str(&format!(" ({count} times)"));
+        }
+    }
+    if left_out > 0 {
+        evidence.push(Evidence { origin: "case".to_owned(), text: format!("and {left_out} more") });
     }
     let mut shas: Vec<&String> = rule.fixes.iter().collect();
     let mut caveats: Vec<String> = Vec::new();

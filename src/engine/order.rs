@@ -102,7 +102,10 @@ pub(super) fn causal(drafts: &[Draft], matcher: &Matcher) -> Vec<usize> {
     let gravity = |draft: &Draft| {
         let facts = draft.facts.iter().filter_map(|at| matcher.fact(*at));
         let rank = |severity: &str| ["notice", "failure", "report", "panic"].iter().position(|s| *s == severity);
-        facts.filter_map(|f| rank(f.text("severity")?)).max()
+        match &draft.rule.gravity {
+            Some(word) => rank(word),
+            None => facts.filter_map(|f| rank(f.text("severity")?)).max(),
+        }
     };
     let depth = |mut at: usize| {
         let mut depth = 0usize;

@@ -32,6 +32,9 @@ pub struct Rule {
     /// The condition of a rule without grades.
     #[serde(default)]
     pub when: Option<Item>,
+    /// Rank among findings of the same grade, in place of the gravest severity of its facts: a severity word.
+    #[serde(default)]
+    pub gravity: Option<String>,
     /// Match only facts that no other finding rests on.
     #[serde(default)]
     pub unclaimed: bool,

@@ -9,17 +9,18 @@ use super::piece::Piece;
 /// Adds the facts of a dump's memory to its piece. A source counts as read when its reader found something and left
 /// no gap: an empty list of modules or devices in a dump that was cut says nothing.
 pub(super) fn read(kernel: &Kernel<'_>, piece: &mut Piece) {
-    add(piece, "mem.module", kernel.module_facts());
-    add(piece, "mem.task", kernel.task_facts());
-    add(piece, "mem.net_device", kernel.net_facts());
-    add(piece, "mem.memcg_summary", kernel.memcg_facts());
+    add(piece, &["mem.module"], kernel.module_facts());
+    let tasks = ["mem.task", "mem.lock_wait", "mem.lock_cycle", "mem.mempool", "mem.mempool_sleeper", "mem.runq"];
+    add(piece, &tasks, kernel.task_facts());
+    add(piece, &["mem.net_device"], kernel.net_facts());
+    add(piece, &["mem.memcg_summary", "mem.memcg_pin", "mem.dead_memcg_caches"], kernel.memcg_facts());
     state(kernel, piece);
     probes(kernel, piece);
 }
 
-fn add(piece: &mut Piece, source: &str, (facts, gaps): (Vec<Fact>, Vec<Gap>)) {
+fn add(piece: &mut Piece, sources: &[&str], (facts, gaps): (Vec<Fact>, Vec<Gap>)) {
     if !facts.is_empty() && gaps.is_empty() {
-        piece.sources.insert(source.to_owned());
+        piece.sources.extend(sources.iter().map(|s| (*s).to_owned()));
     }
     piece.facts.extend(facts);
     piece.gaps.extend(gaps);

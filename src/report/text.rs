@@ -160,7 +160,8 @@ impl Page {
         for evidence in &finding.evidence {
             self.wrapped("    ", &printable(&format!("{}  {}", evidence.origin, evidence.text)));
         }
-        for fix in &finding.fixes {
+        // A fix that is there stands under RULED OUT.
+        for fix in finding.fixes.iter().filter(|f| !matches!(f.status.as_str(), "present" | "not-needed")) {
             let status = match fix.status.as_str() {
                 "missing" => self.paint(grade_style(Some(Grade::Probable)), "missing"),
                 other => other.to_owned(),
