@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use dump::Dump;
-use evidence::shared;
+use evidence::committed;
 use kernel::{Arch, Found, Kernel, Missing, Physical, Sources, Why};
 
 /// A memory in which bytes differ and pages are absent, by a seed.
@@ -68,9 +68,8 @@ fn read_everything(kernel: &Kernel<'_>) -> usize {
 
 #[test]
 fn damaged_memory_ends_in_answers_and_gaps() {
-    let Some(shared) = shared() else { return };
     for name in ["netdev-leak", "memcg-zombies"] {
-        let dump = Dump::open(&[shared.join(format!("{name}.kdump"))]).unwrap();
+        let dump = Dump::open(&[committed().join(format!("vmcores/{name}.kdump"))]).unwrap();
         for (seed, one_in) in [(1, 3), (2, 10), (3, 30), (4, 100), (5, 300), (6, 1000)] {
             let memory = Mutated { dump: &dump, seed, one_in };
             let found = Found {
@@ -90,15 +89,16 @@ fn damaged_memory_ends_in_answers_and_gaps() {
 
 #[test]
 fn cut_and_incomplete_dumps_say_what_is_missing() {
-    let Some(shared) = shared() else { return };
-    for name in [
-        "cut.kdump",
-        "incomplete.kdump",
-        "formats/a-zlib.cut-in-data",
-        "formats/a-zlib.cut-in-descriptors",
-        "formats/a-elf.cut",
-    ] {
-        let dump = Dump::open(&[shared.join(name)]).unwrap();
+    let whole = std::fs::read(committed().join("vmcores/sysrq-crash.kdump")).unwrap();
+    let mut dumps = Vec::new();
+    for name in ["vmcores/cut.kdump", "formats/a-zlib.incomplete", "formats/a-elf.incomplete"] {
+        dumps.push((name.to_owned(), std::fs::read(committed().join(name)).unwrap()));
+    }
+    for len in [20_000, 100_000, 300_000, 1_500_000, 2_400_000, 2_600_000] {
+        dumps.push((format!("sysrq-crash cut to {len} bytes"), whole[..len].to_vec()));
+    }
+    for (name, bytes) in dumps {
+        let Ok(dump) = Dump::from_bytes(vec![(name.clone(), bytes)]) else { continue };
         let Ok(kernel) = Kernel::open(&dump, Sources::default()) else { continue };
         assert!(kernel.release().is_some(), "{name}");
         let log = kernel.log();
@@ -110,8 +110,8 @@ fn cut_and_incomplete_dumps_say_what_is_missing() {
 
 #[test]
 fn a_dump_without_the_note_is_opened_by_the_text_in_its_memory() {
-    let Some(shared) = shared() else { return };
-    let packed = std::fs::read(shared.join("formats/n-qemu-novmcoreinfo.elf.zst")).unwrap();
+    let formats = committed().join("formats");
+    let packed = std::fs::read(formats.join("n-qemu-novmcoreinfo.elf.zst")).unwrap();
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut ruzstd::decoding::StreamingDecoder::new(&packed[..]).unwrap(), &mut bytes).unwrap();
     let dump = Dump::from_bytes(vec![("n".into(), bytes)]).unwrap();
@@ -121,7 +121,7 @@ fn a_dump_without_the_note_is_opened_by_the_text_in_its_memory() {
     let ours =
         String::from_utf8_lossy(&kernel.log().render(kernel::Render { caller: true, boot_time_ns: None })).into_owned();
     // makedumpfile's caller column is wider; the rest of each line is the same.
-    let theirs = std::fs::read_to_string(shared.join("formats/n.makedumpfile.txt")).unwrap();
+    let theirs = std::fs::read_to_string(formats.join("n.makedumpfile.txt")).unwrap();
     let strip = |line: &str| {
         let (time, rest) = line.split_at(14);
         let (caller, text) = rest.trim_start().split_once("] ").unwrap();

@@ -17,15 +17,23 @@ pub fn oracle(path: &Path) -> Value {
     serde_json::from_reader(std::io::BufReader::new(flate2::read::GzDecoder::new(file))).unwrap()
 }
 
-/// Dumps with oracles: the lab's, and every `NAME.kdump` in the folder that `VMCORONER_KERNELS` names whose oracle lies
+/// The committed test data.
+pub fn committed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata")
+}
+
+/// Dumps with oracles: the committed ones of the lab's small kernels, more of them where the folder with the evidence
+/// lies beside the repository, and every `NAME.kdump` in the folder that `VMCORONER_KERNELS` names whose oracle lies
 /// beside it or among those of the stock kernels (`unpack.sh` of that folder makes the dumps).
 pub fn dumps() -> Vec<(String, PathBuf, Value)> {
-    let Some(shared) = shared() else { return Vec::new() };
-    let mut found = Vec::new();
+    let mut found: Vec<(String, PathBuf, Value)> = Vec::new();
     let mut add = |folder: &Path, oracles: &Path| {
         let Ok(entries) = std::fs::read_dir(folder) else { return };
         for path in entries.flatten().map(|entry| entry.path()) {
             let Some(name) = path.file_name().and_then(|n| n.to_str()?.strip_suffix(".kdump")) else { continue };
+            if found.iter().any(|(other, ..)| other == name) {
+                continue;
+            }
             let beside = [folder, oracles].map(|dir| dir.join(format!("{name}.oracle.json.gz")));
             let Some(said) = beside.iter().find(|path| path.exists()).map(|path| oracle(path)) else { continue };
             // Nobody else reads the cut and the incomplete dump.
@@ -34,6 +42,9 @@ pub fn dumps() -> Vec<(String, PathBuf, Value)> {
             }
         }
     };
+    let committed = committed().join("vmcores");
+    add(&committed, &committed);
+    let shared = shared().unwrap_or_default();
     add(&shared, &shared);
     if let Some(folder) = std::env::var_os("VMCORONER_KERNELS") {
         add(Path::new(&folder), &shared.join("kernels"));
