@@ -66,25 +66,13 @@ impl Member<'_> {
     /// Reads from where reading stopped last, at most `limit` bytes, decompressed. A read error is a gap of the
     /// walk, and what was read before it is returned.
     pub fn read(&mut self, limit: usize) -> Bytes {
-        let mut data = Vec::new();
-        let mut whole = true;
-        let mut buf = vec![0; 64 << 10];
-        loop {
-            let want = buf.len().min(limit - data.len());
-            if want == 0 {
-                // One byte more tells a full buffer from a cut one.
-                whole = matches!(self.entry.read(buf.get_mut(..1).unwrap_or_default()), Ok(0));
-                break;
-            }
-            match self.entry.read(buf.get_mut(..want).unwrap_or_default()) {
-                Ok(0) => break,
-                Ok(n) => data.extend_from_slice(buf.get(..n).unwrap_or_default()),
-                Err(_) => {
-                    whole = false;
-                    break;
-                }
-            }
-        }
+        let expected = self.entry.size().map_or(0, |size| usize::try_from(size).unwrap_or(usize::MAX));
+        let mut data = Vec::with_capacity(expected.min(limit).min(1 << 20).saturating_add(1));
+        let stream = self.entry.stream();
+        // One byte more than asked for tells a full answer from a cut one.
+        let ended = stream.take((limit as u64).saturating_add(1)).read_to_end(&mut data).is_ok();
+        let whole = ended && data.len() <= limit;
+        data.truncate(limit);
         Bytes { data, whole }
     }
 

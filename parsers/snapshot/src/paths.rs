@@ -1,5 +1,8 @@
 //! Which file is which: by path, by flattened path, by first line.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use crate::cgroup;
 use crate::node::{Input, Node};
 use crate::{paste, proc, slabinfo, system};
@@ -135,6 +138,35 @@ fn ignore(_: &mut Node, _: &Input<'_>) -> bool {
     true
 }
 
+/// The tables by the last component of a path: a walk asks for tens of thousands of names.
+struct Index {
+    endings: HashMap<&'static str, Vec<(&'static str, Reader)>>,
+    bare: HashMap<&'static str, Reader>,
+    /// Flattened endings, by their last word.
+    flat: HashMap<String, Vec<(String, Reader)>>,
+}
+
+static INDEX: LazyLock<Index> = LazyLock::new(|| {
+    let mut index = Index { endings: HashMap::new(), bare: HashMap::new(), flat: HashMap::new() };
+    let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    for (ending, reader) in TABLE {
+        let base = ending.rsplit('/').next().unwrap_or(ending);
+        index.endings.entry(base).or_default().push((ending, *reader));
+        if ending.starts_with("proc/") || ending.starts_with("sys/") {
+            let flat = flatten(ending);
+            index.flat.entry(last(&flat)).or_default().push((flat, *reader));
+        }
+    }
+    for (name, reader) in BARE {
+        index.bare.insert(name, *reader);
+        if name.contains('-') {
+            let flat = flatten(name);
+            index.flat.entry(last(&flat)).or_default().push((flat, *reader));
+        }
+    }
+    index
+});
+
 /// Where a path leads, or `None` when it says nothing.
 pub(crate) fn route(path: &str) -> Option<Route> {
     let base = path.rsplit('/').next().unwrap_or(path);
@@ -144,41 +176,28 @@ pub(crate) fn route(path: &str) -> Option<Route> {
     if let Some(file) = cgroup::File::of(path) {
         return Some(Route::Cgroup(file));
     }
-    for (ending, reader) in TABLE {
-        if ends_at_component(path, ending) {
-            return Some(Route::File(*reader));
-        }
+    let index = &*INDEX;
+    let among = |found: Option<&Vec<(&'static str, Reader)>>| {
+        found?.iter().find(|(ending, _)| ends_at_component(path, ending)).map(|(_, reader)| Route::File(*reader))
+    };
+    if let Some(route) = among(index.endings.get(base)) {
+        return Some(route);
     }
-    if (path.contains("sys/kernel/livepatch/") || path.starts_with("livepatch/")) && base == "enabled" {
+    if base == "enabled" && (path.contains("sys/kernel/livepatch/") || path.starts_with("livepatch/")) {
         return Some(Route::File(system::livepatch::enabled));
     }
     let plain = plain_base(base);
-    for (name, reader) in BARE {
-        if plain == *name {
-            return Some(Route::File(*reader));
-        }
+    if let Some(reader) = index.bare.get(plain) {
+        return Some(Route::File(*reader));
     }
-    for (prefix, reader) in COMMANDS {
-        if base.starts_with(prefix) {
-            return Some(Route::File(*reader));
-        }
+    if let Some((_, reader)) = COMMANDS.iter().find(|(prefix, _)| base.starts_with(prefix)) {
+        return Some(Route::File(*reader));
     }
     // `node1.proc-meminfo.txt`, `proc_meminfo`, `cat_.proc.cmdline`
+    let word = plain.rsplit(SEPARATORS).next().filter(|word| word.len() < plain.len())?;
+    let candidates = index.flat.get(word)?;
     let flat = flatten(plain);
-    if flat.contains('/') {
-        for (ending, reader) in TABLE {
-            if (ending.starts_with("proc/") || ending.starts_with("sys/")) && ends_at_component(&flat, &flatten(ending))
-            {
-                return Some(Route::File(*reader));
-            }
-        }
-        for (name, reader) in BARE {
-            if name.contains('-') && ends_at_component(&flat, &flatten(name)) {
-                return Some(Route::File(*reader));
-            }
-        }
-    }
-    None
+    candidates.iter().find(|(ending, _)| ends_at_component(&flat, ending)).map(|(_, reader)| Route::File(*reader))
 }
 
 /// First lines that betray a file of unknown name.
@@ -219,11 +238,13 @@ pub(crate) fn plain_base(base: &str) -> &str {
     base
 }
 
+const SEPARATORS: [char; 5] = ['-', '_', '.', ' ', '/'];
+
 /// All separators made slashes.
 fn flatten(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {
-        let c = if matches!(c, '-' | '_' | '.' | ' ' | '/') { '/' } else { c };
+        let c = if SEPARATORS.contains(&c) { '/' } else { c };
         if c != '/' || (!out.ends_with('/') && !out.is_empty()) {
             out.push(c);
         }

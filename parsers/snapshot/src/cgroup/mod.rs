@@ -54,6 +54,8 @@ pub(crate) struct Group {
 pub(crate) struct Groups {
     pub(crate) by_path: BTreeMap<(String, String), Group>,
     pub(crate) trees: BTreeMap<String, tree::Tree>,
+    /// The directory of the last member seen.
+    pub(crate) last_directory: String,
     /// `/proc/cgroups`: controller -> (hierarchy, num_cgroups, enabled, member).
     pub(crate) controllers: BTreeMap<String, (i64, i64, bool, String)>,
 }

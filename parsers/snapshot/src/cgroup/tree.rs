@@ -80,6 +80,14 @@ pub(crate) fn seen(groups: &mut Groups, path: &str) {
         return;
     }
     let Some((directory, base)) = path.rsplit_once('/') else { return };
+    let top_file =
+        matches!(base, "release_agent" | "cgroup.sane_behavior" | "cgroup.procs" | "cgroup.events" | "cgroup.type");
+    // Members of one directory come one after the other.
+    if groups.last_directory == directory && !top_file {
+        return;
+    }
+    groups.last_directory.clear();
+    groups.last_directory.push_str(directory);
     let Some((name, inside)) = split(directory) else { return };
     add_directory(groups, &name, &inside, path);
     let Some(tree) = groups.trees.get_mut(&name) else { return };
