@@ -290,11 +290,11 @@ fn net_devices(kernel: &Kernel<'_>, oracle: &Value) -> Agreement {
         let values = names.iter().filter_map(|name| Some((*name, device.get(name)?.clone())));
         expected.insert(device["address"].as_str().unwrap_or_default().to_owned(), values.collect());
     }
-    // The oracle has unlisted devices only where its scenario is about one.
+    // Of the devices off their lists the oracle has only the one its scenario is about.
     for (key, values) in unlisted.items.iter().map(row) {
-        match leaked.is_none() && !expected.contains_key(&key) {
-            true => println!("also a device off its list: {key} {values:?}"),
-            false => drop(ours.insert(key, values)),
+        match expected.contains_key(&key) {
+            true => drop(ours.insert(key, values)),
+            false => println!("also a device off its list: {key} {values:?}"),
         }
     }
     compare("net device", &ours, &expected)
@@ -349,6 +349,34 @@ fn memory_cgroups(kernel: &Kernel<'_>, oracle: &Value) -> Agreement {
     let known = counts.into_iter().filter(|(name, _)| expected.contains_key(*name));
     let ours = known.map(|(name, n)| (name.to_owned(), BTreeMap::from([("count", json!(n))]))).collect();
     compare("memory cgroups", &ours, &expected)
+}
+
+/// Source lines and inlined functions, with a vmlinux: each frame of the oracle's that has a source, at the same
+/// place in our stack.
+fn source_lines(kernel: &Kernel<'_>, tasks: &[Task], oracle: &Value) -> Agreement {
+    let ours = kernel.stacks(tasks);
+    let mut result = Agreement::default();
+    for (task, stack) in tasks.iter().zip(&ours) {
+        let Some(stack) = stack else { continue };
+        let theirs = list(oracle, "tasks").iter().find(|t| hex(&t["address"]) == Some(task.address.0));
+        let Some(theirs) = theirs.map(|t| list(t, "stack")) else { continue };
+        let fact = kernel.fact_stack("task", stack);
+        let mine: Vec<_> = fact
+            .frames
+            .iter()
+            .map(|f| (f.pc.map(|pc| pc.0), f.inline.then_some(f.function.as_deref()).flatten(), f.line.as_deref()))
+            .collect();
+        for frame in theirs.iter().filter(|f| f["symbol"].is_string() && f["source"].is_string()) {
+            let inlined = (frame["inline"] == json!(true)).then_some(frame["name"].as_str()).flatten();
+            let source = frame["source"].as_str().map(|s| s.trim_start_matches("./"));
+            result.of += 1;
+            match mine.contains(&(hex(&frame["pc"]), inlined, source)) {
+                true => result.agree += 1,
+                false => println!("source of {} {}: {} {source:?} not found", task.pid, frame["pc"], frame["name"]),
+            }
+        }
+    }
+    result
 }
 
 /// What a scenario was made for, where the oracle says so: locks with their waiters and owners, memory pools.
@@ -429,6 +457,7 @@ fn asserted(kernel: &Kernel<'_>, tasks: &[Task], oracle: &Value) -> Agreement {
 fn score(dumps: &[PathBuf], oracle: &PathBuf, sources: Sources) -> Result<bool, Box<dyn std::error::Error>> {
     let oracle = read_oracle(oracle)?;
     let dump = dump::Dump::open(dumps)?;
+    let sources_given = sources.vmlinux.is_some();
     let kernel = Kernel::open(&dump, sources)?;
     let tasks = kernel.tasks();
     let task_agreement = task_rows(&tasks.items, &oracle);
@@ -454,6 +483,7 @@ fn score(dumps: &[PathBuf], oracle: &PathBuf, sources: Sources) -> Result<bool, 
     let caches = slab_caches(&kernel, &oracle);
     let memcgs = memory_cgroups(&kernel, &oracle);
     let asserted = asserted(&kernel, &tasks.items, &oracle);
+    let lines = sources_given.then(|| source_lines(&kernel, &tasks.items, &oracle));
     let pass = task_agreement.whole()
         && sleeping.score() >= 0.995
         && running.score() >= 0.98
@@ -476,6 +506,7 @@ fn score(dumps: &[PathBuf], oracle: &PathBuf, sources: Sources) -> Result<bool, 
         "slab_caches": caches.json(),
         "memory_cgroups": memcgs.json(),
         "waits": asserted.json(),
+        "source_lines": lines.as_ref().map(Agreement::json),
         "crashed": crash_agrees,
         "pass": pass,
     });

@@ -24,6 +24,7 @@ mod fault_injection;
 mod identity;
 mod ip6mr;
 mod kinds;
+pub mod lines;
 pub mod locks;
 mod log;
 mod memcg;

@@ -212,7 +212,7 @@ impl<'a, 'd> Report<'a, 'd> {
         if let Some((_, shared)) = self.shared.iter().find(|(known, _)| known.same_as(stack)) {
             return Some(shared.clone());
         }
-        let fact = Arc::new(stack.to_fact("task"));
+        let fact = Arc::new(self.kernel.fact_stack("task", stack));
         self.shared.push((stack.clone(), fact.clone()));
         Some(fact)
     }

@@ -62,12 +62,25 @@ struct Identity {
     banner: Option<String>,
 }
 
+impl Kernel<'_> {
+    /// The vmlinux the user gave, when it is of this kernel or taken by force.
+    pub(crate) fn vmlinux(&self) -> Option<Result<Vmlinux, String>> {
+        let path = self.sources.vmlinux.as_deref()?;
+        let identity = Identity { build_id: self.build_id(), banner: self.banner() };
+        Some(open_vmlinux(path, &identity, self.sources.force))
+    }
+}
+
 fn from_vmlinux(path: &Path, identity: &Identity, force: bool) -> Result<Arc<dyn Source>, String> {
+    open_vmlinux(path, identity, force)?.types()
+}
+
+fn open_vmlinux(path: &Path, identity: &Identity, force: bool) -> Result<Vmlinux, String> {
     let file = Vmlinux::open(path)?;
     let header = pack::Header { build_id: file.build_id(), banner: file.banner(), ..pack::Header::default() };
     match header.fits(identity.build_id.as_deref(), identity.banner.as_deref()) {
         Err(why) if !force => Err(format!("{why}; --force uses it all the same")),
-        _ => file.types(),
+        _ => Ok(file),
     }
 }
 

@@ -80,7 +80,7 @@ impl Vmlinux {
     }
 
     /// Contents of a section, decompressed; empty when there is none.
-    fn section(&self, name: &str) -> Result<Vec<u8>, String> {
+    pub(crate) fn section(&self, name: &str) -> Result<Vec<u8>, String> {
         let Some(place) = self.places.iter().find(|p| p.name == name && p.kind != 8) else { return Ok(Vec::new()) };
         let mut file = &self.file;
         let raw = bytes(&mut file, place.offset, place.size)?;
@@ -115,13 +115,17 @@ impl Vmlinux {
         None
     }
 
+    /// The link address of a symbol.
+    pub fn symbol(&self, name: &str) -> Option<u64> {
+        let (symbols, strings) = (self.section(".symtab").ok()?, self.section(".strtab").ok()?);
+        let name = memchr::memmem::find(&strings, format!("\0{name}\0").as_bytes())? as u64 + 1;
+        symbols.chunks_exact(24).find(|s| number(s, 0, 4) == name).map(|s| number(s, 8, 8))
+    }
+
     /// The banner, `Linux version ...`, without its line end. By its symbol: since 6.1 the image also has a
     /// placeholder that looks like it.
     pub fn banner(&self) -> Option<String> {
-        let (symbols, strings) = (self.section(".symtab").ok()?, self.section(".strtab").ok()?);
-        let name = memchr::memmem::find(&strings, b"\0linux_banner\0")? as u64 + 1;
-        let symbol = symbols.chunks_exact(24).find(|s| number(s, 0, 4) == name)?;
-        let address = number(symbol, 8, 8);
+        let address = self.symbol("linux_banner")?;
         let place =
             self.places.iter().find(|p| p.address != 0 && (p.address..p.address + p.size).contains(&address))?;
         let mut file = &self.file;

@@ -152,6 +152,19 @@ fn frame_pointer_step(target: &dyn Target, state: &State, stack: Option<StackBou
             end => end,
         });
     }
+    if alone
+        && state.exact
+        && let Some(place) = frame_pointer::unframed(target, state.pc, state.sp)
+    {
+        return Some(Next::Frame(State {
+            pc: target.word(place)?,
+            sp: place + 8,
+            exact: false,
+            registers: None,
+            found: Found::FramePointer,
+            ..state.clone()
+        }));
+    }
     let bp = state.bp?;
     // 4.9 to 4.13 mark a pt_regs on the stack by an odd frame pointer (946c191161ce "x86/entry/unwind: Create
     // stack frames for saved interrupt registers").
