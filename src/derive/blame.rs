@@ -46,6 +46,18 @@ const FAULT: &[Helper] = &[
     Helper::Core,
 ];
 
+/// Groups that are passed over on the way from a sleep that was not allowed.
+const SLEEP: &[Helper] = &[
+    Helper::Reporting,
+    Helper::Allocator,
+    Helper::Library,
+    Helper::Locking,
+    Helper::Counting,
+    Helper::Container,
+    Helper::Core,
+    Helper::Waiting,
+];
+
 /// Groups that are passed over on the way from the place where a task sleeps.
 const HANG: &[Helper] = &[Helper::Reporting, Helper::Waiting, Helper::Locking, Helper::Library, Helper::Counting];
 
@@ -65,8 +77,9 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     let class = fact.text("class").unwrap_or("");
     let mut blame = match class {
         "hung-task" => hang(fact),
+        "atomic-sleep" => fault(fact, SLEEP),
         "soft-lockup" | "hard-lockup" | "rcu-stall" => stall(fact),
-        _ => fault(fact),
+        _ => fault(fact, FAULT),
     };
     blame.freed_by = history(fact, &["freed", "free "]);
     blame.allocated_by = history(fact, &["alloc"]);
@@ -115,9 +128,9 @@ fn deciding<'a>(way: &'a [Hop], groups: &[Helper]) -> Vec<&'a Hop> {
     way.iter().filter(|h| !passed(groups, &h.function)).collect()
 }
 
-fn fault(fact: &Fact) -> Blame {
+fn fault(fact: &Fact, groups: &[Helper]) -> Blame {
     let way = path::way(fact);
-    let mut found = deciding(&way, FAULT);
+    let mut found = deciding(&way, groups);
     if found.is_empty() {
         // Only helpers: the first that does not merely report.
         found = deciding(&way, &[Helper::Reporting]);
@@ -133,7 +146,7 @@ fn fault(fact: &Fact) -> Blame {
             "the function the report names".to_owned()
         } else {
             match way.first().filter(|first| first.function != hop.function) {
-                Some(first) => match why(FAULT, &first.function) {
+                Some(first) => match why(groups, &first.function) {
                     Some(helper) => {
                         format!("first caller that is no helper; {} only {}", first.function, helper.word())
                     }
@@ -148,6 +161,16 @@ fn fault(fact: &Fact) -> Blame {
     Blame { candidates, alternatives, frames: found.into_iter().take(3).cloned().collect(), ..Blame::default() }
 }
 
+/// What a task waits for when that is shared by the whole kernel: such waits have one name, whoever waits.
+const SHARED_WAITS: &[(&str, &str, &str)] = &[
+    ("rtnl_lock", "rtnl_lock", "the RTNL lock"),
+    ("rtnl_net_lock", "rtnl_lock", "the RTNL lock"),
+    ("synchronize_rcu*", "synchronize_rcu", "an RCU grace period"),
+    ("synchronize_srcu*", "synchronize_rcu", "an SRCU grace period"),
+    ("synchronize_sched*", "synchronize_rcu", "an RCU grace period"),
+    ("synchronize_net*", "synchronize_rcu", "an RCU grace period"),
+];
+
 fn hang(fact: &Fact) -> Blame {
     let way = path::main_stack(fact).map(path::hops).unwrap_or_default();
     let mut found = deciding(&way, HANG);
@@ -155,32 +178,77 @@ fn hang(fact: &Fact) -> Blame {
         found = way.iter().collect();
     }
     let mut blame = Blame::default();
-    if let Some(first) = found.first() {
-        blame.candidates.push(Candidate::new(first, "the task waits here"));
+    let owner = fact
+        .stacks
+        .iter()
+        .find(|s| s.name.contains("owner"))
+        .and_then(|s| path::hops(s).into_iter().find(|h| !passed(HANG, &h.function)));
+    if let Some(owner) = &owner {
+        let comm = fact.text("owner_comm").unwrap_or("another task");
+        blame.candidates.push(Candidate::new(owner, format!("{comm} owns the lock and is here")));
     }
-    for pair in found.windows(2).take(2) {
+    let shared = way.iter().find_map(|hop| {
+        let bare = hop.function.trim_start_matches('_');
+        SHARED_WAITS.iter().find(|(pattern, ..)| helpers::matches(pattern, bare)).map(|wait| (hop, wait))
+    });
+    if let Some((hop, (_, name, what))) = shared {
+        blame.candidates.push(Candidate {
+            function: (*name).to_owned(),
+            module: None,
+            reason: format!("the task waits for {what}; who keeps it is not in this trace"),
+        });
+        blame.alternatives.push(hop.function.clone());
+        // Who waits for it is below the wait in the trace.
+        found.retain(|h| h.function != hop.function);
+    }
+    callers(&mut blame, &found, "the task waits here");
+    blame.frames = match (owner, shared) {
+        (Some(owner), _) => std::iter::once(owner).chain(found.into_iter().take(2).cloned()).collect(),
+        (None, Some((hop, (_, name, _)))) => {
+            let wait = Hop { function: (*name).to_owned(), module: None, ..hop.clone() };
+            std::iter::once(wait).chain(found.into_iter().take(2).cloned()).collect()
+        }
+        (None, None) => found.into_iter().take(3).cloned().collect(),
+    };
+    blame
+}
+
+/// The innermost deciding function and its callers as candidates.
+fn callers(blame: &mut Blame, found: &[&Hop], why: &str) {
+    if let Some(first) = found.first() {
+        blame.candidates.push(Candidate::new(first, why));
+    }
+    for pair in found.windows(2).take(MAX_CANDIDATES) {
         if let [inner, outer] = pair {
             blame.candidates.push(Candidate::new(outer, format!("calls {}", inner.function)));
         }
     }
-    blame.frames = found.into_iter().take(3).cloned().collect();
-    blame
 }
 
 fn stall(fact: &Fact) -> Blame {
     let way = path::interrupted_way(fact, path::main_stack(fact));
+    let mut blame = Blame::default();
+    let entry = way
+        .iter()
+        .position(|h| helpers::hands_over(&h.function))
+        .and_then(|at| at.checked_sub(1))
+        .and_then(|at| way.get(at));
+    if let Some(ipi) = way.iter().find(|h| h.function.trim_start_matches('_').starts_with("smp_call_function")) {
+        blame.candidates.push(Candidate {
+            function: "smp_call_function".to_owned(),
+            module: None,
+            reason: format!("{} waits until other CPUs answer; they hold it up", ipi.function),
+        });
+        blame.alternatives.push(ipi.function.clone());
+    }
     let mut found = deciding(&way, STALL);
     if found.is_empty() {
-        found = way.iter().collect();
+        found = way.iter().filter(|h| !helpers::is(Helper::Reporting, &h.function)).collect();
     }
-    let mut blame = Blame::default();
-    if let Some(first) = found.first() {
-        blame.candidates.push(Candidate::new(first, "the CPU was here when the watchdog looked"));
-    }
-    for pair in found.windows(2).take(2) {
-        if let [inner, outer] = pair {
-            blame.candidates.push(Candidate::new(outer, format!("calls {}", inner.function)));
-        }
+    callers(&mut blame, &found, "the CPU was here when the watchdog looked");
+    if let Some(entry) = entry {
+        let at = blame.candidates.len().min(1);
+        blame.candidates.insert(at, Candidate::new(entry, "what the CPU was asked to do; the loop is at or below it"));
     }
     blame.frames = found.into_iter().take(3).cloned().collect();
     blame

@@ -30,7 +30,8 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     let mut derived = Vec::new();
     for (at, fact) in facts.iter().enumerate() {
         if speaks_of_code(fact) {
-            event(at, fact, &mut derived);
+            let fact = path::joined(fact, facts.get(at + 1));
+            event(at, &fact, &mut derived);
         }
     }
     derived

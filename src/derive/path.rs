@@ -1,6 +1,8 @@
 //! The way from the place of a failure outwards: one list of frames for each event, from its place and its stacks.
 
-use facts::{Context, Fact, Frame, Stack};
+use std::borrow::Cow;
+
+use facts::{Context, Fact, Frame, Place, Stack};
 
 use super::helpers::{self, Helper};
 use super::names;
@@ -57,6 +59,30 @@ pub(super) fn is_history(stack: &Stack) -> bool {
     ["alloc", "freed", "free ", "creat", "stored", "last ", "taken", "chain", "kthread", "owner", "held"]
         .iter()
         .any(|word| name.contains(word))
+}
+
+/// Lines between a report and the panic that carries its trace.
+const NEAR: u64 = 4;
+
+/// The event with the trace of the panic that follows it at once: with `panic_on_warn` the report itself prints none.
+pub(super) fn joined<'a>(fact: &'a Fact, next: Option<&Fact>) -> Cow<'a, Fact> {
+    let lines = |fact: &Fact| match fact.origin.place {
+        Place::Lines { first, last } => Some((first, last)),
+        _ => None,
+    };
+    if main_stack(fact).is_none()
+        && let Some(next) = next
+        && next.kind == "log.panic"
+        && next.origin.member == fact.origin.member
+        && let (Some((_, last)), Some((first, _))) = (lines(fact), lines(next))
+        && first.saturating_sub(last) <= NEAR
+        && main_stack(next).is_some()
+    {
+        let mut joined = fact.clone();
+        joined.stacks.extend(next.stacks.iter().cloned());
+        return Cow::Owned(joined);
+    }
+    Cow::Borrowed(fact)
 }
 
 /// The way of an event: its place, then the callers.
