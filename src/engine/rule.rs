@@ -104,7 +104,7 @@ pub enum Tie {
     /// Any finding of that rule; `generic-*` is a prefix.
     Rule(String),
     /// Findings of that rule under a condition.
-    When(TieWhen),
+    When(Box<TieWhen>),
 }
 
 /// A conditional tie.
@@ -173,7 +173,7 @@ pub enum Caveat {
     /// Always.
     Always(String),
     /// Under a condition.
-    When(CaveatWhen),
+    When(Box<CaveatWhen>),
 }
 
 /// A conditional caveat.

@@ -59,8 +59,10 @@ pub(super) fn cases(mut pieces: Vec<Piece>) -> Vec<Case> {
 }
 
 fn belongs(draft: &Draft, piece: &Piece) -> bool {
-    !piece.stream.is_some_and(|stream| draft.streams.contains(&stream))
-        && !(draft.has_dump && piece.is_dump)
+    let same_stream = piece.stream.is_some_and(|stream| draft.streams.contains(&stream));
+    let two_dumps = draft.has_dump && piece.is_dump;
+    !same_stream
+        && !two_dumps
         && (draft.root.is_empty() || piece.root.is_empty() || draft.root == piece.root)
         && draft.case.identity.conflict(&piece.identity).is_none()
 }
