@@ -5,6 +5,10 @@ use std::borrow::Cow;
 /// Removes ANSI sequences and NUL bytes, and turns `#011` and `#033[..m` of rsyslog into what they stand for.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
+    // Nearly every line ends here.
+    if memchr::memchr3(0x1b, 0, b'#', bytes).is_none() && memchr::memchr2(b'^', b'&', bytes).is_none() {
+        return Cow::Borrowed(text);
+    }
     let escaped = memchr::memchr2(0x1b, 0, bytes).is_some()
         || memchr::memmem::find(bytes, b"#0").is_some()
         || memchr::memmem::find(bytes, b"^[[").is_some();

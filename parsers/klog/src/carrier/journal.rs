@@ -6,6 +6,10 @@ use crate::line::Writer;
 /// The part behind a monotonic stamp: `host kernel: text`. A kernel message is hardly of that form: the tag must be
 /// `kernel` or carry a pid.
 pub(super) fn monotonic(rest: &str) -> Option<Prefix<'_>> {
+    // Frames, registers and most other lines do not even begin like a host.
+    if !rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return None;
+    }
     let mut prefix = Prefix::default();
     let (host, tail) = rest.split_once(' ')?;
     let end = tail.find([' ', ':'])?;

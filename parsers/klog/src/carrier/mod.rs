@@ -18,6 +18,8 @@ mod wide;
 
 pub(crate) use wide::Wide;
 
+use std::borrow::Cow;
+
 use facts::Stamp;
 
 use crate::{Line, line::Writer};
@@ -85,7 +87,10 @@ const COLLECTORS: &[Strip] =
 /// Calls `each` for every kernel line that stands in the physical line `raw` (several, where newlines were lost).
 pub(crate) fn lines(raw: &[u8], number: u64, each: &mut dyn FnMut(&Line<'_>)) {
     let raw = &raw[..raw.len().min(MAX_LINE)];
-    let lossy = String::from_utf8_lossy(raw);
+    let lossy = match std::str::from_utf8(raw) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(raw),
+    };
     let clean = escape::clean(&lossy);
     if let Some(message) = json::message(&clean) {
         let message = escape::clean(&message);

@@ -183,6 +183,9 @@ fn set_file(word: &str, event: &mut Event) -> bool {
     if !file.contains('.') && !file.contains('/') {
         return false;
     }
+    if file.ends_with("locking/lockdep.c") || file.ends_with("kernel/lockdep.c") {
+        event.class = class::LOCKDEP;
+    }
     event.set("file", file);
     event.set("line", number);
     true

@@ -53,6 +53,13 @@ pub(crate) fn read(text: &str) -> Option<Frame> {
     if rest.is_empty() {
         return pc.map(|pc| nameless(pc, reliable));
     }
+    if pc.is_none()
+        && let Some((_, Some(_), ..)) = symbol(rest)
+    {
+        let mut frame = symbol_frame(rest)?;
+        frame.reliable = reliable;
+        return Some(frame);
+    }
     if pc.is_none() && !has_offset(rest) && !rest.ends_with("[inline]") {
         // arm since 6.1: ` callee from caller+0x3c/0x5c`
         let (callee, caller) = rest.split_once(" from ")?;
@@ -93,8 +100,10 @@ fn address(hex: &str) -> Option<u64> {
     if hex.len() < 8 { None } else { u64::from_str_radix(hex.trim_start_matches("0x"), 16).ok() }
 }
 
-fn has_offset(text: &str) -> bool {
-    text.contains("+0x")
+/// Does `+0x` stand somewhere in the text?
+pub(crate) fn has_offset(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b'+', bytes).any(|at| bytes.get(at + 1..at + 3) == Some(b"0x"))
 }
 
 /// `sym+0x1/0x2 [module build-id] file:line [inline]`

@@ -175,7 +175,7 @@ impl Report {
         if text.is_empty() {
             return Step::Pass;
         }
-        if self.in_trace || text.starts_with("[<") || text.contains("+0x") {
+        if self.in_trace || text.starts_with("[<") || frame::has_offset(text) {
             let step = self.trace_line(text);
             if step != Step::Pass {
                 self.modules_open = false;
