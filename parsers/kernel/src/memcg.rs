@@ -107,13 +107,15 @@ impl Kernel<'_> {
         let mut walk = Walk::default();
         let mut seen = HashSet::from([root.0]);
         let mut stack = vec![root];
+        let mut left = MAX_MEMCGS;
         while let Some(at) = stack.pop() {
             if self.u64(at).is_err() {
                 walk.gaps.push(Gap::new("memory cgroup", format!("struct mem_cgroup at {at}"), "it is absent", ""));
                 continue;
             }
             walk.items.push(self.memcg(at, css));
-            let list = self.list(at + css + children, MAX_MEMCGS, "children of a memory cgroup");
+            let list = self.list(at + css + children, left, "children of a memory cgroup");
+            left = left.saturating_sub(list.items.len());
             walk.gaps.extend(list.gaps);
             for node in list.items.into_iter().rev() {
                 let child = node - sibling - css;
@@ -142,6 +144,7 @@ impl Kernel<'_> {
             if let (Some(children), Some(sibling), Some(subsys)) = cgroups {
                 let mut stack: Vec<_> = self.pointer(root + css, "cgroup_subsys_state", "cgroup").into_iter().collect();
                 let mut seen = HashSet::new();
+                let mut left = MAX_MEMCGS;
                 while let Some(cgroup) = stack.pop() {
                     if !seen.insert(cgroup.0) || seen.len() > MAX_MEMCGS {
                         continue;
@@ -151,7 +154,8 @@ impl Kernel<'_> {
                     {
                         found.push(at - css);
                     }
-                    let list = self.list(cgroup + children, MAX_MEMCGS, "children of a cgroup");
+                    let list = self.list(cgroup + children, left, "children of a cgroup");
+                    left = left.saturating_sub(list.items.len());
                     walk.gaps.extend(list.gaps);
                     stack.extend(list.items.into_iter().rev().map(|node| node - sibling));
                 }

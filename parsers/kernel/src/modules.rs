@@ -12,6 +12,8 @@ use crate::{Kernel, Resolved, VirtAddr, Walk};
 const MAX_MODULES: usize = 4096;
 /// More symbols than any module has.
 const MAX_SYMBOLS: u64 = 200_000;
+/// More symbols than all modules of a machine have.
+const MAX_ALL_SYMBOLS: u64 = 4_000_000;
 const MAX_NAME: usize = 512;
 
 /// These three have lain here in every 64-bit kernel from 3.10 to 7.3; they anchor everything else.
@@ -275,11 +277,12 @@ impl Kernel<'_> {
         })
     }
 
-    fn module_table(&self, module: &Module) -> Option<Table> {
+    fn module_table(&self, module: &Module, left: &mut u64) -> Option<Table> {
         let place = self.symbol_place(module.address)?;
-        if place.count > MAX_SYMBOLS {
+        if place.count > MAX_SYMBOLS.min(*left) {
             return None;
         }
+        *left -= place.count;
         let mut table = Table::default();
         // Entry 0 is empty.
         for nth in 1..place.count {
@@ -318,7 +321,10 @@ impl Kernel<'_> {
 
     /// Symbol tables of the modules, in the order of [`Kernel::modules`].
     fn module_tables(&self) -> &[Option<Table>] {
-        self.module_symbols.get_or_init(|| self.modules().items.iter().map(|m| self.module_table(m)).collect())
+        self.module_symbols.get_or_init(|| {
+            let mut left = MAX_ALL_SYMBOLS;
+            self.modules().items.iter().map(|m| self.module_table(m, &mut left)).collect()
+        })
     }
 
     pub(crate) fn symbolize_module(&self, at: VirtAddr) -> Option<Resolved> {

@@ -14,6 +14,22 @@ const MAX_PARTIAL: usize = 1_000_000;
 const MAX_NODES: u64 = 1024;
 /// Objects of one slab: 32,767 fit the counter.
 const MAX_OBJECTS: u64 = 32_767;
+/// The largest block that the page allocator gives.
+const MAX_SLAB: u64 = 8 << 20;
+/// Allocated objects of a cache that are listed.
+const MAX_LISTED: usize = 8_000_000;
+/// Slabs, free objects and CPUs that are visited to count all caches.
+const MAX_VISITS: u64 = 64_000_000;
+
+/// What may still be visited.
+struct Budget(u64);
+
+impl Budget {
+    fn take(&mut self, n: u64) -> Option<()> {
+        self.0 = self.0.checked_sub(n)?;
+        Some(())
+    }
+}
 
 /// One slab cache.
 #[derive(Clone, Debug, Serialize)]
@@ -160,11 +176,12 @@ impl Kernel<'_> {
         };
         let descriptor = self.slab_descriptor();
         let nodes = self.node_count();
+        let mut budget = Budget(MAX_VISITS);
         let walk = self.list(head, MAX_CACHES, "slab caches");
         let mut caches = Walk { items: Vec::new(), gaps: walk.gaps };
         for node in walk.items {
             let at = node - list;
-            match self.slab_cache(at, nodes, descriptor.as_ref(), &mut caches.gaps) {
+            match self.slab_cache(at, nodes, descriptor.as_ref(), &mut budget, &mut caches.gaps) {
                 Some(cache) => caches.items.push(cache),
                 None => {
                     caches.gaps.push(Gap::new("slab cache", format!("struct kmem_cache at {at}"), "it is absent", ""))
@@ -179,6 +196,7 @@ impl Kernel<'_> {
         at: VirtAddr,
         nodes: u64,
         descriptor: Option<&Descriptor>,
+        budget: &mut Budget,
         gaps: &mut Vec<Gap>,
     ) -> Option<SlabCache> {
         let value = |path: &str| self.value(at, "kmem_cache", path);
@@ -189,14 +207,14 @@ impl Kernel<'_> {
             let add = |sum: &mut Option<u64>, n: Option<u64>| *sum = sum.zip(n).and_then(|(a, b)| a.checked_add(b));
             add(&mut slabs, self.value(node, "kmem_cache_node", "nr_slabs"));
             add(&mut total, self.value(node, "kmem_cache_node", "total_objects"));
-            let counted = descriptor.and_then(|d| self.free_on_partial(node, d, gaps));
+            let counted = descriptor.and_then(|d| self.free_on_partial(node, d, budget, gaps));
             add(&mut free, counted);
             let sheaves = self.barn_sheaves(at, nid);
             let in_barn = sheaves.iter().map(|sheaf| self.value(*sheaf, "slab_sheaf", "size").unwrap_or(0).min(4096));
             add(&mut free, Some(in_barn.sum()));
         }
-        let on_cpus = |cpus: &[u32]| {
-            let free = free.zip(descriptor.and_then(|d| self.free_on_cpus(at, d, cpus))).map(|(a, b)| a + b);
+        let mut on_cpus = |cpus: &[u32]| {
+            let free = free.zip(descriptor.and_then(|d| self.free_on_cpus(at, d, cpus, budget))).map(|(a, b)| a + b);
             total.zip(free).map(|(total, free)| total.saturating_sub(free))
         };
         Some(SlabCache {
@@ -273,9 +291,16 @@ impl Kernel<'_> {
         self.symbol_at("nr_node_ids").and_then(|at| self.u32(at).ok()).map_or(1, u64::from).clamp(1, MAX_NODES)
     }
 
-    fn free_on_partial(&self, node: VirtAddr, slab: &Descriptor, gaps: &mut Vec<Gap>) -> Option<u64> {
+    fn free_on_partial(
+        &self,
+        node: VirtAddr,
+        slab: &Descriptor,
+        budget: &mut Budget,
+        gaps: &mut Vec<Gap>,
+    ) -> Option<u64> {
         let head = self.place(node, "kmem_cache_node", "partial")?;
-        let walk = self.list(head, MAX_PARTIAL, "partial slabs");
+        let walk = self.list(head, MAX_PARTIAL.min(budget.0 as usize), "partial slabs");
+        budget.take(walk.items.len() as u64 + 1)?;
         let whole = walk.gaps.is_empty();
         gaps.extend(walk.gaps);
         let mut free = 0u64;
@@ -289,21 +314,25 @@ impl Kernel<'_> {
 
     /// Free objects on the lists of CPUs: the CPU's own list, its partial slabs (`slabs`, before bb192ed9aa71
     /// (v5.17) `pages`), its sheaves.
-    fn free_on_cpus(&self, cache: VirtAddr, slab: &Descriptor, cpus: &[u32]) -> Option<u64> {
+    fn free_on_cpus(&self, cache: VirtAddr, slab: &Descriptor, cpus: &[u32], budget: &mut Budget) -> Option<u64> {
         let types = self.types();
         let mut free = 0u64;
         if let Some(variable) = self.pointer(cache, "kmem_cache", "cpu_slab") {
             let link = self.free_link(cache)?;
             for cpu in cpus {
+                budget.take(1)?;
                 let Some(at) = self.per_cpu(variable, *cpu) else { continue };
                 let own = self.first_value(at, "kmem_cache_cpu", &["slab", "page"]).filter(|own| *own != 0);
                 if own.is_some_and(|own| self.ptr(VirtAddr(own) + slab.slab_cache).ok() == Some(cache)) {
-                    free += self.count_free(self.value(at, "kmem_cache_cpu", "freelist").unwrap_or(0), &link);
+                    let count = self.count_free(self.value(at, "kmem_cache_cpu", "freelist").unwrap_or(0), &link);
+                    budget.take(count)?;
+                    free += count;
                 }
                 let next = types.first_member(slab.structure, &["next"]).map(|m| m.offset);
                 let mut partial = self.pointer(at, "kmem_cache_cpu", "partial");
                 for _ in 0..4096 {
                     let Some(at) = partial else { break };
+                    budget.take(1)?;
                     let (inuse, objects) = (self.bits(at, &slab.inuse)?, self.bits(at, &slab.objects)?);
                     free += objects.saturating_sub(inuse);
                     partial = next.and_then(|next| self.ptr(at + next).ok()).filter(|p| p.0 != 0);
@@ -312,6 +341,7 @@ impl Kernel<'_> {
         }
         if let Some(variable) = self.pointer(cache, "kmem_cache", "cpu_sheaves") {
             for cpu in cpus {
+                budget.take(1)?;
                 let Some(at) = self.per_cpu(variable, *cpu) else { continue };
                 for which in ["main", "spare"] {
                     let sheaf = self.pointer(at, "slub_percpu_sheaves", which);
@@ -371,6 +401,7 @@ impl Kernel<'_> {
             size: self.value(cache, "kmem_cache", "size").filter(|size| (8..1 << 24).contains(size))?,
             objects: self.bits(page, &descriptor.objects).filter(|n| *n <= MAX_OBJECTS)?,
         })
+        .filter(|slab: &Slab| slab.size * slab.objects <= MAX_SLAB)
     }
 
     /// Free objects of a slab; empty when its lists do not close.
@@ -538,6 +569,15 @@ impl Kernel<'_> {
                     Some(free) => {
                         let all = (0..objects).map(|nth| base + pad + nth * size);
                         walk.items.extend(all.filter(|at| !free.contains(&at.0)));
+                        if walk.items.len() > MAX_LISTED {
+                            walk.gaps.push(Gap::new(
+                                "slab objects",
+                                format!("cache {cache}, page frame {frame:#x}"),
+                                format!("the list stopped after {MAX_LISTED} objects"),
+                                "",
+                            ));
+                            return walk;
+                        }
                     }
                     None => broken += 1,
                 }

@@ -8,6 +8,8 @@ use crate::{Kernel, VirtAddr, Walk};
 
 /// 64-bit indexes take at most 16 levels of 4 bits.
 const MAX_DEPTH: u32 = 22;
+/// More nodes than the largest tree read here has.
+const MAX_NODES: usize = 1 << 20;
 
 impl Kernel<'_> {
     /// The entries of an xarray or idr whose root structure (`struct xarray`, `struct idr`, `struct radix_tree_root`)
@@ -67,7 +69,7 @@ impl Kernel<'_> {
                 continue;
             }
             let node = VirtAddr(entry & !3);
-            if depth > MAX_DEPTH || !seen.insert(node.0) {
+            if depth > MAX_DEPTH || seen.len() >= MAX_NODES || !seen.insert(node.0) {
                 walk.gaps.push(Gap::new(what, format!("node {node}"), "the tree is damaged there", ""));
                 continue;
             }
@@ -95,7 +97,7 @@ impl Kernel<'_> {
         let mut stack: Vec<(u64, u64)> = self.pointer(root, "idr", "top").map(|top| (top.0, 0)).into_iter().collect();
         while let Some((node, base)) = stack.pop() {
             let layer = self.value(VirtAddr(node), "idr_layer", "layer").filter(|layer| *layer < 8);
-            let (Some(layer), true) = (layer, seen.insert(node)) else {
+            let (Some(layer), true) = (layer, seen.len() < MAX_NODES && seen.insert(node)) else {
                 walk.gaps.push(Gap::new(what, format!("layer {node:#x}"), "it is absent or damaged", ""));
                 continue;
             };

@@ -8,6 +8,10 @@ use crate::{Kernel, ReadError, VirtAddr};
 
 /// Largest buffer read: `log_buf_len=` of such kernels takes at most 2 GiB, real ones have at most 64 MiB.
 const MAX_BUFFER: u64 = 1 << 31;
+/// More records than a buffer of 64 MiB holds.
+const MAX_RECORDS: u64 = 4 << 20;
+/// Bytes of text that are read.
+const MAX_TEXT: u64 = 256 << 20;
 
 const LOG_NEWLINE: u8 = 2;
 const LOG_PREFIX: u8 = 4;
@@ -133,7 +137,8 @@ impl Buffer<'_, '_> {
     /// Records from `at` until `end`; at most one wrap is followed.
     fn chain(&self, mut at: u64, end: u64, mut wrapped: bool, out: &mut Vec<Header>) -> Result<(), Bad> {
         // Every record takes at least a header, so the buffer bounds the walk.
-        for _ in 0..=self.size / self.layout.size {
+        let mut text = 0;
+        for _ in 0..=(self.size / self.layout.size).min(MAX_RECORDS) {
             if at == end {
                 return Ok(());
             }
@@ -148,6 +153,10 @@ impl Buffer<'_, '_> {
                 continue;
             }
             at += record.len;
+            text += record.text_len;
+            if text > MAX_TEXT {
+                return Err(Bad::Corrupt(at, "more text than any buffer holds"));
+            }
             out.push(record);
         }
         Err(Bad::Corrupt(at, "a chain of records that does not end"))

@@ -10,6 +10,10 @@ use crate::{Kernel, ReadError, VirtAddr};
 
 /// `log_buf_len=` takes at most 2 GiB.
 const MAX_BITS: u32 = 31;
+/// Newest records that are read; a ring of 64 MiB has two million descriptors.
+const MAX_RECORDS: u64 = 4 << 20;
+/// Bytes of text that are read.
+const MAX_TEXT: usize = 256 << 20;
 
 /// Where the structures keep what is read.
 #[derive(Clone, Debug)]
@@ -168,6 +172,13 @@ fn walk(kernel: &Kernel<'_>, layout: &Layout, ring: VirtAddr, log: &mut Log) -> 
         first = head.wrapping_sub(slots - 1) & ID_MASK;
         count = slots - 1;
     }
+    if count >= MAX_RECORDS {
+        let why = format!("only the newest {MAX_RECORDS} records are read");
+        log.gaps.push(Gap::new("oldest kernel log records", format!("printk_ringbuffer at {ring}"), why, ""));
+        first = head.wrapping_sub(MAX_RECORDS - 1) & ID_MASK;
+        count = MAX_RECORDS - 1;
+    }
+    let mut text_bytes = 0usize;
     let (mut absent, mut corrupt, mut dropped, mut writing) =
         (Lost::default(), Lost::default(), Lost::default(), Lost::default());
     let mut why_absent = String::new();
@@ -211,6 +222,11 @@ fn walk(kernel: &Kernel<'_>, layout: &Layout, ring: VirtAddr, log: &mut Log) -> 
                 }
                 match kernel.bytes(data + at, text_len as usize) {
                     Ok(text) => {
+                        text_bytes += text.len();
+                        if text_bytes > MAX_TEXT {
+                            corrupt.add(|| format!("seq {}: more text than any ring holds", record.seq));
+                            break;
+                        }
                         record.text = text;
                         if unfinished {
                             writing.add(|| format!("seq {}", record.seq));

@@ -11,6 +11,8 @@ const MAX_SYMBOLS: u32 = 4_000_000;
 const MAX_NAMES: u64 = 64 << 20;
 /// KSYM_NAME_LEN is 512 since b8a94bfb3395 "kallsyms: increase maximum kernel symbol length to 512" (v6.1).
 const MAX_NAME: usize = 1024;
+/// More text than all names of any kernel have (about 5 MB).
+const MAX_TEXT: usize = 128 << 20;
 
 /// Where the tables lie.
 #[derive(Clone, Copy, Debug)]
@@ -171,12 +173,16 @@ fn expand(names: &[u8], count: u32, tokens: &[Vec<u8>]) -> Expanded {
         let Some((symbols, after)) = after.split_at_checked(len) else { break };
         let start = text.len();
         for symbol in symbols {
+            // A damaged token table has tokens of any length.
+            if text.len() - start > MAX_NAME {
+                break;
+            }
             for byte in tokens.get(usize::from(*symbol)).map(Vec::as_slice).unwrap_or_default() {
                 // Names are ASCII; anything else is damage that must not change the length.
                 text.push(if byte.is_ascii() { char::from(*byte) } else { '?' });
             }
         }
-        if text.len() == start || text.len() - start > MAX_NAME {
+        if text.len() == start || text.len() - start > MAX_NAME || text.len() > MAX_TEXT {
             text.truncate(start);
             break;
         }
