@@ -14,7 +14,10 @@ pub(super) fn monotonic(rest: &str) -> Option<Prefix<'_>> {
     let (host, tail) = rest.split_once(' ')?;
     let end = tail.find([' ', ':'])?;
     let word = &tail[..end];
-    if host.ends_with(':') || !(word == "kernel" || word.ends_with(']')) || !tail[end..].starts_with(':') {
+    // `{1}[Hardware Error]: text` is the kernel's: only a bracket with a number makes a tag.
+    let pid =
+        word.strip_suffix(']').and_then(|w| w.rsplit_once('[')).is_some_and(|(_, pid)| pid.parse::<u32>().is_ok());
+    if host.ends_with(':') || !(word == "kernel" || pid) || !tail[end..].starts_with(':') {
         return None;
     }
     syslog::tagged(rest, &mut prefix)?;
@@ -40,5 +43,7 @@ mod tests {
         assert_eq!(monotonic("node1 kernel: Call Trace:").unwrap().rest, "Call Trace:");
         assert!(monotonic("BUG: kernel NULL pointer dereference").is_none());
         assert!(monotonic("watchdog: BUG: soft lockup - CPU#1").is_none());
+        assert!(monotonic("{1}[Hardware Error]: event severity: corrected").is_none());
+        assert!(monotonic("node1 kubelet[77]: x").is_some());
     }
 }

@@ -6,16 +6,23 @@
 
 mod bad_page;
 mod container_runtime;
+mod filesystem;
+mod hardware;
 mod hung_task;
 mod kasan;
 mod kcsan;
 mod kfence;
 mod kinds;
 mod kmsan;
+mod limits;
+mod livepatch;
+mod lock_debug;
+mod lockdep;
 mod lockup;
 mod memory_leak;
 mod memory_state;
 mod module_taint;
+mod net_device;
 mod object_history;
 mod oom;
 mod oops;
@@ -25,6 +32,7 @@ mod rcu_stall;
 mod slab_alloc_failure;
 mod slab_corruption;
 mod sockets;
+mod storage;
 mod sysrq;
 mod ubsan;
 mod unregister_netdevice;
@@ -151,6 +159,31 @@ pub(crate) static ALL: &[&Family] = &[
     &memory_leak::FAMILY,
     &slab_corruption::FAMILY,
     &bad_page::FAMILY,
+    &lockdep::FAMILY,
+    &lock_debug::SPINLOCK,
+    &lock_debug::ATOMIC_SLEEP,
+    &lock_debug::PREEMPT_CHECK,
+    &limits::FAMILY,
+    &net_device::WATCHDOG,
+    &net_device::REF_TRACKER,
+    &net_device::RTNL,
+    &filesystem::EXT4,
+    &filesystem::XFS,
+    &filesystem::BTRFS,
+    &filesystem::NETWORK,
+    &storage::BLOCK,
+    &storage::SCSI,
+    &storage::NVME,
+    &storage::ATA,
+    &storage::RAID,
+    &hardware::MCE,
+    &hardware::EDAC,
+    &hardware::FIRMWARE_RECORD,
+    &hardware::PCIE,
+    &hardware::THERMAL,
+    &hardware::NMI,
+    &hardware::IRQ,
+    &livepatch::FAMILY,
 ];
 
 impl Family {

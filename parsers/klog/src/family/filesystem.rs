@@ -1,0 +1,457 @@
+//! Filesystems on disks and on the network: ext4 with its journal, XFS, Btrfs, FAT, NFS and SMB clients.
+
+use facts::{FieldDef, FieldType, KindDef};
+
+use super::object_history::is_hex_row;
+use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
+use crate::cursor::{Cursor, after, between, number_after};
+use crate::event::{Event, Severity};
+use crate::report::{Report, Step, location_at};
+use crate::{Line, class};
+
+const FIELDS: &[FieldDef] = &[
+    field("filesystem", FieldType::Text, "", "ext4, jbd2, xfs, btrfs, fat, nfs, cifs"),
+    field("device", FieldType::Text, "", "block device or server"),
+    field(
+        "what",
+        FieldType::Text,
+        "",
+        "corruption, io-error, shutdown, read-only, abort, not-responding, ok, deadlock",
+    ),
+    field("detail", FieldType::Text, "", "what the filesystem says"),
+    field("in_function", FieldType::Text, "", "function that found it"),
+    field("line", FieldType::Int, "", "line in its source"),
+    field("inode", FieldType::Int, "", "inode"),
+    field("errno", FieldType::Int, "", "error number, positive"),
+];
+
+const fn filesystem(name: &'static str, doc: &'static str) -> KindDef {
+    kind(name, doc, FIELDS)
+}
+
+pub(super) static EXT4: Family = Family {
+    name: "ext4",
+    anchors: &[
+        "EXT4-fs error (device ",
+        "EXT3-fs error (device ",
+        "EXT2-fs error (device ",
+        "EXT4-fs warning (device ",
+        "Remounting filesystem read-only",
+        "I/O error while writing superblock",
+        "failed to convert unwritten extents",
+        "Delayed block allocation failed",
+        "Aborting journal on device ",
+        "JBD2: Error ",
+        "JBD2: Detected IO errors",
+    ],
+    from: From::Kernel,
+    open: open_ext4,
+    body: no_body,
+    finish: no_finish,
+    kind: filesystem("log.ext4", "An ext filesystem or its journal reports damage or a failed write"),
+};
+
+pub(super) static XFS: Family = Family {
+    name: "xfs",
+    anchors: &["XFS (", "XFS: Internal error", "XFS: possible memory", "XFS: Assertion failed"],
+    from: From::Kernel,
+    open: open_xfs,
+    body: xfs_body,
+    finish: no_finish,
+    kind: filesystem("log.xfs", "XFS reports damage, a failed write, or shuts down"),
+};
+
+pub(super) static BTRFS: Family = Family {
+    name: "btrfs",
+    anchors: &[
+        "BTRFS error (device ",
+        "BTRFS critical (device ",
+        "BTRFS: error (device ",
+        "BTRFS warning (device ",
+        "BTRFS info (device ",
+        "BTRFS (device ",
+    ],
+    from: From::Kernel,
+    open: open_btrfs,
+    body: no_body,
+    finish: no_finish,
+    kind: filesystem("log.btrfs", "Btrfs reports damage, a failed checksum or a failed write"),
+};
+
+pub(super) static NETWORK: Family = Family {
+    name: "network_filesystem",
+    anchors: &["nfs: server ", "NFS: state manager", "has not responded in ", "FAT-fs (", "verity: "],
+    from: From::Kernel,
+    open: open_other,
+    body: no_body,
+    finish: no_finish,
+    kind: filesystem(
+        "log.network_filesystem",
+        "A file server does not answer, or a removable or verified device is damaged",
+    ),
+};
+
+fn event(family: &'static Family, name: &'static str, what: &'static str, device: &str) -> Event {
+    let (class, severity) = match what {
+        "corruption" => (class::FS_CORRUPTION, Severity::Failure),
+        "shutdown" | "read-only" | "abort" => (class::FS_SHUTDOWN, Severity::Failure),
+        "ok" => (class::CLEAN, Severity::Notice),
+        "deadlock" => (class::RESOURCE_EXHAUSTION, Severity::Failure),
+        _ => (class::IO_ERROR, Severity::Failure),
+    };
+    let event = Event::new(family.name, class, severity)
+        .titled(format!("{name}: {what}"))
+        .with("filesystem", name)
+        .with("what", what);
+    if device.is_empty() { event } else { event.with("device", device) }
+}
+
+/// `(sda1): text` or `(device sda1): text`, with a state after the device
+fn device_and_text<'a>(text: &'a str, head: &str) -> Option<(&'a str, &'a str)> {
+    let rest = text.strip_prefix(head)?.strip_prefix('(')?;
+    let (device, rest) = rest.split_once(')')?;
+    let device = device.strip_prefix("device ").unwrap_or(device);
+    Some((device.split([':', ' ']).next().unwrap_or(device), rest.trim_start_matches(':').trim_start()))
+}
+
+fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    let name = if text.starts_with("EXT3") {
+        "ext3"
+    } else if text.starts_with("EXT2") {
+        "ext2"
+    } else {
+        "ext4"
+    };
+    for head in ["EXT4-fs error ", "EXT3-fs error ", "EXT2-fs error "] {
+        if let Some((device, rest)) = device_and_text(text, head) {
+            // `ext4_lookup:1601: inode #2: comm ls: text`, or `in f:123: text`
+            let rest = rest.strip_prefix("in ").unwrap_or(rest);
+            let mut parts = rest.splitn(3, ':');
+            let function = parts.next().unwrap_or_default().trim_end_matches("()");
+            let number = parts.next().and_then(|n| n.trim().parse::<u32>().ok());
+            let detail = if number.is_some() { parts.next().unwrap_or_default().trim() } else { rest };
+            let what = if rest.contains("IO failure") || rest.contains("Journal has aborted") {
+                "io-error"
+            } else {
+                "corruption"
+            };
+            let mut event = event(&EXT4, name, what, device)
+                .with("in_function", function)
+                .with_opt("line", number)
+                .with("detail", detail)
+                .with_opt("inode", number_after(rest, "inode #"));
+            event.comm = between(rest, "comm ", ":").map(str::to_owned);
+            return Opened::line(event);
+        }
+    }
+    if let Some((device, rest)) = device_and_text(text, "EXT4-fs warning ") {
+        // Only the failed write of data is a failure; the rest is advice.
+        rest.contains("I/O error ").then_some(())?;
+        return Opened::line(
+            event(&EXT4, name, "io-error", device)
+                .with("detail", rest)
+                .with_opt("inode", number_after(rest, "to inode "))
+                .with_opt("errno", number_after(rest, "I/O error ").map(i64::abs)),
+        );
+    }
+    for head in ["EXT4-fs ", "EXT3-fs ", "EXT2-fs "] {
+        if let Some((device, rest)) = device_and_text(text, head) {
+            let what = if rest.contains("Remounting filesystem read-only") {
+                "read-only"
+            } else if rest.contains("I/O error while writing superblock")
+                || rest.contains("failed to convert unwritten extents")
+                || rest.contains("Delayed block allocation failed")
+            {
+                "io-error"
+            } else {
+                return None;
+            };
+            return Opened::line(
+                event(&EXT4, name, what, device)
+                    .with("detail", rest)
+                    .with_opt("inode", number_after(rest, "inode "))
+                    .with_opt("errno", number_after(rest, "error ").map(i64::abs)),
+            );
+        }
+    }
+    if let Some(rest) = text.strip_prefix("Aborting journal on device ") {
+        return Opened::line(event(&EXT4, "jbd2", "abort", rest.trim_end_matches('.')));
+    }
+    if let Some(rest) = text.strip_prefix("JBD2: Error ") {
+        let device = after(rest, "superblock for ").unwrap_or_default().trim_end_matches('.');
+        return Opened::line(
+            event(&EXT4, "jbd2", "io-error", device)
+                .with("detail", text)
+                .with_opt("errno", Cursor::new(rest).int().map(i64::abs)),
+        );
+    }
+    let device = after(text, "JBD2: Detected IO errors while flushing file data on ")?;
+    Opened::line(event(&EXT4, "jbd2", "io-error", device).with("detail", text))
+}
+
+fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    let (device, rest) = match device_and_text(text, "XFS ") {
+        Some(pair) => pair,
+        None => ("", text.strip_prefix("XFS: ")?),
+    };
+    if rest.starts_with("Internal error ") {
+        let mut event = event(&XFS, "xfs", "corruption", device).with("detail", rest);
+        event.severity = Severity::Report;
+        event.place = after(rest, "Caller ").and_then(|t| {
+            location_at(&mut Cursor::new(t.trim_start_matches(|c| "[<>] 0123456789abcdefx".contains(c) && c != 'x')))
+        });
+        event = event.with_opt("line", number_after(rest, "at line "));
+        return Opened::trace(event);
+    }
+    if let Some(rest) = rest.strip_prefix("Assertion failed: ") {
+        let mut event = event(&XFS, "xfs", "corruption", device)
+            .with("detail", rest)
+            .with_opt("line", number_after(rest, "line: "));
+        event.severity = Severity::Report;
+        return Opened::trace(event);
+    }
+    if rest.starts_with("Metadata corruption detected at ") || rest.starts_with("Metadata CRC error detected at ") {
+        let mut event = event(&XFS, "xfs", "corruption", device).with("detail", rest);
+        event.place = after(rest, "detected at ").and_then(|t| location_at(&mut Cursor::new(t)));
+        return Opened::lines(event);
+    }
+    let what = if rest.contains("metadata I/O error")
+        || rest.starts_with("log I/O error")
+        || rest.starts_with("writeback error on sector")
+    {
+        "io-error"
+    } else if rest.starts_with("Corruption of in-memory")
+        || rest.contains("Shutting down filesystem")
+        || rest.starts_with("xfs_do_force_shutdown")
+        || rest.starts_with("User initiated shutdown")
+    {
+        // One shutdown prints two or three lines.
+        "shutdown"
+    } else if rest.contains("possible memory allocation deadlock") {
+        "deadlock"
+    } else if rest.starts_with("Corruption detected") {
+        if before.current.is_some_and(|e| e.family == XFS.name) {
+            return None;
+        }
+        "corruption"
+    } else {
+        return None;
+    };
+    let mut event = event(&XFS, "xfs", what, device)
+        .with("detail", rest)
+        .with_opt("errno", number_after(rest, " error ").map(i64::abs).filter(|n| *n != 0));
+    if rest.starts_with("User initiated") {
+        event.severity = Severity::Notice;
+    }
+    if let Some(function) = between(rest, "in \"", "\"") {
+        event = event.with("in_function", function.split('+').next().unwrap_or(function));
+    }
+    Opened::line(event)
+}
+
+fn xfs_body(report: &mut Report, line: &Line<'_>) -> Step {
+    let text = line.text();
+    let rest = device_and_text(text, "XFS ").map_or("", |(_, rest)| rest);
+    if rest.starts_with("Unmount and run xfs_repair")
+        || rest.starts_with("Corruption detected. Unmount")
+        || rest.starts_with("First ")
+        || is_hex_row(text)
+        || is_hex_row(rest)
+    {
+        return Step::Take;
+    }
+    let _ = report;
+    Step::Pass
+}
+
+fn open_btrfs(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    let (level, device, rest) =
+        ["BTRFS error ", "BTRFS critical ", "BTRFS: error ", "BTRFS warning ", "BTRFS info ", "BTRFS "]
+            .iter()
+            .find_map(|head| device_and_text(text, head).map(|(device, rest)| (head.trim(), device, rest)))?;
+    let damage = rest.starts_with("csum failed")
+        || rest.contains("checksum verify failed")
+        || rest.starts_with("corrupt leaf")
+        || rest.starts_with("corrupt node")
+        || rest.contains("parent transid verify failed")
+        || rest.starts_with("bad tree block")
+        || rest.starts_with("tree first key mismatch")
+        || rest.starts_with("invalid tree")
+        || rest.starts_with("unable to find logical");
+    let what = match level {
+        _ if rest.starts_with("forced readonly") => "read-only",
+        _ if damage => "corruption",
+        "BTRFS info" | "BTRFS" => return None,
+        "BTRFS warning" if rest.starts_with("lost page write") || rest.starts_with("i/o error") => "io-error",
+        "BTRFS warning" => return None,
+        "BTRFS: error" if rest.contains("Object already exists") || rest.contains("corrupted") => "corruption",
+        "BTRFS: error" => "abort",
+        _ if rest.starts_with("bdev ") => "io-error",
+        _ if rest.contains("corrupt") || rest.contains("mismatch") || rest.contains("invalid") => "corruption",
+        _ => "error",
+    };
+    let mut event = event(&BTRFS, "btrfs", what, device)
+        .with("detail", rest)
+        .with_opt("inode", number_after(rest, " ino "))
+        .with_opt("errno", number_after(rest, "errno=").map(i64::abs));
+    if let Some(place) = rest.strip_prefix("in ")
+        && let Some((function, number)) = place.split_once(':')
+    {
+        event = event.with("in_function", function).with_opt("line", Cursor::new(number).number());
+    }
+    Opened::line(event)
+}
+
+fn open_other(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    if let Some(rest) = text.strip_prefix("nfs: server ") {
+        let (server, rest) = rest.split_once(' ')?;
+        let what = if rest.starts_with("not responding") {
+            "not-responding"
+        } else if rest.starts_with("OK") {
+            "ok"
+        } else {
+            return None;
+        };
+        return Opened::line(event(&NETWORK, "nfs", what, server).with("detail", rest));
+    }
+    if text.starts_with("NFS: state manager") && text.contains("failed on NFSv4 server") {
+        let server = between(text, "server ", " with").unwrap_or_default();
+        return Opened::line(
+            event(&NETWORK, "nfs", "state-recovery", server)
+                .with_opt("errno", number_after(text, "with error ").map(i64::abs)),
+        );
+    }
+    if text.starts_with("CIFS: ") && text.contains("has not responded in ") {
+        let server = between(text, "VFS: ", " has not").unwrap_or_default();
+        return Opened::line(event(&NETWORK, "cifs", "not-responding", server));
+    }
+    if let Some((device, rest)) = device_and_text(text, "FAT-fs ") {
+        let what = if rest.starts_with("error, ") {
+            "corruption"
+        } else if rest.starts_with("Filesystem has been set read-only") {
+            "read-only"
+        } else {
+            return None;
+        };
+        return Opened::line(event(&NETWORK, "fat", what, device).with("detail", rest));
+    }
+    let rest = text.strip_prefix("device-mapper: verity: ")?;
+    (rest.contains(" block ") && rest.ends_with(" is corrupted")).then_some(())?;
+    Opened::line(
+        event(&NETWORK, "verity", "corruption", rest.split(": ").next().unwrap_or_default()).with("detail", rest),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{events, fields};
+
+    #[test]
+    fn every_filesystem_names_device_and_kind_of_failure() {
+        for (text, filesystem, device, what, class) in [
+            (
+                "EXT4-fs error (device sda1): ext4_lookup:1601: inode #2: comm ls: deleted inode referenced: 12",
+                "ext4",
+                "sda1",
+                "corruption",
+                "fs-corruption",
+            ),
+            (
+                "EXT4-fs error (device sda1) in ext4_do_update_inode:5021: Journal has aborted",
+                "ext4",
+                "sda1",
+                "io-error",
+                "io-error",
+            ),
+            ("EXT4-fs (sda1): Remounting filesystem read-only", "ext4", "sda1", "read-only", "fs-shutdown"),
+            ("Aborting journal on device sda1-8.", "jbd2", "sda1-8", "abort", "fs-shutdown"),
+            (
+                "JBD2: Error -5 detected when updating journal superblock for sda1-8.",
+                "jbd2",
+                "sda1-8",
+                "io-error",
+                "io-error",
+            ),
+            (
+                "XFS (dm-4): Metadata corruption detected at xfs_inode_buf_verify+0x1/0x2 [xfs], xfs_inode block 0x2fc4e0",
+                "xfs",
+                "dm-4",
+                "corruption",
+                "fs-corruption",
+            ),
+            (
+                "XFS (dm-0): metadata I/O error in \"xfs_trans_read_buf_map\" at daddr 0x2 len 8 error 5",
+                "xfs",
+                "dm-0",
+                "io-error",
+                "io-error",
+            ),
+            (
+                "XFS (nvme0n1p1): Corruption of in-memory data detected.  Shutting down filesystem",
+                "xfs",
+                "nvme0n1p1",
+                "shutdown",
+                "fs-shutdown",
+            ),
+            (
+                "BTRFS warning (device sda1): csum failed root 5 ino 257 off 0 csum 0x1 expected csum 0x2 mirror 1",
+                "btrfs",
+                "sda1",
+                "corruption",
+                "fs-corruption",
+            ),
+            (
+                "BTRFS: error (device dm-0: state A) in btrfs_run_delayed_refs:2150: errno=-5 IO failure",
+                "btrfs",
+                "dm-0",
+                "abort",
+                "fs-shutdown",
+            ),
+            ("BTRFS info (device sda: state EA): forced readonly", "btrfs", "sda", "read-only", "fs-shutdown"),
+            ("nfs: server 10.0.0.1 not responding, still trying", "nfs", "10.0.0.1", "not-responding", "io-error"),
+            (
+                "FAT-fs (sdb1): error, fat_get_cluster: invalid cluster chain (i_pos 0)",
+                "fat",
+                "sdb1",
+                "corruption",
+                "fs-corruption",
+            ),
+        ] {
+            let text = format!("[   52.261501] {text}");
+            assert_eq!(
+                fields(&text, &["filesystem", "device", "what", "class"]),
+                [filesystem, device, what, class],
+                "{text}"
+            );
+            assert_eq!(events(&text).len(), 1);
+        }
+    }
+
+    #[test]
+    fn an_internal_error_keeps_its_trace() {
+        let text = "[   52.261501] XFS (dm-4): Internal error xfs_iunlink_remove at line 2038 of file fs/xfs/xfs_inode.c.  Caller xfs_ifree+0x33/0x130 [xfs]\n\
+             [   52.261501] CPU: 1 PID: 77 Comm: rm Not tainted 4.18.0 #1\n[   52.261501] Call Trace:\n\
+             [   52.261501]  dump_stack+0x5c/0x80\n[   52.261501]  xfs_ifree+0x33/0x130 [xfs]\n\
+             [   52.261501] XFS (dm-4): Corruption detected. Unmount and run xfs_repair\n";
+        assert_eq!(events(text).len(), 1);
+        assert_eq!(fields(text, &["severity", "function", "line", "comm"]), ["report", "xfs_ifree", "2038", "rm"]);
+    }
+
+    #[test]
+    fn healthy_mounts_say_nothing() {
+        for text in [
+            "EXT4-fs (sda1): mounted filesystem with ordered data mode. Opts: (null)",
+            "EXT4-fs (sda1): warning: maximal mount count reached, running e2fsck is recommended",
+            "XFS (dm-0): Mounting V5 Filesystem",
+            "XFS (sda1): EXPERIMENTAL online scrub feature enabled.  Use at your own risk!",
+            "BTRFS info (device sda): disk space caching is enabled",
+            "BTRFS info (device sda): bdev /dev/sda errs: wr 0, rd 1, flush 0, corrupt 0, gen 0",
+        ] {
+            assert!(events(&format!("[   52.261501] {text}")).is_empty(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Network devices: transmit timeouts, references tracked to their holders, assertions about the RTNL lock.
+
+use facts::FieldType;
+
+use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
+use crate::cursor::{Cursor, after, between, number_after};
+use crate::event::{Event, Severity};
+use crate::report::{Report, Step, location_at};
+use crate::{Line, class};
+
+pub(super) static WATCHDOG: Family = Family {
+    name: "net_watchdog",
+    anchors: &[": NETDEV WATCHDOG: ", "Detected Tx Unit Hang", "tx hang ", "ransmit timed out", "hw csum failure"],
+    from: From::Kernel,
+    open: open_watchdog,
+    body: no_body,
+    finish: no_finish,
+    kind: kind(
+        "log.net_watchdog",
+        "A network device did not send what it was given in time, or delivered damaged packets",
+        &[
+            field("device", FieldType::Text, "", "network device, else the bus address"),
+            field("driver", FieldType::Text, "", "driver"),
+            field("queue", FieldType::Int, "", "transmit queue"),
+            field("timeout_ms", FieldType::Int, "ms", "time the queue had stood still"),
+            field("what", FieldType::Text, "", "timeout, unit-hang, checksum"),
+        ],
+    ),
+};
+
+pub(super) static REF_TRACKER: Family = Family {
+    name: "ref_tracker",
+    anchors: &["ref_tracker: "],
+    from: From::Kernel,
+    open: open_ref_tracker,
+    body: ref_tracker_body,
+    finish: no_finish,
+    kind: kind(
+        "log.ref_tracker",
+        "A holder of references, with the stack that took them (CONFIG_NET_DEV_REFCNT_TRACKER)",
+        &[
+            field("device", FieldType::Text, "", "network device or directory of the tracker"),
+            field("users", FieldType::Int, "", "references taken at this stack"),
+            field("total", FieldType::Int, "", "references outstanding"),
+            field("what", FieldType::Text, "", "held, leaked, already-released"),
+        ],
+    ),
+};
+
+pub(super) static RTNL: Family = Family {
+    name: "rtnl_assertion",
+    anchors: &["RTNL: assertion failed at "],
+    from: From::Kernel,
+    open: open_rtnl,
+    body: rtnl_body,
+    finish: rtnl_finish,
+    kind: kind(
+        "log.rtnl_assertion",
+        "Code that needs the RTNL lock runs without it",
+        &[field("file", FieldType::Text, "", "source file"), field("line", FieldType::Int, "", "line in it")],
+    ),
+};
+
+fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    let mut event = Event::new(WATCHDOG.name, class::NET_WATCHDOG, Severity::Failure);
+    let what = if let Some((head, rest)) = text.split_once(": NETDEV WATCHDOG: ") {
+        // `ixgbe 0000:01:00.0 eth0: NETDEV WATCHDOG: CPU: 3: transmit queue 3 timed out 5012 ms`
+        rest.contains("timed out").then_some(())?;
+        let mut words = head.split([' ', ':']).filter(|w| !w.is_empty());
+        event = event.with_opt("driver", words.next()).with_opt("device", words.next_back());
+        event.cpu = number_after(rest, "CPU: ").and_then(|n| u32::try_from(n).ok());
+        event = event
+            .with_opt("queue", number_after(rest, "queue "))
+            .with_opt("timeout_ms", number_after(rest, "timed out "));
+        "timeout"
+    } else if text.contains("Detected Tx Unit Hang") || text.contains("tx hang ") && text.contains(" detected on queue")
+    {
+        event = device(event, text.split_once(": ")?.0).with_opt("queue", number_after(text, "on queue "));
+        "unit-hang"
+    } else if text.ends_with("transmit timed out") || text.contains("ransmit timed out, ") {
+        event = device(event, text.split_once(": ")?.0);
+        "timeout"
+    } else {
+        let name = text.strip_suffix("hw csum failure").and_then(|t| t.trim_end().strip_suffix(':'))?;
+        if name.contains(' ') {
+            return None;
+        }
+        event = event.with("device", name);
+        "checksum"
+    };
+    Opened::line(event.titled(format!("network device: {what}")).with("what", what))
+}
+
+/// `e1000e 0000:00:19.0 eth0`
+fn device(event: Event, head: &str) -> Event {
+    let mut words = head.split(' ').filter(|w| !w.is_empty());
+    let driver = words.next();
+    event.with_opt("driver", driver).with_opt("device", words.next_back().or(driver))
+}
+
+fn open_ref_tracker(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let rest = line.text().strip_prefix("ref_tracker: ")?;
+    let event = Event::new(REF_TRACKER.name, class::REFCOUNT, Severity::Report).titled("references held on a device");
+    let event = if let Some((who, counts)) = rest.split_once(" has ") {
+        let (users, total) = counts.split_once(" users at")?.0.split_once('/')?;
+        let device = who.split('@').next().unwrap_or(who);
+        event
+            .with("what", "held")
+            .with("device", device)
+            .with_opt("users", users.parse::<u64>().ok())
+            .with_opt("total", total.parse::<u64>().ok())
+    } else if rest.contains("leaked reference") {
+        event.with("what", "leaked")
+    } else if rest.contains("reference already released") {
+        event.with("what", "already-released")
+    } else {
+        return None;
+    };
+    Opened::trace(event)
+}
+
+fn ref_tracker_body(report: &mut Report, line: &Line<'_>) -> Step {
+    let text = line.text();
+    if text.starts_with("ref_tracker: ") {
+        return Step::Stop;
+    }
+    for (head, name) in [("allocated in:", "taken by"), ("freed in:", "given back by")] {
+        if text.starts_with(head) {
+            report.begin_stack(name);
+            return Step::Take;
+        }
+    }
+    Step::Pass
+}
+
+fn open_rtnl(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let rest = line.text().strip_prefix("RTNL: assertion failed at ")?;
+    let file = rest.split(' ').next()?;
+    let number = between(rest, "(", ")").and_then(|n| n.parse::<u32>().ok());
+    let mut event = Event::new(RTNL.name, class::WARNING, Severity::Report).titled("RTNL: assertion failed");
+    event.set("file", file);
+    Opened::trace(event.with_opt("line", number))
+}
+
+fn rtnl_body(report: &mut Report, line: &Line<'_>) -> Step {
+    let text = line.text();
+    // Since 4.18 the text is the message of a WARN.
+    if text.starts_with("WARNING: ") && !report.has_frames() && report.event.place.is_none() {
+        report.event.cpu = number_after(text, "CPU: ").and_then(|n| u32::try_from(n).ok());
+        report.event.place = after(text, " at ")
+            .and_then(|t| t.split_once(' '))
+            .and_then(|(_, place)| location_at(&mut Cursor::new(place)));
+        return Step::Take;
+    }
+    Step::Pass
+}
+
+fn rtnl_finish(report: &mut Report) {
+    if let Some(place) = &report.event.place {
+        report.event.title = format!("{} in {}", report.event.title, place.function);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{events, fields};
+
+    #[test]
+    fn a_timeout_without_trace_names_device_and_queue() {
+        let text =
+            "[   52.261501] ixgbe 0000:01:00.0: eth0: NETDEV WATCHDOG: CPU: 3: transmit queue 7 timed out 5012 ms";
+        assert_eq!(
+            fields(text, &["class", "driver", "device", "queue", "timeout_ms", "cpu"]),
+            ["net-watchdog", "ixgbe", "eth0", "7", "5012", "3"]
+        );
+        let text = "[   52.261501] e1000e 0000:00:19.0 eth0: Detected Tx Unit Hang:";
+        assert_eq!(fields(text, &["what", "driver", "device"]), ["unit-hang", "e1000e", "eth0"]);
+        assert!(events("[   52.261501] igb: enabling tx hang check").is_empty());
+    }
+
+    #[test]
+    fn every_holder_of_references_is_an_event() {
+        let text = "[   52.261501] ref_tracker: eth0@ffff88810a2b0550 has 1/2 users at\n\
+             [   52.261501]      netdev_get_by_index+0x10/0x20\n[   52.261501]      fib_create_info+0x10/0x20\n\
+             [   52.261501] \n[   52.261502] ref_tracker: eth0@ffff88810a2b0550 has 1/2 users at\n\
+             [   52.261502]      dst_init+0x10/0x20\n";
+        let found = events(text);
+        assert_eq!(found.len(), 2, "{found:#?}");
+        assert_eq!(fields(text, &["device", "users", "total"]), ["eth0", "1", "2"]);
+        assert_eq!(found[1].stacks[0].functions().next(), Some("dst_init"));
+    }
+
+    #[test]
+    fn an_assertion_and_the_warning_that_carries_it_are_one() {
+        let text = "[   52.261501] ------------[ cut here ]------------\n\
+             [   52.261501] RTNL: assertion failed at net/core/dev.c (1871)\n\
+             [   52.261501] WARNING: CPU: 1 PID: 9 at net/core/dev.c:1871 call_netdevice_notifiers_info+0x10/0x20\n\
+             [   52.261501] Call Trace:\n[   52.261501]  f+0x1/0x2\n";
+        assert_eq!(events(text).len(), 1);
+        assert_eq!(
+            fields(text, &["title", "file", "line"]),
+            ["RTNL: assertion failed in call_netdevice_notifiers_info", "net/core/dev.c", "1871"]
+        );
+    }
+}

@@ -1,0 +1,575 @@
+//! Disks and what lies between them and the filesystems: the block layer, SCSI, NVMe, ATA, MD and device mapper.
+
+use facts::{Address, FieldType};
+
+use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
+use crate::cursor::{after, between, hex_after, number_after};
+use crate::event::{Event, Severity};
+use crate::report::{Report, Step};
+use crate::{Line, class};
+
+pub(super) static BLOCK: Family = Family {
+    name: "block_io_error",
+    anchors: &[
+        " error, dev ",
+        "Buffer I/O error on dev",
+        "lost page write due to I/O error on",
+        "attempt to access beyond end of device",
+    ],
+    from: From::Kernel,
+    open: open_block,
+    body: no_body,
+    finish: no_finish,
+    kind: kind(
+        "log.block_io_error",
+        "The block layer could not read or write a sector",
+        &[
+            field("device", FieldType::Text, "", "block device"),
+            field("sector", FieldType::Int, "sectors", "sector of 512 bytes"),
+            field("block", FieldType::Int, "", "logical block of the buffer cache"),
+            field("operation", FieldType::Text, "", "READ, WRITE, DISCARD, ..."),
+            field(
+                "what",
+                FieldType::Text,
+                "",
+                "I/O, critical medium, critical target, timeout, buffer, lost write, beyond end, ...",
+            ),
+        ],
+    ),
+};
+
+pub(super) static SCSI: Family = Family {
+    name: "scsi_error",
+    anchors: &[
+        "Result: hostbyte=",
+        "Sense Key : ",
+        "rejecting I/O to offline device",
+        "Device offlined - not ready",
+        "timing out command, waited",
+        "Medium access timeout failure",
+        "blocked FC remote port time out",
+    ],
+    from: From::Kernel,
+    open: open_scsi,
+    body: scsi_body,
+    finish: scsi_finish,
+    kind: kind(
+        "log.scsi_error",
+        "A SCSI command failed, or a device went offline",
+        &[
+            field("target", FieldType::Text, "", "host:channel:target:lun, or the remote port"),
+            field("device", FieldType::Text, "", "disk"),
+            field("what", FieldType::Text, "", "failed, offline, timeout, rejected, remote-port"),
+            field("hostbyte", FieldType::Text, "", "DID_OK, DID_NO_CONNECT, DID_TIME_OUT, ..."),
+            field("driverbyte", FieldType::Text, "", "DRIVER_OK, DRIVER_SENSE, ..."),
+            field("sense_key", FieldType::Text, "", "Medium Error, Not Ready, Illegal Request, ..."),
+            field("sense", FieldType::Text, "", "additional sense"),
+            field("cdb", FieldType::Text, "", "command"),
+        ],
+    ),
+};
+
+pub(super) static NVME: Family = Family {
+    name: "nvme_error",
+    anchors: &[
+        " QID ",
+        "controller is down; will reset",
+        "Device not ready; aborting",
+        "Removing after probe failure",
+        "Device shutdown incomplete",
+        "(sct 0x",
+    ],
+    from: From::Kernel,
+    open: open_nvme,
+    body: no_body,
+    finish: no_finish,
+    kind: kind(
+        "log.nvme_error",
+        "An NVMe controller or a command of it failed or timed out",
+        &[
+            field("device", FieldType::Text, "", "controller or namespace"),
+            field("what", FieldType::Text, "", "timeout, down, not-ready, removed, command-error"),
+            field(
+                "action",
+                FieldType::Text,
+                "",
+                "what the driver does: aborting, reset controller, completion polled, ...",
+            ),
+            field("queue", FieldType::Int, "", "queue"),
+            field("csts", FieldType::Address, "", "controller status; all ones: gone from the bus"),
+            field("sct", FieldType::Int, "", "status code type"),
+            field("sc", FieldType::Int, "", "status code"),
+            field("detail", FieldType::Text, "", "the text"),
+        ],
+    ),
+};
+
+pub(super) static ATA: Family = Family {
+    name: "ata_error",
+    anchors: &["exception Emask 0x", "qc timeout (cmd 0x", "COMRESET failed (errno="],
+    from: From::Kernel,
+    open: open_ata,
+    body: ata_body,
+    finish: no_finish,
+    kind: kind(
+        "log.ata_error",
+        "An ATA port or device raised an exception",
+        &[
+            field("port", FieldType::Text, "", "ata1, ata1.00"),
+            field("what", FieldType::Text, "", "exception, timeout, reset-failed"),
+            field("emask", FieldType::Int, "", "error mask"),
+            field("serror", FieldType::Int, "", "SError register"),
+            field("frozen", FieldType::Bool, "", "the port was frozen"),
+            field("command", FieldType::Text, "", "command that failed"),
+            field("cause", FieldType::Text, "", "media error, timeout, ATA bus error, ..."),
+            field("status", FieldType::Text, "", "flags of the status register"),
+            field("error", FieldType::Text, "", "flags of the error register; UNC is an unreadable sector"),
+        ],
+    ),
+};
+
+pub(super) static RAID: Family = Family {
+    name: "raid_error",
+    anchors: &[
+        "Disk failure on ",
+        "read error not correctable",
+        "Cannot continue operation (",
+        "not enough operational devices",
+        "kicking non-fresh ",
+        "super_written gets error",
+        ": Failing path ",
+        "queue_if_no_path timeout",
+        "switching pool to ",
+        "metadata operation '",
+    ],
+    from: From::Kernel,
+    open: open_raid,
+    body: no_body,
+    finish: no_finish,
+    kind: kind(
+        "log.raid_error",
+        "A software RAID or a mapped device lost a disk, a path or its space",
+        &[
+            field("array", FieldType::Text, "", "array or mapped device"),
+            field("device", FieldType::Text, "", "member that failed"),
+            field("what", FieldType::Text, "", "disk-failure, read-error, failed, non-fresh, superblock, path, pool"),
+            field("detail", FieldType::Text, "", "the text"),
+        ],
+    ),
+};
+
+/// Drives that answer with an error as long as they are empty.
+fn removable(device: &str) -> bool {
+    device.starts_with("fd") || device.starts_with("sr")
+}
+
+fn open_block(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    let new = |what: &str, device: &str| {
+        Event::new(BLOCK.name, class::IO_ERROR, Severity::Failure)
+            .titled(format!("block: {what} error"))
+            .with("what", what)
+            .with("device", device)
+    };
+    let body = ["blk_update_request: ", "end_request: ", "print_req_error: ", "blk_print_req_error: "]
+        .iter()
+        .find_map(|head| text.strip_prefix(head))
+        .unwrap_or(text);
+    if let Some((what, rest)) = body.split_once(" error, dev ") {
+        // The words before it are the kind of error and nothing else.
+        const KINDS: &[&str] = &[
+            "I/O",
+            "critical space allocation",
+            "critical target",
+            "critical nexus",
+            "critical medium",
+            "recoverable transport",
+            "timeout",
+            "operation not supported",
+            "protection",
+            "device resource",
+            "zone resource",
+            "invalid",
+            "dm internal retry",
+            "resource",
+            "transport",
+        ];
+        if !KINDS.contains(&what) {
+            return None;
+        }
+        let device = rest.split([',', ' ']).next().unwrap_or(rest);
+        if device.is_empty() || removable(device) {
+            return None;
+        }
+        let mut event = new(what, device)
+            .with_opt("sector", number_after(rest, "sector "))
+            .with_opt("operation", between(rest, ":(", ")"));
+        if what == "operation not supported" {
+            event.severity = Severity::Notice;
+        }
+        return Opened::line(event);
+    }
+    if let Some(rest) = text.strip_prefix("Buffer I/O error on dev") {
+        let rest = rest.strip_prefix("ice").unwrap_or(rest).trim_start();
+        let device = rest.split([',', ' ']).next().unwrap_or(rest);
+        if device.is_empty() || removable(device) {
+            return None;
+        }
+        return Opened::line(new("buffer", device).with_opt("block", number_after(rest, "logical block ")));
+    }
+    if let Some(device) = text.strip_prefix("lost page write due to I/O error on ") {
+        return Opened::line(new("lost write", device.trim()));
+    }
+    if text.ends_with("attempt to access beyond end of device") {
+        let device = text.split_once(": ").map_or("", |(head, _)| head);
+        let mut event = new("beyond end", device.rsplit(' ').next().unwrap_or(device));
+        event.comm = None;
+        return Opened::line(event);
+    }
+    None
+}
+
+/// `sd 0:0:0:0: [sda] tag#12 rest`
+fn scsi_head(text: &str) -> Option<(&str, Option<&str>, &str)> {
+    let (driver, rest) = text.split_once(' ')?;
+    if !matches!(driver, "sd" | "sr" | "st" | "scsi" | "ses" | "sg" | "ch") {
+        return None;
+    }
+    let (target, rest) = rest.split_once(": ")?;
+    if target.is_empty() || !target.bytes().all(|b| b.is_ascii_digit() || b == b':') {
+        return None;
+    }
+    let rest = rest.trim_start();
+    match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
+        Some((device, rest)) => Some((target, Some(device), rest.trim_start())),
+        None => Some((target, None, rest)),
+    }
+}
+
+fn open_scsi(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    let new = |what: &'static str| {
+        Event::new(SCSI.name, class::IO_ERROR, Severity::Failure).titled(format!("scsi: {what}")).with("what", what)
+    };
+    if text.contains("blocked FC remote port time out") {
+        let port = text.split(": ").next().unwrap_or_default();
+        return Opened::line(new("remote-port").with("target", port.trim()));
+    }
+    let (target, device, rest) = scsi_head(text)?;
+    if device.is_some_and(removable) {
+        return None;
+    }
+    let with = |event: Event| event.with("target", target).with_opt("device", device);
+    if rest.contains("Result: hostbyte=") {
+        // Probing asks for things a device may lack: `Read Capacity(16) failed: Result: ...`
+        if rest.contains(" failed: Result") || rest.contains("Synchronize Cache") || rest.contains("Start/Stop") {
+            return None;
+        }
+        let mut event = with(new("failed"));
+        scsi_values(rest, &mut event);
+        return Opened::lines(event);
+    }
+    if rest.contains("Sense Key : ") {
+        if before.current.is_some_and(|e| e.family == SCSI.name) {
+            return None;
+        }
+        let mut event = with(new("failed"));
+        scsi_values(rest, &mut event);
+        return Opened::lines(event);
+    }
+    if rest.contains("rejecting I/O to offline device") {
+        return Opened::line(with(new("rejected")));
+    }
+    if rest.contains("Device offlined - not ready") || rest.contains("Offlining disk") {
+        return Opened::line(with(new("offline")));
+    }
+    rest.contains("timing out command, waited").then_some(())?;
+    Opened::line(with(new("timeout")))
+}
+
+fn scsi_values(rest: &str, event: &mut Event) -> bool {
+    let before = event.fields.len();
+    for (name, label) in [("hostbyte", "hostbyte="), ("driverbyte", "driverbyte=")] {
+        if let Some(value) = after(rest, label) {
+            event.set(name, value.split([' ', ',']).next().unwrap_or(value));
+        }
+    }
+    if let Some(key) = after(rest, "Sense Key : ") {
+        event.set("sense_key", key.split('[').next().unwrap_or(key).trim());
+    }
+    if let Some(sense) = after(rest, "Add. Sense: ") {
+        event.set("sense", sense.trim());
+    }
+    if let Some(cdb) = after(rest, "CDB: ") {
+        event.set("cdb", cdb.trim());
+    }
+    event.fields.len() > before
+}
+
+fn scsi_body(report: &mut Report, line: &Line<'_>) -> Step {
+    let text = line.text();
+    let Some((target, _, rest)) = scsi_head(text) else { return Step::Pass };
+    if report.event.fields.get("target").and_then(|t| t.as_text()) != Some(target) {
+        return Step::Pass;
+    }
+    if rest.contains("Result: hostbyte=") {
+        return Step::Stop;
+    }
+    if scsi_values(rest, &mut report.event) || rest.contains("Sense not available") {
+        return Step::Take;
+    }
+    Step::Pass
+}
+
+fn scsi_finish(report: &mut Report) {
+    let event = &mut report.event;
+    let text = |name: &str| event.fields.get(name).and_then(|v| v.as_text()).map(str::to_owned);
+    let reason = text("sense_key").or_else(|| text("hostbyte").filter(|h| h != "DID_OK"));
+    // An unsupported command is no failure of the disk.
+    if reason.as_deref() == Some("Illegal Request") || reason.as_deref() == Some("Unit Attention") {
+        event.severity = Severity::Notice;
+    }
+    if let Some(reason) = reason {
+        event.title = format!("scsi: {reason}");
+    }
+}
+
+fn open_nvme(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    if !text.starts_with("nvme") {
+        return None;
+    }
+    let (head, rest) = text.split_once(": ")?;
+    let device = head.rsplit(' ').next().unwrap_or(head);
+    let new = |what: &'static str| {
+        Event::new(NVME.name, class::IO_ERROR, Severity::Failure)
+            .titled(format!("nvme: {what}"))
+            .with("what", what)
+            .with("device", device)
+            .with("detail", rest)
+    };
+    if let Some((command, action)) = rest.split_once(" timeout, ")
+        && command.contains(" QID ")
+    {
+        let action = action.split(" req_op").next().unwrap_or(action);
+        return Opened::line(new("timeout").with("action", action).with_opt("queue", number_after(command, " QID ")));
+    }
+    if rest.starts_with("controller is down; will reset") {
+        let csts = hex_after(rest, "CSTS=");
+        return Opened::line(new("down").with_opt("csts", csts.map(Address)));
+    }
+    if rest.starts_with("Device not ready; aborting") || rest.starts_with("Device shutdown incomplete") {
+        return Opened::line(new("not-ready").with_opt("csts", hex_after(rest, "CSTS=").map(Address)));
+    }
+    if rest.starts_with("Removing after probe failure") {
+        return Opened::line(new("removed"));
+    }
+    let sct = hex_after(rest, "(sct ")?;
+    Opened::line(new("command-error").with("sct", sct).with_opt("sc", hex_after(rest, "/ sc ")))
+}
+
+/// `ata1.00: rest`, `ata1: rest`
+fn ata_head(text: &str) -> Option<(&str, &str)> {
+    let (port, rest) = text.split_once(": ")?;
+    let number = port.strip_prefix("ata")?;
+    (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'.')).then_some((port, rest))
+}
+
+fn open_ata(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let (port, rest) = ata_head(line.text())?;
+    let new = |what: &'static str| {
+        Event::new(ATA.name, class::IO_ERROR, Severity::Failure)
+            .titled(format!("ata: {what}"))
+            .with("what", what)
+            .with("port", port)
+    };
+    if rest.starts_with("exception Emask ") {
+        return Opened::lines(
+            new("exception")
+                .with_opt("emask", hex_after(rest, "Emask "))
+                .with_opt("serror", hex_after(rest, "SErr "))
+                .with("frozen", rest.contains("frozen")),
+        );
+    }
+    if rest.starts_with("qc timeout") {
+        return Opened::line(new("timeout").with_opt("command", between(rest, "(", ")")));
+    }
+    rest.starts_with("COMRESET failed").then_some(())?;
+    Opened::line(new("reset-failed"))
+}
+
+fn ata_body(report: &mut Report, line: &Line<'_>) -> Step {
+    let text = line.text();
+    // `res 41/40:08:.. Emask 0x409 (media error) <F>`
+    if text.starts_with("res ") && text.contains("Emask ") {
+        if let Some(cause) = between(text, "(", ")") {
+            report.event.set("cause", cause);
+        }
+        return Step::Take;
+    }
+    let Some((_, rest)) = ata_head(text) else { return Step::Pass };
+    if rest.starts_with("exception Emask ") {
+        return Step::Stop;
+    }
+    if rest.starts_with("EH complete") {
+        return Step::End;
+    }
+    for (head, name) in [("failed command: ", "command"), ("status: ", "status"), ("error: ", "error")] {
+        if let Some(value) = rest.strip_prefix(head) {
+            report.event.fields.entry(name.into()).or_insert_with(|| value.trim_matches(['{', '}', ' ']).into());
+            return Step::Take;
+        }
+    }
+    if let Some((_, tail)) = rest.split_once("res ")
+        && let Some(cause) = between(tail, "(", ")")
+    {
+        report.event.set("cause", cause);
+    }
+    Step::Take
+}
+
+fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    let new = |what: &'static str, array: &str| {
+        Event::new(RAID.name, class::IO_ERROR, Severity::Failure)
+            .titled(format!("raid: {what}"))
+            .with("what", what)
+            .with("array", array)
+            .with("detail", text)
+    };
+    if let Some(rest) = text.strip_prefix("md/") {
+        let (head, rest) = rest.split_once(": ")?;
+        let array = head.rsplit(':').next().unwrap_or(head);
+        let what = if rest.starts_with("Disk failure on ") {
+            "disk-failure"
+        } else if rest.starts_with("read error not correctable") {
+            "read-error"
+        } else if rest.contains("Cannot continue operation") || rest.contains("not enough operational devices") {
+            "failed"
+        } else {
+            return None;
+        };
+        let device = between(rest, "failure on ", ",").or_else(|| between(rest, " on ", ")"));
+        return Opened::line(new(what, array).with_opt("device", device));
+    }
+    if let Some(rest) = text.strip_prefix("md: ") {
+        let what = if rest.starts_with("kicking non-fresh ") {
+            "non-fresh"
+        } else if rest.starts_with("super_written gets error") {
+            "superblock"
+        } else {
+            return None;
+        };
+        let device = between(rest, "non-fresh ", " from");
+        let array = after(rest, "from ").unwrap_or_default().trim_end_matches([' ', '!', '.']);
+        return Opened::line(new(what, array.trim_end_matches(" array")).with_opt("device", device));
+    }
+    let rest = text.strip_prefix("device-mapper: ")?;
+    let (target, rest) = rest.split_once(": ")?;
+    let array = rest.split(": ").next().unwrap_or_default();
+    match target {
+        "multipath" if rest.contains("Failing path ") => Opened::line(
+            new("path", array).with_opt("device", after(rest, "Failing path ").map(|d| d.trim_end_matches('.'))),
+        ),
+        "multipath" if rest.contains("queue_if_no_path timeout") => Opened::line(new("path", array)),
+        "thin" if rest.contains("switching pool to ") && !rest.contains("to write mode") => {
+            Opened::line(new("pool", array))
+        }
+        "thin" if rest.contains("metadata operation '") => Opened::line(new("pool", array)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{events, fields};
+
+    #[test]
+    fn block_errors_of_every_era_name_device_and_sector() {
+        for (text, device, sector, what) in [
+            ("blk_update_request: I/O error, dev sda, sector 123", "sda", "123", "I/O"),
+            ("end_request: I/O error, dev sdb, sector 7", "sdb", "7", "I/O"),
+            ("print_req_error: critical medium error, dev sdc, sector 8 flags 0", "sdc", "8", "critical medium"),
+            ("I/O error, dev vda, sector 9 op 0x1:(WRITE) flags 0x800 phys_seg 1 prio class 2", "vda", "9", "I/O"),
+            ("Buffer I/O error on dev sda1, logical block 5, lost async page write", "sda1", "", "buffer"),
+            ("Buffer I/O error on device sda1, logical block 5", "sda1", "", "buffer"),
+        ] {
+            let text = format!("[   52.261501] {text}");
+            assert_eq!(
+                fields(&text, &["device", "sector", "what", "class"]),
+                [device, sector, what, "io-error"],
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn empty_drives_are_no_failure() {
+        for text in [
+            "blk_update_request: I/O error, dev fd0, sector 0",
+            "Buffer I/O error on dev sr0, logical block 0, async page read",
+            "sd 0:0:0:0: [sda] Read Capacity(16) failed: Result: hostbyte=DID_ERROR driverbyte=DRIVER_OK",
+            "nvme nvme0: Shutdown timeout set to 8 seconds",
+            "ata2: SATA link down (SStatus 0 SControl 300)",
+            "md/raid1:md0: active with 2 out of 2 mirrors",
+        ] {
+            assert!(events(&format!("[   52.261501] {text}")).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_scsi_command_is_one_event_with_its_sense() {
+        let text = "[   52.261501] sd 0:0:0:0: [sda] tag#12 FAILED Result: hostbyte=DID_OK driverbyte=DRIVER_SENSE cmd_age=30s\n\
+             [   52.261501] sd 0:0:0:0: [sda] tag#12 Sense Key : Medium Error [current] \n\
+             [   52.261501] sd 0:0:0:0: [sda] tag#12 Add. Sense: Unrecovered read error\n\
+             [   52.261501] sd 0:0:0:0: [sda] tag#12 CDB: Read(10) 28 00 00 00\n\
+             [   52.261501] blk_update_request: critical medium error, dev sda, sector 8\n";
+        let found = events(text);
+        assert_eq!(found.iter().map(|e| e.family).collect::<Vec<_>>(), ["scsi_error", "block_io_error"]);
+        assert_eq!(
+            fields(text, &["title", "target", "device", "hostbyte", "sense", "cdb"]),
+            ["scsi: Medium Error", "0:0:0:0", "sda", "DID_OK", "Unrecovered read error", "Read(10) 28 00 00 00"]
+        );
+    }
+
+    #[test]
+    fn an_ata_exception_gathers_its_lines() {
+        let text = "[   52.261501] ata1.00: exception Emask 0x10 SAct 0x1 SErr 0x400100 action 0x6 frozen\n\
+             [   52.261501] ata1.00: irq_stat 0x08000000\n[   52.261501] ata1: SError: { UnrecovData Handshk }\n\
+             [   52.261501] ata1.00: failed command: READ FPDMA QUEUED\n\
+             [   52.261501] ata1.00: cmd 60/08:00:00:00:00/00:00:00:00:00/40 tag 1 ncq dma 4096 in\n\
+             [   52.261501]          res 41/40:08:00:00:00/00:00:00:00:00/40 Emask 0x409 (media error) <F>\n\
+             [   52.261501] ata1.00: status: { DRDY ERR }\n[   52.261501] ata1.00: error: { UNC }\n\
+             [   52.261501] ata1: hard resetting link\n[   52.261501] ata1: EH complete\n";
+        assert_eq!(events(text).len(), 1);
+        assert_eq!(
+            fields(text, &["port", "command", "cause", "status", "error", "frozen"]),
+            ["ata1.00", "READ FPDMA QUEUED", "media error", "DRDY ERR", "UNC", "true"]
+        );
+    }
+
+    #[test]
+    fn nvme_and_raid_failures_name_what_happened() {
+        for (text, family, what) in [
+            ("nvme nvme0: I/O 12 QID 3 timeout, aborting", "nvme_error", "timeout"),
+            (
+                "nvme nvme0: I/O tag 12 (100c) opcode 0x2 (I/O Cmd) QID 3 timeout, aborting req_op:READ(0) size:4096",
+                "nvme_error",
+                "timeout",
+            ),
+            ("nvme nvme0: controller is down; will reset: CSTS=0xffffffff, PCI_STATUS=0x10", "nvme_error", "down"),
+            (
+                "nvme0n1: Read(0x2) @ LBA 0, 8 blocks, Unrecovered Read Error (sct 0x2 / sc 0x81) DNR",
+                "nvme_error",
+                "command-error",
+            ),
+            ("md/raid1:md0: Disk failure on sda1, disabling device.", "raid_error", "disk-failure"),
+            ("md/raid:md0: read error not correctable (sector 8 on sde1).", "raid_error", "read-error"),
+            ("device-mapper: multipath: 253:2: Failing path 8:16.", "raid_error", "path"),
+        ] {
+            let text = format!("[   52.261501] {text}");
+            assert_eq!(events(&text)[0].family, family);
+            assert_eq!(fields(&text, &["what"]), [what], "{text}");
+        }
+    }
+}
