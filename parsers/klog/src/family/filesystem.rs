@@ -251,7 +251,7 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     Opened::line(event)
 }
 
-fn xfs_body(report: &mut Report, line: &Line<'_>) -> Step {
+fn xfs_body(_: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
     let rest = device_and_text(text, "XFS ").map_or("", |(_, rest)| rest);
     if rest.starts_with("Unmount and run xfs_repair")
@@ -262,7 +262,6 @@ fn xfs_body(report: &mut Report, line: &Line<'_>) -> Step {
     {
         return Step::Take;
     }
-    let _ = report;
     Step::Pass
 }
 
@@ -337,7 +336,10 @@ fn open_other(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         } else {
             return None;
         };
-        return Opened::line(event(&NETWORK, "fat", what, device).with("detail", rest));
+        // FAT lives on cards and sticks that are pulled while in use: worth knowing, no failure of the machine.
+        let mut event = event(&NETWORK, "fat", what, device).with("detail", rest);
+        event.severity = Severity::Notice;
+        return Opened::line(event);
     }
     let rest = text.strip_prefix("device-mapper: verity: ")?;
     (rest.contains(" block ") && rest.ends_with(" is corrupted")).then_some(())?;

@@ -132,6 +132,8 @@ pub(crate) fn no_finish(_: &mut Report) {}
 /// All families. Where one line could open two, the first in the table has it.
 pub(crate) static ALL: &[&Family] = &[
     &oops::FAMILY,
+    // Before the WARNs: some of its titles begin like theirs.
+    &lockdep::FAMILY,
     &warning::FAMILY,
     &panic::FAMILY,
     &unregister_netdevice::FAMILY,
@@ -159,7 +161,6 @@ pub(crate) static ALL: &[&Family] = &[
     &memory_leak::FAMILY,
     &slab_corruption::FAMILY,
     &bad_page::FAMILY,
-    &lockdep::FAMILY,
     &lock_debug::SPINLOCK,
     &lock_debug::ATOMIC_SLEEP,
     &lock_debug::PREEMPT_CHECK,
