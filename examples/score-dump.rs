@@ -372,7 +372,11 @@ fn source_lines(kernel: &Kernel<'_>, tasks: &[Task], oracle: &Value) -> Agreemen
             result.of += 1;
             match mine.contains(&(hex(&frame["pc"]), inlined, source)) {
                 true => result.agree += 1,
-                false => println!("source of {} {}: {} {source:?} not found", task.pid, frame["pc"], frame["name"]),
+                false => {
+                    let there: Vec<_> = mine.iter().filter(|m| m.0 == hex(&frame["pc"])).collect();
+                    let (pc, name) = (&frame["pc"], &frame["name"]);
+                    println!("source of {} {pc}: {name} {source:?} not found, ours: {there:?}", task.pid);
+                }
             }
         }
     }

@@ -15,6 +15,8 @@ pub(crate) struct Lines {
     context: Mutex<Context<Reader>>,
     /// Run-time less link-time addresses.
     offset: u64,
+    /// Folder of the kernel's tree, as its file names begin.
+    root: String,
 }
 
 /// A place in the source.
@@ -44,6 +46,19 @@ fn in_tree(path: &str) -> &str {
     path.trim_start_matches(['.', '/'])
 }
 
+/// What stands before `init/main.c`, which every kernel has, in the name of its compilation unit.
+fn tree_root(dwarf: &gimli::Dwarf<Reader>) -> Option<String> {
+    let mut units = dwarf.units();
+    while let Ok(Some(header)) = units.next() {
+        let Ok(unit) = dwarf.unit(header) else { continue };
+        let name = unit.name.as_ref().and_then(|name| gimli::Reader::to_string_lossy(name).ok());
+        if let Some(root) = name.as_deref().and_then(|name| name.strip_suffix("init/main.c")) {
+            return Some(root.to_owned());
+        }
+    }
+    None
+}
+
 impl Lines {
     fn open(kernel: &Kernel<'_>) -> Option<Lines> {
         let opened = kernel.vmlinux()?.and_then(|file| {
@@ -53,8 +68,9 @@ impl Lines {
                 let bytes: Arc<[u8]> = file.section(id.name())?.into();
                 Ok::<_, String>(Reader::new(bytes, gimli::LittleEndian))
             })?;
+            let root = tree_root(&dwarf).unwrap_or_default();
             let context = Context::from_dwarf(dwarf).map_err(|e| e.to_string())?;
-            Ok(Lines { context: Mutex::new(context), offset: here.wrapping_sub(stext) })
+            Ok(Lines { context: Mutex::new(context), offset: here.wrapping_sub(stext), root })
         });
         match opened {
             Ok(lines) => Some(lines),
@@ -73,7 +89,11 @@ impl Lines {
         let mut found = Vec::new();
         while let Ok(Some(frame)) = frames.next() {
             let function = frame.function.and_then(|f| f.raw_name().ok().map(|name| name.into_owned()));
-            let line = frame.location.and_then(|at| Some(format!("{}:{}", in_tree(at.file?), at.line.unwrap_or(0))));
+            let line = frame.location.and_then(|at| {
+                let file = at.file?;
+                let file = file.strip_prefix(self.root.as_str()).unwrap_or(file);
+                Some(format!("{}:{}", in_tree(file), at.line.unwrap_or(0)))
+            });
             found.push(SourceLine { function, line });
             if found.len() >= 64 {
                 break;

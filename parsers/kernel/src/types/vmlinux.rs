@@ -118,8 +118,11 @@ impl Vmlinux {
     /// The link address of a symbol.
     pub fn symbol(&self, name: &str) -> Option<u64> {
         let (symbols, strings) = (self.section(".symtab").ok()?, self.section(".strtab").ok()?);
-        let name = memchr::memmem::find(&strings, format!("\0{name}\0").as_bytes())? as u64 + 1;
-        symbols.chunks_exact(24).find(|s| number(s, 0, 4) == name).map(|s| number(s, 8, 8))
+        let named = |symbol: &&[u8]| {
+            let text = strings.get(number(symbol, 0, 4) as usize..).unwrap_or_default();
+            text.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
+        };
+        symbols.chunks_exact(24).find(named).map(|s| number(s, 8, 8))
     }
 
     /// The banner, `Linux version ...`, without its line end. By its symbol: since 6.1 the image also has a
