@@ -91,7 +91,7 @@ pub(super) fn stamp(c: &mut Cursor<'_>) -> Option<i64> {
         return None;
     }
     let digits = ahead.run(|c| c.is_ascii_digit());
-    if !(3..=9).contains(&digits.len()) || !ahead.take("]") {
+    if !(3..=9).contains(&digits.len()) || !ahead.blanks().take("]") {
         return None;
     }
     let fraction: i64 = digits.parse().ok()?;
@@ -114,7 +114,7 @@ pub(super) fn caller(c: &mut Cursor<'_>) -> Option<Caller> {
         return None;
     };
     let id = u32::try_from(ahead.number()?).ok()?;
-    if !ahead.take("]") {
+    if !ahead.blanks().take("]") {
         return None;
     }
     *c = ahead;
@@ -132,6 +132,7 @@ mod tests {
         assert_eq!(p.time.unwrap().since_boot_ns, Some(12_345_678_000));
         assert_eq!(p.caller, Some(Caller::Task(1234)));
         assert_eq!(p.rest, " body");
+        assert_eq!(strip("[    0.043841 ][    T0 ] x").unwrap().rest, "x");
         assert_eq!(strip("[    C0] x").unwrap().caller, Some(Caller::Cpu(0)));
         // makedumpfile writes a blank between the two.
         assert_eq!(strip("[    1.000000] [    T1] x").unwrap().rest, "x");

@@ -224,7 +224,8 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
     let Some(at) = text.find("[#") else {
         // Without the counter only these are certain.
         if let Some((_, class)) = kind.filter(|(head, _)| *head == "general protection fault") {
-            if !body.contains(": 0000") && !body.contains("address 0x") {
+            let wrapped = text.starts_with("Oops: ") && body.starts_with("general protection fault, ");
+            if !body.contains(": 0000") && !body.contains("address 0x") && !wrapped {
                 return false;
             }
             event.class = class;

@@ -82,7 +82,10 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
             return None;
         }
         event.title = "WARNING".to_owned();
-        event.set("message", message);
+        for message in before.messages {
+            note_message(message, &mut event);
+        }
+        event.fields.entry("message".into()).or_insert_with(|| message.into());
         return Opened::trace(event);
     }
     let class = class_of_message(text)?;
@@ -210,6 +213,16 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
             return Step::Take;
         }
         if header(text, &mut report.event) {
+            return Step::Take;
+        }
+        // A mail program wrapped the header before the file's name.
+        let first = text.split(' ').next().unwrap_or("");
+        if report.event.family == "warning"
+            && first.contains('/')
+            && first.rsplit_once(':').is_some_and(|(_, n)| n.parse::<u32>().is_ok())
+            && text.contains("+0x")
+            && place(&mut Cursor::new(text), &mut report.event)
+        {
             return Step::Take;
         }
         if oops::bug_header(text, &mut report.event) {

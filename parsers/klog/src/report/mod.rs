@@ -197,9 +197,12 @@ impl Report {
             return Step::Take;
         }
         if let Some(rest) = text.strip_prefix("Modules linked in:") {
-            modules::read(rest, &mut self.event);
+            // The list is printed again with a nested or a repeated report.
+            self.modules_open = self.event.modules.is_empty();
+            if self.modules_open {
+                modules::read(rest, &mut self.event);
+            }
             self.in_trace = false;
-            self.modules_open = true;
             return Step::Take;
         }
         if self.modules_open && modules::continues(text) {

@@ -9,7 +9,7 @@ const MAX_MODULES: usize = 1024;
 pub(super) fn read(text: &str, event: &mut Event) {
     let list = text.split("[last unloaded:").next().unwrap_or(text);
     for name in list.split_ascii_whitespace() {
-        if is_module(name) && event.modules.len() < MAX_MODULES && !event.modules.iter().any(|m| m == name) {
+        if is_module(name) && event.modules.len() < MAX_MODULES {
             event.modules.push(name.to_owned());
         }
     }
