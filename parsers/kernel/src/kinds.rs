@@ -52,7 +52,7 @@ pub const KINDS: &[KindDef] = &[
                 "kind",
                 Text,
                 "",
-                "ipv4-route, ipv6-route, fib-nexthop-exception, in-device, inet6-device, module-data",
+                "ipv4-route, ipv6-route, in-device, inet6-device, module-data; of a route: fib-nexthop-exception, socket, packet",
             ),
             field("address", Address, "", "the holder"),
             field("type", Text, "", "type of the holder"),

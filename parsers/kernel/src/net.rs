@@ -59,7 +59,8 @@ pub struct NetDevice {
 /// Something that refers to a device.
 #[derive(Clone, Debug, Serialize)]
 pub struct Holder {
-    /// `ipv4-route`, `ipv6-route`, `in-device`, `inet6-device`.
+    /// `ipv4-route`, `ipv6-route`, `in-device`, `inet6-device`; what keeps such a route: `fib-nexthop-exception`,
+    /// `socket`, `packet`.
     pub kind: &'static str,
     /// Address of the holder.
     pub address: VirtAddr,
@@ -322,6 +323,52 @@ impl Kernel<'_> {
         walk
     }
 
+    /// Who keeps these routes: next-hop exceptions of the forwarding table, sockets, packets. Told by the member of the
+    /// holder's structure that the word is, in a slab whose objects can be of that structure.
+    fn route_holders(&self, routes: &HashSet<u64>) -> Walk<Holder> {
+        let types = self.types();
+        // Structure, members, kind, and what the cache's name begins with where the structure has a cache of its own.
+        type Row = (&'static str, &'static [&'static str], &'static str, &'static str);
+        let rows: [Row; 3] = [
+            (
+                "fib_nh_exception",
+                // One fnhe_rth in the first kernels that had exceptions (3.6).
+                &["fnhe_rth_input", "fnhe_rth_output", "fnhe_rth"],
+                "fib-nexthop-exception",
+                "kmalloc",
+            ),
+            ("sock", &["sk_dst_cache", "sk_rx_dst"], "socket", ""),
+            ("sk_buff", &["_skb_refdst"], "packet", "skbuff"),
+        ];
+        let references = self.slab_references(routes);
+        let mut walk = Walk { items: Vec::new(), gaps: references.gaps };
+        for reference in references.items {
+            let name = self.pointer(reference.cache, "kmem_cache", "name").and_then(|p| self.cstr(p, 128).ok());
+            let name = name.unwrap_or_default();
+            for (structure, members, kind, prefix) in rows {
+                let Some(size) = types.size_of(structure) else { continue };
+                // kmalloc gives the next power of two (or 96, 192): a structure fills more than half of its object.
+                let fits = match prefix {
+                    "kmalloc" => size <= reference.size && reference.size < size * 2,
+                    "" => size <= reference.size && !name.starts_with("kmalloc"),
+                    _ => size <= reference.size,
+                };
+                let here = members.iter().any(|m| types.offset(structure, m) == Some(reference.offset));
+                if fits && here && name.starts_with(prefix) && reference.object.0 != reference.target {
+                    walk.items.push(Holder {
+                        kind,
+                        address: reference.object,
+                        type_name: structure,
+                        references: None,
+                        cache: Some(name.clone()),
+                    });
+                    break;
+                }
+            }
+        }
+        walk
+    }
+
     /// `__refcnt`, an atomic_t; since bc9d3a9f2afc "net: dst: Switch to rcuref_t reference counting" (v6.4) `__rcuref`,
     /// where 0 means one reference.
     fn dst_references(&self, dst: VirtAddr) -> Option<i64> {
@@ -382,13 +429,18 @@ impl Kernel<'_> {
             if !leaving || leaked.is_none_or(|n| n <= 0) {
                 continue;
             }
-            let holders = self.net_device_holders(device.address);
+            let mut holders = self.net_device_holders(device.address);
             gaps.extend(holders.gaps);
+            let routes = holders.items.iter().filter(|holder| holder.kind.ends_with("-route"));
+            let keepers = self.route_holders(&routes.map(|holder| holder.address.0).collect());
+            gaps.extend(keepers.gaps);
+            holders.items.extend(keepers.items);
             let mut targets: HashSet<u64> = holders.items.iter().map(|holder| holder.address.0).collect();
             targets.insert(at);
             let references = self.module_references(&targets);
             for holder in &holders.items {
                 let by = references.iter().find(|r| r.target == holder.address);
+                let keeps_route = matches!(holder.kind, "fib-nexthop-exception" | "socket" | "packet");
                 facts.push(
                     Fact::new(
                         "mem.net_device_holder",
@@ -405,9 +457,10 @@ impl Kernel<'_> {
                     .with_opt("module_out_of_tree", by.map(|r| r.out_of_tree))
                     .with_opt("module_symbol", by.and_then(|r| r.symbol.clone()))
                     .quoting(format!(
-                        "struct {} at {} refers to {}{}",
+                        "struct {} at {} {} {}{}",
                         holder.type_name,
                         holder.address,
+                        if keeps_route { "keeps a route through" } else { "refers to" },
                         device.name,
                         by.map_or(String::new(), |r| format!(
                             "; module {} keeps its address in {}",
@@ -419,7 +472,7 @@ impl Kernel<'_> {
                         "ipv4-route" | "ipv6-route" => {
                             format!("crash> struct dst_entry.dev {:#x}", holder.address.0)
                         }
-                        _ => format!("crash> struct {}.dev {:#x}", holder.type_name, holder.address.0),
+                        _ => format!("crash> struct {} {:#x}", holder.type_name, holder.address.0),
                     })
                     .recheck(format!("drgn> Object(prog, 'struct {} *', {:#x})", holder.type_name, holder.address.0)),
                 );

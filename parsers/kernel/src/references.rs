@@ -1,13 +1,18 @@
-//! Who points at an address: words in the data of modules, with the symbol that holds them.
+//! Who points at an address: words in the data of modules, with the symbol that holds them, and in slab objects.
 
 use std::collections::HashSet;
 
+use facts::Gap;
 use serde::Serialize;
 
-use crate::{Kernel, VirtAddr};
+use crate::{Kernel, VirtAddr, Walk};
 
 /// Bytes of module memory searched in all.
 const MAX_BYTES: u64 = 256 << 20;
+/// Page structures and bytes of slabs searched, and references listed.
+const MAX_FRAMES: u64 = 16 << 20;
+const MAX_SLAB_BYTES: u64 = 2 << 30;
+const MAX_FOUND: usize = 10_000;
 
 /// A word in a module's data that holds an address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -65,4 +70,63 @@ impl Kernel<'_> {
         }
         found
     }
+
+    /// Allocated slab objects that hold one of these addresses. Bounded: a bound that is hit is a gap.
+    pub(crate) fn slab_references(&self, targets: &HashSet<u64>) -> Walk<SlabReference> {
+        let mut walk = Walk::default();
+        let (Some(low), Some(high)) = (targets.iter().min().copied(), targets.iter().max().copied()) else {
+            return walk;
+        };
+        let shift = self.page_shift();
+        let (mut frames, mut bytes_left) = (MAX_FRAMES, MAX_SLAB_BYTES);
+        for range in self.physical.ranges() {
+            for frame in range.start >> shift..range.end >> shift {
+                let Some(page) = self.page_of_frame(frame) else { return walk };
+                let slab = self.slab_at_page(page);
+                let len = slab.as_ref().map_or(0, |slab| slab.size * slab.objects);
+                if frames == 0 || len > bytes_left || walk.items.len() >= MAX_FOUND {
+                    walk.gaps.push(Gap::new(
+                        "who refers to an address",
+                        format!("page frames from {frame:#x} on"),
+                        "the search stopped at its bound",
+                        "a larger budget",
+                    ));
+                    return walk;
+                }
+                frames -= 1;
+                bytes_left -= len;
+                let Some(slab) = slab else { continue };
+                let Ok(bytes) = self.bytes(slab.base, len as usize) else { continue };
+                let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+                let hits: Vec<(u64, u64)> = (0u64..)
+                    .zip(words)
+                    .filter(|(_, word)| (low..=high).contains(word) && targets.contains(word))
+                    .map(|(nth, word)| (nth * 8, word))
+                    .collect();
+                if hits.is_empty() {
+                    continue;
+                }
+                let free = self.free_in_slab(&slab);
+                for (at, target) in hits {
+                    let object = slab.base + at / slab.size * slab.size;
+                    if !free.contains(&object.0) {
+                        let (cache, size) = (slab.cache, slab.size);
+                        walk.items.push(SlabReference { target, cache, size, object, offset: at % slab.size });
+                    }
+                }
+            }
+        }
+        walk
+    }
+}
+
+/// A word in an allocated slab object that holds an address.
+pub(crate) struct SlabReference {
+    pub(crate) target: u64,
+    pub(crate) cache: VirtAddr,
+    /// Bytes of an object of that cache.
+    pub(crate) size: u64,
+    pub(crate) object: VirtAddr,
+    /// Of the word in the object.
+    pub(crate) offset: u64,
 }

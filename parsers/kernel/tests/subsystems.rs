@@ -53,6 +53,9 @@ fn net_devices_equal_the_oracle_s() {
         assert_eq!(leaks[0].get("address"), Some(&facts::Address(hex(&leaked["address"]).unwrap()).into()));
         assert_eq!((leaks[0].int("references"), leaks[0].int("leaked")), (leaked["refcount"].as_i64(), Some(1)));
         assert_eq!(leaks[0].text("state"), Some("unregistered"));
+        // By the scenario's description the route is in no next-hop exception, and no socket has it.
+        let kinds: Vec<_> = facts.iter().filter_map(|f| f.text("kind")).collect();
+        assert_eq!(kinds, ["ipv4-route", "module-data"], "{name}");
         let holder = facts.iter().find(|f| f.kind == "mem.net_device_holder").unwrap();
         let address = hex(&oracle["asserted"]["holder"]["address"]).unwrap();
         assert_eq!(holder.get("address"), Some(&facts::Address(address).into()), "{holder:?}");
