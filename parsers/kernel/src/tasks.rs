@@ -291,7 +291,12 @@ impl Kernel<'_> {
 
     /// The task that is current on a CPU: `curr` of its run queue.
     pub fn current_task(&self, cpu: u32) -> Option<VirtAddr> {
-        self.pointer(self.run_queue(cpu)?, "rq", "curr")
+        let queue = self.run_queue(cpu);
+        queue.and_then(|q| self.pointer(q, "rq", "curr")).or_else(|| {
+            // Per-CPU `current_task`; first in pcpu_hot from 6.2 to 6.14.
+            let variable = self.symbol_at("pcpu_hot").or_else(|| self.symbol_at("current_task"))?;
+            self.ptr(self.per_cpu(variable, cpu)?).ok().filter(|at| at.0 != 0)
+        })
     }
 
     /// The idle task of a CPU.

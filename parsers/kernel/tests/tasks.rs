@@ -161,3 +161,20 @@ fn facts_name_what_waits_and_share_equal_stacks() {
         }
     });
 }
+
+#[test]
+fn members_concluded_from_init_task_are_where_the_types_say() {
+    with_each(|name, kernel, _| {
+        let found = kernel::types::infer::members(kernel);
+        for member in &found {
+            let known =
+                kernel.types().first_member("task_struct", &[member.path, member.path.trim_start_matches("__")]);
+            assert_eq!(known.map(|m| m.offset), Some(member.offset), "{name}: {}", member.path);
+        }
+        let paths: Vec<_> = found.iter().map(|m| m.path).collect();
+        for path in ["comm", "tasks", "pid", "tgid", "real_parent", "flags", "stack", "__state"] {
+            assert!(paths.contains(&path), "{name}: {path} not among {paths:?}");
+        }
+        assert!(paths.iter().any(|p| p.starts_with("thread.")), "{name}: {paths:?}");
+    });
+}

@@ -15,6 +15,8 @@ pub mod btf;
 pub mod dwarf;
 mod encode;
 pub mod graph;
+pub mod infer;
+pub mod isf;
 mod open;
 pub mod pack;
 mod value;

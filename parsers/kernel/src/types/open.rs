@@ -9,6 +9,7 @@ use super::btf::{self, Btf, Header};
 use super::pack::{self, Pack};
 use super::vmlinux::Vmlinux;
 use super::{Source, Types};
+use super::{infer, isf};
 use crate::{Kernel, Sources, VirtAddr};
 
 /// More than any BTF seen (5.3 MB in 7.3), also of kernels with everything built in.
@@ -32,7 +33,7 @@ impl Types {
             }
         }
         if let Some(pack) = find_pack(kernel, &identity, sources) {
-            types.add(pack.types());
+            types.add(pack);
         }
         let given = !types.is_empty();
         match kernel_btf(kernel) {
@@ -51,6 +52,22 @@ impl Types {
                 why,
                 "a vmlinux or a pack of this kernel (--vmlinux, --pack)",
             )),
+        }
+        if types.is_empty() {
+            let concluded = infer::members(kernel);
+            if !concluded.is_empty() {
+                let paths: Vec<_> = concluded.iter().map(|m| m.path).collect();
+                kernel.gap(Gap::new(
+                    "structure layouts",
+                    kernel.member(),
+                    format!(
+                        "only these members of task_struct are known, inferred from init_task: {}",
+                        paths.join(", ")
+                    ),
+                    "a vmlinux or a pack of this kernel (--vmlinux, --pack)",
+                ));
+            }
+            types.conclude(&concluded);
         }
         types
     }
@@ -84,28 +101,44 @@ fn open_vmlinux(path: &Path, identity: &Identity, force: bool) -> Result<Vmlinux
     }
 }
 
+/// In a folder: packs, and ISF files by the endings Volatility uses.
+fn is_pack(path: &Path) -> bool {
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    [".pack", ".json", ".json.xz", ".json.gz"].iter().any(|ending| name.ends_with(ending))
+}
+
+/// The types in a pack or an ISF, when it is of this kernel. An ISF has no build-id.
+fn given_types(bytes: &[u8], identity: &Identity, force: bool) -> Result<Arc<dyn Source>, String> {
+    let (header, types) = if isf::looks_like(bytes) {
+        let (graph, banner) = isf::parse(bytes)?;
+        (pack::Header { banner, ..pack::Header::default() }, Arc::new(graph) as Arc<dyn Source>)
+    } else {
+        let pack = Pack::parse(bytes)?;
+        (pack.header.clone(), pack.types())
+    };
+    match header.fits(identity.build_id.as_deref(), identity.banner.as_deref()) {
+        Err(why) if !force => Err(why),
+        _ if !pack::is_sound(&types) => Err("its layout of task_struct cannot be".to_owned()),
+        _ => Ok(types),
+    }
+}
+
 /// The first pack of this kernel among the files and folders given. A folder may hold packs of many kernels, so only
 /// a file that was named and does not fit is worth a word.
-fn find_pack(kernel: &Kernel<'_>, identity: &Identity, sources: &Sources) -> Option<Pack> {
+fn find_pack(kernel: &Kernel<'_>, identity: &Identity, sources: &Sources) -> Option<Arc<dyn Source>> {
     for given in &sources.packs {
         let mut files = vec![given.clone()];
         let named = !given.is_dir();
         if !named {
             let entries = std::fs::read_dir(given).into_iter().flatten().flatten().map(|entry| entry.path());
-            files = entries.filter(|path| path.extension().is_some_and(|e| e == "pack")).take(MAX_PACKS).collect();
+            files = entries.filter(|path| is_pack(path)).take(MAX_PACKS).collect();
             files.sort();
         }
         for path in files {
             let read = std::fs::read(&path).map_err(|e| e.to_string());
-            let pack = read.and_then(|bytes| Pack::parse(&bytes)).and_then(|pack| {
-                match pack.header.fits(identity.build_id.as_deref(), identity.banner.as_deref()) {
-                    Err(why) if !(named && sources.force) => Err(why),
-                    _ if !pack.is_sound() => Err("its layout of task_struct cannot be".to_owned()),
-                    _ => Ok(pack),
-                }
-            });
+            let pack = read.and_then(|bytes| given_types(&bytes, identity, named && sources.force));
             match pack {
-                Ok(pack) => return Some(pack),
+                Ok(types) => return Some(types),
                 Err(why) if named => {
                     kernel.gap(Gap::new("structure layouts", path.display().to_string(), why, ""));
                 }
