@@ -134,6 +134,37 @@ const COMMANDS: &[(&str, Reader)] = &[
     ("crictl_", ignore),
 ];
 
+/// Words in a file's name that promise a pasted tool output: `kubelet-strace.txt`, `node1.kmem_-s.log`.
+const TOOLS: &[&str] = &[
+    "strace",
+    "pprof",
+    "folded",
+    "flamegraph",
+    "funcslower",
+    "opensnoop",
+    "pidstat",
+    "slabtop",
+    "kmem",
+    "cgroup",
+    "cgroups",
+    "memcg",
+    "perf-report",
+    "time-cat",
+];
+
+/// Whether the words of a name hold those of the tool, one after the other.
+fn words_hold(name: &str, tool: &str) -> bool {
+    name.match_indices(tool).any(|(at, _)| {
+        let before = name.get(..at).and_then(|head| head.chars().next_back());
+        let after = name.get(at + tool.len()..).and_then(|tail| tail.chars().next());
+        before.is_none_or(|c| SEPARATORS.contains(&c)) && after.is_none_or(|c| SEPARATORS.contains(&c))
+    })
+}
+
+fn pasted(node: &mut Node, input: &Input<'_>) -> bool {
+    input.before == 0 && paste::read(node, input)
+}
+
 fn ignore(_: &mut Node, _: &Input<'_>) -> bool {
     true
 }
@@ -192,6 +223,9 @@ pub(crate) fn route(path: &str) -> Option<Route> {
     }
     if let Some((_, reader)) = COMMANDS.iter().find(|(prefix, _)| base.starts_with(prefix)) {
         return Some(Route::File(*reader));
+    }
+    if TOOLS.iter().any(|tool| words_hold(plain, tool)) {
+        return Some(Route::File(pasted));
     }
     // `node1.proc-meminfo.txt`, `proc_meminfo`, `cat_.proc.cmdline`
     let word = plain.rsplit(SEPARATORS).next().filter(|word| word.len() < plain.len())?;
@@ -269,11 +303,20 @@ mod tests {
             "boot/config-5.4.0-97-generic",
             "cat_.proc.cmdline",
             "x/sys/kernel/livepatch/kpatch_1/enabled",
+            "case/kubelet-strace.txt",
+            "kmem_-s.txt",
         ] {
             assert!(route(path).is_some(), "{path}");
         }
-        for path in ["proc/kallsyms", "etc/passwd", "var/log/messages", "proc/12/stat", "usr/share/doc/memory.txt", ""]
-        {
+        for path in [
+            "proc/kallsyms",
+            "etc/passwd",
+            "var/log/messages",
+            "proc/12/stat",
+            "usr/share/doc/memory.txt",
+            "etc/cgconfig.d/mycgroupfile",
+            "",
+        ] {
             assert!(route(path).is_none(), "{path}");
         }
     }
