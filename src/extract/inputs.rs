@@ -168,9 +168,15 @@ impl Found {
                 let bytes = self.bytes(&mut member, &name, MAX_TEXT);
                 self.journal(&name, &bytes);
             }
-            ContentKind::Text | ContentKind::Utf16 => self.text(member, &name, &path, role, state),
+            // A file without bytes is an answer too: `memory.kmem.slabinfo` of later kernels.
+            ContentKind::Empty if state => {
+                self.node().add(&path, &name, b"");
+            }
+            ContentKind::Text | ContentKind::Utf16 => self.text(member, &name, &path, role, state, alone),
             // Serial consoles hold bytes that are no text.
-            ContentKind::Binary if alone || looks_like_log(&path) => self.text(member, &name, &path, role, state),
+            ContentKind::Binary if alone || looks_like_log(&path) => {
+                self.text(member, &name, &path, role, state, alone);
+            }
             _ => {}
         }
         Flow::Skip
@@ -232,7 +238,7 @@ impl Found {
         }
     }
 
-    fn text(&mut self, mut member: Member<'_>, name: &str, path: &str, role: Option<Role>, state: bool) {
+    fn text(&mut self, mut member: Member<'_>, name: &str, path: &str, role: Option<Role>, state: bool, alone: bool) {
         let head = member.head().to_vec();
         let by_name = state && !matches!(role, Some(Role::KernelLog | Role::NodeLog));
         let bytes = self.bytes(&mut member, name, if by_name { MAX_STATE } else { MAX_TEXT });
@@ -252,7 +258,9 @@ impl Found {
             self.pstore.push(pstore::Part::read(name, &bytes));
             return;
         }
-        let understood = (state || snapshot::recognises(&head)) && self.node().add(path, name, &bytes);
+        // A text that was given alone may be a ticket with pasted files and tool outputs in it.
+        let understood = (state || (alone && bytes.len() <= MAX_STATE) || snapshot::recognises(&head))
+            && self.node().add(path, name, &bytes);
         if understood && by_name {
             return;
         }
