@@ -224,14 +224,15 @@ pub(crate) fn route(path: &str) -> Option<Route> {
     if let Some((_, reader)) = COMMANDS.iter().find(|(prefix, _)| base.starts_with(prefix)) {
         return Some(Route::File(*reader));
     }
-    if TOOLS.iter().any(|tool| words_hold(plain, tool)) {
-        return Some(Route::File(pasted));
-    }
     // `node1.proc-meminfo.txt`, `proc_meminfo`, `cat_.proc.cmdline`
-    let word = plain.rsplit(SEPARATORS).next().filter(|word| word.len() < plain.len())?;
-    let candidates = index.flat.get(word)?;
-    let flat = flatten(plain);
-    candidates.iter().find(|(ending, _)| ends_at_component(&flat, ending)).map(|(_, reader)| Route::File(*reader))
+    let word = plain.rsplit(SEPARATORS).next().filter(|word| word.len() < plain.len());
+    if let Some(candidates) = word.and_then(|word| index.flat.get(word)) {
+        let flat = flatten(plain);
+        if let Some((_, reader)) = candidates.iter().find(|(ending, _)| ends_at_component(&flat, ending)) {
+            return Some(Route::File(*reader));
+        }
+    }
+    TOOLS.iter().any(|tool| words_hold(plain, tool)).then_some(Route::File(pasted))
 }
 
 /// First lines that betray a file of unknown name.

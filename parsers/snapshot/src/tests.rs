@@ -142,6 +142,8 @@ fn recorded_el7_node_states() {
     let names = kind(&facts, "node.slab_names")[0];
     assert_eq!((names.int("total"), names.int("per_memcg")), (Some(1715), Some(1498)));
     assert_eq!(accounting(&facts).get("/zombie.jobs").map(String::as_str), Some("off"));
+    let memory = |f: &&&Fact| f.text("controller") == Some("memory");
+    assert_eq!(kind(&facts, "cgroup.controllers").iter().find(memory).unwrap().int("num_cgroups"), Some(3));
     let facts = of_directory(&healthy.with_file_name("netdev"));
     assert!(kind(&facts, "cgroup.kmem").is_empty());
 }
@@ -158,6 +160,8 @@ fn crash_output_is_read() {
 }
 
 const ARTICLE: &str = "\
+[root@node1 ~]# uname -r
+4.4.227-1.el7.elrepo.x86_64
 [root@node1 ~]# time cat /sys/fs/cgroup/memory/memory.stat >/dev/null
 
 real\t0m9.065s
@@ -190,7 +194,7 @@ fn pasted_evidence_of_a_slow_memory_stat() {
         (timed.get("seconds"), timed.get("sys_seconds")),
         (Some(&Value::Float(9.065)), Some(&Value::Float(9.064)))
     );
-    assert_eq!(timed.origin.to_string(), "ticket.txt:3");
+    assert_eq!(timed.origin.to_string(), "ticket.txt:5");
     let futex = kind(&facts, "node.syscalls")[0];
     assert_eq!(
         (futex.text("syscall"), futex.int("calls"), futex.int("errors")),
@@ -200,6 +204,7 @@ fn pasted_evidence_of_a_slow_memory_stat() {
     let get = stats.iter().find(|f| f.text("function").is_some_and(|t| t.ends_with("GetStats"))).unwrap();
     assert_eq!(get.get("share"), Some(&Value::Float(90.7)));
     assert_eq!(kind(&facts, "cgroup.controllers")[0].int("num_cgroups"), Some(64734));
+    assert_eq!(kind(&facts, "node.uname")[0].text("release"), Some("4.4.227-1.el7.elrepo.x86_64"));
 }
 
 #[test]

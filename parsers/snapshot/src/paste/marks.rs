@@ -78,6 +78,7 @@ fn prompt(line: &str) -> Option<Mark<'_>> {
         words.find(|w| !w.starts_with('-') && !w.starts_with('|') && !w.starts_with('>') && !w.starts_with('<'));
     match (program, argument) {
         ("cat" | "head" | "tail" | "less" | "more", Some(path)) => Some(Mark::File(path)),
+        ("uname", _) if command.trim_end().ends_with("-r") => Some(Mark::File("proc/sys/kernel/osrelease")),
         ("uname", _) => Some(Mark::File("systeminfo/uname")),
         ("hostname", None) => Some(Mark::File("hostname")),
         ("slabtop", _) => Some(Mark::File("slabtop")),

@@ -25,7 +25,8 @@ pub(crate) fn read(node: &mut Node, input: &Input<'_>) -> bool {
         node.gap("pasted files", input.member, &why, "the sections alone");
         return false;
     }
-    let facts = node.facts.len();
+    let counts = |node: &Node| (node.facts.len(), node.groups.by_path.len(), node.groups.controllers.len());
+    let before = counts(node);
     sections(node, input);
     timed::read(node, input);
     strace::read(node, input);
@@ -33,7 +34,7 @@ pub(crate) fn read(node: &mut Node, input: &Input<'_>) -> bool {
     slabtop::anywhere(node, input);
     crash::read(node, input);
     tracers::read(node, input);
-    node.facts.len() > facts || !node.groups.by_path.is_empty() || !node.groups.controllers.is_empty()
+    counts(node) != before
 }
 
 /// Cuts at the marks and hands each piece to the reader of its path.
