@@ -1,5 +1,6 @@
 //! The scanner: bytes of a log in, events out, with flat memory.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
@@ -116,8 +117,8 @@ impl Scanner {
     /// Reads a piece of text; it may end anywhere.
     pub fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Item)) {
         match self.wide.narrow(bytes) {
-            Some(narrow) => self.push_bytes(&narrow, sink),
-            None => self.push_bytes(bytes, sink),
+            Some(narrow) => self.push_bytes(&spaced(&narrow), sink),
+            None => self.push_bytes(&spaced(bytes), sink),
         }
     }
 
@@ -166,6 +167,23 @@ impl Scanner {
         self.state.close_all(sink);
         self.state.boot.finish(sink);
     }
+}
+
+/// The bytes with plain blanks: text copied from a mail or a web page has no-break spaces where the kernel had blanks.
+fn spaced(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const NO_BREAK_SPACE: &[u8] = b"\xc2\xa0";
+    let mut rest = bytes;
+    let mut plain = Vec::new();
+    while let Some(at) = memchr::memmem::find(rest, NO_BREAK_SPACE) {
+        plain.extend_from_slice(&rest[..at]);
+        plain.push(b' ');
+        rest = &rest[at + NO_BREAK_SPACE.len()..];
+    }
+    if plain.is_empty() {
+        return Cow::Borrowed(bytes);
+    }
+    plain.extend_from_slice(rest);
+    Cow::Owned(plain)
 }
 
 /// Which families a line may open, as a set of bits; the lowest stands for the scanner's own anchors.

@@ -196,7 +196,7 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         Some(pair) => pair,
         None => ("", text.strip_prefix("XFS: ")?),
     };
-    if rest.starts_with("Internal error ") {
+    if rest.starts_with("Internal error") {
         let mut event = event(&XFS, "xfs", "corruption", device).with("detail", rest);
         event.severity = Severity::Report;
         event.place = after(rest, "Caller ").and_then(|t| {

@@ -14,6 +14,7 @@ pub(super) static MCE: Family = Family {
         "Machine check events logged",
         "Machine Check",
         "error, no action required",
+        ": machine check (",
         "Memory failure: 0x",
         "hardware memory corruption",
     ],
@@ -90,8 +91,9 @@ pub(super) static PCIE: Family = Family {
         "PCIe Bus Error: severity=",
         "DPC: containment event",
         "evice recovery failed",
-        "error received",
-        "error message received",
+        "AER: Correct",
+        "AER: Uncorrect",
+        "AER: Multiple ",
     ],
     from: From::Kernel,
     open: open_pcie,
@@ -199,6 +201,15 @@ fn open_mce(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     if text.starts_with("MCE 0x") && text.contains("hardware memory corruption") {
         let mut event = new("killed").with("detail", text);
         event.class = class::HARDWARE_MEMORY;
+        return Opened::line(event);
+    }
+    // powerpc: `MCE: CPU0: machine check (Severe) Host UE Load/Store [Not recovered]`
+    if let Some(rest) = text.strip_prefix("MCE: CPU")
+        && let Some((cpu, detail)) = rest.split_once(": machine check (")
+    {
+        let recovered = text.contains("[Recovered]");
+        let mut event = new("exception").with("detail", detail).with("uncorrected", !recovered);
+        event.cpu = cpu.parse().ok();
         return Opened::line(event);
     }
     let rest = hardware(text)?;
@@ -404,7 +415,7 @@ fn open_pcie(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         bus_error(rest, &mut event);
         return Opened::lines(event);
     }
-    if let Some(at) = rest.find(" error ").filter(|_| rest.contains("received")) {
+    if let Some(at) = rest.find(" error ").filter(|_| rest.contains("received") || rest.ends_with(" error message")) {
         let words = rest[..at].trim_start_matches("Multiple ");
         if !matches!(words.split(' ').next(), Some("Corrected" | "Correctable" | "Uncorrected" | "Uncorrectable")) {
             return None;

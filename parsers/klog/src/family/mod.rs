@@ -36,6 +36,7 @@ mod storage;
 mod sysrq;
 mod ubsan;
 mod unregister_netdevice;
+mod vfs_leftover;
 mod warning;
 mod workqueue_lockup;
 
@@ -185,6 +186,7 @@ pub(crate) static ALL: &[&Family] = &[
     &hardware::NMI,
     &hardware::IRQ,
     &livepatch::FAMILY,
+    &vfs_leftover::FAMILY,
 ];
 
 impl Family {

@@ -2,7 +2,7 @@
 
 use facts::FieldType;
 
-use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
+use super::{Before, Family, From, Opened, field, kind, no_finish};
 use crate::cursor::{Cursor, after, between, number_after};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step, location_at};
@@ -10,10 +10,10 @@ use crate::{Line, class};
 
 pub(super) static WATCHDOG: Family = Family {
     name: "net_watchdog",
-    anchors: &[": NETDEV WATCHDOG: ", "Detected Tx Unit Hang", "tx hang ", "ransmit timed out", "hw csum failure"],
+    anchors: &["NETDEV WATCHDOG: ", "Detected Tx Unit Hang", "tx hang ", "ransmit timed out", "hw csum failure"],
     from: From::Kernel,
     open: open_watchdog,
-    body: no_body,
+    body: warn_body,
     finish: no_finish,
     kind: kind(
         "log.net_watchdog",
@@ -52,7 +52,7 @@ pub(super) static RTNL: Family = Family {
     anchors: &["RTNL: assertion failed at "],
     from: From::Kernel,
     open: open_rtnl,
-    body: rtnl_body,
+    body: warn_body,
     finish: rtnl_finish,
     kind: kind(
         "log.rtnl_assertion",
@@ -64,6 +64,22 @@ pub(super) static RTNL: Family = Family {
 fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let mut event = Event::new(WATCHDOG.name, class::NET_WATCHDOG, Severity::Failure);
+    // The message of a WARN up to 6.5: `NETDEV WATCHDOG: eth0 (ixgbe): transmit queue 3 timed out`
+    if let Some(rest) = text.strip_prefix("NETDEV WATCHDOG: ") {
+        let (name, tail) = rest.split_once(" (")?;
+        let (driver, tail) = tail.split_once("): ")?;
+        tail.contains("timed out").then_some(())?;
+        event.severity = Severity::Report;
+        return Opened::trace(
+            event
+                .titled("network device: timeout")
+                .with("what", "timeout")
+                .with("device", name)
+                .with("driver", driver)
+                .with_opt("queue", number_after(tail, "queue "))
+                .with_opt("timeout_ms", number_after(tail, "timed out ")),
+        );
+    }
     let what = if let Some((head, rest)) = text.split_once(": NETDEV WATCHDOG: ") {
         // `ixgbe 0000:01:00.0 eth0: NETDEV WATCHDOG: CPU: 3: transmit queue 3 timed out 5012 ms`
         rest.contains("timed out").then_some(())?;
@@ -143,9 +159,9 @@ fn open_rtnl(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     Opened::trace(event.with_opt("line", number))
 }
 
-fn rtnl_body(report: &mut Report, line: &Line<'_>) -> Step {
+/// The header of the WARN whose message opened the report.
+fn warn_body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
-    // Since 4.18 the text is the message of a WARN.
     if text.starts_with("WARNING: ") && !report.has_frames() && report.event.place.is_none() {
         report.event.cpu = number_after(text, "CPU: ").and_then(|n| u32::try_from(n).ok());
         report.event.place = after(text, " at ")
@@ -177,6 +193,21 @@ mod tests {
         let text = "[   52.261501] e1000e 0000:00:19.0 eth0: Detected Tx Unit Hang:";
         assert_eq!(fields(text, &["what", "driver", "device"]), ["unit-hang", "e1000e", "eth0"]);
         assert!(events("[   52.261501] igb: enabling tx hang check").is_empty());
+    }
+
+    #[test]
+    fn a_timeout_that_a_warn_carries_keeps_its_trace() {
+        let text = "[   52.261501] ------------[ cut here ]------------\n\
+             [   52.261501] NETDEV WATCHDOG: eth0 (igb): transmit queue 2 timed out\n\
+             [   52.261501] WARNING: CPU: 1 PID: 0 at net/sched/sch_generic.c:442 dev_watchdog+0x4c7/0x4d0\n\
+             [   52.261501] CPU: 1 PID: 0 Comm: swapper/1 Not tainted 5.10.0 #1\n\
+             [   52.261501] RIP: 0010:dev_watchdog+0x4c7/0x4d0\n[   52.261501] Call Trace:\n\
+             [   52.261501]  call_timer_fn+0x1/0x2\n";
+        assert_eq!(events(text).len(), 1);
+        assert_eq!(
+            fields(text, &["class", "severity", "device", "driver", "queue", "function", "release"]),
+            ["net-watchdog", "report", "eth0", "igb", "2", "dev_watchdog", "5.10.0"]
+        );
     }
 
     #[test]

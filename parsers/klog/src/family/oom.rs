@@ -43,6 +43,7 @@ const FIELDS: &[FieldDef] = &[
     field("kmem_usage_kb", FieldType::Int, "kB", "kernel memory charged"),
     field("kmem_limit_kb", FieldType::Int, "kB", "its limit; 9007199254740988 is none: accounted, not limited"),
     field("kmem_failcnt", FieldType::Int, "", "kernel charges refused"),
+    field("kmem_percent", FieldType::Int, "%", "kernel memory as a share of all memory charged"),
     field("rss_kb", FieldType::Int, "kB", "sum of rss over the cgroups of the subtree"),
     field("cache_kb", FieldType::Int, "kB", "sum of page cache over the cgroups of the subtree"),
     field("pages", FieldType::Record, "pages", "counters of Mem-Info by name"),
@@ -303,6 +304,10 @@ fn table(event: &mut Event, text: &str) {
 fn finish(report: &mut Report) {
     let event = &mut report.event;
     event.fields.entry("complete".into()).or_insert(Value::Bool(false));
+    let number = |name: &str| event.fields.get(name).and_then(Value::as_int);
+    if let (Some(kmem), Some(memory @ 1..)) = (number("kmem_usage_kb"), number("memory_usage_kb")) {
+        event.set("kmem_percent", kmem.saturating_mul(100) / memory);
+    }
     if let Some(comm) = event.fields.get("killed_comm").and_then(Value::as_text) {
         event.title = format!("{}: killed {comm}", event.title);
     }

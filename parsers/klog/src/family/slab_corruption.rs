@@ -30,6 +30,7 @@ pub(super) static FAMILY: Family = Family {
         "INFO: Freed in ",
         "Slab corruption",
         "slab error in ",
+        "Slab cache still has objects",
     ],
     from: From::Kernel,
     open,
@@ -123,6 +124,17 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
             event.set("object", Address(start));
         }
         event.title = "slab corruption".to_owned();
+        return Opened::trace(event);
+    }
+    if let Some((head, _)) = text.split_once(": Slab cache still has objects") {
+        let cache = head.rsplit(' ').next().unwrap_or(head);
+        if !head.starts_with("kmem_cache_destroy") {
+            return None;
+        }
+        event.class = class::LEAK;
+        event.set("cache", cache);
+        event.set("problem", "Slab cache still has objects");
+        event.title = "BUG: Objects remaining on cache shutdown".to_owned();
         return Opened::trace(event);
     }
     // The head of the report is lost; its lines are unmistakable.

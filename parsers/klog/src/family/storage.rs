@@ -184,6 +184,7 @@ fn open_block(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             "critical nexus",
             "critical medium",
             "recoverable transport",
+            "device offline",
             "timeout",
             "operation not supported",
             "protection",
@@ -348,10 +349,10 @@ fn open_nvme(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .with("device", device)
             .with("detail", rest)
     };
-    if let Some((command, action)) = rest.split_once(" timeout, ")
+    if let Some((command, action)) = rest.split_once(" timeout,")
         && command.contains(" QID ")
     {
-        let action = action.split(" req_op").next().unwrap_or(action);
+        let action = action.split(" req_op").next().unwrap_or(action).trim();
         return Opened::line(new("timeout").with("action", action).with_opt("queue", number_after(command, " QID ")));
     }
     if rest.starts_with("controller is down; will reset") {
