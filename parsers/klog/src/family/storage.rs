@@ -106,7 +106,7 @@ pub(super) static NVME: Family = Family {
 
 pub(super) static ATA: Family = Family {
     name: "ata_error",
-    anchors: &["exception Emask 0x", "qc timeout (cmd 0x", "COMRESET failed (errno="],
+    anchors: &["exception Emask", "qc timeout (cmd 0x", "COMRESET failed (errno="],
     from: From::Kernel,
     open: open_ata,
     body: ata_body,
@@ -296,7 +296,8 @@ fn scsi_values(rest: &str, event: &mut Event) -> bool {
         }
     }
     if let Some(key) = after(rest, "Sense Key : ") {
-        event.set("sense_key", key.split('[').next().unwrap_or(key).trim());
+        let key = key.split('[').next().unwrap_or(key).trim();
+        event.set("sense_key", sense_key_name(key));
     }
     if let Some(sense) = after(rest, "Add. Sense: ") {
         event.set("sense", sense.trim());
@@ -305,6 +306,26 @@ fn scsi_values(rest: &str, event: &mut Event) -> bool {
         event.set("cdb", cdb.trim());
     }
     event.fields.len() > before
+}
+
+/// Kernels without their table of names print the number.
+fn sense_key_name(key: &str) -> &str {
+    const NAMES: &[(&str, &str)] = &[
+        ("0x0", "No Sense"),
+        ("0x1", "Recovered Error"),
+        ("0x2", "Not Ready"),
+        ("0x3", "Medium Error"),
+        ("0x4", "Hardware Error"),
+        ("0x5", "Illegal Request"),
+        ("0x6", "Unit Attention"),
+        ("0x7", "Data Protect"),
+        ("0x8", "Blank Check"),
+        ("0xa", "Copy Aborted"),
+        ("0xb", "Aborted Command"),
+        ("0xd", "Volume Overflow"),
+        ("0xe", "Miscompare"),
+    ];
+    NAMES.iter().find(|(number, _)| *number == key).map_or(key, |(_, name)| name)
 }
 
 fn scsi_body(report: &mut Report, line: &Line<'_>) -> Step {
@@ -349,10 +370,10 @@ fn open_nvme(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .with("device", device)
             .with("detail", rest)
     };
-    if let Some((command, action)) = rest.split_once(" timeout,")
+    if let Some((command, action)) = rest.split_once(" timeout")
         && command.contains(" QID ")
     {
-        let action = action.split(" req_op").next().unwrap_or(action).trim();
+        let action = action.split(" req_op").next().unwrap_or(action).trim_start_matches([',', ' ']);
         return Opened::line(new("timeout").with("action", action).with_opt("queue", number_after(command, " QID ")));
     }
     if rest.starts_with("controller is down; will reset") {
@@ -384,7 +405,7 @@ fn open_ata(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .with("what", what)
             .with("port", port)
     };
-    if rest.starts_with("exception Emask ") {
+    if rest.starts_with("exception Emask") {
         return Opened::lines(
             new("exception")
                 .with_opt("emask", hex_after(rest, "Emask "))
@@ -534,6 +555,12 @@ mod tests {
     }
 
     #[test]
+    fn a_sense_key_without_name_gets_it() {
+        let text = "[   52.261501] sd 5:0:0:0: [sdf] tag#5 Sense Key : 0x3 [current]";
+        assert_eq!(fields(text, &["sense_key", "title"]), ["Medium Error", "scsi: Medium Error"]);
+    }
+
+    #[test]
     fn an_ata_exception_gathers_its_lines() {
         let text = "[   52.261501] ata1.00: exception Emask 0x10 SAct 0x1 SErr 0x400100 action 0x6 frozen\n\
              [   52.261501] ata1.00: irq_stat 0x08000000\n[   52.261501] ata1: SError: { UnrecovData Handshk }\n\
@@ -547,6 +574,12 @@ mod tests {
             fields(text, &["port", "command", "cause", "status", "error", "frozen"]),
             ["ata1.00", "READ FPDMA QUEUED", "media error", "DRDY ERR", "UNC", "true"]
         );
+    }
+
+    #[test]
+    fn no_break_spaces_of_a_mail_are_blanks() {
+        let text = "[\u{a0}\u{a0} 52.261501] I/O\u{a0}error,\u{a0}dev vda, sector 9 op 0x1:(WRITE) flags 0x800";
+        assert_eq!(fields(text, &["device", "sector"]), ["vda", "9"]);
     }
 
     #[test]
