@@ -58,6 +58,9 @@ const SLEEP: &[Helper] = &[
     Helper::Waiting,
 ];
 
+/// Groups that are passed over on the way from the place where a lock was taken in a wrong way.
+const LOCKDEP: &[Helper] = &[Helper::Reporting, Helper::Locking, Helper::Library, Helper::Counting, Helper::Allocator];
+
 /// Groups that are passed over on the way from the place where a task sleeps.
 const HANG: &[Helper] = &[Helper::Reporting, Helper::Waiting, Helper::Locking, Helper::Library, Helper::Counting];
 
@@ -70,6 +73,7 @@ const STALL: &[Helper] = &[
     Helper::Container,
     Helper::Dispatch,
     Helper::Allocator,
+    Helper::Waiting,
 ];
 
 /// The blamed frame of a log event or of a task; `None` when nothing names one.
@@ -78,6 +82,9 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     let mut blame = match class {
         "hung-task" => hang(fact),
         "atomic-sleep" => fault(fact, SLEEP),
+        // The report names the two accesses; a helper that was inlined or not is the same race.
+        "data-race" => fault(fact, &[Helper::Reporting]),
+        "lockdep" => fault(fact, LOCKDEP),
         "soft-lockup" | "hard-lockup" | "rcu-stall" => stall(fact),
         _ => fault(fact, FAULT),
     };

@@ -309,6 +309,11 @@ const REPORTING: &[&str] = &[
     "show_free_areas",
     "print_modules",
     "__die_body",
+    "set_page_owner*",
+    "print_context_stack*",
+    "dump_trace",
+    "finish_task_switch*",
+    "sched_show*",
 ];
 
 const ALLOCATOR: &[&str] = &[
@@ -539,6 +544,12 @@ const LIBRARY: &[&str] = &[
     "rdmsr*",
     "wrmsr*",
     "native_*_msr",
+    "va_format",
+    "simple_copy_to_iter",
+    "*_string_nocheck",
+    "device_node_string",
+    "prandom_u32*",
+    "get_random_u*",
 ];
 
 const LOCKING: &[&str] = &[
@@ -658,6 +669,10 @@ const LOCKING: &[&str] = &[
     "spin_*",
     "raw_spin_*",
     "lock_sock_fast*",
+    "release_sock",
+    "lock_sock*",
+    "hlock_class",
+    "mark_*irq*",
 ];
 
 const COUNTING: &[&str] = &[
@@ -971,8 +986,6 @@ const CORE: &[&str] = &[
     "put_device*",
     "devres_*",
     "release_nodes*",
-    "sysfs_*",
-    "kernfs_*",
     "internal_create*",
     "create_files",
     "add_uevent_var",
@@ -1053,6 +1066,25 @@ const CORE: &[&str] = &[
     "set_nlink",
     "ihold",
     "finish_wait",
+    "sysfs_remove*",
+    "sysfs_create*",
+    "sysfs_warn*",
+    "sysfs_add*",
+    "dpm_sysfs*",
+    "kernfs_remove*",
+    "kernfs_put",
+    "kernfs_drain*",
+    "find_lock_entries",
+    "find_get_entries",
+    "truncate_inode_pages*",
+    "filemap_get_folio*",
+    "pagecache_get_page",
+    "find_or_create_page",
+    "call_rcu*",
+    "kvfree_call_rcu",
+    "call_srcu",
+    "page_pool_*",
+    "page_frag_free",
 ];
 
 /// Functions that hand over to the code of a subsystem: a system call's body, a file's or socket's operation, a
@@ -1146,6 +1178,13 @@ pub const ENTRIES: &[&str] = &[
     "hrtimer_run_*",
     "hrtimer_interrupt",
     "rcu_do_batch",
+    "ksys_ioctl",
+    "do_vfs_ioctl",
+    "do_compat_ioctl",
+    "compat_ioctl*",
+    "sys_sendto",
+    "sys_sendmsg",
+    "sys_recvmsg",
 ];
 
 /// What the function helps with, if it is a helper. `name` may carry suffixes.

@@ -39,4 +39,39 @@ pub const KINDS: &[KindDef] = &[
             field("alternatives", List, "keys the same failure may have with other compilers or kernels"),
         ],
     },
+    KindDef {
+        kind: "derived.fault",
+        doc: "What a faulting access was after, from address, registers and code bytes",
+        fields: &[
+            EVENT,
+            field(
+                "meaning",
+                Text,
+                "null-pointer, error-pointer, poison-freed, poison-uninitialised, list-poison, text, non-canonical, user-address, kernel-address, ...",
+            ),
+            field("text", Text, "the same in a sentence"),
+            field("register", Text, "register the access went through"),
+            field("value", FieldType::Address, "what it held"),
+            field("instruction", Text, "the faulting instruction"),
+            FieldDef { name: "offset", ty: Int, unit: "bytes", doc: "offset from NULL or from the poisoned pointer" },
+        ],
+    },
+    KindDef {
+        kind: "derived.lockup",
+        doc: "Lockups and stalls that belong together, and the CPU that holds the others up",
+        fields: &[
+            EVENT,
+            field("events", List, "positions of all its events"),
+            field("culprit_cpu", Int, "the only CPU with a trace that waits for nobody"),
+            field("waiting_cpus", List, "CPUs that wait for a lock, for another CPU, for a grace period"),
+            field("function", Text, "what the culprit runs"),
+            field("module", Text, "its module"),
+            field("reason", Text, "in a sentence"),
+        ],
+    },
+    KindDef {
+        kind: "derived.hardware",
+        doc: "A sign of failing hardware, to be settled before software is blamed",
+        fields: &[EVENT, field("what", Text, "the sign")],
+    },
 ];

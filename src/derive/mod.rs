@@ -3,15 +3,20 @@
 //! Works on facts only. Each conclusion names the fact it is about by `event`, its position in the input.
 
 mod blame;
+mod fault;
+mod hardware;
 pub mod helpers;
+mod instruction;
 mod kinds;
+mod lockup;
 pub mod names;
 mod path;
+mod pointer;
 mod signature;
 
 use std::collections::BTreeMap;
 
-use facts::{Fact, Origin, Value};
+use facts::{Address, Fact, Origin, Value};
 
 pub use kinds::KINDS;
 
@@ -29,12 +34,40 @@ pub use kinds::KINDS;
 pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     let mut derived = Vec::new();
     for (at, fact) in facts.iter().enumerate() {
+        if let Some(what) = hardware::hardware(fact) {
+            derived.push(
+                Fact::new("derived.hardware", origin(fact))
+                    .with("event", at)
+                    .with("what", what.as_str())
+                    .quoting(format!("hardware first: {what}")),
+            );
+        }
         if speaks_of_code(fact) {
             let fact = path::joined(fact, facts.get(at + 1));
             event(at, &fact, &mut derived);
         }
     }
+    derived.extend(lockup::lockups(facts).into_iter().map(|lockup| lockup_fact(facts, lockup)));
     derived
+}
+
+fn lockup_fact(facts: &[Fact], lockup: lockup::Lockup) -> Fact {
+    let member = lockup.events.first().and_then(|at| facts.get(*at)).map_or("", |f| f.origin.member.as_str());
+    let how = match lockup::lines(facts, &lockup.events) {
+        Some((first, last)) => format!("from {} lockups at {first}-{last}", lockup.events.len()),
+        None => format!("from {} lockups", lockup.events.len()),
+    };
+    let mut fact = Fact::new("derived.lockup", Origin::derived(member, how))
+        .with_opt("event", lockup.events.first().copied())
+        .with("events", lockup.events)
+        .with_opt("culprit_cpu", lockup.culprit)
+        .with("waiting_cpus", lockup.waiting)
+        .with("reason", lockup.reason.as_str())
+        .quoting(lockup.reason.as_str());
+    if let Some(hop) = lockup.function {
+        fact = fact.with("function", hop.function).with_opt("module", hop.module);
+    }
+    fact
 }
 
 /// Events whose frames mean something: reports, panics, and failures that print a trace.
@@ -48,6 +81,19 @@ fn speaks_of_code(fact: &Fact) -> bool {
 }
 
 fn event(at: usize, fact: &Fact, derived: &mut Vec<Fact>) {
+    if let Some(fault) = fault::fault(fact) {
+        derived.push(
+            Fact::new("derived.fault", origin(fact))
+                .with("event", at)
+                .with("meaning", fault.meaning)
+                .with("text", fault.text.as_str())
+                .with_opt("register", fault.register)
+                .with_opt("value", fault.value.map(Address))
+                .with_opt("instruction", fault.instruction)
+                .with_opt("offset", fault.offset)
+                .quoting(fault.text),
+        );
+    }
     let Some(blame) = blame::blame(fact) else { return };
     let Some(first) = blame.candidates.first() else { return };
     let class = fact.text("class").unwrap_or("");

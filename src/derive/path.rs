@@ -48,15 +48,19 @@ pub(super) fn hops(stack: &Stack) -> Vec<Hop> {
     if reliable.is_empty() { stack.frames.iter().filter_map(Hop::of).take(MAX_HOPS).collect() } else { reliable }
 }
 
-/// The first stack that tells how the kernel came to the place: not that of an allocation or of a free.
+/// The first stack that tells how the kernel came to the place: not that of an allocation or of a free. A leak has
+/// no other than that of the allocation.
 pub(super) fn main_stack(fact: &Fact) -> Option<&Stack> {
+    if fact.text("class") == Some("leak") {
+        return fact.stacks.first().map(AsRef::as_ref);
+    }
     fact.stacks.iter().map(AsRef::as_ref).find(|s| !is_history(s) && !s.frames.is_empty())
 }
 
 /// A stack of the past: where an object was allocated, freed, where a lock was taken.
 pub(super) fn is_history(stack: &Stack) -> bool {
     let name = stack.name.to_ascii_lowercase();
-    ["alloc", "freed", "free ", "creat", "stored", "last ", "taken", "chain", "kthread", "owner", "held"]
+    ["alloc", "freed", "free ", "creat", "stored", "last ", "took", "registered", "earlier", "kthread", "owner", "held"]
         .iter()
         .any(|word| name.contains(word))
 }
@@ -128,7 +132,8 @@ fn is_exception_entry(function: &str) -> bool {
 pub(super) fn is_interrupt_entry(function: &str) -> bool {
     let bare = function.trim_start_matches('_');
     [
-        "apic_timer_interrupt",
+        "*apic_timer_interrupt",
+        "sysvec_*",
         "asm_sysvec_*",
         "asm_common_interrupt",
         "common_interrupt",
@@ -152,11 +157,17 @@ pub(super) fn is_interrupt_entry(function: &str) -> bool {
     .any(|p| helpers::matches(p, bare))
 }
 
+/// How many frames the innermost interrupt takes: what follows is what it interrupted.
+pub(super) fn interrupt_end(hops: &[Hop]) -> usize {
+    let Some(first) = hops.iter().position(|h| is_interrupt_entry(&h.function)) else { return 0 };
+    first + hops.iter().skip(first).take_while(|h| is_interrupt_entry(&h.function)).count()
+}
+
 /// The way of a CPU that did not come on: what the timer or the NMI interrupted.
 pub(super) fn interrupted_way(fact: &Fact, stack: Option<&Stack>) -> Vec<Hop> {
     let frames = stack.map(hops).unwrap_or_default();
     let place = place(fact).filter(|p| !helpers::is(Helper::Reporting, &p.function));
-    let cut = frames.iter().position(|h| is_interrupt_entry(&h.function)).map_or(0, |at| at + 1);
+    let cut = interrupt_end(&frames);
     let mut way: Vec<Hop> = Vec::new();
     let rest: Vec<Hop> = frames.into_iter().skip(cut).collect();
     if let Some(place) = place

@@ -1,0 +1,138 @@
+//! What a faulting access was after: the fault address, the registers and the instruction read together.
+
+use std::collections::BTreeMap;
+
+use facts::{Fact, Value};
+
+use super::instruction::{self, Decoded};
+use super::pointer;
+
+/// What is concluded about a fault.
+pub(super) struct Fault {
+    pub(super) meaning: &'static str,
+    pub(super) text: String,
+    pub(super) register: Option<String>,
+    pub(super) value: Option<u64>,
+    pub(super) instruction: Option<String>,
+    pub(super) offset: Option<u64>,
+    /// A word in which one bit is wrong.
+    pub(super) flipped: Option<String>,
+}
+
+/// Classes whose cause is an address.
+const CLASSES: &[&str] = &["null-deref", "paging-fault", "gpf", "wild-access", "trap"];
+
+/// Reads the fault of an event; `None` when it has no address and no instruction that accesses memory.
+pub(super) fn fault(fact: &Fact) -> Option<Fault> {
+    if !CLASSES.contains(&fact.text("class")?) {
+        return None;
+    }
+    let registers = registers(fact);
+    let address = number(fact.get("address"));
+    let narrow = registers.contains_key("EAX") && !registers.contains_key("RAX");
+    let arm64 = registers.contains_key("X0") || registers.contains_key("X1");
+    let x86 = narrow || registers.contains_key("RAX") || registers.contains_key("RBX");
+    let decoded = fact.text("code").and_then(|code| {
+        if arm64 {
+            instruction::arm64(code)
+        } else if x86 {
+            instruction::x86(code, if narrow { 32 } else { 64 })
+        } else {
+            None
+        }
+    });
+    if decoded.as_ref().is_some_and(|d| d.trap) && address.is_none() {
+        return None;
+    }
+    let wide = !narrow && !registers.contains_key("R0");
+    let pointer = decoded.as_ref().and_then(|d| base(d, &registers, narrow));
+    let address = address.or_else(|| {
+        // A protection fault of old kernels does not print its address.
+        let (_, value, offset) = pointer.as_ref()?;
+        let exact = decoded.as_ref().is_some_and(|d| d.index.is_none());
+        exact.then(|| value.wrapping_add(*offset))
+    })?;
+    let mut fault = Fault {
+        meaning: "kernel-address",
+        text: String::new(),
+        register: pointer.as_ref().map(|(name, ..)| name.clone()),
+        value: pointer.as_ref().map(|(_, value, _)| *value),
+        instruction: decoded.as_ref().map(|d| d.text.clone()),
+        offset: None,
+        flipped: None,
+    };
+    let through = match (&pointer, &decoded) {
+        (Some((name, value, _)), Some(decoded)) => format!("`{}` went through {name} = {value:#x}; ", decoded.text),
+        (None, Some(decoded)) => format!("`{}`; ", decoded.text),
+        _ => String::new(),
+    };
+    // The register tells more than the address: the offset of the access is not in it.
+    let by_register = pointer.as_ref().and_then(|(_, value, _)| pointer::read(*value, wide));
+    let by_address = pointer::read(address, wide);
+    let reading = match (by_register, by_address) {
+        // NULL in an unrelated register of an indexed access proves nothing.
+        (Some(register), Some(address)) if register.meaning == address.meaning => Some((register, true)),
+        (Some(register), None) if register.meaning != "null-pointer" => Some((register, true)),
+        (_, Some(address)) => Some((address, false)),
+        (Some(register), None) => {
+            let reaches = pointer.as_ref().is_some_and(|(_, value, offset)| value.wrapping_add(*offset) == address);
+            reaches.then_some((register, true))
+        }
+        (None, None) => None,
+    };
+    match reading {
+        Some((reading, by_register)) => {
+            fault.meaning = reading.meaning;
+            fault.offset = match (&pointer, reading.meaning, by_register) {
+                (Some((_, value, offset)), "null-pointer", true) if *value < 4096 => Some(value.wrapping_add(*offset)),
+                (Some((_, _, offset)), _, true) => Some(offset.wrapping_add(reading.offset.unwrap_or(0))),
+                _ => reading.offset,
+            };
+            fault.text = format!("{through}{}", reading.text);
+        }
+        None if wide && pointer::non_canonical(address) => {
+            fault.meaning = "non-canonical";
+            fault.text =
+                format!("{through}{address:#x} is no address the CPU can use: the pointer is overwritten or stale");
+        }
+        None if wide && x86 && address < 0x0000_8000_0000_0000 => {
+            fault.meaning = "user-address";
+            fault.text = format!("{through}{address:#x} is an address of user space");
+        }
+        None => fault.text = format!("{through}{address:#x} is a kernel address that is not mapped that way"),
+    }
+    if wide && x86 {
+        fault.flipped = fault.value.and_then(pointer::one_bit_off).or_else(|| pointer::one_bit_off(address));
+    }
+    Some(fault)
+}
+
+/// The register of the access, its value, and what is added to it.
+fn base(decoded: &Decoded, registers: &BTreeMap<String, u64>, narrow: bool) -> Option<(String, u64, u64)> {
+    let (name, offset) = decoded.base.as_ref()?;
+    // iced says R8, the kernel prints R08; full registers of 32-bit code are E.
+    let printed = match name.strip_prefix('R').filter(|n| n.len() == 1 && n.starts_with(['8', '9'])) {
+        Some(digit) => format!("R0{digit}"),
+        None if narrow => name.replacen('R', "E", 1),
+        None => name.clone(),
+    };
+    let value = *registers.get(&printed)?;
+    Some((printed, value, *offset))
+}
+
+fn registers(fact: &Fact) -> BTreeMap<String, u64> {
+    match fact.get("registers") {
+        Some(Value::Record(record)) => {
+            record.iter().filter_map(|(name, value)| Some((name.to_uppercase(), number(Some(value))?))).collect()
+        }
+        _ => BTreeMap::new(),
+    }
+}
+
+pub(super) fn number(value: Option<&Value>) -> Option<u64> {
+    match value? {
+        Value::Address(address) => Some(address.0),
+        Value::Unsigned(n) => Some(*n),
+        value => value.as_int().and_then(|n| u64::try_from(n).ok()),
+    }
+}

@@ -1,0 +1,224 @@
+//! Lockups across CPUs: the CPUs that wait are victims, the one that does not wait holds them up.
+
+use std::collections::BTreeMap;
+
+use facts::{Fact, Place, Stack};
+
+use super::helpers::{self, Helper};
+use super::path::{self, Hop};
+
+/// What one CPU did when it was looked at.
+struct Cpu {
+    waits: Option<&'static str>,
+    function: Option<Hop>,
+}
+
+/// What is concluded about lockups that belong together.
+pub(super) struct Lockup {
+    pub(super) events: Vec<usize>,
+    pub(super) culprit: Option<u32>,
+    pub(super) waiting: Vec<u32>,
+    pub(super) function: Option<Hop>,
+    pub(super) reason: String,
+}
+
+const CLASSES: &[&str] = &["soft-lockup", "hard-lockup", "rcu-stall"];
+
+/// Lockups further apart than this are different incidents; the soft-lockup watchdog repeats within it.
+const INCIDENT_NS: i64 = 120_000_000_000;
+
+/// Groups the lockups of the facts and judges each group.
+pub(super) fn lockups(facts: &[Fact]) -> Vec<Lockup> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (at, fact) in facts.iter().enumerate() {
+        if fact.kind == "log.boot" {
+            groups.push(Vec::new());
+        }
+        if !fact.kind.starts_with("log.") || !fact.text("class").is_some_and(|c| CLASSES.contains(&c)) {
+            continue;
+        }
+        let joins = groups.last().and_then(|g| g.last()).and_then(|last| facts.get(*last)).is_some_and(|last| {
+            let apart = fact.time.zip(last.time).and_then(|(now, then)| now.since(&then));
+            last.origin.member == fact.origin.member && apart.is_none_or(|ns| (0..=INCIDENT_NS).contains(&ns))
+        });
+        match groups.last_mut() {
+            Some(group) if joins || group.is_empty() => group.push(at),
+            _ => groups.push(vec![at]),
+        }
+    }
+    groups.into_iter().filter(|g| !g.is_empty()).map(|group| judge(facts, group)).collect()
+}
+
+fn judge(facts: &[Fact], events: Vec<usize>) -> Lockup {
+    let mut cpus: BTreeMap<u32, Cpu> = BTreeMap::new();
+    for at in &events {
+        let Some(fact) = facts.get(*at) else { continue };
+        let reported = fact.int("cpu").and_then(|n| u32::try_from(n).ok());
+        for (number, stack) in fact.stacks.iter().enumerate() {
+            let Some(cpu) = stack.cpu.or(if number == 0 { reported } else { None }) else { continue };
+            let way = if number == 0 && Some(cpu) == reported {
+                path::interrupted_way(fact, Some(stack))
+            } else {
+                below_interrupt(stack)
+            };
+            note(&mut cpus, cpu, &way);
+        }
+        if fact.stacks.is_empty()
+            && let Some(cpu) = reported
+            && let Some(place) = path::place(fact)
+        {
+            note(&mut cpus, cpu, &[place]);
+        }
+    }
+    let waiting: Vec<u32> =
+        cpus.iter().filter(|(_, c)| c.waits.is_some_and(|w| w != "idle")).map(|(n, _)| *n).collect();
+    let running: Vec<(u32, &Cpu)> = cpus.iter().filter(|(_, c)| c.waits.is_none()).map(|(n, c)| (*n, c)).collect();
+    let why: Vec<String> = waiting
+        .iter()
+        .filter_map(|n| cpus.get(n).and_then(|c| c.waits).map(|w| format!("CPU {n} waits for {w}")))
+        .take(4)
+        .collect();
+    let victims = if why.is_empty() { String::new() } else { format!("; {}", why.join(", ")) };
+    let (culprit, function, reason) = match running.as_slice() {
+        [(cpu, one)] => {
+            let name = one.function.as_ref().map_or("code without a name", |h| h.function.as_str());
+            let reason = format!("CPU {cpu} waits for nobody: it runs {name}{victims}");
+            (Some(*cpu), one.function.clone(), reason)
+        }
+        [] if waiting.is_empty() => (None, None, "no trace of a CPU that runs kernel code".to_owned()),
+        [] => {
+            (None, None, format!("every CPU with a trace waits{victims}; the one that holds them up printed no trace"))
+        }
+        several => {
+            let list: Vec<String> = several.iter().take(8).map(|(n, _)| n.to_string()).collect();
+            (
+                None,
+                None,
+                format!("CPUs {} run and none of them waits: the traces alone do not tell{victims}", list.join(", ")),
+            )
+        }
+    };
+    Lockup { events, culprit, waiting, function, reason }
+}
+
+fn below_interrupt(stack: &Stack) -> Vec<Hop> {
+    let hops = path::hops(stack);
+    let cut = path::interrupt_end(&hops);
+    hops.into_iter().skip(cut).collect()
+}
+
+/// The first trace of a CPU counts: later ones are of the same state or of its end.
+fn note(cpus: &mut BTreeMap<u32, Cpu>, cpu: u32, way: &[Hop]) {
+    if way.is_empty() {
+        return;
+    }
+    let quiet = [Helper::Reporting, Helper::Library, Helper::Locking, Helper::Counting, Helper::Dispatch];
+    cpus.entry(cpu).or_insert_with(|| Cpu {
+        waits: waits(way),
+        function: way
+            .iter()
+            .find(|h| !quiet.iter().any(|group| helpers::is(*group, &h.function)))
+            .or(way.first())
+            .cloned(),
+    });
+}
+
+/// Frames in which a wait shows: those at the top.
+const DEPTH: usize = 8;
+
+/// What a CPU waits for; `None` when it runs.
+pub(super) fn waits(way: &[Hop]) -> Option<&'static str> {
+    const WAITS: &[(&str, &[&str])] = &[
+        (
+            "another CPU's answer to an interrupt",
+            &[
+                "smp_call_function*",
+                "csd_lock_wait*",
+                "on_each_cpu*",
+                "native_flush_tlb_others",
+                "flush_tlb_others*",
+                "native_flush_tlb_multi",
+                "text_poke_bp*",
+                "multi_cpu_stop",
+                "stop_machine*",
+                "kick_all_cpus_sync",
+            ],
+        ),
+        ("the RTNL lock", &["rtnl_lock*"]),
+        ("an RCU grace period", &["synchronize_*", "wait_rcu_gp*", "rcu_barrier*"]),
+        (
+            "a lock",
+            &[
+                "native_queued_spin_lock*",
+                "queued_spin_lock_slow*",
+                "pv_queued_spin*",
+                "*_raw_spin_lock*",
+                "raw_spin_lock*",
+                "do_raw_spin_lock*",
+                "ticket_spin*",
+                "queued_read_lock*",
+                "queued_write_lock*",
+                "raw_read_lock*",
+                "raw_write_lock*",
+                "mutex_spin_on_owner*",
+                "osq_lock",
+                "mutex_lock*",
+                "rwsem_*",
+                "kvm_wait",
+                "pv_wait*",
+                "arch_spin_lock*",
+                "spin_lock*",
+            ],
+        ),
+        (
+            "idle",
+            &[
+                "intel_idle*",
+                "mwait_idle*",
+                "default_idle*",
+                "native_safe_halt",
+                "native_halt",
+                "acpi_idle*",
+                "cpuidle_*",
+                "do_idle",
+                "cpu_startup_entry",
+                "poll_idle",
+                "arch_cpu_idle*",
+                "cpu_idle*",
+                "pv_native_safe_halt",
+                "acpi_safe_halt",
+                "cpu_do_idle",
+            ],
+        ),
+    ];
+    // A lock's slow path must be at the very top; the others may have inner parts above.
+    for (depth, hop) in way.iter().take(DEPTH).enumerate() {
+        let bare = hop.function.trim_start_matches('_');
+        for (what, patterns) in WAITS {
+            let deep = *what == "a lock" && depth > 3;
+            if !deep && patterns.iter().any(|p| helpers::matches(p, bare)) {
+                return Some(what);
+            }
+        }
+        if !helpers::is(Helper::Locking, &hop.function)
+            && !helpers::is(Helper::Waiting, &hop.function)
+            && !helpers::is(Helper::Library, &hop.function)
+            && !helpers::is(Helper::Dispatch, &hop.function)
+            && !helpers::is(Helper::Reporting, &hop.function)
+        {
+            return None;
+        }
+    }
+    None
+}
+
+/// First and last line of the events, for the origin.
+pub(super) fn lines(facts: &[Fact], events: &[usize]) -> Option<(u64, u64)> {
+    let mut range: Option<(u64, u64)> = None;
+    for fact in events.iter().filter_map(|at| facts.get(*at)) {
+        if let Place::Lines { first, last } = fact.origin.place {
+            range = Some(range.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
+        }
+    }
+    range
+}

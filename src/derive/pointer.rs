@@ -1,0 +1,181 @@
+//! Values that a register or a fault address may hold, and what they tell.
+
+/// What a value is, as an engineer reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// The word for it.
+    pub(super) meaning: &'static str,
+    /// In a sentence.
+    pub(super) text: String,
+    /// Distance from the pattern: the offset of a member.
+    pub(super) offset: Option<u64>,
+}
+
+/// Members of one structure lie within this of its start.
+const MEMBERS: u64 = 0x1000;
+/// The greatest errno that is used as a pointer.
+const MAX_ERRNO: u64 = 4095;
+
+/// Words that the kernel writes into dead or fresh memory.
+const PATTERNS: &[(u64, &str, &str)] = &[
+    (0x6b6b_6b6b_6b6b_6b6b, "poison-freed", "the slab allocator's poison 6b: read from a freed object"),
+    (
+        0x5a5a_5a5a_5a5a_5a5a,
+        "poison-uninitialised",
+        "the slab allocator's poison 5a: read from an object never written",
+    ),
+    (0xa5a5_a5a5_a5a5_a5a5, "poison-end", "the slab allocator's end mark a5"),
+    (0xbbbb_bbbb_bbbb_bbbb, "redzone-freed", "the red zone of a freed object"),
+    (0xaaaa_aaaa_aaaa_aaaa, "poison-page", "the page allocator's poison aa: read from a freed page"),
+    (0xcccc_cccc_cccc_cccc, "poison-init", "freed init memory or a red zone, cc"),
+];
+
+/// Poisons of list entries that were taken off: `LIST_POISON1`, `LIST_POISON2`, the latter ...122 from 4.17 on, both with
+/// 0x100 in place of the first hole before 4.3.
+const LISTS: &[(u64, &str)] = &[
+    (0xdead_0000_0000_0122, "LIST_POISON2 (prev)"),
+    (0xdead_0000_0000_0200, "LIST_POISON2 (prev)"),
+    (0xdead_0000_0020_0200, "LIST_POISON2 (prev)"),
+    (0xdead_0000_0010_0100, "LIST_POISON1 (next)"),
+    (0xdead_0000_0000_0100, "LIST_POISON1 (next)"),
+    (0x0020_0200, "LIST_POISON2 (prev)"),
+    (0x0010_0100, "LIST_POISON1 (next)"),
+];
+
+/// Shadow of address 0 on x86-64 with KASAN.
+const SHADOW: u64 = 0xdfff_fc00_0000_0000;
+
+/// Reads a value. `wide` says that the machine has 64-bit pointers.
+pub(super) fn read(value: u64, wide: bool) -> Option<Reading> {
+    let reading = |meaning, text: String, offset| Some(Reading { meaning, text, offset });
+    let near = |pattern: u64| {
+        let forward = value.wrapping_sub(pattern);
+        if forward < MEMBERS { Some(forward) } else { None }
+    };
+    if value < MEMBERS {
+        return reading(
+            "null-pointer",
+            format!("NULL plus offset {value:#x}: a member of a structure that is not there"),
+            Some(value),
+        );
+    }
+    let top = if wide { u64::MAX } else { u64::from(u32::MAX) };
+    if value <= top && value > top - MAX_ERRNO {
+        let errno = top - value + 1;
+        return reading(
+            "error-pointer",
+            format!("-{errno}: an error number used as a pointer, or just below NULL"),
+            None,
+        );
+    }
+    // The nearest below is the pattern; the small ones are of 32-bit machines.
+    let list = LISTS
+        .iter()
+        .filter(|(pattern, _)| wide == (*pattern > u64::from(u32::MAX)))
+        .filter_map(|(pattern, name)| {
+            let distance = value.wrapping_sub(*pattern);
+            let back = pattern.wrapping_sub(value);
+            if distance < 0x80 {
+                Some((distance, name, distance))
+            } else if back <= 0x40 {
+                Some((back, name, 0))
+            } else {
+                None
+            }
+        })
+        .min_by_key(|(distance, ..)| *distance);
+    if let Some((_, name, offset)) = list {
+        return reading("list-poison", format!("{name}: an entry that was already taken off its list"), Some(offset));
+    }
+    for (pattern, meaning, text) in PATTERNS {
+        let pattern = if wide { *pattern } else { *pattern & u64::from(u32::MAX) };
+        if let Some(offset) = near(pattern) {
+            return reading(meaning, (*text).to_owned(), Some(offset));
+        }
+    }
+    if wide && (SHADOW..SHADOW + (MEMBERS >> 3)).contains(&value) {
+        let address = (value - SHADOW) << 3;
+        return reading(
+            "null-pointer",
+            format!("the KASAN shadow of {address:#x}: NULL plus a member's offset"),
+            Some(address),
+        );
+    }
+    if wide && value.to_le_bytes().iter().all(|b| b.is_ascii_graphic() || *b == b' ') {
+        let text: String = value.to_le_bytes().iter().map(|b| char::from(*b)).collect();
+        return reading("text", format!("the characters {text:?}: text was written over a pointer"), None);
+    }
+    None
+}
+
+/// A 64-bit address that no page table can map, with 48 or 57 bits.
+pub(super) fn non_canonical(value: u64) -> bool {
+    let high = value >> 56;
+    high != 0 && high != 0xff || (value >> 47) != 0 && (value >> 47) != 0x1_ffff && high != 0xff && high != 0
+}
+
+/// The word of which `value` is one bit off: a poison, or a kernel pointer that one bit makes non-canonical.
+pub(super) fn one_bit_off(value: u64) -> Option<String> {
+    for (pattern, ..) in PATTERNS {
+        if (value ^ pattern).is_power_of_two() {
+            return Some(format!("{value:#018x} is the poison {pattern:#018x} with one bit flipped"));
+        }
+    }
+    // Bits 48 to 63 of a kernel pointer are ones.
+    let high = value >> 48;
+    if (high ^ 0xffff).is_power_of_two() && value & (1 << 47) != 0 {
+        return Some(format!(
+            "{value:#018x} is the kernel pointer {:#018x} with one bit flipped",
+            value | 0xffff_0000_0000_0000
+        ));
+    }
+    None
+}
+
+/// Whether a byte of poison has one bit flipped.
+pub(super) fn byte_one_bit_off(found: u64, expected: u64) -> bool {
+    found <= 0xff && expected <= 0xff && (found ^ expected).is_power_of_two()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_as_an_engineer_reads_them() {
+        for (value, meaning, offset) in [
+            (0u64, "null-pointer", Some(0)),
+            (0x20, "null-pointer", Some(0x20)),
+            (0x6b6b_6b6b_6b6b_6b6b, "poison-freed", Some(0)),
+            (0x6b6b_6b6b_6b6b_6b83, "poison-freed", Some(0x18)),
+            (0xdead_0000_0000_0100, "list-poison", Some(0)),
+            (0xdead_0000_0000_0108, "list-poison", Some(8)),
+            (0xdead_0000_0000_0122, "list-poison", Some(0)),
+            (0xffff_ffff_ffff_fff4, "error-pointer", None),
+            (0xdfff_fc00_0000_0004, "null-pointer", Some(0x20)),
+            (0x6f6c_6c65_6820_6f74, "text", None),
+        ] {
+            let reading = read(value, true).unwrap_or_else(|| panic!("{value:#x}"));
+            assert_eq!((reading.meaning, reading.offset), (meaning, offset), "{value:#x}");
+        }
+        assert_eq!(read(0xffff_8880_1234_5678, true), None);
+        assert_eq!(read(0x0010_0104, false).map(|r| r.meaning), Some("list-poison"));
+    }
+
+    #[test]
+    fn a_flipped_bit_is_seen_in_a_poison_and_in_a_pointer() {
+        assert!(one_bit_off(0x6b6b_6b6b_6b6b_6b7b).is_some());
+        assert!(one_bit_off(0xfffb_8880_1234_5678).is_some());
+        for value in [0x6b6b_6b6b_6b6b_6b6b, 0xffff_8880_1234_5678, 0x0000_7fff_1234_5678, 0x6b6b_6b6b_6b6b_6b68] {
+            assert_eq!(one_bit_off(value), None, "{value:#x}");
+        }
+    }
+
+    #[test]
+    fn non_canonical_addresses() {
+        assert!(non_canonical(0xdead_0000_0000_0100));
+        assert!(non_canonical(0x0100_0000_0000_0000));
+        assert!(!non_canonical(0xffff_8880_1234_5678));
+        assert!(!non_canonical(0x0000_7fff_0000_0000));
+    }
+}
