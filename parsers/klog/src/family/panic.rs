@@ -43,8 +43,8 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     event.title = format!("kernel panic: {reason}");
     if let Some(current) = before.current.filter(|c| c.severity == Severity::Report) {
         event = event.with("after", current.title.as_str());
-        // `panic_on_warn` stops a WARN before its trace, which then follows the panic.
-        if group == "policy" && current.stacks.iter().all(|s| s.frames.is_empty()) {
+        // A policy (`panic_on_warn`) stops a report before its trace, which then follows the panic.
+        if group != "oops" && current.stacks.iter().all(|s| s.frames.is_empty()) {
             return Some(Opened { event, form: Form::Line, inside: true });
         }
     } else if let Some(last) = before.last {

@@ -55,6 +55,8 @@ pub(crate) struct Report {
     modules_open: bool,
     /// The function a register block names must not replace the first.
     pub(crate) registers_seen: u32,
+    /// `stack backtrace:` was the last head of a trace.
+    backtrace: bool,
     /// Traces that were announced and got no frame.
     hollow: u32,
     /// What is wrong with the report, found by its family.
@@ -81,6 +83,7 @@ impl Report {
             user_registers: false,
             modules_open: false,
             registers_seen: 0,
+            backtrace: false,
             hollow: 0,
             torn: None,
             discard: false,
@@ -228,10 +231,11 @@ impl Report {
         }
         if is_trace_head(text) {
             // The trace of a CPU's or a task's stack that has been announced.
-            let announced =
-                self.event.stacks.last().is_some_and(|s| {
-                    s.name != TRACE && (s.frames.is_empty() || s.frames.iter().all(|f| f.interrupted))
-                });
+            // `stack backtrace:` of the lock validator stands before the CPU line and announces `Call Trace:`.
+            let backtrace = std::mem::replace(&mut self.backtrace, text.starts_with("stack backtrace:"));
+            let announced = self.event.stacks.last().is_some_and(|s| {
+                (s.name != TRACE || backtrace) && (s.frames.is_empty() || s.frames.iter().all(|f| f.interrupted))
+            });
             if announced {
                 self.in_trace = true;
                 self.wants_counter = false;
