@@ -110,7 +110,7 @@ fn mutate(bytes: &[u8], seed: &mut Seed) -> Vec<u8> {
 fn mutated_logs_end_in_an_answer() {
     let inputs = inputs();
     let rounds = std::env::var("KLOG_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(1500usize);
-    let mut seed = Seed(0x5eed_0f_c0de);
+    let mut seed = Seed(0x005e_ed0f_c0de);
     for round in 0..rounds {
         let (file, bytes, ..) = &inputs[seed.below(inputs.len())];
         let mutated = mutate(bytes, &mut seed);
