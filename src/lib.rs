@@ -7,6 +7,7 @@
 
 pub mod case;
 pub mod cli;
+pub mod compare;
 pub mod derive;
 pub mod engine;
 pub mod examine;

@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Examine(args) => cli::examine::run(&cli, args),
         Command::Info(args) => cli::info::run(&cli, args),
         Command::Log(args) => cli::log::run(&cli, args),
+        Command::Compare(args) => cli::compare::run(&cli, args),
         Command::Rules(args) => cli::rules::run(&cli, args),
         Command::Schema => cli::schema::run(),
         Command::Completions(args) => cli::completions::run(args),

@@ -125,7 +125,7 @@ fn the_log_command_prints_as_dmesg_does() {
 
 #[test]
 fn help_of_every_command_has_an_example() {
-    for command in ["examine", "info", "log", "rules", "schema", "completions"] {
+    for command in ["examine", "info", "log", "compare", "rules", "schema", "completions"] {
         let output = vmcoroner().args([command, "--help"]).output().expect("it runs");
         assert!(String::from_utf8_lossy(&output.stdout).contains("Example"), "{command}");
     }

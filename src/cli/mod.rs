@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub mod compare;
 pub mod completions;
 pub mod examine;
 pub mod info;
@@ -53,6 +54,8 @@ pub enum Command {
     Info(info::Arguments),
     /// Print the kernel log of a dump as dmesg would, or the events of any log.
     Log(log::Arguments),
+    /// Compare two states of one node: what changed, and whether a remedy took.
+    Compare(compare::Arguments),
     /// List the rules, or check rule files.
     Rules(rules::Arguments),
     /// Print the JSON schema of a verdict.

@@ -1,11 +1,13 @@
 //! Prints a verdict: text for a terminal, JSON, Markdown, HTML. Computes no conclusion.
 
+mod comparison;
 mod described;
 mod html;
 mod markdown;
 mod text;
 mod timeline;
 
+pub use comparison::comparison;
 pub use described::described;
 pub use html::html;
 pub use markdown::markdown;
