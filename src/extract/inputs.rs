@@ -17,6 +17,8 @@ use crate::case::Case;
 const MAX_TEXT: usize = 1 << 30;
 /// The largest member of the node's state that is read.
 const MAX_STATE: usize = 16 << 20;
+/// The largest text of unknown name that is searched for pasted output.
+const MAX_PASTED: usize = 4 << 20;
 /// The largest dump that is read from inside an archive into memory.
 const MAX_DUMP_IN_MEMORY: usize = 2 << 30;
 
@@ -152,7 +154,8 @@ impl Found {
         let alone = single && !name.contains('!');
         let role = layouts::role(&path);
         let state = snapshot::wants(&path) || matches!(role, Some(Role::Sections | Role::CaptureLog));
-        if !alone && !state && role.is_none() && !looks_like_log(&path) && !looks_like_dump(&path) {
+        let named = alone || state || role.is_some() || looks_like_log(&path) || looks_like_dump(&path);
+        if !named && !self.recognised(&mut member, &path) {
             return Flow::Continue;
         }
         let content = member.content();
@@ -180,6 +183,22 @@ impl Found {
             _ => {}
         }
         Flow::Skip
+    }
+
+    /// Whether the first bytes of a member of unknown name are something that is read. Only plain names are opened:
+    /// what a name says to be a program or a picture is left alone.
+    fn recognised(&mut self, member: &mut Member<'_>, path: &str) -> bool {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let plain = name
+            .rsplit_once('.')
+            .is_none_or(|(_, ending)| matches!(ending, "txt" | "out" | "log" | "folded" | "raw" | "data" | "json"));
+        if self.dumps_only || !plain || member.size().is_some_and(|n| n == 0) {
+            return false;
+        }
+        // A plain heap of files, not a bundle's depths: whatever is text is looked at.
+        let heap = path.matches('/').count() <= 1;
+        member.content() == ContentKind::Text
+            && (heap || snapshot::recognises(member.head()) || looks_like_kernel_text(member.head()))
     }
 
     /// The node whose report the member at hand belongs to.
@@ -258,9 +277,10 @@ impl Found {
             self.pstore.push(pstore::Part::read(name, &bytes));
             return;
         }
-        // A text that was given alone may be a ticket with pasted files and tool outputs in it.
-        let understood = (state || (alone && bytes.len() <= MAX_STATE) || snapshot::recognises(&head))
-            && self.node().add(path, name, &bytes);
+        // What an engineer pasted has no name to go by: small texts are shown to the readers of pasted output, and a
+        // text that was given alone may be a ticket with files and tool outputs in it.
+        let pasted = role.is_none() && bytes.len() <= if alone { MAX_STATE } else { MAX_PASTED };
+        let understood = (state || pasted || snapshot::recognises(&head)) && self.node().add(path, name, &bytes);
         if understood && by_name {
             return;
         }
@@ -351,6 +371,18 @@ impl Found {
             self.pieces.push(piece);
         }
     }
+}
+
+/// Whether text has lines with the kernel's time stamps.
+fn looks_like_kernel_text(head: &[u8]) -> bool {
+    let stamped = |line: &[u8]| {
+        let line =
+            line.strip_prefix(b"<").map_or(line, |rest| rest.splitn(2, |b| *b == b'>').nth(1).unwrap_or_default());
+        let Some(rest) = line.strip_prefix(b"[") else { return false };
+        let stamp: Vec<u8> = rest.iter().copied().take_while(|b| *b != b']').take(24).collect();
+        stamp.contains(&b'.') && stamp.iter().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b' '))
+    };
+    head.split(|b| *b == b'\n').filter(|line| stamped(line)).count() >= 3
 }
 
 /// Names under which kernel logs reach a support desk.
