@@ -7,8 +7,8 @@
 mod bad_page;
 mod container_runtime;
 mod filesystem;
-mod hardware;
 mod hung_task;
+mod interrupts;
 mod kasan;
 mod kcsan;
 mod kfence;
@@ -19,6 +19,7 @@ mod livepatch;
 mod lock_debug;
 mod lockdep;
 mod lockup;
+mod machine_check;
 mod memory_leak;
 mod memory_state;
 mod module_taint;
@@ -28,12 +29,14 @@ mod oom;
 mod oops;
 mod page_alloc_failure;
 mod panic;
+mod pcie;
 mod rcu_stall;
 mod slab_alloc_failure;
 mod slab_corruption;
 mod sockets;
 mod storage;
 mod sysrq;
+mod thermal;
 mod ubsan;
 mod unregister_netdevice;
 mod vfs_leftover;
@@ -178,13 +181,13 @@ pub(crate) static ALL: &[&Family] = &[
     &storage::NVME,
     &storage::ATA,
     &storage::RAID,
-    &hardware::MCE,
-    &hardware::EDAC,
-    &hardware::FIRMWARE_RECORD,
-    &hardware::PCIE,
-    &hardware::THERMAL,
-    &hardware::NMI,
-    &hardware::IRQ,
+    &machine_check::MCE,
+    &machine_check::EDAC,
+    &machine_check::FIRMWARE_RECORD,
+    &pcie::PCIE,
+    &thermal::THERMAL,
+    &interrupts::NMI,
+    &interrupts::IRQ,
     &livepatch::FAMILY,
     &vfs_leftover::FAMILY,
 ];
