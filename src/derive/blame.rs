@@ -258,5 +258,11 @@ fn stall(fact: &Fact) -> Blame {
         blame.candidates.insert(at, Candidate::new(entry, "what the CPU was asked to do; the loop is at or below it"));
     }
     blame.frames = found.into_iter().take(3).cloned().collect();
+    if let Some(place) = path::place(fact)
+        && passed(STALL, &place.function)
+    {
+        let at = blame.candidates.len().min(MAX_CANDIDATES - 1);
+        blame.candidates.insert(at, Candidate::new(&place, "the program counter was in this helper"));
+    }
     blame
 }

@@ -432,6 +432,20 @@ const ALLOCATOR: &[&str] = &[
     "devm_kfree",
     "page_alloc*",
     "vm_area_alloc_pages",
+    "sk_prot_alloc",
+    "sk_alloc",
+    "alloc_skb*",
+    "netdev_alloc_skb*",
+    "napi_alloc_skb*",
+    "build_skb*",
+    "sk_stream_alloc_skb",
+    "alloc_inode",
+    "new_inode*",
+    "list_lru_init*",
+    "sock_alloc_inode",
+    "sock_alloc_send*",
+    "nlmsg_new",
+    "sock_wmalloc",
 ];
 
 const LIBRARY: &[&str] = &[

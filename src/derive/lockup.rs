@@ -222,3 +222,41 @@ pub(super) fn lines(facts: &[Fact], events: &[usize]) -> Option<(u64, u64)> {
     }
     range
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use facts::{Frame, Origin};
+
+    use super::*;
+
+    fn stuck(cpu: u32, functions: &[&str]) -> Fact {
+        let mut stack = Stack::printed("call trace");
+        stack.cpu = Some(cpu);
+        stack.frames = functions.iter().map(|f| Frame::printed(*f)).collect();
+        let mut fact =
+            Fact::new("log.soft_lockup", Origin::lines("dmesg", 1, 9)).with("class", "soft-lockup").with("cpu", cpu);
+        fact.stacks.push(Arc::new(stack));
+        fact
+    }
+
+    #[test]
+    fn the_cpu_that_does_not_wait_is_named_and_the_majority_are_victims() {
+        let facts = [
+            stuck(0, &["smp_call_function_many_cond", "on_each_cpu_cond_mask", "flush_tlb_mm_range"]),
+            stuck(1, &["native_queued_spin_lock_slowpath", "_raw_spin_lock", "list_lru_del"]),
+            stuck(3, &["mem_cgroup_iter", "shrink_node", "try_to_free_pages"]),
+        ];
+        let lockups = lockups(&facts);
+        assert_eq!(lockups.len(), 1);
+        assert_eq!((lockups[0].culprit, lockups[0].waiting.as_slice()), (Some(3), &[0, 1][..]));
+        assert_eq!(lockups[0].function.as_ref().map(|h| h.function.as_str()), Some("mem_cgroup_iter"));
+    }
+
+    #[test]
+    fn nobody_is_named_when_all_wait() {
+        let facts = [stuck(0, &["native_queued_spin_lock_slowpath", "_raw_spin_lock", "futex_wake"])];
+        assert_eq!(lockups(&facts)[0].culprit, None);
+    }
+}

@@ -54,7 +54,13 @@ pub(super) fn main_stack(fact: &Fact) -> Option<&Stack> {
     if fact.text("class") == Some("leak") {
         return fact.stacks.first().map(AsRef::as_ref);
     }
-    fact.stacks.iter().map(AsRef::as_ref).find(|s| !is_history(s) && !s.frames.is_empty())
+    let mut present = fact.stacks.iter().map(AsRef::as_ref).filter(|s| !is_history(s) && !s.frames.is_empty());
+    if fact.text("class") == Some("lockdep") {
+        // The lock validator prints traces of earlier uses too; that of now begins with its own functions.
+        let own = |s: &&Stack| s.functions().take(4).any(|f| f.starts_with("dump_") || f.starts_with("show_stack"));
+        return present.clone().find(own).or_else(|| present.next());
+    }
+    present.next()
 }
 
 /// A stack of the past: where an object was allocated, freed, where a lock was taken.

@@ -108,10 +108,9 @@ pub(super) fn read(value: u64, wide: bool) -> Option<Reading> {
     None
 }
 
-/// A 64-bit address that no page table can map, with 48 or 57 bits.
+/// A 64-bit address that no page table can map, however many levels it has: its highest byte is no sign extension.
 pub(super) fn non_canonical(value: u64) -> bool {
-    let high = value >> 56;
-    high != 0 && high != 0xff || (value >> 47) != 0 && (value >> 47) != 0x1_ffff && high != 0xff && high != 0
+    !matches!(value >> 56, 0 | 0xff)
 }
 
 /// The word of which `value` is one bit off: a poison, or a kernel pointer that one bit makes non-canonical.
