@@ -14,5 +14,6 @@ pub mod examine;
 pub mod extract;
 pub mod fixes;
 pub mod kinds;
+pub mod look;
 pub mod report;
 pub mod verdict;

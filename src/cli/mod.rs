@@ -5,14 +5,26 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub mod bt;
+pub mod cgroup;
 pub mod compare;
 pub mod completions;
 pub mod examine;
 pub mod info;
 pub mod log;
+pub mod looking;
+pub mod mods;
+pub mod net;
 mod progress;
+pub mod ps;
+pub mod read;
 pub mod rules;
+pub mod runq;
 pub mod schema;
+pub mod slab;
+pub mod sym;
+pub mod waits;
+pub mod what;
 
 /// What a command ends with: an exit code, or an error that becomes exit code 2.
 pub type Outcome = Result<std::process::ExitCode, Box<dyn std::error::Error>>;
@@ -56,6 +68,28 @@ pub enum Command {
     Log(log::Arguments),
     /// Compare two states of one node: what changed, and whether a remedy took.
     Compare(compare::Arguments),
+    /// Show call stacks of a dump: of a task, of all tasks, of the blocked ones, equal ones as one.
+    Bt(bt::Arguments),
+    /// List the tasks of a dump.
+    Ps(ps::Arguments),
+    /// Show who waits on whom in a dump, and the deadlocks.
+    Waits(waits::Arguments),
+    /// List network namespaces and devices of a dump, with reference counts.
+    Net(net::Arguments),
+    /// List the loaded modules of a dump.
+    Mods(mods::Arguments),
+    /// List the slab caches of a dump, the largest first.
+    Slab(slab::Arguments),
+    /// List the memory cgroups of a dump, the dying ones among them.
+    Cgroup(cgroup::Arguments),
+    /// Show what each CPU of a dump runs, and how far its clock lags.
+    Runq(runq::Arguments),
+    /// Say the symbol of an address, the address of a symbol.
+    Sym(sym::Arguments),
+    /// Say what lies at an address: symbol, slab object, stack, page, per-CPU variable.
+    What(what::Arguments),
+    /// Print words of memory.
+    Read(read::Arguments),
     /// List the rules, or check rule files.
     Rules(rules::Arguments),
     /// Print the JSON schema of a verdict.

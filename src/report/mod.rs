@@ -3,7 +3,9 @@
 mod comparison;
 mod described;
 mod html;
+pub mod looking;
 mod markdown;
+mod table;
 mod text;
 mod timeline;
 
@@ -28,6 +30,12 @@ pub fn printable(text: &str) -> String {
         }
     }
     out
+}
+
+/// A gap as one line.
+pub fn gap(gap: &facts::Gap) -> String {
+    let closes = if gap.closes.is_empty() { String::new() } else { format!("; {} would help", gap.closes) };
+    printable(&format!("not known: {} ({}): {}{closes}", gap.what, gap.place, gap.why))
 }
 
 /// The sentence that says which machine a verdict is about.

@@ -1,0 +1,50 @@
+//! `vmcoroner bt`: call stacks.
+
+use clap::Args;
+
+use super::looking::Looking;
+use super::{Cli, Outcome};
+use crate::extract::{self, Options};
+use crate::{look, report};
+
+/// Arguments of `bt`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vmcoroner bt vmcore                   the task that crashed, or what the CPUs run\n  vmcoroner bt vmcore 1 khungtaskd      by pid or command name\n  vmcoroner bt --state D --group vmcore equal stacks of blocked tasks, with counts\n  vmcoroner bt --all --format json vmcore | jq '.traces[].frames[0].function'"
+)]
+pub struct Arguments {
+    /// What to read, and how to print.
+    #[command(flatten)]
+    pub looking: Looking,
+    /// Pids, task_struct addresses or command names.
+    #[arg(value_name = "TASK")]
+    pub tasks: Vec<String>,
+    /// All tasks.
+    #[arg(long, conflicts_with = "tasks")]
+    pub all: bool,
+    /// Tasks in these states: `D`, `RD`.
+    #[arg(long, value_name = "LETTERS", default_value = "", hide_default_value = true)]
+    pub state: String,
+    /// Show equal stacks once, with the tasks that have them, the most frequent first.
+    #[arg(long)]
+    pub group: bool,
+}
+
+/// Runs it.
+pub fn run(_cli: &Cli, args: &Arguments) -> Outcome {
+    let which = look::Which { words: args.tasks.clone(), all: args.all, states: args.state.clone() };
+    args.looking.show(
+        |kernel, opened| {
+            let mut view = look::backtraces(kernel, &which)?;
+            let facts = extract::dump_case(opened, &Options { log_only: true, kernel: args.looking.kernel.sources() });
+            for trace in &mut view.traces {
+                look::join(trace, &facts.facts);
+            }
+            if args.group {
+                view.traces = look::group(view.traces);
+            }
+            Ok(view)
+        },
+        report::looking::backtraces,
+    )
+}

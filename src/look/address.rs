@@ -1,0 +1,228 @@
+//! `what` and `sym`: what lies at an address.
+
+use facts::Address;
+use kernel::{Kernel, VirtAddr};
+use serde::Serialize;
+
+/// Everything known of an address. Every part may be absent.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct What {
+    /// The address.
+    pub address: Option<Address>,
+    /// Physical address, where it is mapped.
+    pub physical: Option<Address>,
+    /// Why it cannot be read, if it cannot.
+    pub unreadable: Option<String>,
+    /// Symbol, `name+0x10`.
+    pub symbol: Option<String>,
+    /// Module that holds it.
+    pub module: Option<String>,
+    /// Slab object that holds it.
+    pub slab: Option<SlabWhat>,
+    /// Task on whose kernel stack it lies: thread id, command name.
+    pub stack_of: Option<(i32, String)>,
+    /// Task whose task_struct begins here: thread id, command name.
+    pub task: Option<(i32, String)>,
+    /// CPU and per-CPU variable, `runqueues+0x8`.
+    pub per_cpu: Option<(u32, String)>,
+    /// Its `struct page`.
+    pub page: Option<Address>,
+}
+
+/// A slab object.
+#[derive(Clone, Debug, Serialize)]
+pub struct SlabWhat {
+    /// Name of the cache.
+    pub cache: String,
+    /// Start of the object.
+    pub object: Address,
+    /// Bytes from there.
+    pub offset: u64,
+    /// Whether it is allocated; `null` when the free lists cannot tell.
+    pub allocated: Option<bool>,
+}
+
+fn named(kernel: &Kernel<'_>, at: VirtAddr) -> Option<(String, Option<String>)> {
+    let found = kernel.symbolize(at)?;
+    let name = if found.offset == 0 { found.name } else { format!("{}+{:#x}", found.name, found.offset) };
+    Some((name, found.module))
+}
+
+/// What an address is. Bounded: a walk over the tasks and the free lists of one slab.
+pub fn what(kernel: &Kernel<'_>, at: VirtAddr) -> What {
+    let mut found = What { address: Some(at.into()), ..What::default() };
+    if !kernel.arch().is_kernel(at) {
+        found.unreadable = Some("no address of the kernel's half; user memory is not read".to_owned());
+        return found;
+    }
+    match kernel.translate(at) {
+        Ok(physical) => found.physical = Some(Address(physical.0)),
+        Err(error) => found.unreadable = Some(error.to_string()),
+    }
+    if found.unreadable.is_none() {
+        found.unreadable = kernel.u8(at).err().map(|error| error.to_string());
+    }
+    if let Some((symbol, module)) = named(kernel, at) {
+        found.symbol = Some(symbol);
+        found.module = module;
+    }
+    if found.module.is_none() {
+        found.module = kernel.module_of(at).map(|module| module.name.clone());
+    }
+    if let Some(object) = kernel.slab_object(at) {
+        found.slab = Some(SlabWhat {
+            cache: object.cache_name,
+            object: object.start.into(),
+            offset: object.offset,
+            allocated: object.allocated,
+        });
+    }
+    found.page = found.physical.and_then(|_| kernel.head_page(at)).map(Into::into);
+    let size = kernel.types().size_of("thread_union").unwrap_or(16 << 10);
+    for task in kernel.tasks().items {
+        if task.address == at {
+            found.task = Some((task.pid, task.comm.clone()));
+        }
+        if task.stack.is_some_and(|low| (low.0..low.0.saturating_add(size)).contains(&at.0)) {
+            found.stack_of = Some((task.pid, task.comm));
+        }
+    }
+    found.per_cpu = per_cpu(kernel, at);
+    found
+}
+
+/// The per-CPU variable at an address, when its symbol is known.
+fn per_cpu(kernel: &Kernel<'_>, at: VirtAddr) -> Option<(u32, String)> {
+    let (start, end) = (kernel.symbol("__per_cpu_start")?, kernel.symbol("__per_cpu_end")?);
+    for cpu in kernel.cpus_possible() {
+        let first = kernel.per_cpu(VirtAddr(start), *cpu)?;
+        let within = at.0.wrapping_sub(first.0);
+        if within < end.wrapping_sub(start) {
+            let value = start.wrapping_add(within);
+            let symbol = kernel.all_symbols().take_while(|s| s.address <= value).last()?;
+            let offset = value - symbol.address;
+            return Some((
+                *cpu,
+                if offset == 0 { symbol.name.to_owned() } else { format!("{}+{offset:#x}", symbol.name) },
+            ));
+        }
+    }
+    None
+}
+
+/// A symbol and its address.
+#[derive(Clone, Debug, Serialize)]
+pub struct SymbolRow {
+    /// Address.
+    pub address: Address,
+    /// Name with an offset, `schedule+0x10`.
+    pub symbol: String,
+    /// Module.
+    pub module: Option<String>,
+    /// Source lines, where a vmlinux has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<String>,
+}
+
+/// The address a word means: `0x...`, a bare kernel address in hex, or a symbol with an optional `+offset`.
+///
+/// # Errors
+/// A sentence when it is neither.
+pub fn resolve(kernel: &Kernel<'_>, word: &str) -> Result<VirtAddr, String> {
+    if let Some(at) = super::hex(word) {
+        return Ok(VirtAddr(at));
+    }
+    // As crash prints addresses.
+    if word.len() == 16
+        && let Ok(at) = u64::from_str_radix(word, 16)
+    {
+        return Ok(VirtAddr(at));
+    }
+    let (name, offset) = match word.split_once('+') {
+        Some((name, offset)) => {
+            let number = super::hex(offset).or_else(|| offset.parse().ok());
+            (name, number.ok_or_else(|| format!("expected an offset after +, 0x10 or 16, found {offset}"))?)
+        }
+        None => (word, 0),
+    };
+    let at = kernel.symbol_at(name).or_else(|| kernel.module_symbols(name).first().map(|(at, _)| *at));
+    at.map(|at| at + offset).ok_or_else(|| {
+        format!(
+            "expected an address (0xffff...) or a symbol, and {} has no symbol {name}; \
+             a vmlinux or System.map (--vmlinux, --system-map) may have it",
+            kernel.member()
+        )
+    })
+}
+
+/// Addresses to symbols and symbols to addresses.
+///
+/// # Errors
+/// A sentence for the first word that is neither, and for an address without a symbol.
+pub fn symbols(kernel: &Kernel<'_>, words: &[String]) -> Result<Vec<SymbolRow>, String> {
+    let mut rows = Vec::new();
+    for word in words {
+        let at = resolve(kernel, word)?;
+        let (symbol, module) = match named(kernel, at) {
+            Some(found) => found,
+            // Per-CPU variables and absolute symbols have values that are no addresses.
+            None if super::hex(word).is_none() && word.len() != 16 => (word.clone(), None),
+            None => {
+                return Err(format!(
+                    "no symbol contains {at}; `vmcoroner what {} {at}` says what else it may be",
+                    kernel.member()
+                ));
+            }
+        };
+        let lines = kernel.source_lines(at).into_iter().filter_map(|l| l.line).collect();
+        rows.push(SymbolRow { address: at.into(), symbol, module, lines });
+    }
+    Ok(rows)
+}
+
+/// Words of memory.
+#[derive(Clone, Debug, Serialize)]
+pub struct Words {
+    /// Address and value of each word that could be read.
+    pub words: Vec<WordRow>,
+    /// Why reading stopped early.
+    pub stopped: Option<String>,
+}
+
+/// One word of memory.
+#[derive(Clone, Debug, Serialize)]
+pub struct WordRow {
+    /// Its address.
+    pub address: Address,
+    /// Its value.
+    pub value: Address,
+    /// The symbol it points at.
+    pub symbol: Option<String>,
+}
+
+/// The most words `read` prints.
+pub const MAX_WORDS: u64 = 65_536;
+
+/// Words of 8 bytes from an address on.
+///
+/// # Errors
+/// A sentence when not even the first can be read, or the word is no address.
+pub fn read(kernel: &Kernel<'_>, word: &str, count: u64) -> Result<Words, String> {
+    let at = resolve(kernel, word)?;
+    let mut view = Words { words: Vec::new(), stopped: None };
+    for n in 0..count.min(MAX_WORDS) {
+        match kernel.u64(at + n * 8) {
+            Ok(value) => view.words.push(WordRow {
+                address: (at + n * 8).into(),
+                value: Address(value),
+                symbol: named(kernel, VirtAddr(value)).map(|(name, _)| name),
+            }),
+            Err(error) if n == 0 => return Err(format!("{at} cannot be read: {error}; is it a kernel address?")),
+            Err(error) => {
+                view.stopped = Some(error.to_string());
+                break;
+            }
+        }
+    }
+    Ok(view)
+}

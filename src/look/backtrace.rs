@@ -1,0 +1,218 @@
+//! `bt`: call stacks.
+
+use facts::{Address, Ended, Found, Gap};
+use kernel::stacks::CallStack;
+use kernel::{Kernel, Task};
+use serde::Serialize;
+
+use super::joined::Joined;
+
+/// Which tasks' stacks.
+#[derive(Clone, Debug, Default)]
+pub struct Which {
+    /// Pids, addresses, command names.
+    pub words: Vec<String>,
+    /// All tasks.
+    pub all: bool,
+    /// Tasks in these states.
+    pub states: String,
+}
+
+/// Who a stack belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TaskName {
+    /// Thread id.
+    pub pid: i32,
+    /// Command name.
+    pub comm: String,
+    /// Address of its task_struct.
+    pub task: Address,
+    /// CPU it runs on or ran on last.
+    pub cpu: Option<u32>,
+    /// State letter.
+    pub state: char,
+    /// Whether it is current on its CPU.
+    pub running: bool,
+    /// Whether its CPU is the one that panicked.
+    pub crashed: bool,
+}
+
+/// One frame, innermost first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FrameRow {
+    /// Stack pointer; left out where equal stacks of several tasks are shown once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sp: Option<Address>,
+    /// Program counter.
+    pub pc: Address,
+    /// Function; `null` when nothing names the address.
+    pub function: Option<String>,
+    /// Offset in the function, bytes.
+    pub offset: u64,
+    /// Size of the function, bytes.
+    pub size: Option<u64>,
+    /// Module of the function.
+    pub module: Option<String>,
+    /// How the frame was found.
+    pub found: Found,
+    /// Whether an interrupt or exception came here.
+    pub interrupted: bool,
+    /// Source lines, innermost inlined function first: function and `file:line`. Empty without a vmlinux.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<(String, String)>,
+}
+
+/// One stack, and the tasks that have it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trace {
+    /// The tasks.
+    pub tasks: Vec<TaskName>,
+    /// Frames; empty for a task in user mode or a zombie.
+    pub frames: Vec<FrameRow>,
+    /// How the trace ended.
+    pub ended: Ended,
+    /// Why there are no frames.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub none: Option<String>,
+    /// Registers an interrupt or exception left: number of the frame, names and values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub registers: Vec<(usize, Vec<(String, Address)>)>,
+    /// The trace that the log has of the same task or CPU, joined with this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joined: Option<Joined>,
+}
+
+/// The stacks chosen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Backtraces {
+    /// Stacks.
+    pub traces: Vec<Trace>,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+/// The stacks of the chosen tasks; without a choice those of the task that crashed, or else of the running tasks.
+///
+/// # Errors
+/// A sentence when a word names no task.
+pub fn backtraces(kernel: &Kernel<'_>, which: &Which) -> Result<Backtraces, String> {
+    super::processes::check_states(&which.states)?;
+    let walk = kernel.tasks();
+    let crashed = kernel.crashed();
+    for word in &which.words {
+        if !walk.items.iter().any(|task| super::is_chosen(task, word)) {
+            return Err(super::no_such_task(kernel, word));
+        }
+    }
+    let wanted = |task: &Task| {
+        if !which.words.is_empty() {
+            return which.words.iter().any(|word| super::is_chosen(task, word))
+                && (which.states.is_empty() || which.states.contains(task.state));
+        }
+        if !which.states.is_empty() {
+            return which.states.contains(task.state);
+        }
+        which.all
+            || match crashed.and_then(|c| c.task) {
+                Some(task_of_crash) => task.address == task_of_crash,
+                None => task.running,
+            }
+    };
+    let tasks: Vec<Task> = walk.items.into_iter().filter(wanted).collect();
+    let stacks = kernel.stacks(&tasks);
+    let traces = tasks
+        .iter()
+        .zip(&stacks)
+        .map(|(task, stack)| {
+            let on_crashed = task.running && crashed.is_some_and(|c| Some(c.cpu) == task.cpu);
+            trace(kernel, task, stack.as_ref(), on_crashed)
+        })
+        .collect();
+    let mut gaps = walk.gaps;
+    gaps.extend(kernel.cpus().gaps);
+    Ok(Backtraces { traces, gaps })
+}
+
+fn trace(kernel: &Kernel<'_>, task: &Task, stack: Option<&CallStack>, crashed: bool) -> Trace {
+    let name = TaskName {
+        pid: task.pid,
+        comm: task.comm.clone(),
+        task: task.address.into(),
+        cpu: task.cpu,
+        state: task.state,
+        running: task.running,
+        crashed,
+    };
+    let Some(stack) = stack else {
+        let none = match (task.exit_state != 0, task.running) {
+            (true, _) => "it has exited, its stack is freed",
+            (_, true) => "the registers of its CPU are not known",
+            _ => "its saved context or its stack is not in the dump",
+        };
+        return Trace {
+            tasks: vec![name],
+            frames: Vec::new(),
+            ended: Ended::Unknown,
+            none: Some(none.to_owned()),
+            registers: Vec::new(),
+            joined: None,
+        };
+    };
+    let frames: Vec<FrameRow> = stack
+        .frames
+        .iter()
+        .zip(stack.sps.iter().map(|sp| Some(Address(*sp))).chain(std::iter::repeat(None)))
+        .map(|(frame, sp)| FrameRow {
+            sp,
+            pc: Address(frame.pc.0),
+            function: frame.name.as_deref().map(str::to_owned),
+            offset: frame.offset,
+            size: frame.size,
+            module: frame.module.as_deref().map(str::to_owned),
+            found: frame.found,
+            interrupted: frame.interrupted,
+            lines: lines(kernel, frame),
+        })
+        .collect();
+    let registers = stack.registers.iter().map(|(n, registers)| {
+        (*n, registers.named().into_iter().map(|(name, value)| (name, Address(value))).collect())
+    });
+    Trace {
+        none: frames.is_empty().then(|| "it was in user mode".to_owned()),
+        tasks: vec![name],
+        frames,
+        ended: stack.ended.clone(),
+        registers: registers.collect(),
+        joined: None,
+    }
+}
+
+/// Source lines of a frame: of a return address those of the call before it.
+fn lines(kernel: &Kernel<'_>, frame: &kernel::stacks::Frame) -> Vec<(String, String)> {
+    let at = if frame.exact { frame.pc } else { frame.pc - 1 };
+    let lines = kernel.source_lines(at).into_iter();
+    lines.map(|l| (l.function.unwrap_or_default(), l.line.unwrap_or_default())).collect()
+}
+
+/// Equal stacks as one, the most frequent first. Frames are compared, not stack pointers.
+pub fn group(traces: Vec<Trace>) -> Vec<Trace> {
+    let mut groups: Vec<Trace> = Vec::new();
+    let mut known: std::collections::HashMap<(Vec<(u64, u8, bool)>, Option<String>), usize> =
+        std::collections::HashMap::new();
+    for mut trace in traces {
+        let key: Vec<_> = trace.frames.iter().map(|f| (f.pc.0, f.found as u8, f.interrupted)).collect();
+        match known.get(&(key.clone(), trace.none.clone())).and_then(|n| groups.get_mut(*n)) {
+            Some(group) => group.tasks.append(&mut trace.tasks),
+            None => {
+                known.insert((key, trace.none.clone()), groups.len());
+                groups.push(trace);
+            }
+        }
+    }
+    for group in groups.iter_mut().filter(|group| group.tasks.len() > 1) {
+        group.frames.iter_mut().for_each(|frame| frame.sp = None);
+        group.registers.clear();
+    }
+    groups.sort_by_key(|group| std::cmp::Reverse(group.tasks.len()));
+    groups
+}

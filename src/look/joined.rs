@@ -1,0 +1,132 @@
+//! A trace from memory beside the one that the log printed of the same task or CPU.
+
+use facts::{Fact, Stack};
+use kernel::stacks::without_suffix;
+use serde::Serialize;
+
+use super::backtrace::Trace;
+
+/// Where a frame was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// In memory and in the log.
+    Both,
+    /// In memory only.
+    Memory,
+    /// In the log only.
+    Log,
+}
+
+/// One frame of the joined trace, innermost first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct JoinedFrame {
+    /// Where it was seen.
+    pub side: Side,
+    /// Function.
+    pub function: String,
+    /// Offset in the function, bytes, where known.
+    pub offset: Option<u64>,
+}
+
+/// The two traces as one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Joined {
+    /// What the log's report is: `log.oops`.
+    pub event: String,
+    /// Its first line.
+    pub quote: Option<String>,
+    /// Frames.
+    pub frames: Vec<JoinedFrame>,
+}
+
+/// Joins a trace with the first report of the log that names the same process or, for a running task, the same CPU.
+/// Frames match by function, compiler suffixes left out; printed frames with `?` are left out.
+pub fn join(trace: &mut Trace, facts: &[Fact]) {
+    let [task] = trace.tasks.as_slice() else { return };
+    let same = |fact: &&Fact| {
+        let number = |name| {
+            fact.get(name).and_then(|v| match v {
+                facts::Value::Int(n) => Some(*n),
+                _ => None,
+            })
+        };
+        fact.kind.starts_with("log.")
+            && !fact.stacks.is_empty()
+            && match number("pid") {
+                Some(pid) => pid == i64::from(task.pid) && fact.text("comm").is_none_or(|comm| comm == task.comm),
+                None => task.running && task.cpu.is_some() && number("cpu") == task.cpu.map(i64::from),
+            }
+    };
+    // The first report is the failure; what follows are its consequences.
+    let Some(fact) = facts.iter().find(|f| same(f) && f.kind == "log.oops").or_else(|| facts.iter().find(same)) else {
+        return;
+    };
+    let Some(stack) = fact.stacks.first() else { return };
+    trace.joined = Some(Joined {
+        event: fact.kind.to_string(),
+        quote: fact.quote.lines().next().map(str::to_owned).filter(|line| !line.is_empty()),
+        frames: merge(trace, fact.text("function"), stack),
+    });
+}
+
+/// A function's name without what the compiler appends. Printed traces name a label inside the system call's entry,
+/// not the entry.
+fn bare(name: &str) -> &str {
+    let name = without_suffix(name);
+    name.strip_suffix("_after_hwframe").unwrap_or(name)
+}
+
+fn merge(trace: &Trace, top: Option<&str>, stack: &Stack) -> Vec<JoinedFrame> {
+    let memory: Vec<(String, Option<u64>)> =
+        trace.frames.iter().filter_map(|f| Some((f.function.clone()?, Some(f.offset)))).collect();
+    let mut log: Vec<(String, Option<u64>)> = stack
+        .frames
+        .iter()
+        .filter(|f| f.reliable && !f.inline)
+        .filter_map(|f| Some((f.function.clone()?, f.offset)))
+        .collect();
+    // An oops prints the innermost function as RIP, before the trace.
+    if let Some(top) = top.filter(|top| log.first().is_none_or(|(name, _)| name != top)) {
+        log.insert(0, (top.to_owned(), None));
+    }
+    let equal = |a: &(String, Option<u64>), b: &(String, Option<u64>)| bare(&a.0) == bare(&b.0);
+    // Longest common subsequence; both have at most some hundred frames.
+    let (rows, columns) = (memory.len().min(512), log.len().min(512));
+    let mut best = vec![vec![0u16; columns + 1]; rows + 1];
+    let at = |best: &Vec<Vec<u16>>, r: usize, c: usize| best.get(r).and_then(|row| row.get(c)).copied().unwrap_or(0);
+    for r in (0..rows).rev() {
+        for c in (0..columns).rev() {
+            let same = matches!((memory.get(r), log.get(c)), (Some(a), Some(b)) if equal(a, b));
+            let value = match same {
+                true => at(&best, r + 1, c + 1) + 1,
+                false => at(&best, r + 1, c).max(at(&best, r, c + 1)),
+            };
+            if let Some(cell) = best.get_mut(r).and_then(|row| row.get_mut(c)) {
+                *cell = value;
+            }
+        }
+    }
+    let (mut r, mut c) = (0, 0);
+    let mut frames = Vec::new();
+    let mut push = |side, frame: &(String, Option<u64>)| {
+        frames.push(JoinedFrame { side, function: frame.0.clone(), offset: frame.1 });
+    };
+    loop {
+        match (memory.get(r).filter(|_| r < rows), log.get(c).filter(|_| c < columns)) {
+            (Some(a), Some(b)) if equal(a, b) => {
+                push(Side::Both, a);
+                (r, c) = (r + 1, c + 1);
+            }
+            (Some(a), b) if b.is_none() || at(&best, r + 1, c) >= at(&best, r, c + 1) => {
+                push(Side::Memory, a);
+                r += 1;
+            }
+            (_, Some(b)) => {
+                push(Side::Log, b);
+                c += 1;
+            }
+            _ => return frames,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! `ps`: the tasks.
+
+use std::collections::{HashMap, HashSet};
+
+use facts::{Address, Gap};
+use kernel::{Kernel, Task};
+use serde::Serialize;
+
+/// Which tasks.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Pids, addresses and command names; empty for all.
+    pub words: Vec<String>,
+    /// State letters, `DR`; empty for all.
+    pub states: String,
+    /// Kernel threads only, or user tasks only.
+    pub kthreads: Option<bool>,
+    /// Whether to order parents before their children.
+    pub tree: bool,
+}
+
+/// One task.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProcessRow {
+    /// Thread id.
+    pub pid: i32,
+    /// Process id.
+    pub tgid: i32,
+    /// Process id of the parent.
+    pub ppid: i32,
+    /// CPU it runs on or ran on last.
+    pub cpu: Option<u32>,
+    /// Address of its task_struct.
+    pub task: Address,
+    /// State letter.
+    pub state: char,
+    /// Whether it is current on its CPU.
+    pub running: bool,
+    /// Whether it is a kernel thread.
+    pub kthread: bool,
+    /// Command name.
+    pub comm: String,
+    /// Seconds since it last got a CPU, by that CPU's run-queue clock.
+    pub off_cpu_s: Option<u64>,
+    /// Nanoseconds since boot at its start.
+    pub start_ns: Option<u64>,
+    /// Path of its cgroup (version 2).
+    pub cgroup: Option<String>,
+    /// Inode number of its network namespace.
+    pub net_ns: Option<u32>,
+    /// Depth in the tree; 0 without one.
+    pub depth: usize,
+}
+
+/// The tasks chosen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Processes {
+    /// Rows in the order of the kernel's list, or of the tree.
+    pub tasks: Vec<ProcessRow>,
+    /// How many tasks there are of each state, of all the tasks.
+    pub states: std::collections::BTreeMap<char, usize>,
+    /// Whether the rows are a tree.
+    pub tree: bool,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+/// The tasks of a dump.
+///
+/// # Errors
+/// A sentence when a word names no task, or a state letter is none.
+pub fn processes(kernel: &Kernel<'_>, filter: &Filter) -> Result<Processes, String> {
+    check_states(&filter.states)?;
+    let walk = kernel.tasks();
+    let mut states = std::collections::BTreeMap::new();
+    for task in &walk.items {
+        *states.entry(task.state).or_insert(0) += 1;
+    }
+    for word in &filter.words {
+        if !walk.items.iter().any(|task| super::is_chosen(task, word)) {
+            return Err(super::no_such_task(kernel, word));
+        }
+    }
+    let clocks: HashMap<u32, u64> = kernel.run_queues().iter().map(|q| (q.cpu, q.clock_ns)).collect();
+    let row = |task: &Task, depth: usize| ProcessRow {
+        pid: task.pid,
+        tgid: task.tgid,
+        ppid: task.ppid,
+        cpu: task.cpu,
+        task: task.address.into(),
+        state: task.state,
+        running: task.running,
+        kthread: task.kthread,
+        comm: task.comm.clone(),
+        off_cpu_s: task
+            .last_run_ns
+            .filter(|_| !task.running)
+            .and_then(|ran| clocks.get(&task.cpu?)?.checked_sub(ran))
+            .map(|ns| ns / 1_000_000_000),
+        start_ns: task.start_ns,
+        cgroup: task.cgroup.clone(),
+        net_ns: task.namespaces.as_ref().and_then(|n| n.net),
+        depth,
+    };
+    let wanted = |task: &Task| {
+        (filter.words.is_empty() || filter.words.iter().any(|word| super::is_chosen(task, word)))
+            && (filter.states.is_empty() || filter.states.contains(task.state))
+            && filter.kthreads.is_none_or(|kthread| task.kthread == kthread)
+    };
+    let order: Vec<(usize, usize)> = match filter.tree {
+        true => tree(&walk.items),
+        false => (0..walk.items.len()).map(|n| (n, 0)).collect(),
+    };
+    let tasks = order.iter().filter_map(|(n, depth)| Some((walk.items.get(*n)?, *depth)));
+    let tasks = tasks.filter(|(task, _)| wanted(task)).map(|(task, depth)| row(task, depth)).collect();
+    Ok(Processes { tasks, states, tree: filter.tree, gaps: walk.gaps })
+}
+
+/// State letters that any kernel has.
+pub(super) fn check_states(states: &str) -> Result<(), String> {
+    match states.chars().find(|c| !"RSDTtXZPIKWx".contains(*c)) {
+        None => Ok(()),
+        Some(bad) => Err(format!(
+            "expected state letters as ps prints them (R S D T t X Z P I), found {bad:?}; --state D shows blocked tasks"
+        )),
+    }
+}
+
+/// Positions and depths with children after their parents, threads after their leader.
+fn tree(tasks: &[Task]) -> Vec<(usize, usize)> {
+    let leaders: HashSet<i32> = tasks.iter().filter(|t| t.pid == t.tgid).map(|t| t.pid).collect();
+    let mut children: HashMap<i32, Vec<usize>> = HashMap::new();
+    let mut roots = Vec::new();
+    for (n, task) in tasks.iter().enumerate() {
+        let parent = if task.pid == task.tgid { task.ppid } else { task.tgid };
+        if task.pid == 0 || !leaders.contains(&parent) {
+            roots.push(n);
+        } else {
+            children.entry(parent).or_default().push(n);
+        }
+    }
+    let mut order = Vec::with_capacity(tasks.len());
+    let mut stack: Vec<(usize, usize)> = roots.into_iter().rev().map(|n| (n, 0)).collect();
+    let mut seen = HashSet::new();
+    let mut zero_done = false;
+    while let Some((n, depth)) = stack.pop() {
+        let Some(task) = tasks.get(n).filter(|_| seen.insert(n)) else { continue };
+        order.push((n, depth));
+        // Every idle task has pid 0; the children of pid 0 hang below the first.
+        let first = task.pid != 0 || !std::mem::replace(&mut zero_done, true);
+        if task.pid == task.tgid
+            && first
+            && let Some(below) = children.get(&task.pid)
+        {
+            stack.extend(below.iter().rev().map(|child| (*child, depth + 1)));
+        }
+    }
+    // What a damaged parent chain cut off from every root.
+    order.extend((0..tasks.len()).filter(|n| !seen.contains(n)).map(|n| (n, 0)));
+    order
+}

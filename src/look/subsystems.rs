@@ -1,0 +1,309 @@
+//! `net`, `mods`, `slab`, `cgroup`, `runq`: lists of one subsystem each.
+
+use std::collections::{HashMap, HashSet};
+
+use facts::{Address, Gap};
+use kernel::Kernel;
+use serde::Serialize;
+
+/// A network device.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeviceRow {
+    /// Interface index.
+    pub ifindex: Option<u32>,
+    /// Name.
+    pub name: String,
+    /// Address of its net_device.
+    pub address: Address,
+    /// `registered`, `unregistering`, `unregistered`, ...
+    pub state: String,
+    /// Reference count, summed over CPUs.
+    pub references: Option<i64>,
+    /// IFF_ flags.
+    pub flags: Option<u32>,
+    /// MTU.
+    pub mtu: Option<u32>,
+    /// Inode number of its namespace.
+    pub net_inum: Option<u32>,
+    /// Whether it is on its namespace's list. One that is not, and is not freed, is being unregistered.
+    pub listed: bool,
+    /// How a device on no list was found.
+    pub found: Option<String>,
+    /// Who refers to it; searched for devices on no list.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<kernel::Holder>,
+}
+
+/// The network devices.
+#[derive(Clone, Debug, Serialize)]
+pub struct NetView {
+    /// Namespaces.
+    pub namespaces: usize,
+    /// The count of a device that nobody refers to, in this kernel.
+    pub base_references: Option<i64>,
+    /// Devices by namespace, those on no list last.
+    pub devices: Vec<DeviceRow>,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+/// Network namespaces and devices.
+pub fn net(kernel: &Kernel<'_>) -> NetView {
+    let nets = kernel.nets();
+    let mut gaps = nets.gaps;
+    let mut devices: Vec<kernel::NetDevice> = nets.items.iter().flat_map(|net| net.devices.iter().cloned()).collect();
+    let listed: HashSet<u64> = devices.iter().map(|device| device.address.0).collect();
+    let unlisted = kernel.net_devices_unlisted(&listed);
+    gaps.extend(unlisted.gaps);
+    devices.extend(unlisted.items);
+    let rows = devices.into_iter().map(|device| {
+        let holders = match device.listed {
+            true => Vec::new(),
+            false => {
+                let walk = kernel.net_device_holders(device.address);
+                gaps.extend(walk.gaps);
+                walk.items
+            }
+        };
+        DeviceRow {
+            ifindex: device.ifindex,
+            name: device.name,
+            address: device.address.into(),
+            state: device.state,
+            references: device.references,
+            flags: device.flags,
+            mtu: device.mtu,
+            net_inum: device.net_inum,
+            listed: device.listed,
+            found: device.found,
+            holders,
+        }
+    });
+    let devices = rows.collect();
+    NetView { namespaces: nets.items.len(), base_references: kernel.net_device_base(), devices, gaps }
+}
+
+/// A module.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModuleRow {
+    /// Address of its struct module.
+    pub module: Address,
+    /// Name.
+    pub name: String,
+    /// Start of its text.
+    pub base: Address,
+    /// Bytes.
+    pub size: u64,
+    /// State.
+    pub state: kernel::ModuleState,
+    /// Taint letters; `null` when not known.
+    pub taints: Option<String>,
+    /// Version, if it carries one.
+    pub version: Option<String>,
+}
+
+/// The modules.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModuleView {
+    /// Newest first.
+    pub modules: Vec<ModuleRow>,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+/// Loaded modules.
+pub fn modules(kernel: &Kernel<'_>) -> ModuleView {
+    let walk = kernel.modules();
+    let modules = walk.items.iter().map(|module| ModuleRow {
+        module: module.address.into(),
+        name: module.name.clone(),
+        base: Address(module.base),
+        size: module.size,
+        state: module.state,
+        taints: module.taints.map(|_| module.taint_letters()),
+        version: module.version.clone(),
+    });
+    ModuleView { modules: modules.collect(), gaps: walk.gaps.clone() }
+}
+
+/// A slab cache.
+#[derive(Clone, Debug, Serialize)]
+pub struct CacheRow {
+    /// Address of its kmem_cache.
+    pub cache: Address,
+    /// Name.
+    pub name: String,
+    /// Bytes of an object.
+    pub object_size: u64,
+    /// Objects in use.
+    pub allocated: Option<u64>,
+    /// Objects in all.
+    pub total: Option<u64>,
+    /// Slabs.
+    pub slabs: Option<u64>,
+    /// Bytes of a slab of the usual order, as far as objects fill it.
+    pub slab_bytes: u64,
+    /// Bytes of all its slabs, as far as objects fill them.
+    pub bytes: Option<u64>,
+    /// Whether it is a memory cgroup's copy of another cache.
+    pub per_cgroup: bool,
+}
+
+/// The slab caches.
+#[derive(Clone, Debug, Serialize)]
+pub struct SlabView {
+    /// Largest first.
+    pub caches: Vec<CacheRow>,
+    /// Caches in all.
+    pub count: usize,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+/// Slab caches, those whose name contains `name`, the largest first.
+///
+/// # Errors
+/// A sentence when no cache has such a name.
+pub fn slab(kernel: &Kernel<'_>, name: Option<&str>) -> Result<SlabView, String> {
+    let walk = kernel.slab_caches();
+    let count = walk.items.len();
+    let mut caches: Vec<CacheRow> = walk
+        .items
+        .into_iter()
+        .filter(|cache| name.is_none_or(|name| cache.name.contains(name)))
+        .map(|cache| CacheRow {
+            cache: cache.address.into(),
+            object_size: cache.object_size,
+            allocated: cache.active,
+            total: cache.total,
+            slabs: cache.slabs,
+            slab_bytes: cache.size.saturating_mul(cache.objects_per_slab),
+            bytes: cache.total.map(|total| total.saturating_mul(cache.size)),
+            per_cgroup: cache.root.is_some(),
+            name: cache.name,
+        })
+        .collect();
+    if let Some(name) = name.filter(|_| caches.is_empty() && count > 0) {
+        return Err(format!(
+            "expected part of a slab cache's name, and none of the {count} caches contains {name}; \
+             `vmcoroner slab {}` lists them",
+            kernel.member()
+        ));
+    }
+    caches.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
+    let bytes = caches.iter().filter_map(|cache| cache.bytes).fold(0u64, u64::saturating_add);
+    Ok(SlabView { caches, count, bytes, gaps: walk.gaps })
+}
+
+/// The memory cgroups.
+#[derive(Clone, Debug, Serialize)]
+pub struct CgroupView {
+    /// Online ones.
+    pub online: usize,
+    /// Removed ones that something keeps.
+    pub dying: usize,
+    /// Ids in use.
+    pub ids_used: Option<u64>,
+    /// What keeps the dying ones; empty when not searched for.
+    pub pins: Vec<kernel::Pin>,
+    /// The cgroups, parents first.
+    pub cgroups: Vec<kernel::Memcg>,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+/// Memory cgroups; with `pins` also what keeps the dying ones, which takes a search of memory.
+pub fn cgroups(kernel: &Kernel<'_>, pins: bool) -> CgroupView {
+    let walk = kernel.memcgs();
+    let mut gaps = walk.gaps;
+    let online = walk.items.iter().filter(|cgroup| cgroup.online).count();
+    let found = match pins {
+        true => {
+            let pins = kernel.memcg_pins(&walk.items);
+            gaps.extend(pins.gaps);
+            pins.items
+        }
+        false => Vec::new(),
+    };
+    CgroupView {
+        online,
+        dying: walk.items.len() - online,
+        ids_used: kernel.memcg_ids_used(),
+        pins: found,
+        cgroups: walk.items,
+        gaps,
+    }
+}
+
+/// A run queue.
+#[derive(Clone, Debug, Serialize)]
+pub struct QueueRow {
+    /// CPU.
+    pub cpu: u32,
+    /// Address of its `struct rq`.
+    pub rq: Address,
+    /// Thread id of the current task.
+    pub pid: Option<i32>,
+    /// Its command name.
+    pub comm: Option<String>,
+    /// Whether that is the idle task.
+    pub idle: bool,
+    /// Tasks that want to run.
+    pub nr_running: u64,
+    /// Its clock, nanoseconds.
+    pub clock_ns: u64,
+    /// How far the clock is behind the newest, nanoseconds.
+    pub lag_ns: u64,
+    /// Whether the CPU is in the online mask.
+    pub online: bool,
+    /// Whether this CPU panicked.
+    pub crashed: bool,
+}
+
+/// The run queues.
+#[derive(Clone, Debug, Serialize)]
+pub struct QueueView {
+    /// One a CPU.
+    pub queues: Vec<QueueRow>,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+/// Run queues, with each CPU's clock lag.
+pub fn run_queues(kernel: &Kernel<'_>) -> QueueView {
+    let walk = kernel.tasks();
+    let names: HashMap<u64, (i32, &str)> = walk.items.iter().map(|t| (t.address.0, (t.pid, t.comm.as_str()))).collect();
+    let crashed = kernel.crashed();
+    let queues: Vec<QueueRow> = kernel
+        .run_queues()
+        .into_iter()
+        .map(|queue| {
+            let task = queue.current.and_then(|at| names.get(&at.0));
+            QueueRow {
+                cpu: queue.cpu,
+                rq: queue.address.into(),
+                pid: task.map(|(pid, _)| *pid),
+                comm: task.map(|(_, comm)| (*comm).to_owned()),
+                idle: queue.idle,
+                nr_running: queue.nr_running,
+                clock_ns: queue.clock_ns,
+                lag_ns: queue.lag_ns,
+                online: kernel.cpus_online().contains(&queue.cpu),
+                crashed: crashed.is_some_and(|c| c.cpu == queue.cpu),
+            }
+        })
+        .collect();
+    let mut gaps = Vec::new();
+    if queues.len() < kernel.cpus_present().len() {
+        let missing = kernel.cpus_present().len() - queues.len();
+        gaps.push(Gap::new(
+            format!("run queues of {missing} CPUs"),
+            kernel.member(),
+            "they or the layout of struct rq cannot be read",
+            "a vmlinux or a pack of this kernel (--vmlinux, --pack)",
+        ));
+    }
+    QueueView { queues, gaps }
+}

@@ -1,0 +1,124 @@
+//! `waits`: who waits on whom.
+
+use std::collections::HashMap;
+
+use facts::{Address, Gap};
+use kernel::{Kernel, Task, VirtAddr};
+use serde::Serialize;
+
+/// A task that waits for a lock.
+#[derive(Clone, Debug, Serialize)]
+pub struct LockRow {
+    /// Thread id of the sleeper.
+    pub pid: i32,
+    /// Its command name.
+    pub comm: String,
+    /// Its state letter.
+    pub state: char,
+    /// `mutex`, `rwsem`, `semaphore`, `rt-mutex`.
+    pub kind: &'static str,
+    /// For a reader-writer lock: `read` or `write`.
+    pub mode: Option<&'static str>,
+    /// The lock.
+    pub lock: Option<Address>,
+    /// Its name when it is a variable.
+    pub symbol: Option<String>,
+    /// Module of that variable.
+    pub module: Option<String>,
+    /// Thread id of who holds it.
+    pub owner_pid: Option<i32>,
+    /// Command name of who holds it.
+    pub owner_comm: Option<String>,
+    /// Address of the owner's task_struct.
+    pub owner: Option<Address>,
+    /// False when readers hold the lock: the owner is only the last reader that came.
+    pub owner_certain: bool,
+    /// Readers that hold it, where the lock counts them.
+    pub readers: Option<u64>,
+    /// Tasks waiting for it, this one among them.
+    pub waiters: usize,
+}
+
+/// A memory pool that tasks wait for.
+#[derive(Clone, Debug, Serialize)]
+pub struct PoolRow {
+    /// The `mempool_t`.
+    pub pool: Address,
+    /// Its variable.
+    pub symbol: Option<String>,
+    /// Slab cache of its elements.
+    pub cache: Option<String>,
+    /// Elements kept in reserve.
+    pub min_nr: i32,
+    /// Elements in reserve now.
+    pub curr_nr: i32,
+    /// Sleepers: thread id and command name.
+    pub sleepers: Vec<(i32, String)>,
+}
+
+/// A deadlock.
+#[derive(Clone, Debug, Serialize)]
+pub struct CycleRow {
+    /// Thread id and command name; each waits for the next, the last for the first.
+    pub tasks: Vec<(i32, String)>,
+    /// Whether every owner is certain.
+    pub confirmed: bool,
+}
+
+/// Who waits on whom.
+#[derive(Clone, Debug, Serialize)]
+pub struct WaitView {
+    /// Deadlocks.
+    pub cycles: Vec<CycleRow>,
+    /// Waits for locks.
+    pub locks: Vec<LockRow>,
+    /// Waits for memory pools.
+    pub pools: Vec<PoolRow>,
+    /// What could not be decided.
+    pub gaps: Vec<Gap>,
+}
+
+/// The waits of a dump.
+pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
+    let walk = kernel.tasks();
+    let stacks = kernel.stacks(&walk.items);
+    let waits = kernel.waits(&walk.items, &stacks);
+    let by_address: HashMap<u64, &Task> = walk.items.iter().map(|task| (task.address.0, task)).collect();
+    let name = |at: VirtAddr| by_address.get(&at.0).map(|task| (task.pid, task.comm.clone()));
+    let named = |at: VirtAddr| name(at).unwrap_or_else(|| (-1, format!("no task at {at}")));
+    let locks = waits.locks.iter().filter_map(|wait| {
+        let task = by_address.get(&wait.task.0)?;
+        let owner = wait.owner;
+        Some(LockRow {
+            pid: task.pid,
+            comm: task.comm.clone(),
+            state: task.state,
+            kind: wait.kind.name(),
+            mode: (wait.kind == kernel::locks::LockKind::Rwsem).then_some(if wait.read { "read" } else { "write" }),
+            lock: wait.lock.map(Into::into),
+            symbol: wait.symbol.clone(),
+            module: wait.module.clone(),
+            owner_pid: owner.and_then(|o| name(o.task)).map(|(pid, _)| pid),
+            owner_comm: owner.and_then(|o| name(o.task)).map(|(_, comm)| comm),
+            owner: owner.map(|o| o.task.into()),
+            owner_certain: owner.is_some_and(|o| o.certain),
+            readers: wait.readers,
+            waiters: wait.waiters,
+        })
+    });
+    let pools = waits.pools.iter().map(|pool| PoolRow {
+        pool: pool.address.into(),
+        symbol: pool.symbol.clone(),
+        cache: pool.cache.clone(),
+        min_nr: pool.min_nr,
+        curr_nr: pool.curr_nr,
+        sleepers: waits.sleepers.iter().filter(|(_, at)| *at == pool.address).map(|(task, _)| named(*task)).collect(),
+    });
+    let cycles = waits.cycles.iter().map(|cycle| CycleRow {
+        tasks: cycle.tasks.iter().map(|task| named(*task)).collect(),
+        confirmed: cycle.confirmed,
+    });
+    let mut gaps = walk.gaps;
+    gaps.extend(waits.gaps.iter().cloned());
+    WaitView { cycles: cycles.collect(), locks: locks.collect(), pools: pools.collect(), gaps }
+}

@@ -1,0 +1,9 @@
+//! What the commands that look around print.
+
+mod address;
+mod subsystems;
+mod tasks;
+
+pub use address::{symbols, what, words};
+pub use subsystems::{cgroups, modules, net, run_queues, slab};
+pub use tasks::{backtraces, processes, waiting};

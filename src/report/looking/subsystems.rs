@@ -1,0 +1,151 @@
+//! `net`, `mods`, `slab`, `cgroup` and `runq` as text.
+
+use std::fmt::Write as _;
+
+use crate::look::{CgroupView, ModuleView, NetView, QueueView, SlabView};
+use crate::report::printable;
+use crate::report::table::{address, gaps, or_dash, table};
+
+/// Network devices.
+pub fn net(view: &NetView, width: Option<usize>) -> String {
+    let mut out = String::new();
+    if view.devices.is_empty() {
+        out.push_str("no network devices\n");
+    } else {
+        let rows = view.devices.iter().map(|d| {
+            vec![
+                or_dash(d.ifindex),
+                d.name.clone(),
+                address(d.address),
+                d.state.clone(),
+                or_dash(d.references),
+                d.flags.map_or_else(|| "-".to_owned(), |f| format!("{f:#x}")),
+                or_dash(d.mtu),
+                or_dash(d.net_inum),
+                if d.listed { "" } else { "on no list" }.to_owned(),
+            ]
+        });
+        let header = [">IFINDEX", "NAME", "NET_DEVICE", "STATE", ">REFCNT", ">FLAGS", ">MTU", ">NETNS", ""];
+        out.push_str(&table(&header, rows, width));
+    }
+    for device in view.devices.iter().filter(|d| !d.listed) {
+        for holder in &device.holders {
+            let cache = holder.cache.as_deref().map(|c| format!(", in slab cache {c}")).unwrap_or_default();
+            let line = format!(
+                "{} is held by a {} ({}) at {}{cache}",
+                device.name, holder.kind, holder.type_name, holder.address
+            );
+            let _ = writeln!(out, "{}", printable(&line));
+        }
+    }
+    if let Some(base) = view.base_references {
+        let _ = writeln!(out, "{} namespaces; a device that nobody refers to has count {base}", view.namespaces);
+    }
+    gaps(&mut out, &view.gaps);
+    out
+}
+
+/// Modules.
+pub fn modules(view: &ModuleView, width: Option<usize>) -> String {
+    let rows = view.modules.iter().map(|m| {
+        vec![
+            address(m.module),
+            m.name.clone(),
+            address(m.base),
+            m.size.to_string(),
+            format!("{:?}", m.state).to_lowercase(),
+            m.taints.clone().map_or_else(|| "?".to_owned(), |t| if t.is_empty() { "-".to_owned() } else { t }),
+            or_dash(m.version.as_deref()),
+        ]
+    });
+    let mut out = table(&["MODULE", "NAME", "BASE", ">SIZE", "STATE", "TAINT", "VERSION"], rows, width);
+    gaps(&mut out, &view.gaps);
+    out
+}
+
+fn kib(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| "?".to_owned(), |bytes| format!("{}k", bytes.div_ceil(1024)))
+}
+
+/// Slab caches.
+pub fn slab(view: &SlabView, width: Option<usize>) -> String {
+    let rows = view.caches.iter().map(|c| {
+        vec![
+            address(c.cache),
+            c.object_size.to_string(),
+            c.allocated.map_or_else(|| "?".to_owned(), |n| n.to_string()),
+            c.total.map_or_else(|| "?".to_owned(), |n| n.to_string()),
+            c.slabs.map_or_else(|| "?".to_owned(), |n| n.to_string()),
+            kib(Some(c.slab_bytes)),
+            kib(c.bytes),
+            c.name.clone(),
+        ]
+    });
+    let header = ["CACHE", ">OBJSIZE", ">ALLOCATED", ">TOTAL", ">SLABS", ">SSIZE", ">MEMORY", "NAME"];
+    let mut out = table(&header, rows, width);
+    let _ = writeln!(out, "{} of {} caches, {}", view.caches.len(), view.count, kib(Some(view.bytes)));
+    gaps(&mut out, &view.gaps);
+    out
+}
+
+/// Cgroups listed before the rest is only counted.
+const MAX_CGROUPS: usize = 200;
+
+/// Memory cgroups.
+pub fn cgroups(view: &CgroupView, width: Option<usize>) -> String {
+    let rows = view.cgroups.iter().take(MAX_CGROUPS).map(|c| {
+        vec![
+            format!("{:016x}", c.address.0),
+            or_dash(c.id),
+            if c.online { "online" } else { "dying" }.to_owned(),
+            or_dash(c.css_refs),
+            or_dash(c.pages),
+            or_dash(c.kmem_pages),
+            or_dash(c.path.as_deref()),
+        ]
+    });
+    let mut out = table(&["MEM_CGROUP", ">ID", "STATE", ">REFS", ">PAGES", ">KMEM", "PATH"], rows, width);
+    if view.cgroups.len() > MAX_CGROUPS {
+        let _ = writeln!(out, "and {} more, see --format json", view.cgroups.len() - MAX_CGROUPS);
+    }
+    let ids = view.ids_used.map(|n| format!(", {n} ids used")).unwrap_or_default();
+    let _ = writeln!(out, "{} online, {} dying{ids}", view.online, view.dying);
+    for pin in &view.pins {
+        let by = match &pin.cache {
+            Some((_, name)) => format!("{} objects of slab cache {name}", pin.objects),
+            None => format!("{} pages", pin.objects),
+        };
+        let _ = writeln!(out, "{} dying cgroups are kept by {}", pin.dying, printable(&by));
+    }
+    gaps(&mut out, &view.gaps);
+    out
+}
+
+/// Run queues.
+pub fn run_queues(view: &QueueView, width: Option<usize>) -> String {
+    let rows = view.queues.iter().map(|q| {
+        let mut marks = Vec::new();
+        if q.idle {
+            marks.push("idle");
+        }
+        if !q.online {
+            marks.push("offline");
+        }
+        if q.crashed {
+            marks.push("CRASHED");
+        }
+        vec![
+            q.cpu.to_string(),
+            address(q.rq),
+            or_dash(q.pid),
+            or_dash(q.comm.as_deref()),
+            q.nr_running.to_string(),
+            format!("{}.{:06}", q.clock_ns / 1_000_000_000, q.clock_ns / 1000 % 1_000_000),
+            format!("{}.{:03}", q.lag_ns / 1_000_000_000, q.lag_ns / 1_000_000 % 1000),
+            marks.join(" "),
+        ]
+    });
+    let mut out = table(&[">CPU", "RUNQUEUE", ">PID", "COMM", ">RUNNING", ">CLOCK s", ">LAG s", ""], rows, width);
+    gaps(&mut out, &view.gaps);
+    out
+}
