@@ -2,7 +2,9 @@
 //! runtime could not do.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use facts::{Fact, Origin};
 
 use crate::text::quote;
@@ -142,6 +144,31 @@ const KDUMP: &[(&str, &str)] = &[
     ("Starting kdump: [OK]", "armed"),
 ];
 
+/// Container runtime and kubelet: words, what they say.
+const RUNTIME: &[(&str, &str)] = &[
+    ("You specified a kernel memory limit on a kernel older than 4.0", "kernel-memory-limit-used"),
+    ("PLEG is not healthy", "pleg-not-healthy"),
+    ("Container runtime is down", "runtime-down"),
+    ("fork/exec /proc/self/exe: cannot allocate memory", "fork-enomem"),
+    ("memory.kmem.slabinfo: Input/output error", "kmem-accounting-off"),
+];
+
+const REBOOT_MARK: &str = "-- Reboot --";
+const BOOT_MARK: &str = "-- Boot ";
+const BANNER: &str = "Linux version ";
+const CAPTURE: &str = "elfcorehdr=";
+const CGROUP_MKDIR: &str = "mkdir /sys/fs/cgroup/";
+const KMEM_LIMIT: &str = "memory.kmem.limit_in_bytes";
+
+/// Every word above in one pass: nearly all lines of a log have none of them.
+static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let single = [REBOOT_MARK, BOOT_MARK, BANNER, CAPTURE, CGROUP_MKDIR, KMEM_LIMIT];
+    let words = (single.iter().chain(TROUBLE).copied())
+        .chain(ENDINGS.iter().chain(HINDSIGHT).map(|(words, _, _)| *words))
+        .chain(KDUMP.iter().chain(RUNTIME).map(|(words, _)| *words));
+    AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(words).expect("the words are few and constant")
+});
+
 impl NodeLog {
     /// An empty log; `member` is what the facts name as their origin.
     pub fn new(member: impl Into<String>) -> Self {
@@ -163,10 +190,21 @@ impl NodeLog {
             return;
         }
         self.nul_tail = line.bytes().rev().take_while(|b| *b == 0).count() >= 16;
+        if WORDS.is_match(line) {
+            self.telling(line);
+        } else if let Some(boot) = self.boots.last_mut() {
+            boot.last = self.lines;
+        }
+        self.last.clear();
+        self.last.push_str(line.get(..200.min(line.len())).unwrap_or_default());
+    }
+
+    /// Reads a line with one of the words in it.
+    fn telling(&mut self, line: &str) {
         self.boundary(line);
         let Some(boot) = self.boots.last_mut() else { return };
         boot.last = self.lines;
-        if line.contains("elfcorehdr=") && line.contains("ommand line") {
+        if line.contains(CAPTURE) && line.contains("ommand line") {
             boot.capture = true;
         }
         if let Some(found) = hit(line, ENDINGS, self.lines) {
@@ -185,8 +223,6 @@ impl NodeLog {
             replace(&mut boot.hindsight, found);
         }
         self.event(line);
-        self.last.clear();
-        self.last.push_str(line.get(..200.min(line.len())).unwrap_or_default());
     }
 
     /// Cuts boots at the banner and at journalctl's marks.
@@ -194,13 +230,13 @@ impl NodeLog {
         let mut start = false;
         let mut id = None;
         let mut kernel = None;
-        if line == "-- Reboot --" {
+        if line == REBOOT_MARK {
             start = true;
-        } else if let Some(hex) = line.strip_prefix("-- Boot ").and_then(|l| l.strip_suffix(" --")) {
+        } else if let Some(hex) = line.strip_prefix(BOOT_MARK).and_then(|l| l.strip_suffix(" --")) {
             start = true;
             id = Some(hex.to_owned()).filter(|h| h.len() == 32);
-        } else if let Some(at) = line.find("Linux version ").filter(|at| kernel_body(line, *at)) {
-            kernel = line.get(at + 14..).and_then(|l| l.split_ascii_whitespace().next()).map(str::to_owned);
+        } else if let Some(at) = line.find(BANNER).filter(|at| kernel_body(line, *at)) {
+            kernel = line.get(at + BANNER.len()..).and_then(|l| l.split_ascii_whitespace().next()).map(str::to_owned);
             // A mark and the banner a few lines below it are the same boot.
             let fresh = self
                 .boots
@@ -353,7 +389,7 @@ fn reset_reason(line: &str) -> &'static str {
 /// What a container runtime or kubelet could not do.
 fn runtime(line: &str) -> Option<(&'static str, String)> {
     let lower = |words: &str| line.to_ascii_lowercase().contains(words);
-    if let Some(at) = line.find("mkdir /sys/fs/cgroup/") {
+    if let Some(at) = line.find(CGROUP_MKDIR) {
         let path = line.get(at + 6..)?.split([':', ' ', '"', '\\']).next()?.to_owned();
         let controller = path.strip_prefix("/sys/fs/cgroup/").and_then(|p| p.split('/').next()).unwrap_or_default();
         if lower("no space left on device") {
@@ -368,17 +404,10 @@ fn runtime(line: &str) -> Option<(&'static str, String)> {
             return Some(("cgroup-mkdir-enomem", first_levels(&path)));
         }
     }
-    const FIXED: &[(&str, &str)] = &[
-        ("You specified a kernel memory limit on a kernel older than 4.0", "kernel-memory-limit-used"),
-        ("PLEG is not healthy", "pleg-not-healthy"),
-        ("Container runtime is down", "runtime-down"),
-        ("fork/exec /proc/self/exe: cannot allocate memory", "fork-enomem"),
-        ("memory.kmem.slabinfo: Input/output error", "kmem-accounting-off"),
-    ];
-    if line.contains("memory.kmem.limit_in_bytes") && lower("operation not supported") {
+    if line.contains(KMEM_LIMIT) && lower("operation not supported") {
         return Some(("kmem-limit-not-supported", String::new()));
     }
-    FIXED.iter().find(|(words, _)| line.contains(words)).map(|(_, what)| (*what, String::new()))
+    RUNTIME.iter().find(|(words, _)| line.contains(words)).map(|(_, what)| (*what, String::new()))
 }
 
 /// The path down to the QoS class: pods differ in each line.
