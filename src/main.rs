@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Info(args) => cli::info::run(&cli, args),
         Command::Log(args) => cli::log::run(&cli, args),
         Command::Compare(args) => cli::compare::run(&cli, args),
+        Command::Pack(args) => cli::pack::run(args),
         Command::Rules(args) => cli::rules::run(&cli, args),
         Command::Bt(args) => cli::bt::run(&cli, args),
         Command::Ps(args) => cli::ps::run(args),

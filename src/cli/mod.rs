@@ -15,6 +15,7 @@ pub mod log;
 pub mod looking;
 pub mod mods;
 pub mod net;
+pub mod pack;
 mod progress;
 pub mod ps;
 pub mod read;
@@ -90,6 +91,8 @@ pub enum Command {
     What(what::Arguments),
     /// Print words of memory.
     Read(read::Arguments),
+    /// Make a type pack for kernels without BTF.
+    Pack(pack::Arguments),
     /// List the rules, or check rule files.
     Rules(rules::Arguments),
     /// Print the JSON schema of a verdict.

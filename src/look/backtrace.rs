@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use super::joined::Joined;
 
+/// What makes two stacks equal: address, way found and reliability of each frame, and how the trace ended.
+type StackKey = (Vec<(u64, u8, bool)>, Option<String>);
+
 /// Which tasks' stacks.
 #[derive(Clone, Debug, Default)]
 pub struct Which {
@@ -197,8 +200,7 @@ fn lines(kernel: &Kernel<'_>, frame: &kernel::stacks::Frame) -> Vec<(String, Str
 /// Equal stacks as one, the most frequent first. Frames are compared, not stack pointers.
 pub fn group(traces: Vec<Trace>) -> Vec<Trace> {
     let mut groups: Vec<Trace> = Vec::new();
-    let mut known: std::collections::HashMap<(Vec<(u64, u8, bool)>, Option<String>), usize> =
-        std::collections::HashMap::new();
+    let mut known: std::collections::HashMap<StackKey, usize> = std::collections::HashMap::new();
     for mut trace in traces {
         let key: Vec<_> = trace.frames.iter().map(|f| (f.pc.0, f.found as u8, f.interrupted)).collect();
         match known.get(&(key.clone(), trace.none.clone())).and_then(|n| groups.get_mut(*n)) {
