@@ -229,7 +229,9 @@ impl Kernel<'_> {
             "rtnl_dellink",
         ]);
         for task in self.tasks().items {
-            let Some(stack) = task.stack.filter(|_| !task.idle) else { continue };
+            // Who waits for references sleeps in msleep(), uninterruptibly, or runs between two looks.
+            let waits = task.running || task.state == 'D';
+            let Some(stack) = task.stack.filter(|_| waits && !task.idle) else { continue };
             let words = self.stack_words(stack);
             if !words.iter().any(|(_, word)| waiters.iter().any(|range| range.contains(word))) {
                 continue;

@@ -120,8 +120,12 @@ struct Shared {
 }
 
 impl Kernel<'_> {
-    /// All tasks: the idle ones by CPU, then each process with its threads in the order of the task list.
+    /// All tasks: the idle ones by CPU, then each process with its threads in the order of the task list. Read once.
     pub fn tasks(&self) -> Walk<Task> {
+        self.tasks.get_or_init(|| self.read_tasks()).clone()
+    }
+
+    fn read_tasks(&self) -> Walk<Task> {
         let mut walk = Walk::default();
         let letters = self.state_letters();
         let mut shared = Shared::default();
