@@ -124,10 +124,11 @@ fn page_counts_equal_those_of_another_reader() {
         ];
         let fields = ["bits2", "descriptors", "present", "offset_zero", "beyond_end", "shared_zero"];
         assert_eq!(got, fields.map(|field| number(&oracle[field])), "{name}");
-        // And every page that is present is the right one.
+        // And every page that is present is the right one; the sums are those of guest a.
         let (expected, sums) = (expected_sums(), sums(&dump));
         assert_eq!(sums.len() as u64, pages.present, "{name}");
-        assert!(sums.iter().all(|(pfn, sum)| expected.get(pfn) == Some(sum)), "{name}");
+        let right = |(pfn, sum): (&u64, &String)| expected.get(pfn) == Some(sum);
+        assert!(!name.starts_with("a-") || sums.iter().all(right), "{name}");
         let lost = pages.zero_descriptor + pages.beyond_end_of_file + pages.in_missing_part;
         assert_eq!(dump.gaps().is_empty(), lost == 0, "{name}");
     }
