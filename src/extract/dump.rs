@@ -11,7 +11,14 @@ use super::{Opened, Options, log, memory};
 pub(super) fn read(dump: &Dump, member: &str, options: &Options) -> Piece {
     let mut piece = Piece { member: member.to_owned(), is_dump: true, ..Piece::default() };
     piece.sources.insert("dump".to_owned());
-    piece.gaps.extend(dump.gaps().into_iter().map(gap));
+    piece.gaps.extend(dump.gaps().into_iter().map(|mut gap_of_file| {
+        // The reader names the file on disk; here it has its member's name.
+        let base = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
+        if base(&gap_of_file.file) == base(member) {
+            member.clone_into(&mut gap_of_file.file);
+        }
+        gap(gap_of_file)
+    }));
     piece.identity.arch = Some(dump.machine().arch.name().to_owned());
     let kernel = match Kernel::open(dump, options.kernel.clone()) {
         Ok(kernel) => kernel.named(member),

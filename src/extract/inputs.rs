@@ -9,6 +9,7 @@ use dump::Dump;
 use facts::{Gap, Identity};
 
 use super::layouts::{self, Role};
+use super::naming::{self, Naming};
 use super::piece::Piece;
 use super::{Options, dump as dumps, join, log, pstore};
 use crate::case::Case;
@@ -68,7 +69,8 @@ struct Found {
     nodes: BTreeMap<String, snapshot::Node>,
     /// Root of the member at hand.
     root: String,
-    dump_paths: Vec<PathBuf>,
+    /// Dump files on disk, and their names.
+    dump_paths: Vec<(PathBuf, String)>,
     dumps: Vec<Opened>,
     saved: Vec<Case>,
     pstore: Vec<pstore::Part>,
@@ -128,25 +130,37 @@ pub fn dump_members(inputs: &[PathBuf]) -> Result<Vec<Opened>, Error> {
 
 fn walk_all(inputs: &[PathBuf], dumps_only: bool) -> Result<Found, Error> {
     let mut found = Found { dumps_only, ..Found::default() };
+    let mut left_out = String::new();
     for input in inputs {
         let single = !input.is_dir();
+        let mut naming = Naming::of(input, inputs.len() > 1);
+        let before = found.pieces.len();
+        let mut visit = |m: Member<'_>| found.member(m, &mut naming, single);
         let gaps = if input == Path::new("-") {
             let mut stdin = std::io::stdin().lock();
-            bundle::walk(Source::Reader(&mut stdin, "stdin"), &Limits::default(), &mut |m| found.member(m, single))
+            bundle::walk(Source::Reader(&mut stdin, "stdin"), &Limits::default(), &mut visit)
         } else {
-            bundle::walk(Source::Path(input), &Limits::default(), &mut |m| found.member(m, single))
+            bundle::walk(Source::Path(input), &Limits::default(), &mut visit)
         }?;
         found.gaps.extend(gaps);
+        // An archive holds its files in any order.
+        found.pieces.get_mut(before..).unwrap_or_default().sort_by(|a, b| a.member.cmp(&b.member));
+        if inputs.len() == 1 {
+            naming.left_out().clone_into(&mut left_out);
+        }
     }
-    found.open_dump_files();
+    found.open_dump_files(&left_out);
     found.finish();
+    found.pieces.iter_mut().for_each(|piece| naming::shorten(piece, &left_out));
+    found.gaps.iter_mut().for_each(|gap| naming::shorten_gap(gap, &left_out));
+    found.gaps.sort();
     Ok(found)
 }
 
 impl Found {
-    fn member(&mut self, mut member: Member<'_>, single: bool) -> Flow {
+    fn member(&mut self, mut member: Member<'_>, naming: &mut Naming, single: bool) -> Flow {
         self.members += 1;
-        let name = member.name().to_owned();
+        let name = naming.name(member.name());
         let path = member.path().to_owned();
         self.root = layouts::node_root(&name).to_owned();
         self.node().seen(&path);
@@ -155,7 +169,7 @@ impl Found {
         let role = layouts::role(&path);
         let state = snapshot::wants(&path) || matches!(role, Some(Role::Sections | Role::CaptureLog));
         let named = alone || state || role.is_some() || looks_like_log(&path) || looks_like_dump(&path);
-        if !named && !self.recognised(&mut member, &path) {
+        if !named && !self.recognised(&mut member, &path, naming.depth(&path)) {
             return Flow::Continue;
         }
         let content = member.content();
@@ -187,7 +201,7 @@ impl Found {
 
     /// Whether the first bytes of a member of unknown name are something that is read. Only plain names are opened:
     /// what a name says to be a program or a picture is left alone.
-    fn recognised(&mut self, member: &mut Member<'_>, path: &str) -> bool {
+    fn recognised(&mut self, member: &mut Member<'_>, path: &str, depth: usize) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
         let plain = name
             .rsplit_once('.')
@@ -196,7 +210,7 @@ impl Found {
             return false;
         }
         // A plain heap of files, not a bundle's depths: whatever is text is looked at.
-        let heap = path.matches('/').count() <= 1;
+        let heap = depth <= 1;
         member.content() == ContentKind::Text
             && (heap || snapshot::recognises(member.head()) || looks_like_kernel_text(member.head()))
     }
@@ -211,7 +225,7 @@ impl Found {
         let bytes = member.read(limit);
         if !bytes.whole && bytes.data.len() >= limit {
             let why = format!("only the first {limit} bytes are read");
-            self.gaps.push(Gap::new(format!("the end of {name}"), name, why, "a smaller piece of it"));
+            self.gaps.push(Gap::new("the end of a file", name, why, "a smaller piece of it"));
         }
         bytes.data
     }
@@ -220,13 +234,13 @@ impl Found {
         if !member.is_compressed()
             && let Some(path) = member.disk_path()
         {
-            self.dump_paths.push(path.to_owned());
+            self.dump_paths.push((path.to_owned(), name.to_owned()));
             return;
         }
         let bytes = member.read(MAX_DUMP_IN_MEMORY);
         if !bytes.whole {
             self.gaps.push(Gap::new(
-                format!("the end of {name}"),
+                "the end of a dump",
                 name,
                 format!("reading stopped after {} bytes", bytes.data.len()),
                 "unpack the dump and give it as a file",
@@ -238,23 +252,27 @@ impl Found {
         }
     }
 
-    /// Opens the dump files: together as the parts of one dump if they are that, else one by one.
-    fn open_dump_files(&mut self) {
-        let paths = std::mem::take(&mut self.dump_paths);
-        let member = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    /// Opens the dump files: together as the parts of one dump if they are that, else one by one. `left_out` is
+    /// what names do without.
+    fn open_dump_files(&mut self, left_out: &str) {
+        let mut files = std::mem::take(&mut self.dump_paths);
+        files.iter_mut().for_each(|(_, name)| naming::strip(name, left_out));
+        self.dumps.iter_mut().for_each(|opened| naming::strip(&mut opened.member, left_out));
+        let paths: Vec<&PathBuf> = files.iter().map(|(path, _)| path).collect();
         if paths.len() > 1
             && let Ok(dump) = Dump::open(&paths)
         {
-            let names: Vec<String> = paths.iter().map(|p| member(p)).collect();
+            let names: Vec<&str> = files.iter().map(|(_, name)| name.as_str()).collect();
             self.dumps.push(Opened { member: names.join("+"), dump });
             return;
         }
-        for path in paths {
+        for (path, member) in files {
             match Dump::open(&[&path]) {
-                Ok(dump) => self.dumps.push(Opened { member: member(&path), dump }),
-                Err(error) => self.errors.push(Error::Dump { member: path.display().to_string(), error }),
+                Ok(dump) => self.dumps.push(Opened { member, dump }),
+                Err(error) => self.errors.push(Error::Dump { member, error }),
             }
         }
+        self.dumps.sort_by(|a, b| a.member.cmp(&b.member));
     }
 
     fn text(&mut self, mut member: Member<'_>, name: &str, path: &str, role: Option<Role>, state: bool, alone: bool) {
@@ -359,13 +377,13 @@ impl Found {
             self.log(&name, &text, false);
         }
         for (root, node) in std::mem::take(&mut self.nodes) {
-            let identity = node.identity().clone();
+            let identity = node.identity();
             let (facts, gaps) = node.finish();
             if facts.is_empty() && gaps.is_empty() {
                 continue;
             }
             let sources = facts.iter().filter_map(|f| f.kind.split('.').next()).map(str::to_owned).collect();
-            let member = if root.is_empty() { "the node's state".to_owned() } else { root.clone() };
+            let member = if root.is_empty() { naming::NODE_STATE.to_owned() } else { root.clone() };
             let version_signature = facts.iter().find_map(|f| f.text("version_signature")).map(str::to_owned);
             let piece = Piece { identity, facts, gaps, sources, member, version_signature, root, ..Piece::default() };
             self.pieces.push(piece);

@@ -8,6 +8,7 @@ mod join;
 pub mod layouts;
 mod log;
 mod memory;
+mod naming;
 mod piece;
 mod pstore;
 

@@ -58,5 +58,5 @@ pub fn recognises(head: &[u8]) -> bool {
 pub fn identity(path_in_node: &str, bytes: &[u8]) -> Identity {
     let mut node = Node::default();
     node.add(path_in_node, path_in_node, bytes);
-    node.identity().clone()
+    node.identity()
 }

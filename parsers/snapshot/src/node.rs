@@ -1,7 +1,7 @@
 //! Everything the files of one node say, joined.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use facts::{Fact, Gap, Identity, Origin};
 
@@ -14,6 +14,7 @@ use crate::{paste, paths};
 pub struct Node {
     pub(crate) facts: Vec<Fact>,
     pub(crate) gaps: Vec<Gap>,
+    /// What the file at hand says about the machine.
     pub(crate) identity: Identity,
     pub(crate) groups: Groups,
     /// Names below `/sys/kernel/slab`, as hashes, and how many of them belong to a memory cgroup.
@@ -23,8 +24,12 @@ pub struct Node {
     /// Livepatches met by their directories: name -> enabled.
     pub(crate) livepatches: BTreeMap<String, Option<bool>>,
     pub(crate) livepatch_functions: BTreeMap<String, BTreeSet<String>>,
-    /// Kinds of which one fact per node is enough; the first source wins.
-    once: HashSet<Cow<'static, str>>,
+    /// Kinds of which one fact per node is enough, and where it stands; the source first by name wins, whatever the
+    /// order of an archive.
+    once: HashMap<Cow<'static, str>, usize>,
+    /// What each file said about the machine, by its name.
+    identities: BTreeMap<String, Identity>,
+    full: bool,
 }
 
 /// One file as the readers get it.
@@ -67,7 +72,12 @@ impl Node {
         self.seen(path_in_node);
         let text = String::from_utf8_lossy(bytes);
         let input = Input { path: path_in_node, member, text: &text, before: 0 };
-        self.take(&input)
+        let understood = self.take(&input);
+        let said = std::mem::take(&mut self.identity);
+        if said != Identity::default() {
+            self.identities.entry(member.to_owned()).or_default().fill(&said);
+        }
+        understood
     }
 
     /// Reads a text or a piece of one.
@@ -86,8 +96,10 @@ impl Node {
     }
 
     /// Which machine and which boot the files so far come from.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
+    pub fn identity(&self) -> Identity {
+        let mut identity = Identity::default();
+        self.identities.values().for_each(|said| identity.fill(said));
+        identity
     }
 
     /// Adds a fact.
@@ -95,7 +107,7 @@ impl Node {
         const MOST: usize = 50_000;
         if self.facts.len() < MOST {
             self.facts.push(fact);
-        } else if self.facts.len() == MOST && self.once.insert("limit".into()) {
+        } else if !std::mem::replace(&mut self.full, true) {
             let why = format!("more than {MOST} facts; further ones are dropped");
             self.gaps.push(Gap::new("node state", &fact.origin.member, why, "a smaller selection of files"));
         }
@@ -103,8 +115,12 @@ impl Node {
 
     /// Adds a fact of which the node has only one.
     pub(crate) fn push_once(&mut self, fact: Fact) {
-        if self.once.insert(fact.kind.clone()) {
-            self.push(fact);
+        let end = self.facts.len();
+        let at = *self.once.entry(fact.kind.clone()).or_insert(end);
+        match self.facts.get_mut(at) {
+            Some(old) if fact.origin.member < old.origin.member => *old = fact,
+            Some(_) => {}
+            None => self.push(fact),
         }
     }
 
