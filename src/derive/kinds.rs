@@ -6,7 +6,7 @@ const fn field(name: &'static str, ty: FieldType, doc: &'static str) -> FieldDef
     FieldDef { name, ty, unit: "", doc }
 }
 
-use FieldType::{Int, List, Text};
+use FieldType::{Bool, Int, List, Text};
 
 const EVENT: FieldDef = field("event", Int, "position of the fact it is concluded from, counted from 0");
 
@@ -72,6 +72,11 @@ pub const KINDS: &[KindDef] = &[
     KindDef {
         kind: "derived.hardware",
         doc: "A sign of failing hardware, to be settled before software is blamed",
-        fields: &[EVENT, field("what", Text, "the sign")],
+        fields: &[
+            EVENT,
+            field("sign", Text, "machine-check, memory, pcie, thermal, board, bit-flip"),
+            field("uncorrected", Bool, "data was lost or changed: not a corrected error, not mere heat"),
+            field("what", Text, "the sign in words"),
+        ],
     },
 ];

@@ -34,12 +34,14 @@ pub use kinds::KINDS;
 pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     let mut derived = Vec::new();
     for (at, fact) in facts.iter().enumerate() {
-        if let Some(what) = hardware::hardware(fact) {
+        if let Some(sign) = hardware::hardware(fact) {
             derived.push(
                 Fact::new("derived.hardware", origin(fact))
                     .with("event", at)
-                    .with("what", what.as_str())
-                    .quoting(format!("hardware first: {what}")),
+                    .with("sign", sign.kind)
+                    .with("uncorrected", sign.uncorrected)
+                    .with("what", sign.what.as_str())
+                    .quoting(sign.what),
             );
         }
         if speaks_of_code(fact) {

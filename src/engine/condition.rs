@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use facts::{Fact, Value};
 use serde::Deserialize;
 
+use super::expression::Comparison;
+
 /// One condition: a fact to find, or a combination of conditions.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +84,11 @@ pub struct StackTest {
 }
 
 impl Item {
+    /// The comparisons of `join`, or nothing when one cannot be read: it then never holds.
+    pub fn joins(&self) -> Option<Vec<Comparison>> {
+        self.join.iter().map(|text| Comparison::parse(text).ok()).collect()
+    }
+
     /// Every fact kind named in this condition, with whether it is only under `none` or `optional`.
     pub fn kinds<'a>(&'a self, out: &mut Vec<&'a str>) {
         if let Some(kind) = &self.fact {

@@ -10,7 +10,7 @@ use super::matcher::{Binding, Matcher};
 use super::order;
 use super::rule::{Capture, Caveat, Rule};
 use crate::case::Case;
-use crate::verdict::{Evidence, Finding, Fix, Grade, Next, NotEvaluated, Role, RuledOut, Suspect};
+use crate::verdict::{Evidence, Finding, Fix, Grade, Next, NotEvaluated, Remedy, Role, RuledOut, Suspect};
 
 /// How many facts one finding cites; the rest repeats them.
 const MAX_EVIDENCE: usize = 12;
@@ -60,12 +60,7 @@ pub fn evaluate(case: &Case, rules: &Rules) -> Outcome {
     let mut claimed = vec![false; case.facts.len()];
     for draft in &drafts {
         let extra = draft.rule.claims.iter().flat_map(|item| {
-            draft
-                .ways
-                .iter()
-                .take(64)
-                .flat_map(|way| matcher.solve(item, way))
-                .flat_map(|way| way.into_values().flatten())
+            draft.ways.iter().flat_map(|way| matcher.solve(item, way)).flat_map(|way| way.into_values().flatten())
         });
         for at in draft.facts.iter().copied().chain(extra) {
             if let Some(flag) = claimed.get_mut(at) {
@@ -207,7 +202,7 @@ fn shorten(value: Value) -> Value {
     }
 }
 
-/// Replaces `{name}` by what it stands for; an unknown name becomes `?`.
+/// Replaces `{name}` by what it stands for; an unknown name becomes `?`. Braces of a shell command (`{}`, `{a,b}`) stay.
 pub(super) fn fill(text: &str, look_up: &dyn Fn(&str) -> Option<Value>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -215,6 +210,12 @@ pub(super) fn fill(text: &str, look_up: &dyn Fn(&str) -> Option<Value>) -> Strin
         out.push_str(before);
         match after.split_once('}') {
             Some((name, tail)) => {
+                let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.');
+                if name.is_empty() || !name.chars().all(is_name) {
+                    out.push('{');
+                    rest = after;
+                    continue;
+                }
                 match look_up(name) {
                     Some(value) => out.push_str(&value.to_string()),
                     None => out.push('?'),
@@ -309,7 +310,11 @@ fn finish(draft: &Draft, explained_by: Option<String>, matcher: &Matcher) -> Fin
         recheck,
         fixes: shas.into_iter().map(|sha| fix(sha, matcher)).collect(),
         suspects,
-        remedies: rule.remedies.clone(),
+        remedies: rule
+            .remedies
+            .iter()
+            .map(|r| Remedy { action: fill(&r.action, &look_up), verify: fill(&r.verify, &look_up) })
+            .collect(),
         caveats,
         explained_by,
     }

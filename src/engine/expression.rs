@@ -70,6 +70,17 @@ impl Comparison {
             },
         }
     }
+
+    /// The place in the case that `NAME.at` must have for this to hold, where the other side is known already.
+    pub fn place(&self, name: &str, look_up: &dyn Fn(&str) -> Option<Value>) -> Option<usize> {
+        let is_place = |o: &Operand| matches!(o, Operand::Name(n) if n.strip_suffix(".at") == Some(name));
+        let other = match (self.operator, is_place(&self.left), is_place(&self.right)) {
+            (Operator::Equal, true, false) => &self.right,
+            (Operator::Equal, false, true) => &self.left,
+            _ => return None,
+        };
+        other.value(look_up)?.as_int()?.try_into().ok()
+    }
 }
 
 fn same(a: &Value, b: &Value) -> bool {

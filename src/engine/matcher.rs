@@ -48,6 +48,12 @@ impl<'a> Matcher<'a> {
         self.by_kind.keys().any(|kind| kind_matches(pattern, kind))
     }
 
+    /// Whether the fact of an index is of a kind pattern and not hidden.
+    fn is_open(&self, at: usize, pattern: &str) -> bool {
+        !self.hidden.get(at).copied().unwrap_or(false)
+            && self.fact(at).is_some_and(|fact| kind_matches(pattern, &fact.kind))
+    }
+
     /// All facts of a kind pattern, in order.
     fn of_kind(&self, pattern: &str) -> Vec<usize> {
         let mut found: Vec<usize> = if pattern.ends_with('*') {
@@ -93,7 +99,10 @@ impl<'a> Matcher<'a> {
         ways.retain(|way| item.none.iter().all(|part| self.absent(part, way)));
         ways.retain(|way| item.unless.iter().all(|part| self.solve(part, way).is_empty()));
         if item.fact.is_none() {
-            ways.retain(|way| self.joins_hold(item, way));
+            match item.joins() {
+                Some(joins) => ways.retain(|way| self.hold(&joins, way)),
+                None => ways.clear(),
+            }
         }
         for part in &item.optional {
             let mut next = Vec::new();
@@ -124,8 +133,16 @@ impl<'a> Matcher<'a> {
 
     fn find(&self, item: &Item, kind: &str, start: &Binding) -> Vec<Binding> {
         let name = item.name.clone().unwrap_or_default();
+        let Some(joins) = item.joins() else { return Vec::new() };
+        // `event.at = sign.event` names one fact: no need to try all.
+        let place = joins.iter().find_map(|join| join.place(&name, &|path: &str| self.look_up(start, path)));
+        let candidates = match place {
+            Some(at) if self.is_open(at, kind) => vec![at],
+            Some(_) => Vec::new(),
+            None => self.of_kind(kind),
+        };
         let passing: Vec<usize> =
-            self.of_kind(kind).into_iter().filter(|at| self.fact(*at).is_some_and(|f| item.passes(f))).collect();
+            candidates.into_iter().filter(|at| self.fact(*at).is_some_and(|f| item.passes(f))).collect();
         let groups: Vec<Vec<usize>> =
             if item.grouped() { self.groups(item, &passing) } else { passing.into_iter().map(|at| vec![at]).collect() };
         let mut ways = Vec::new();
@@ -138,7 +155,7 @@ impl<'a> Matcher<'a> {
                 let key = format!("#{}", way.len());
                 way.insert(key, group);
             }
-            if self.joins_hold(item, &way) {
+            if self.hold(&joins, &way) {
                 ways.push(way);
             }
             if ways.len() >= MAX_BINDINGS {
@@ -184,10 +201,8 @@ impl<'a> Matcher<'a> {
         Some(Value::Float(last.since(first)? as f64 / 1e9))
     }
 
-    fn joins_hold(&self, item: &Item, way: &Binding) -> bool {
-        item.join
-            .iter()
-            .all(|text| Comparison::parse(text).is_ok_and(|c| c.holds(&|name: &str| self.look_up(way, name))))
+    fn hold(&self, joins: &[Comparison], way: &Binding) -> bool {
+        joins.iter().all(|join| join.holds(&|name: &str| self.look_up(way, name)))
     }
 
     /// The value of `name.field` in a binding. `count`, `span`, `time` (seconds, of the last), `first_time` and
