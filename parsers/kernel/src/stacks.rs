@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
-use facts::{Address, Ended, Found};
+use facts::{Address, Context, Ended, Found};
 use rayon::prelude::*;
 
 use crate::cpus::Cpu;
 use crate::tasks::Task;
-use crate::unwind::{Registers, Trace};
+use crate::unwind::{Registers, StackBounds, Trace};
 use crate::{Kernel, VirtAddr};
 
 /// One frame, innermost first in its stack.
@@ -30,6 +30,8 @@ pub struct Frame {
     pub exact: bool,
     /// Whether an interrupt or exception came here and left a full register set.
     pub interrupted: bool,
+    /// The stack it lies on: the task's, or one of its CPU's.
+    pub context: Context,
 }
 
 /// The frames of a stack without their places: equal stacks share one.
@@ -85,7 +87,7 @@ impl CallStack {
             reliable: f.found != Found::Scan,
             inline: false,
             interrupted: f.interrupted,
-            context: facts::Context::Task,
+            context: f.context,
             line: None,
         });
         facts::Stack {
@@ -121,7 +123,7 @@ pub(crate) struct Names {
     stacks: RwLock<HashMap<Vec<Key>, Arc<Frames>>>,
 }
 
-type Key = (u64, u8, bool, bool);
+type Key = (u64, u8, bool, bool, u8);
 
 #[derive(Clone, Default)]
 struct Named {
@@ -156,12 +158,15 @@ impl Kernel<'_> {
         named
     }
 
-    fn call_stack(&self, trace: Trace) -> CallStack {
+    fn call_stack(&self, trace: Trace, stack: Option<StackBounds>) -> CallStack {
+        let code = self.code();
+        let contexts: Vec<Context> = trace.frames.iter().map(|f| code.context(stack, f.sp)).collect();
         let key: Vec<Key> = trace
             .frames
             .iter()
-            .map(|f| (f.pc, f.found as u8, f.exact, f.interrupted.is_some()))
-            .chain([(0, u8::from(trace.ended == Ended::Properly), false, false)])
+            .zip(&contexts)
+            .map(|(f, context)| (f.pc, f.found as u8, f.exact, f.interrupted.is_some(), *context as u8))
+            .chain([(0, u8::from(trace.ended == Ended::Properly), false, false, 0)])
             .collect();
         let sps = trace.frames.iter().map(|f| f.sp).collect();
         let registers = trace
@@ -175,7 +180,7 @@ impl Kernel<'_> {
         if let Some(frames) = known.filter(|known| known.ended == trace.ended) {
             return CallStack { frames, sps, registers };
         }
-        let frames = trace.frames.iter().map(|f| {
+        let frames = trace.frames.iter().zip(contexts).map(|(f, context)| {
             let named = self.frame_name(f.pc, f.exact);
             Frame {
                 name: named.name,
@@ -186,6 +191,7 @@ impl Kernel<'_> {
                 found: f.found,
                 exact: f.exact,
                 interrupted: f.interrupted.is_some(),
+                context,
             }
         });
         let frames = Arc::new(Frames { frames: frames.collect(), ended: trace.ended });
@@ -200,7 +206,7 @@ impl Kernel<'_> {
     /// saved context is absent.
     pub fn sleeping_stack(&self, task: &Task) -> Option<CallStack> {
         let bounds = self.stack_bounds(task.stack?);
-        self.unwind_sleeping(task.address, Some(bounds)).map(|trace| self.call_stack(trace))
+        self.unwind_sleeping(task.address, Some(bounds)).map(|trace| self.call_stack(trace, Some(bounds)))
     }
 
     /// What a CPU was doing: the stack from its registers. Without frames when it was in user mode; `None` when
@@ -214,7 +220,7 @@ impl Kernel<'_> {
         let (registers, _) = cpu.registers.as_ref()?;
         let stack = cpu.current.and_then(|task| self.pointer(task, "task_struct", "stack"));
         let bounds = stack.map(|low| self.stack_bounds(low));
-        Some(self.call_stack(self.unwind_registers(registers, bounds)))
+        Some(self.call_stack(self.unwind_registers(registers, bounds, cpu.current), bounds))
     }
 
     /// The stacks of these tasks, in their order: from its CPU's registers for a running task, from where it was

@@ -136,8 +136,8 @@ fn stacks_by_frame_pointers_have_drgn_s_frames() {
         let end = want.iter().position(|pc| !stack.is_text(*pc)).unwrap_or(want.len());
         want.truncate(end);
         let bounds = Some(StackBounds { low: stack.low, high: stack.high });
-        let start = x86_64::sleeping(&stack, sp, false, bounds).unwrap();
-        let trace = x86_64::unwind(&stack, None, &start);
+        let start = x86_64::sleeping(&stack, sp, false, bounds, None).unwrap();
+        let trace = x86_64::unwind(&stack, x86_64::Tables::default(), &start);
         let seen: Vec<_> = trace.frames.iter().map(|f| f.pc).collect();
         assert_eq!(seen, want, "{head}");
         assert_eq!(trace.ended, facts::Ended::Properly, "{head}");

@@ -5,7 +5,7 @@
 
 use facts::{Ended, Found};
 
-use super::{General, MAX_FRAMES, MAX_STACK_SWITCHES, RawFrame, Registers, StackBounds, Target, Trace};
+use super::{General, MAX_FRAMES, MAX_STACK_SWITCHES, Passed, RawFrame, Registers, StackBounds, Target, Trace};
 
 /// Farther than this is another stack: 64 KiB, the largest kernel stack.
 const ONE_STACK: u64 = 64 * 1024;
@@ -95,13 +95,15 @@ fn link(target: &dyn Target, pc: u64) -> Link {
 }
 
 /// Unwinds from `start` to the end, or as far as the records go. `exact` says that the program counter is the
-/// next instruction, as it is for a processor's registers and not for a task that sleeps.
+/// next instruction, as it is for a processor's registers and not for a task that sleeps. `task` is the one whose
+/// stack it is.
 pub fn unwind(
     target: &dyn Target,
     layout: Layout,
     start: &Registers,
     exact: bool,
     stack: Option<StackBounds>,
+    task: Option<u64>,
 ) -> Trace {
     if start.user {
         return Trace { frames: Vec::new(), ended: Ended::Properly };
@@ -114,7 +116,7 @@ pub fn unwind(
         interrupted: exact.then(|| Box::new(start.clone())),
     };
     let mut frames = vec![first];
-    let (mut fp, mut switches) = (start.fp, 0);
+    let (mut fp, mut switches, mut passed) = (start.fp, 0, Passed::default());
     let ended = loop {
         if frames.len() >= MAX_FRAMES {
             break Ended::Broken(format!("more than {MAX_FRAMES} frames"));
@@ -167,7 +169,7 @@ pub fn unwind(
                 fp = frame_fp;
             }
             None => {
-                let pc = layout.strip(lr);
+                let pc = target.original_return(task, layout.strip(lr), next, &mut passed);
                 if !target.is_text(pc) {
                     // Before 5.10 the outermost record is followed by whatever x29 was at entry: zero.
                     break match next {

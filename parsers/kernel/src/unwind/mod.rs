@@ -1,12 +1,16 @@
 //! Unwinding: from registers to a call stack, without debug information.
 //!
-//! One file per method: [`orc`] tables of x86-64 kernels, [`arm64`] frame records, [`frame_pointer`] chains of
-//! older x86-64 kernels, [`scan`] as the last resort. Every frame says how it was found; a trace says how it ended.
+//! One file per method: [`orc`] tables of x86-64 kernels, [`arm64`] frame records, [`cfi`] of a vmlinux and
+//! [`frame_pointer`] chains for older x86-64 kernels, [`scan`] as the last resort. Every frame says how it was found; a
+//! trace says how it ended.
 //! The methods ask for memory and text through [`Target`] and know nothing else of the kernel.
 
 pub mod arm64;
+pub mod cfi;
+pub(crate) mod cpu_stacks;
 pub mod frame_pointer;
 pub mod orc;
+mod returns;
 pub mod scan;
 pub(crate) mod target;
 pub mod x86_64;
@@ -33,11 +37,33 @@ pub trait Target: Sync {
         false
     }
 
+    /// The return address that was at `place` of a task's stack before a tracer put `pc` there; `pc` itself when it
+    /// is no trampoline, or the tracer's list does not have the place. On arm64 `place` is the caller's x29.
+    fn original_return(&self, task: Option<u64>, pc: u64, place: u64, passed: &mut Passed) -> u64 {
+        let _ = (task, place, passed);
+        pc
+    }
+
+    /// The interrupt or exception stack that holds an address.
+    fn stack_at(&self, address: u64) -> Option<StackBounds> {
+        let _ = address;
+        None
+    }
+
     /// A word of virtual memory.
     fn word(&self, address: u64) -> Option<u64> {
         let mut bytes = [0; 8];
         self.read(address, &mut bytes).then(|| u64::from_le_bytes(bytes))
     }
+}
+
+/// Trampolines met in one trace, by the two kinds of lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Of the function-graph tracer.
+    pub graph: usize,
+    /// Of kretprobes and rethooks.
+    pub probe: usize,
 }
 
 /// General registers, when a full set is known.

@@ -34,6 +34,27 @@ pub fn follows_call(target: &dyn Target, address: u64) -> bool {
     [(5, 2), (4, 3), (3, 4), (1, 6), (0, 7)].into_iter().any(|(at, length)| indirect(at, length))
 }
 
+/// Places in `[from, to)` where an x86-64 `pt_regs` of interrupted kernel code lies, lowest first: known by the
+/// segments and flags that a processor pushes and a code address.
+pub fn saved_registers(target: &dyn Target, from: u64, to: u64) -> Vec<u64> {
+    let from = from & !7;
+    let to = to.min(from.saturating_add(8 * MAX_WORDS));
+    let mut found = Vec::new();
+    let mut at = from;
+    while at.saturating_add(super::x86_64::PT_REGS) <= to && found.len() < 16 {
+        let word = |n: u64| target.word(at + 8 * n);
+        let code = word(17).is_some_and(|cs| cs & 0xffff == 0x10)
+            && word(20).is_some_and(|ss| matches!(ss & 0xffff, 0 | 0x18))
+            && word(18).is_some_and(|flags| flags & 2 == 2 && flags >> 22 == 0)
+            && word(16).is_some_and(|pc| target.is_text(pc));
+        if code {
+            found.push(at);
+        }
+        at += 8;
+    }
+    found
+}
+
 /// Places in `[from, to)` that hold a return address, lowest first: where, and the address.
 pub fn return_addresses(target: &dyn Target, from: u64, to: u64) -> Vec<(u64, u64)> {
     let from = from & !7;

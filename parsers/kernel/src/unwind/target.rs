@@ -1,7 +1,14 @@
 //! The kernel in a dump as a target of unwinding: its code, its ORC tables, its stacks.
 
+use std::sync::OnceLock;
+
+use facts::Context;
+
+use super::cfi::Cfi;
+use super::cpu_stacks::CpuStacks;
 use super::orc::{Orc, Table, Version};
-use super::{StackBounds, Target, Trace, arm64, x86_64};
+use super::returns::{Tracer, Trampolines};
+use super::{Passed, StackBounds, Target, Trace, arm64, x86_64};
 use crate::unwind::Registers;
 use crate::{Arch, Kernel, VirtAddr};
 
@@ -19,7 +26,11 @@ pub(crate) struct Unwinder {
     /// `.entry.text`.
     entry: (u64, u64),
     orc: Option<Orc>,
+    cfi: Option<Cfi>,
     records: arm64::Layout,
+    trampolines: Trampolines,
+    /// Asked only about frames off the task's stack.
+    cpu_stacks: OnceLock<CpuStacks>,
 }
 
 /// A kernel with what unwinding knows of it.
@@ -42,9 +53,43 @@ impl Target for Code<'_, '_> {
         (self.unwinder.entry.0..self.unwinder.entry.1).contains(&address)
     }
 
+    fn original_return(&self, task: Option<u64>, pc: u64, place: u64, passed: &mut Passed) -> u64 {
+        let trampolines = &self.unwinder.trampolines;
+        let (Some(tracer), Some(task)) = (trampolines.tracer(pc), task) else { return pc };
+        let count = match tracer {
+            Tracer::Graph => &mut passed.graph,
+            Tracer::Rethook | Tracer::Kretprobe => &mut passed.probe,
+        };
+        let real = self.kernel.real_return(trampolines, tracer, VirtAddr(task), place, *count);
+        *count += 1;
+        real.unwrap_or(pc)
+    }
+
+    fn stack_at(&self, address: u64) -> Option<StackBounds> {
+        self.cpu_stacks().find(address).map(|(stack, _)| stack)
+    }
+
     fn function_start(&self, address: u64) -> Option<u64> {
         let symbol = self.kernel.symbolize(VirtAddr(address))?;
         address.checked_sub(symbol.offset)
+    }
+}
+
+impl Code<'_, '_> {
+    fn cpu_stacks(&self) -> &CpuStacks {
+        self.unwinder.cpu_stacks.get_or_init(|| CpuStacks::open(self.kernel))
+    }
+
+    fn tables(&self) -> x86_64::Tables<'_> {
+        x86_64::Tables { orc: self.unwinder.orc.as_ref(), cfi: self.unwinder.cfi.as_ref() }
+    }
+
+    /// What ran on the stack that holds an address: the task itself on its own, which lies at `task`.
+    pub(crate) fn context(&self, task: Option<StackBounds>, address: u64) -> Context {
+        match task {
+            Some(stack) if stack.contains(address) => Context::Task,
+            _ => self.cpu_stacks().find(address).map_or(Context::Task, |(_, context)| context),
+        }
     }
 }
 
@@ -71,7 +116,19 @@ impl Unwinder {
         };
         let entry = (symbol("__entry_text_start"), symbol("__entry_text_end"));
         let entry = (entry.0.unwrap_or(0), entry.1.unwrap_or(0));
-        Unwinder { text, entry, orc, records: record_layout(kernel) }
+        let cfi = match kernel.arch() {
+            Arch::X86_64 if orc.is_none() => open_cfi(kernel),
+            _ => None,
+        };
+        Unwinder {
+            text,
+            entry,
+            orc,
+            cfi,
+            records: record_layout(kernel),
+            trampolines: Trampolines::open(kernel),
+            cpu_stacks: OnceLock::new(),
+        }
     }
 }
 
@@ -88,6 +145,23 @@ fn record_layout(kernel: &Kernel<'_>) -> arm64::Layout {
         record: member.map_or(304, |m| m.offset),
         typed: types.member("pt_regs", "stackframe.type").is_some(),
         pac_mask: pac.unwrap_or(u64::MAX << bits),
+    }
+}
+
+fn open_cfi(kernel: &Kernel<'_>) -> Option<Cfi> {
+    let file = kernel.vmlinux()?.ok()?;
+    let (link, here) = (file.symbol("_stext")?, kernel.symbol("_stext")?);
+    match Cfi::open(&file, here.wrapping_sub(link)) {
+        Ok(cfi) => Some(cfi),
+        Err(why) => {
+            kernel.gap(facts::Gap::new(
+                "call-frame information",
+                kernel.member(),
+                why,
+                "the vmlinux of this kernel with DWARF",
+            ));
+            None
+        }
     }
 }
 
@@ -150,15 +224,22 @@ impl<'d> Kernel<'d> {
         Code { kernel: self, unwinder: self.unwinder.get_or_init(|| Unwinder::open(self)) }
     }
 
-    /// Unwinds from a processor's registers. `stack` is the current task's.
-    pub(crate) fn unwind_registers(&self, registers: &Registers, stack: Option<StackBounds>) -> Trace {
+    /// Unwinds from a processor's registers. `task` is what it was running, with its stack.
+    pub(crate) fn unwind_registers(
+        &self,
+        registers: &Registers,
+        stack: Option<StackBounds>,
+        task: Option<VirtAddr>,
+    ) -> Trace {
         let code = self.code();
+        let task = task.map(|at| at.0);
         match self.arch() {
             Arch::X86_64 => {
-                let start = x86_64::Start { registers: registers.clone(), exact: true, stack };
-                x86_64::unwind(&code, code.unwinder.orc.as_ref(), &start)
+                let registers = registers.clone();
+                let start = x86_64::Start { registers, exact: true, stack, task, saved: [None; 5] };
+                x86_64::unwind(&code, code.tables(), &start)
             }
-            Arch::Aarch64 => arm64::unwind(&code, code.unwinder.records, registers, true, stack),
+            Arch::Aarch64 => arm64::unwind(&code, code.unwinder.records, registers, true, stack, task),
         }
     }
 
@@ -169,8 +250,8 @@ impl<'d> Kernel<'d> {
             Arch::X86_64 => {
                 let sp = self.value(task, "task_struct", "thread.sp")?;
                 let pushed = code.unwinder.orc.is_some() || self.types().find("inactive_task_frame").is_some();
-                let start = x86_64::sleeping(&code, sp, pushed, stack)?;
-                Some(x86_64::unwind(&code, code.unwinder.orc.as_ref(), &start))
+                let start = x86_64::sleeping(&code, sp, pushed, stack, Some(task.0))?;
+                Some(x86_64::unwind(&code, code.tables(), &start))
             }
             Arch::Aarch64 => {
                 let saved = |path| self.value(task, "task_struct", path);
@@ -181,7 +262,7 @@ impl<'d> Kernel<'d> {
                     user: false,
                     general: None,
                 };
-                Some(arm64::unwind(&code, code.unwinder.records, &registers, false, stack))
+                Some(arm64::unwind(&code, code.unwinder.records, &registers, false, stack, Some(task.0)))
             }
         }
     }

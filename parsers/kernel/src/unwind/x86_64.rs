@@ -1,10 +1,13 @@
-//! Unwinding on x86-64: ORC where the kernel has it, else frame pointers, else a scan.
+//! Unwinding on x86-64: ORC where the kernel has it, else call-frame information of a vmlinux, else frame pointers,
+//! else a scan.
 
 use facts::{Ended, Found};
 
+use super::cfi::{Cfi, Known};
 use super::orc::{Entry, Kind, Orc, Reg};
 use super::{
-    General, MAX_FRAMES, MAX_STACK_SWITCHES, RawFrame, Registers, StackBounds, Target, Trace, frame_pointer, scan,
+    General, MAX_FRAMES, MAX_STACK_SWITCHES, Passed, RawFrame, Registers, StackBounds, Target, Trace, frame_pointer,
+    scan,
 };
 
 /// Bytes of `struct pt_regs`.
@@ -39,8 +42,21 @@ pub struct Start {
     pub registers: Registers,
     /// Whether the program counter is the next instruction.
     pub exact: bool,
-    /// The stack it starts on.
+    /// The stack of the task.
     pub stack: Option<StackBounds>,
+    /// The task whose stack it is.
+    pub task: Option<u64>,
+    /// r15, r14, r13, r12 and rbx of a task that sleeps.
+    pub saved: [Option<u64>; 5],
+}
+
+/// The tables there are of a kernel's code.
+#[derive(Clone, Copy, Default)]
+pub struct Tables<'t> {
+    /// The kernel's own.
+    pub orc: Option<&'t Orc>,
+    /// Those of a vmlinux, used when the kernel has none.
+    pub cfi: Option<&'t Cfi>,
 }
 
 #[derive(Clone)]
@@ -53,6 +69,9 @@ struct State {
     registers: Option<Box<Registers>>,
     found: Found,
     switches: usize,
+    passed: Passed,
+    /// What call-frame information follows; absent where it is not used.
+    known: Option<Box<Known>>,
 }
 
 impl State {
@@ -76,7 +95,8 @@ enum Next {
 }
 
 /// Unwinds from `start` to the end, or as far as it goes.
-pub fn unwind(target: &dyn Target, orc: Option<&Orc>, start: &Start) -> Trace {
+pub fn unwind(target: &dyn Target, tables: Tables<'_>, start: &Start) -> Trace {
+    let Tables { orc, cfi } = tables;
     if start.registers.user {
         return Trace { frames: Vec::new(), ended: Ended::Properly };
     }
@@ -88,6 +108,8 @@ pub fn unwind(target: &dyn Target, orc: Option<&Orc>, start: &Start) -> Trace {
         registers: Some(Box::new(start.registers.clone())),
         found: Found::Registers,
         switches: 0,
+        passed: Passed::default(),
+        known: cfi.filter(|_| orc.is_none()).map(|_| Box::new(Known::of(&start.registers).with(start.saved))),
     };
     let mut frames = vec![state.frame()];
     let mut broken = None;
@@ -95,14 +117,15 @@ pub fn unwind(target: &dyn Target, orc: Option<&Orc>, start: &Start) -> Trace {
         if frames.len() >= MAX_FRAMES {
             return Trace { frames, ended: Ended::Broken(format!("more than {MAX_FRAMES} frames")) };
         }
-        let next = match orc {
-            Some(orc) => orc_step(target, orc, &state),
-            None => Next::Broken("the kernel has no ORC tables".to_owned()),
+        let next = match (orc, cfi) {
+            (Some(orc), _) => orc_step(target, orc, start.task, &state),
+            (None, Some(cfi)) => cfi_step(target, cfi, start, &state),
+            (None, None) => Next::Broken("the kernel has no ORC tables".to_owned()),
         };
         let next = match next {
             Next::Broken(why) => {
-                let stack = start.stack.filter(|s| s.contains(state.sp));
-                match frame_pointer_step(target, &state, stack, orc.is_none()) {
+                let stack = start.stack.filter(|s| s.contains(state.sp)).or_else(|| target.stack_at(state.sp));
+                match frame_pointer_step(target, start, &state, stack, orc.is_none()) {
                     Some(next) => {
                         if orc.is_some() {
                             broken.get_or_insert(why);
@@ -110,7 +133,7 @@ pub fn unwind(target: &dyn Target, orc: Option<&Orc>, start: &Start) -> Trace {
                         next
                     }
                     None => {
-                        let ended = scan_on(target, orc, &state, stack, &mut frames, &why);
+                        let ended = scan_on(target, orc, start.task, &state, stack, &mut frames, &why);
                         return Trace { frames, ended };
                     }
                 }
@@ -142,7 +165,14 @@ fn entry_registers(target: &dyn Target, sp: u64) -> Option<Registers> {
     })
 }
 
-fn frame_pointer_step(target: &dyn Target, state: &State, stack: Option<StackBounds>, alone: bool) -> Option<Next> {
+fn frame_pointer_step(
+    target: &dyn Target,
+    start: &Start,
+    state: &State,
+    stack: Option<StackBounds>,
+    alone: bool,
+) -> Option<Next> {
+    let mut passed = state.passed;
     if alone
         && !state.exact
         && let Some(registers) = entry_registers(target, state.sp)
@@ -156,12 +186,15 @@ fn frame_pointer_step(target: &dyn Target, state: &State, stack: Option<StackBou
         && state.exact
         && let Some(place) = frame_pointer::unframed(target, state.pc, state.sp)
     {
+        let pc = target.original_return(start.task, target.word(place)?, place, &mut passed);
         return Some(Next::Frame(State {
-            pc: target.word(place)?,
+            pc,
             sp: place + 8,
             exact: false,
             registers: None,
             found: Found::FramePointer,
+            passed,
+            known: known_by(state, place + 8, state.bp),
             ..state.clone()
         }));
     }
@@ -175,9 +208,9 @@ fn frame_pointer_step(target: &dyn Target, state: &State, stack: Option<StackBou
     let Some((pc, next, sp)) = frame_pointer::caller(target, bp, state.sp, stack) else {
         // Below the registers of the entry from user mode, or the start of a kernel thread: the outermost function
         // pushed whatever rbp was.
-        let outermost = stack.is_some_and(|s| s.high.saturating_sub(state.sp) <= PT_REGS + 64);
-        return outermost.then_some(Next::End);
+        return at_the_top(state, stack).then_some(Next::End);
     };
+    let pc = target.original_return(start.task, pc, bp + 8, &mut passed);
     Some(Next::Frame(State {
         pc,
         sp,
@@ -186,7 +219,20 @@ fn frame_pointer_step(target: &dyn Target, state: &State, stack: Option<StackBou
         registers: None,
         found: Found::FramePointer,
         switches: state.switches,
+        passed,
+        known: known_by(state, sp, Some(next)),
     }))
+}
+
+/// Whether nothing but the registers of the entry into the kernel can lie above a frame.
+fn at_the_top(state: &State, stack: Option<StackBounds>) -> bool {
+    stack.is_some_and(|s| s.high.saturating_sub(state.sp) <= PT_REGS + 64)
+}
+
+/// What call-frame information may count from behind a frame that was found without it.
+fn known_by(state: &State, sp: u64, bp: Option<u64>) -> Option<Box<Known>> {
+    let registers = Registers { pc: 0, sp, fp: bp?, user: false, general: None };
+    state.known.as_ref().map(|_| Box::new(Known::of(&registers)))
 }
 
 /// Goes on at interrupted registers; user mode ends a trace.
@@ -199,14 +245,16 @@ fn after_registers(state: &State, registers: Registers) -> Next {
         sp: registers.sp,
         bp: Some(registers.fp),
         exact: true,
+        known: state.known.as_ref().map(|_| Box::new(Known::of(&registers))),
         registers: Some(Box::new(registers)),
         found: state.found,
         switches: state.switches,
+        passed: state.passed,
     })
 }
 
 /// A call through a bad pointer left nothing but its return address on the stack.
-fn bad_call(target: &dyn Target, state: &State) -> Next {
+fn bad_call(target: &dyn Target, state: &State, found: Found) -> Next {
     match target.word(state.sp) {
         Some(pc) if target.is_text(pc) && scan::follows_call(target, pc) => Next::Frame(State {
             pc,
@@ -214,17 +262,72 @@ fn bad_call(target: &dyn Target, state: &State) -> Next {
             bp: state.bp,
             exact: false,
             registers: None,
-            found: Found::Orc,
+            found,
             switches: state.switches,
+            passed: state.passed,
+            known: known_by(state, state.sp.wrapping_add(8), state.bp),
         }),
         _ => Next::Broken(format!("{:#x} is no code of the kernel", state.pc)),
     }
 }
 
-fn orc_step(target: &dyn Target, orc: &Orc, state: &State) -> Next {
+fn cfi_step(target: &dyn Target, cfi: &Cfi, start: &Start, state: &State) -> Next {
+    if !target.is_text(state.pc) {
+        return bad_call(target, state, Found::Cfi);
+    }
+    let known = match &state.known {
+        Some(known) => known,
+        None => return Next::Broken("no registers are known".to_owned()),
+    };
+    let at = if state.exact { state.pc } else { state.pc.wrapping_sub(1) };
+    let caller = match cfi.caller(target, at, known) {
+        Ok(caller) => caller,
+        Err(why) => return Next::Broken(why),
+    };
+    let Some(pc) = caller.pc else { return Next::End };
+    // Entry code describes the registers of user mode as those of its caller.
+    if pc >> 63 == 0 {
+        let ends = pc == 0 || caller.exact || at_the_top(state, start.stack);
+        return if ends { Next::End } else { Next::Broken(format!("{pc:#x} is no code of the kernel")) };
+    }
+    let Some(sp) = caller.known.sp().filter(|sp| sp % 8 == 0) else {
+        return Next::Broken(format!("the stack pointer behind {at:#x} is not known"));
+    };
+    let mut next = State {
+        pc,
+        sp,
+        bp: caller.known.bp(),
+        exact: caller.exact,
+        registers: None,
+        found: Found::Cfi,
+        switches: state.switches,
+        passed: state.passed,
+        known: Some(Box::new(caller.known)),
+    };
+    if let Some(place) = caller.place.filter(|_| !caller.exact) {
+        next.pc = target.original_return(start.task, pc, place, &mut next.passed);
+    }
+    if next.exact {
+        next.registers = caller.known.registers(pc).map(Box::new);
+    }
+    switched(state, next)
+}
+
+/// A frame whose stack pointer went back, or far away, lies on another stack.
+fn switched(state: &State, mut next: State) -> Next {
+    if next.sp <= state.sp || next.sp - state.sp > ONE_STACK {
+        next.switches += 1;
+        if next.switches > MAX_STACK_SWITCHES {
+            return Next::Broken("goes round between stacks".to_owned());
+        }
+    }
+    Next::Frame(next)
+}
+
+fn orc_step(target: &dyn Target, orc: &Orc, task: Option<u64>, state: &State) -> Next {
     if !target.is_text(state.pc) {
         return match state.exact {
-            true => bad_call(target, state),
+            true => bad_call(target, state, Found::Orc),
             false => Next::Broken(format!("{:#x} is no code of the kernel", state.pc)),
         };
     }
@@ -268,8 +371,10 @@ fn orc_step(target: &dyn Target, orc: &Orc, state: &State) -> Next {
             let Some(pc) = target.word(base.wrapping_sub(8)) else {
                 return Next::Broken(format!("the return address at {:#x} is not in the dump", base.wrapping_sub(8)));
             };
+            let mut passed = state.passed;
+            let pc = target.original_return(task, pc, base.wrapping_sub(8), &mut passed);
             let bp = caller_bp(target, &entry, base, state);
-            State { pc, sp: base, bp, exact: false, registers: None, ..state.clone() }
+            State { pc, sp: base, bp, exact: false, registers: None, passed, known: None, ..state.clone() }
         }
     };
     next.found = Found::Orc;
@@ -277,16 +382,10 @@ fn orc_step(target: &dyn Target, orc: &Orc, state: &State) -> Next {
     if next.sp % 8 != 0 {
         return Next::Broken(format!("the stack pointer {:#x} is not aligned", next.sp));
     }
-    if next.sp <= state.sp || next.sp - state.sp > ONE_STACK {
-        next.switches += 1;
-        if next.switches > MAX_STACK_SWITCHES {
-            return Next::Broken("goes round between stacks".to_owned());
-        }
-    }
     if next.pc == 0 && !next.exact {
         return Next::Broken("a return address is 0".to_owned());
     }
-    Next::Frame(next)
+    switched(state, next)
 }
 
 fn base(target: &dyn Target, entry: &Entry, state: &State) -> Option<u64> {
@@ -314,10 +413,12 @@ fn caller_bp(target: &dyn Target, entry: &Entry, base: u64, state: &State) -> Op
 }
 
 /// Marks what looks like return addresses, up to the first from which ORC leads to a proper end: from there on
-/// the frames are exact again.
+/// the frames are exact again. So they are behind registers that an interrupt or exception left on the way, from which
+/// ORC leads to an end too.
 fn scan_on(
     target: &dyn Target,
     orc: Option<&Orc>,
+    task: Option<u64>,
     state: &State,
     stack: Option<StackBounds>,
     frames: &mut Vec<RawFrame>,
@@ -325,35 +426,49 @@ fn scan_on(
 ) -> Ended {
     let broken = Ended::Broken(why.to_owned());
     let Some(stack) = stack else { return broken };
-    for (slot, pc) in scan::return_addresses(target, state.sp, stack.high) {
-        if frames.len() >= MAX_FRAMES {
-            break;
-        }
-        let mut at = State {
-            pc,
-            sp: slot + 8,
-            bp: None,
-            exact: false,
-            registers: None,
-            found: Found::Scan,
-            switches: state.switches,
-        };
-        frames.push(at.frame());
-        let Some(orc) = orc else { continue };
-        let mut rest = Vec::new();
+    let blank = State { registers: None, bp: None, exact: false, found: Found::Scan, known: None, ..state.clone() };
+    let resume = |from: State| -> Option<Vec<RawFrame>> {
+        let (orc, mut at, mut rest) = (orc?, from, Vec::new());
+        rest.push(at.frame());
         while rest.len() < MAX_FRAMES {
-            match orc_step(target, orc, &at) {
+            match orc_step(target, orc, task, &at) {
                 Next::Frame(next) => {
                     rest.push(next.frame());
                     at = next;
                 }
-                Next::End if !rest.is_empty() => {
-                    frames.append(&mut rest);
-                    return broken;
-                }
-                _ => break,
+                Next::End => return Some(rest),
+                Next::Broken(_) => return None,
             }
         }
+        None
+    };
+    let mut saved = scan::saved_registers(target, state.sp, stack.high).into_iter().peekable();
+    let behind_registers = |at: u64| {
+        let registers = pt_regs(target, at).filter(|registers| !registers.user)?;
+        let (pc, sp, fp) = (registers.pc, registers.sp, registers.fp);
+        resume(State { pc, sp, bp: Some(fp), exact: true, registers: Some(Box::new(registers)), ..blank.clone() })
+    };
+    for (slot, pc) in scan::return_addresses(target, state.sp, stack.high) {
+        while let Some(at) = saved.next_if(|at| at + PT_REGS <= slot) {
+            if let Some(mut rest) = behind_registers(at) {
+                frames.append(&mut rest);
+                return broken;
+            }
+        }
+        if frames.len() >= MAX_FRAMES {
+            break;
+        }
+        let at = State { pc, sp: slot + 8, ..blank.clone() };
+        match resume(at.clone()).filter(|rest| rest.len() > 1) {
+            Some(mut rest) => {
+                frames.append(&mut rest);
+                return broken;
+            }
+            None => frames.push(at.frame()),
+        }
+    }
+    if let Some(mut rest) = saved.find_map(behind_registers) {
+        frames.append(&mut rest);
     }
     broken
 }
@@ -365,14 +480,20 @@ fn scan_on(
 ///
 /// Before 4.9 (`pushed` false) only rbp and flags are there, the code address is implied: the trace begins with the
 /// caller of `__schedule`.
-pub fn sleeping(target: &dyn Target, sp: u64, pushed: bool, stack: Option<StackBounds>) -> Option<Start> {
+pub fn sleeping(
+    target: &dyn Target,
+    sp: u64,
+    pushed: bool,
+    stack: Option<StackBounds>,
+    task: Option<u64>,
+) -> Option<Start> {
     if stack.is_some_and(|s| !s.contains(sp)) {
         return None;
     }
     if !pushed {
         let (pc, fp, sp) = frame_pointer::caller(target, target.word(sp)?, sp, stack)?;
         let registers = Registers { pc, sp, fp, user: false, general: None };
-        return Some(Start { registers, exact: false, stack });
+        return Some(Start { registers, exact: false, stack, task, saved: [None; 5] });
     }
     for flags_word in [0, 8] {
         let frame = sp.wrapping_add(flags_word);
@@ -381,9 +502,10 @@ pub fn sleeping(target: &dyn Target, sp: u64, pushed: bool, stack: Option<StackB
             continue;
         }
         let registers = Registers { pc, sp: frame.wrapping_add(56), fp: bp, user: false, general: None };
+        let saved: [Option<u64>; 5] = std::array::from_fn(|n| target.word(frame.wrapping_add(8 * n as u64)));
         // A task that never ran starts at the first instruction of ret_from_fork.
         let exact = target.function_start(pc) == Some(pc);
-        return Some(Start { registers, exact, stack });
+        return Some(Start { registers, exact, stack, task, saved });
     }
     None
 }
