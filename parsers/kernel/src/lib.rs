@@ -47,6 +47,7 @@ pub mod tasks;
 pub mod types;
 pub mod unwind;
 mod vmcoreinfo;
+pub mod wait_queues;
 pub mod waits;
 mod walk;
 mod xarray;

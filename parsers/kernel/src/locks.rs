@@ -29,6 +29,8 @@ pub enum LockKind {
     Semaphore,
     /// `struct rt_mutex_base`
     RtMutex,
+    /// `struct percpu_rw_semaphore`; it records no owner. Readers wait for it while a writer has it.
+    PercpuRwsem,
 }
 
 impl LockKind {
@@ -39,6 +41,7 @@ impl LockKind {
             LockKind::Rwsem => "rwsem",
             LockKind::Semaphore => "semaphore",
             LockKind::RtMutex => "rt-mutex",
+            LockKind::PercpuRwsem => "percpu-rwsem",
         }
     }
 
@@ -49,6 +52,7 @@ impl LockKind {
             LockKind::Rwsem => "rw_semaphore",
             LockKind::Semaphore => "semaphore",
             LockKind::RtMutex => "rt_mutex_base",
+            LockKind::PercpuRwsem => "percpu_rw_semaphore",
         }
     }
 
@@ -58,6 +62,7 @@ impl LockKind {
             LockKind::Rwsem => "rwsem_waiter",
             LockKind::Semaphore => "semaphore_waiter",
             LockKind::RtMutex => "rt_mutex_waiter",
+            LockKind::PercpuRwsem => "wait_queue_entry",
         }
     }
 }
@@ -92,10 +97,12 @@ pub struct LockWait {
     pub readers: Option<u64>,
     /// Tasks waiting for the same lock, this one among them.
     pub waiters: usize,
+    /// The frozen file system (`s_id`) whose writers this per-CPU rwsem holds back.
+    pub frozen: Option<String>,
 }
 
 /// Functions in which a task goes to sleep on behalf of its caller.
-const SLEEP: [&str; 34] = [
+const SLEEP: [&str; 36] = [
     "__schedule",
     "schedule",
     "__switch_to",
@@ -130,6 +137,8 @@ const SLEEP: [&str; 34] = [
     "wait_for_completion_killable",
     "wait_for_completion_interruptible",
     "wait_for_completion_io",
+    "percpu_rwsem_wait",
+    "percpu_rwsem_wait_reader",
 ];
 
 /// How a task waits, by the functions innermost in its stack.
@@ -155,6 +164,8 @@ fn lock_function(name: &str) -> Option<(LockKind, bool)> {
         "__down" | "__down_common" | "___down_common" | "__down_interruptible" | "__down_killable" => {
             (LockKind::Semaphore, false)
         }
+        "percpu_down_read" | "__percpu_down_read" => (LockKind::PercpuRwsem, true),
+        "percpu_down_write" => (LockKind::PercpuRwsem, false),
         "__down_timeout" | "down" | "down_interruptible" | "down_killable" | "down_timeout" => {
             (LockKind::Semaphore, false)
         }
@@ -284,8 +295,13 @@ impl Kernel<'_> {
             owner: None,
             readers: None,
             waiters: 1,
+            frozen: None,
         };
-        if kind == LockKind::RtMutex {
+        if kind == LockKind::PercpuRwsem {
+            let (lock, waiters) = self.percpu_rwsem(task, &words, stacks)?;
+            (wait.lock, wait.waiters) = (Some(lock), waiters);
+            wait.frozen = self.frozen_by(lock);
+        } else if kind == LockKind::RtMutex {
             // The only waiter that names its lock.
             let to_lock = self.types().offset(waiter_type, "lock")?;
             wait.lock = words.places(task.address.0).find_map(|at| {
@@ -309,6 +325,24 @@ impl Kernel<'_> {
             }
         }
         Some(wait)
+    }
+
+    /// A per-CPU rwsem and how many wait for it. Who comes while a writer has it stands in its queue; the writer itself
+    /// waits in `writer` until the readers are gone (ac8dec420970 "locking/percpu-rwsem: Fold __percpu_up_read()" and
+    /// its siblings, 5.7; before, those who wait stand in the rwsem inside it).
+    fn percpu_rwsem(&self, task: &Task, words: &StackWords, stacks: &Stacks) -> Option<(VirtAddr, usize)> {
+        let types = self.types();
+        let head = types.first_member("percpu_rw_semaphore", &["waiters.head", "waiters.task_list"])?.offset;
+        let queued = self.wait_entries(task, words, stacks).find_map(|entry| match entry.ring.elsewhere.as_slice() {
+            [list] => Some((*list - head, entry.ring.on_stacks.len())),
+            _ => None,
+        });
+        queued.or_else(|| {
+            let to_writer = types.offset("percpu_rw_semaphore", "writer.task")?;
+            let writes = |at: &VirtAddr| self.arch().is_kernel(*at) && self.ptr(*at + to_writer) == Ok(task.address);
+            let mut saved = words.iter().filter(|at| at.is_multiple_of(8)).map(VirtAddr);
+            saved.find(writes).map(|lock| (lock, 1))
+        })
     }
 
     fn lock_of_ring(&self, task: &Task, kind: LockKind, ring: &Ring, words: &StackWords) -> Option<VirtAddr> {
@@ -347,7 +381,7 @@ impl Kernel<'_> {
             LockKind::Mutex => (7, true),
             LockKind::Rwsem => (7, word & 1 == 0),
             LockKind::RtMutex => (1, true),
-            LockKind::Semaphore => return None,
+            LockKind::Semaphore | LockKind::PercpuRwsem => return None,
         };
         let task = VirtAddr(word & !mask);
         self.arch().is_kernel(task).then_some(Owner { task, certain })
@@ -416,6 +450,7 @@ mod tests {
             owner: Some(Owner { task: VirtAddr(owner), certain }),
             readers: None,
             waiters: 1,
+            frozen: None,
         }
     }
 
@@ -445,6 +480,7 @@ mod tests {
         assert_eq!(lock_function("rwsem_down_read_slowpath"), Some((LockKind::Rwsem, true)));
         assert_eq!(lock_function("rwsem_down_write_failed"), Some((LockKind::Rwsem, false)));
         assert_eq!(lock_function("__down_common"), Some((LockKind::Semaphore, false)));
+        assert_eq!(lock_function("__percpu_down_read"), Some((LockKind::PercpuRwsem, true)));
         assert_eq!(lock_function("register_pernet_subsys"), None);
     }
 }

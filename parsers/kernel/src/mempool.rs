@@ -38,25 +38,11 @@ impl Kernel<'_> {
         }
         let types = self.types();
         let words = StackWords::read(self, task, stack)?;
-        // wait_queue_t before 4.13 (ac6424b981bc "sched/wait: Rename wait_queue_t => wait_queue_entry_t").
-        let offset = |path: &str, old: &str, fallback: u64| {
-            let new = types.offset("wait_queue_entry", path);
-            new.or_else(|| types.offset("__wait_queue", old)).unwrap_or(fallback)
-        };
-        let to_task = offset("private", "private", 8);
-        let to_function = offset("func", "func", 16);
-        let to_entry = offset("entry", "task_list", 24);
         // mempool_s until 6.12, mempool after.
         let pool_type = if types.offset("mempool_s", "curr_nr").is_some() { "mempool_s" } else { "mempool" };
         let head = types.first_member(pool_type, &["wait.head", "wait.task_list"]).map_or(56, |m| m.offset);
-        let code = self.code();
-        words.places(task.address.0).find_map(|at| {
-            let entry = at - to_task;
-            let function = self.u64(entry + to_function).ok()?;
-            if !crate::unwind::Target::is_text(&code, function) || !self.is_linked(entry + to_entry) {
-                return None;
-            }
-            let ring = self.ring(entry + to_entry, stacks);
+        self.wait_entries(task, &words, stacks).find_map(|entry| {
+            let ring = entry.ring;
             let [list] = ring.elsewhere.as_slice() else { return None };
             let address = *list - head;
             let number = |path, fallback: u64| {

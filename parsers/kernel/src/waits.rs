@@ -1,4 +1,4 @@
-//! Who waits for whom: the facts about tasks, locks and memory pools.
+//! Who waits for whom: the facts about tasks, locks, memory pools and whatever else a task sleeps for.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use crate::locks::{self, LockCycle, LockWait, Stacks};
 use crate::mempool::Mempool;
 use crate::stacks::CallStack;
 use crate::tasks::Task;
+use crate::wait_queues::{QueueWait, WaitKind};
 use crate::{Kernel, VirtAddr};
 
 const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
@@ -50,7 +51,7 @@ pub const KINDS: &[KindDef] = &[
             field("comm", Text, "", "command name"),
             field("state", Text, "", "state letter"),
             field("lock", Addr, "", "the lock"),
-            field("kind", Text, "", "mutex, rwsem, semaphore, rt-mutex"),
+            field("kind", Text, "", "mutex, rwsem, semaphore, rt-mutex, percpu-rwsem"),
             field("mode", Text, "", "read or write, for an rwsem"),
             field("symbol", Text, "", "name of the lock when it is a variable"),
             field("module", Text, "", "module of that variable"),
@@ -61,6 +62,24 @@ pub const KINDS: &[KindDef] = &[
             field("owner_waits", Bool, "", "the owner waits for a lock itself"),
             field("readers", Int, "", "readers that hold the lock"),
             field("waiters", Int, "", "tasks waiting for the same lock"),
+            field("frozen", Text, "", "frozen file system (s_id) whose writers the lock holds back"),
+        ],
+    },
+    KindDef {
+        kind: "mem.wait",
+        doc: "A task in state D that sleeps for something that is neither lock nor pool.",
+        fields: &[
+            field("task", Addr, "", "its task_struct"),
+            field("pid", Int, "", "thread id"),
+            field("comm", Text, "", "command name"),
+            field("kind", Text, "", "completion, bit, variable, page, queue"),
+            field("object", Addr, "", "the completion, word, page or queue"),
+            field("symbol", Text, "", "variable it is, or lies in"),
+            field("module", Text, "", "module of that variable"),
+            field("bit", Text, "", "number of the bit; of a page its name: locked, writeback"),
+            field("filesystem", Text, "", "file system (s_id) of the page; bdev for a block device itself"),
+            field("inode", Int, "", "inode number of the page's file"),
+            field("waiters", Int, "", "tasks in the same queue"),
         ],
     },
     KindDef {
@@ -130,6 +149,8 @@ pub struct Waits {
     pub pools: Vec<Mempool>,
     /// Sleepers in `mempool_alloc` and the address of their pool.
     pub sleepers: Vec<(VirtAddr, VirtAddr)>,
+    /// Tasks in state D that wait for something else.
+    pub others: Vec<QueueWait>,
     /// What could not be decided.
     pub gaps: Vec<Gap>,
 }
@@ -154,10 +175,14 @@ impl Kernel<'_> {
                     )),
                 }
             }
+            let in_pool = waiting.function.as_deref().is_some_and(|f| f.starts_with("mempool_alloc"));
+            if waiting.lock.is_none() && !in_pool && task.is_blocked() {
+                waits.others.extend(self.queue_wait(task, stack, &ranges));
+            }
             if let Some(pool) = self.mempool_wait(task, stack, &ranges) {
                 waits.sleepers.push((task.address, pool.address));
                 pools.entry(pool.address).or_insert(pool);
-            } else if waiting.function.is_some_and(|f| f.starts_with("mempool_alloc")) {
+            } else if in_pool {
                 waits.gaps.push(Gap::new(
                     "memory pool of a sleeper",
                     format!("task {} ({})", task.pid, task.comm),
@@ -301,6 +326,39 @@ impl<'a, 'd> Report<'a, 'd> {
                 self.sleeper(task, pool);
             }
         }
+        for wait in &waits.others {
+            self.other(wait);
+        }
+    }
+
+    fn other(&mut self, wait: &QueueWait) {
+        let Some(task) = self.task(wait.task) else { return };
+        let mut fact = self
+            .fact("mem.wait", wait.object, wait.kind.type_name())
+            .with("task", Address::from(wait.task))
+            .with("pid", task.pid)
+            .with("comm", task.comm.as_str())
+            .with("kind", wait.kind.name())
+            .with("object", Address::from(wait.object))
+            .with_opt("symbol", wait.symbol.clone())
+            .with_opt("module", wait.module.clone())
+            .with_opt("bit", wait.bit.clone())
+            .with_opt("filesystem", wait.file.as_ref().map(|f| f.filesystem.clone()))
+            .with_opt("inode", wait.file.as_ref().map(|f| f.inode))
+            .with("waiters", wait.waiters);
+        let object = wait.symbol.clone().unwrap_or_else(|| wait.object.to_string());
+        let what = match (wait.kind, &wait.bit, &wait.file) {
+            (WaitKind::Page, Some(bit), Some(file)) => {
+                format!("page {object} ({bit}) of inode {} on {}", file.inode, file.filesystem)
+            }
+            (WaitKind::Page, Some(bit), None) => format!("page {object} ({bit})"),
+            (WaitKind::Bit, Some(bit), _) => format!("bit {bit} of {object}"),
+            _ => format!("{} {object}", wait.kind.name()),
+        };
+        fact.quote = format!("task {} ({}) in state {} waits for {what}", task.pid, task.comm, task.state);
+        fact.recheck = recheck_task(task);
+        fact.stacks.extend(self.stack(wait.task));
+        self.facts.push(fact);
     }
 
     fn lock_wait(&mut self, wait: &LockWait, waits: &Waits) {
@@ -326,9 +384,13 @@ impl<'a, 'd> Report<'a, 'd> {
             .with_opt("owner_certain", wait.owner.map(|o| o.certain && owner.is_some()))
             .with_opt("owner_waits", wait.owner.map(|o| waits.locks.iter().any(|w| w.task == o.task)))
             .with_opt("readers", wait.readers)
-            .with("waiters", wait.waiters);
+            .with("waiters", wait.waiters)
+            .with_opt("frozen", wait.frozen.clone());
         let lock = lock_name(wait);
         let holder = match (owner, wait.owner) {
+            _ if wait.frozen.is_some() => {
+                format!("held while the file system on {} is frozen", wait.frozen.as_deref().unwrap_or_default())
+            }
             (Some(owner), Some(word)) if word.certain => format!("held by {} ({})", owner.pid, owner.comm),
             (Some(owner), Some(_)) => format!("held by readers, the last to come was {} ({})", owner.pid, owner.comm),
             (None, Some(word)) if !word.certain => "held by readers, the last of which is gone".to_owned(),

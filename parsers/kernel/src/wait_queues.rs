@@ -1,0 +1,237 @@
+//! What a task sleeps for besides locks and pools: completions, bits, pages, queues, a frozen file system.
+//!
+//! All of these leave an entry on the sleeper's own stack: its task pointer, and a list node whose ring closes on the
+//! queue. What woke function the entry has tells what the queue belongs to.
+
+use serde::Serialize;
+
+use crate::locks::{Ring, StackWords, Stacks};
+use crate::stacks::CallStack;
+use crate::tasks::Task;
+use crate::{Kernel, VirtAddr};
+
+/// More superblocks than a machine mounts.
+const MAX_SUPERBLOCKS: usize = 65_536;
+
+/// What kind of thing a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitKind {
+    /// `struct completion`
+    Completion,
+    /// A bit of a word, `wait_on_bit`.
+    Bit,
+    /// A variable, `wait_var_event`.
+    Variable,
+    /// A bit of a page or folio: locked, or under writeback.
+    Page,
+    /// A plain `wait_queue_head`.
+    Queue,
+}
+
+impl WaitKind {
+    /// As facts name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            WaitKind::Completion => "completion",
+            WaitKind::Bit => "bit",
+            WaitKind::Variable => "variable",
+            WaitKind::Page => "page",
+            WaitKind::Queue => "queue",
+        }
+    }
+
+    /// The kernel's type of the object.
+    pub fn type_name(self) -> &'static str {
+        match self {
+            WaitKind::Completion => "completion",
+            WaitKind::Bit | WaitKind::Variable => "unsigned long",
+            WaitKind::Page => "page",
+            WaitKind::Queue => "wait_queue_head",
+        }
+    }
+}
+
+/// The file whose page a task waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageOwner {
+    /// `s_id` of the file system: a device name, or `bdev` for a block device read directly.
+    pub filesystem: String,
+    /// Inode number.
+    pub inode: u64,
+}
+
+/// A task that waits for something that is no lock.
+#[derive(Clone, Debug)]
+pub struct QueueWait {
+    /// The sleeper.
+    pub task: VirtAddr,
+    /// What kind of thing it waits for.
+    pub kind: WaitKind,
+    /// The thing: completion, word, `struct page`, queue.
+    pub object: VirtAddr,
+    /// Name of the variable it is, or lies in.
+    pub symbol: Option<String>,
+    /// Module of that variable.
+    pub module: Option<String>,
+    /// The bit, by number; of a page by name.
+    pub bit: Option<String>,
+    /// Of a page.
+    pub file: Option<PageOwner>,
+    /// Tasks in the same queue, this one among them. Queues of bits and pages are shared by chance.
+    pub waiters: usize,
+}
+
+/// A wait entry on a sleeper's stack.
+pub(crate) struct Entry {
+    /// Where its task pointer is.
+    pub(crate) private: VirtAddr,
+    /// Function that wakes it.
+    pub(crate) function: VirtAddr,
+    /// The ring it is in.
+    pub(crate) ring: Ring,
+}
+
+impl Kernel<'_> {
+    /// The `wait_queue_entry`s of a sleeper (`wait_queue_t` before ac6424b981bc, 4.13), innermost first.
+    pub(crate) fn wait_entries<'a>(
+        &'a self,
+        task: &Task,
+        words: &'a StackWords,
+        stacks: &'a Stacks,
+    ) -> impl Iterator<Item = Entry> + 'a {
+        let types = self.types();
+        let offset = |path: &str, old: &str, fallback: u64| {
+            let new = types.offset("wait_queue_entry", path);
+            new.or_else(|| types.offset("__wait_queue", old)).unwrap_or(fallback)
+        };
+        let to_task = offset("private", "private", 8);
+        let to_function = offset("func", "func", 16);
+        let to_entry = offset("entry", "task_list", 24);
+        let code = self.code();
+        words.places(task.address.0).filter_map(move |private| {
+            let entry = private - to_task;
+            let function = self.ptr(entry + to_function).ok()?;
+            let known = crate::unwind::Target::is_text(&code, function.0) && self.is_linked(entry + to_entry);
+            known.then(|| Entry { private, function, ring: self.ring(entry + to_entry, stacks) })
+        })
+    }
+
+    /// What a sleeper waits for, when it is no lock and no pool.
+    pub(crate) fn queue_wait(&self, task: &Task, stack: &CallStack, stacks: &Stacks) -> Option<QueueWait> {
+        let words = StackWords::read(self, task, stack)?;
+        let mut wait = QueueWait {
+            task: task.address,
+            kind: WaitKind::Queue,
+            object: VirtAddr(0),
+            symbol: None,
+            module: None,
+            bit: None,
+            file: None,
+            waiters: 1,
+        };
+        let completes = |name: &str| name.starts_with("wait_for_completion") || name.contains("wait_for_common");
+        let completion = stack.frames.iter().take(6).any(|f| f.function().is_some_and(completes));
+        if let Some((object, waiters)) = completion.then(|| self.completion_of(task, &words, stacks)).flatten() {
+            (wait.kind, wait.object, wait.waiters) = (WaitKind::Completion, object, waiters);
+        } else {
+            let entry = self.wait_entries(task, &words, stacks).next()?;
+            let function = self.symbolize(entry.function)?.name;
+            wait.waiters = entry.ring.on_stacks.len();
+            match function.as_str() {
+                // The key lies before the entry: address, number, timeout; behind a page's address and bit number.
+                "wake_bit_function" | "var_wake_function" => {
+                    wait.object = self.ptr(entry.private - 32).ok()?;
+                    wait.kind = WaitKind::Variable;
+                    if function == "wake_bit_function" {
+                        wait.kind = WaitKind::Bit;
+                        wait.bit = self.u32(entry.private - 24).ok().map(|n| n.to_string());
+                    }
+                }
+                "wake_page_function" => {
+                    wait.object = self.ptr(entry.private - 24).ok()?;
+                    wait.kind = WaitKind::Page;
+                    let number = self.u32(entry.private - 16).ok()?;
+                    wait.bit = Some(self.page_bit(number));
+                    wait.file = self.page_owner(wait.object);
+                }
+                _ => {
+                    let [head] = entry.ring.elsewhere.as_slice() else { return None };
+                    let names = ["wait_queue_head", "__wait_queue_head"];
+                    let to_head = names.iter().find_map(|n| self.types().first_member(n, &["head", "task_list"]));
+                    wait.object = *head - to_head.map_or(8, |m| m.offset);
+                }
+            }
+        }
+        if !self.arch().is_kernel(wait.object) {
+            return None;
+        }
+        if let Some(symbol) = self.symbolize(wait.object) {
+            wait.symbol = Some(match symbol.offset {
+                0 => symbol.name,
+                offset => format!("{}+{offset:#x}", symbol.name),
+            });
+            wait.module = symbol.module;
+        }
+        Some(wait)
+    }
+
+    /// A completion with the number of its waiters: on a simple wait queue since 5.7 (a5c6234e1028 "completion: Use
+    /// simple wait queues").
+    fn completion_of(&self, task: &Task, words: &StackWords, stacks: &Stacks) -> Option<(VirtAddr, usize)> {
+        let types = self.types();
+        let simple = types.offset("completion", "wait.task_list").filter(|_| types.find("swait_queue").is_some());
+        let (head, ring) = match simple {
+            Some(head) => {
+                let to_task = types.offset("swait_queue", "task").unwrap_or(0);
+                let to_node = types.offset("swait_queue", "task_list").unwrap_or(8);
+                let mut nodes = words.places(task.address.0).map(|at| at - to_task + to_node);
+                (head, self.ring(nodes.find(|node| self.is_linked(*node))?, stacks))
+            }
+            None => {
+                let head = types.first_member("completion", &["wait.head", "wait.task_list"]).map_or(16, |m| m.offset);
+                (head, self.wait_entries(task, words, stacks).next()?.ring)
+            }
+        };
+        let [list] = ring.elsewhere.as_slice() else { return None };
+        Some((*list - head, ring.on_stacks.len()))
+    }
+
+    fn page_bit(&self, number: u32) -> String {
+        let names = self.types().enumerators("pageflags");
+        let name = names.into_iter().find(|(_, value)| *value == i64::from(number)).map(|(name, _)| name);
+        match name.as_deref().and_then(|name| name.strip_prefix("PG_")) {
+            Some(name) => name.to_owned(),
+            // The lock has been the first one in every kernel.
+            None if number == 0 => "locked".to_owned(),
+            None => number.to_string(),
+        }
+    }
+
+    fn page_owner(&self, page: VirtAddr) -> Option<PageOwner> {
+        // An anonymous page marks its mapping in the low bits.
+        let mapping = self.pointer(page, "page", "mapping").filter(|at| at.0 & 3 == 0)?;
+        let inode = self.pointer(mapping, "address_space", "host")?;
+        let block = self.pointer(inode, "inode", "i_sb")?;
+        Some(PageOwner {
+            filesystem: self.text(block, "super_block", "s_id").filter(|name| !name.is_empty())?,
+            inode: self.value(inode, "inode", "i_ino")?,
+        })
+    }
+
+    /// The file system whose protection against writers while it is frozen this per-CPU rwsem is; `None` when it is
+    /// another lock, or the file system is not frozen.
+    pub(crate) fn frozen_by(&self, lock: VirtAddr) -> Option<String> {
+        let head = self.symbol_at("super_blocks")?;
+        let to_list = self.types().offset("super_block", "s_list")?;
+        let locks = self.types().member("super_block", "s_writers.rw_sem")?;
+        let blocks = self.list(head, MAX_SUPERBLOCKS, "super blocks").items.into_iter().map(|node| node - to_list);
+        let block = blocks.into_iter().find(|block| {
+            let start = *block + locks.offset;
+            (start.0..start.0.saturating_add(locks.size)).contains(&lock.0)
+        })?;
+        let frozen = self.value(block, "super_block", "s_writers.frozen")?;
+        let name = self.text(block, "super_block", "s_id").filter(|name| !name.is_empty());
+        name.filter(|_| frozen != 0)
+    }
+}
