@@ -149,13 +149,29 @@ fn row_names() -> [&'static str; 14] {
 struct Named {
     name: Option<String>,
     pc: u64,
+    /// First address of ours' function.
+    start: u64,
+}
+
+impl Named {
+    /// Whether ours and the oracle's are one physical frame: by name, or at one address where the oracle's tool took
+    /// another name of the same function (an alias, or a label inside it).
+    fn is(&self, theirs: &Named, kernel: &Kernel<'_>) -> bool {
+        let (Some(ours), Some(name)) = (&self.name, &theirs.name) else { return false };
+        let alias = || kernel.symbols(name).iter().any(|at| (self.start..=self.pc).contains(at));
+        ours == name || self.pc == theirs.pc && alias()
+    }
 }
 
 fn our_frames(stack: Option<&CallStack>) -> Vec<Named> {
     let Some(stack) = stack else { return Vec::new() };
     let named = stack.frames.iter().filter(|f| f.name.is_some());
     named
-        .map(|f| Named { name: f.function().filter(|_| f.found != Found::Scan).map(str::to_owned), pc: f.pc.0 })
+        .map(|f| Named {
+            name: f.function().filter(|_| f.found != Found::Scan).map(str::to_owned),
+            pc: f.pc.0,
+            start: f.pc.0.saturating_sub(f.offset),
+        })
         .collect()
 }
 
@@ -165,18 +181,18 @@ fn oracle_frames(task: &Value) -> Vec<Named> {
     physical
         .filter_map(|f| {
             let name = f["symbol"].as_str()?;
-            Some(Named { name: Some(without_suffix(name).to_owned()), pc: hex(&f["pc"]).unwrap_or(0) })
+            Some(Named { name: Some(without_suffix(name).to_owned()), pc: hex(&f["pc"]).unwrap_or(0), start: 0 })
         })
         .collect()
 }
 
-fn longest_common(ours: &[Named], theirs: &[Named]) -> usize {
+fn longest_common(kernel: &Kernel<'_>, ours: &[Named], theirs: &[Named]) -> usize {
     let mut row = vec![0; theirs.len() + 1];
     for a in ours {
         let mut diagonal = 0;
         for (n, b) in theirs.iter().enumerate() {
             let above = row[n + 1];
-            row[n + 1] = match a.name.is_some() && a.name == b.name {
+            row[n + 1] = match a.is(b, kernel) {
                 true => diagonal + 1,
                 false => above.max(row[n]),
             };
@@ -221,7 +237,7 @@ fn stacks(kernel: &Kernel<'_>, tasks: &[Task], oracle: &Value) -> (Pool, Pool) {
         {
             mine.drain(..skip);
         }
-        let common = longest_common(&mine, &theirs);
+        let common = longest_common(kernel, &mine, &theirs);
         let frames = mine.len() + theirs.len();
         let pool = if is_running { &mut running } else { &mut sleeping };
         pool.common += common;
@@ -309,7 +325,7 @@ fn slab_caches(kernel: &Kernel<'_>, oracle: &Value) -> Agreement {
     let names = ["name", "object_size", "total", "slabs", "active"];
     for cache in list(oracle, "slab_caches") {
         // Null where the oracle's own tool failed, and says so in usage_error.
-        let known = |name: &&str| cache.get(*name).filter(|value| !value.is_null()).cloned();
+        let known = |name: &str| cache.get(name).filter(|value| !value.is_null()).cloned();
         let values = names.iter().filter_map(|name| Some((*name, known(name)?)));
         expected.insert(cache["address"].as_str().unwrap_or_default().to_owned(), values.collect());
     }
@@ -317,8 +333,9 @@ fn slab_caches(kernel: &Kernel<'_>, oracle: &Value) -> Agreement {
     for cache in &caches.items {
         let key = format!("{:#x}", cache.address.0);
         let theirs = expected.get(&key).and_then(|values| values.get("active"));
-        // Some oracles leave out the lists of CPUs that a panic took off the online mask.
-        let active = [cache.active, cache.active_online].into_iter().find(|ours| theirs == Some(&json!(ours)));
+        // Some oracles leave out the lists of CPUs that a panic took off the online mask, some count as slabinfo does.
+        let active = [cache.active, cache.active_online, cache.active_slabinfo];
+        let active = active.into_iter().find(|ours| theirs == Some(&json!(ours)));
         let values = BTreeMap::from([
             ("name", json!(cache.name)),
             ("object_size", json!(cache.object_size)),
@@ -401,7 +418,8 @@ fn asserted(kernel: &Kernel<'_>, tasks: &[Task], oracle: &Value) -> Agreement {
             list.sort_by_key(Value::as_i64);
         }
         row.insert("owner", json!(wait.owner.and_then(|o| pid(o.task))));
-        row.insert("reader", json!(wait.owner.is_some_and(|o| !o.certain)));
+        let reader = wait.owner.map_or(wait.readers.is_some_and(|n| n > 0), |o| !o.certain);
+        row.insert("reader", json!(reader));
     }
     for pool in &waits.pools {
         let mut waiters: Vec<_> = pool.waiters.iter().filter_map(|at| pid(*at)).collect();
@@ -434,13 +452,11 @@ fn asserted(kernel: &Kernel<'_>, tasks: &[Task], oracle: &Value) -> Agreement {
         }
     }
     let pools = oracle["asserted"]["mempools"].as_array().or_else(|| oracle["asserted"]["pools"].as_array());
-    for pool in pools.into_iter().flatten() {
-        let row = BTreeMap::from([
-            ("min_nr", pool["min_nr"].clone()),
-            ("curr_nr", pool["curr_nr"].clone()),
-            ("cache", pool["cache"].clone()),
-            ("waiters", pids(pool)),
-        ]);
+    let one = oracle["asserted"].get("mempool").into_iter();
+    for pool in pools.into_iter().flatten().chain(one) {
+        let named = ["min_nr", "curr_nr", "cache"].into_iter();
+        let row = named.filter_map(|name| Some((name, pool.get(name)?.clone())));
+        let row = row.chain([("waiters", pids(pool))]).collect();
         expected.insert(pool["address"].as_str().unwrap_or_default().to_owned(), row);
     }
     // The oracle lists only what its scenario is about: others of ours are shown, not judged.
@@ -451,6 +467,10 @@ fn asserted(kernel: &Kernel<'_>, tasks: &[Task], oracle: &Value) -> Agreement {
         }
         known
     });
+    for wait in &waits.others {
+        let (pid, kind, object) = (pid(wait.task), wait.kind.name(), wait.symbol.as_deref().unwrap_or(""));
+        println!("also waits: {pid:?} for {kind} {} {object} {:?} {:?}", wait.object, wait.bit, wait.file);
+    }
     for cycle in &waits.cycles {
         let pids: Vec<_> = cycle.tasks.iter().filter_map(|at| pid(*at)).collect();
         println!("cycle of {pids:?}, confirmed: {}", cycle.confirmed);

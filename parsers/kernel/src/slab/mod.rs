@@ -53,6 +53,8 @@ pub struct SlabCache {
     /// The same as drgn counts it, which looks at online CPUs only: a panic takes CPUs off the online mask, and what
     /// is free on their lists counts as active there.
     pub active_online: Option<u64>,
+    /// The same as `/proc/slabinfo` counts: every object of a slab that is on no list is active there.
+    pub active_slabinfo: Option<u64>,
     /// `flags`.
     pub flags: u64,
     /// Caches merged into this one, itself included.
@@ -202,6 +204,7 @@ impl Kernel<'_> {
             total,
             active: on_cpus(self.cpus_possible()),
             active_online: on_cpus(self.cpus_online()),
+            active_slabinfo: on_cpus(&[]),
             flags: value("flags").unwrap_or(0),
             users: value("refcount").unwrap_or(1),
             memcg: self.cache_memcg(at).0,
