@@ -1,8 +1,12 @@
 //! The blamed frame of an event.
+//!
+//! Each class of report has its own way: which trace tells how the failure came about, from which end it is read, and
+//! which functions are passed over on it. Two readings are kept apart: all helpers passed over, and only those passed over
+//! that can never be the cause (reporting, locks, memory copies). Where they differ, the second is the second candidate.
 
 use facts::Fact;
 
-use super::helpers::{self, Helper};
+use super::functions::{self, Helper};
 use super::path::{self, Hop};
 
 /// A function that may be to blame, and why.
@@ -44,6 +48,7 @@ const FAULT: &[Helper] = &[
     Helper::Counting,
     Helper::Container,
     Helper::Core,
+    Helper::Dispatch,
 ];
 
 /// Groups that are passed over on the way from a sleep that was not allowed.
@@ -59,7 +64,8 @@ const SLEEP: &[Helper] = &[
 ];
 
 /// Groups that are passed over on the way from the place where a lock was taken in a wrong way.
-const LOCKDEP: &[Helper] = &[Helper::Reporting, Helper::Locking, Helper::Library, Helper::Counting, Helper::Allocator];
+const LOCKDEP: &[Helper] =
+    &[Helper::Reporting, Helper::Locking, Helper::Library, Helper::Counting, Helper::Allocator, Helper::Dispatch];
 
 /// Groups that are passed over on the way from the place where a task sleeps.
 const HANG: &[Helper] = &[Helper::Reporting, Helper::Waiting, Helper::Locking, Helper::Library, Helper::Counting];
@@ -76,17 +82,34 @@ const STALL: &[Helper] = &[
     Helper::Waiting,
 ];
 
+/// Groups that are never the cause.
+const NEVER: &[Helper] = &[Helper::Reporting, Helper::Library, Helper::Locking, Helper::Counting];
+
+/// Computations over data that the caller handed in: an uninitialised byte in it is the caller's.
+const COMPUTATIONS: &[&str] =
+    &["crypto_*", "cipher_*", "drbg_*", "rng_*", "*_encrypt*", "*_decrypt*", "aes*", "crc*", "*_csum", "csum_*"];
+
 /// The blamed frame of a log event or of a task; `None` when nothing names one.
 pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     let class = fact.text("class").unwrap_or("");
     let mut blame = match class {
         "hung-task" => hang(fact),
-        "atomic-sleep" => fault(fact, SLEEP),
+        "atomic-sleep" => fault(path::way(fact), SLEEP),
         // The report names the two accesses; a helper that was inlined or not is the same race.
-        "data-race" => fault(fact, &[Helper::Reporting]),
-        "lockdep" => fault(fact, LOCKDEP),
+        "data-race" => fault(path::way(fact), &[Helper::Reporting]),
+        "lockdep" => lockdep(fact),
         "soft-lockup" | "hard-lockup" | "rcu-stall" => stall(fact),
-        _ => fault(fact, FAULT),
+        "stack-overflow" | "stack-corruption" if ran_out(fact) => overflow(fact),
+        "uninit-value" | "info-leak" => {
+            let mut way = path::way(fact);
+            let computes = |h: &Hop| functions::any(COMPUTATIONS, h.function.trim_start_matches('_'));
+            let end = way.iter().take_while(|h| computes(h) || passed(FAULT, h)).count();
+            if end < way.len() && way.first().is_some_and(computes) {
+                way.drain(..end);
+            }
+            fault(way, FAULT)
+        }
+        _ => fault(path::way(fact), FAULT),
     };
     blame.freed_by = history(fact, &["freed", "free "]);
     blame.allocated_by = history(fact, &["alloc"]);
@@ -118,29 +141,29 @@ fn history(fact: &Fact, words: &[&str]) -> Option<String> {
         words.iter().any(|word| name.contains(word))
     })?;
     let hops = path::hops(stack);
-    hops.iter().find(|h| !passed(FAULT, &h.function)).or(hops.first()).map(|h| h.function.clone())
+    hops.iter().find(|h| !passed(FAULT, h)).or(hops.first()).map(|h| h.function.clone())
 }
 
-fn passed(groups: &[Helper], function: &str) -> bool {
-    groups.iter().any(|group| helpers::is(*group, function))
+fn passed(groups: &[Helper], hop: &Hop) -> bool {
+    why(groups, hop).is_some()
 }
 
 /// The group for which a function is passed over.
-fn why(groups: &[Helper], function: &str) -> Option<Helper> {
-    groups.iter().copied().find(|group| helpers::is(*group, function))
+fn why(groups: &[Helper], hop: &Hop) -> Option<Helper> {
+    groups.iter().copied().find(|group| hop.helps(*group))
 }
 
-/// The deciding functions of a way, and how the first was reached in words.
+/// The deciding functions of a way.
 fn deciding<'a>(way: &'a [Hop], groups: &[Helper]) -> Vec<&'a Hop> {
-    way.iter().filter(|h| !passed(groups, &h.function)).collect()
+    way.iter().filter(|h| !passed(groups, h)).collect()
 }
 
-fn fault(fact: &Fact, groups: &[Helper]) -> Blame {
-    let way = path::way(fact);
+fn fault(way: Vec<Hop>, groups: &[Helper]) -> Blame {
     let mut found = deciding(&way, groups);
-    if found.is_empty() {
-        // Only helpers: the first that does not merely report.
-        found = deciding(&way, &[Helper::Reporting]);
+    for fewer in [NEVER, &[Helper::Reporting]] {
+        if found.is_empty() {
+            found = deciding(&way, fewer);
+        }
     }
     if found.is_empty() {
         found = way.iter().collect();
@@ -153,7 +176,7 @@ fn fault(fact: &Fact, groups: &[Helper]) -> Blame {
             "the function the report names".to_owned()
         } else {
             match way.first().filter(|first| first.function != hop.function) {
-                Some(first) => match why(groups, &first.function) {
+                Some(first) => match why(groups, first) {
                     Some(helper) => {
                         format!("first caller that is no helper; {} only {}", first.function, helper.word())
                     }
@@ -164,8 +187,53 @@ fn fault(fact: &Fact, groups: &[Helper]) -> Blame {
         };
         candidates.push(Candidate::new(hop, reason));
     }
+    // Others stop earlier or later on the way.
+    let first = candidates.first().map(|c| c.function.clone()).unwrap_or_default();
+    let narrow = way.iter().find(|h| !passed(NEVER, h));
+    let broad = way.iter().find(|h| !groups.iter().any(|group| h.helps_by_file(*group)));
+    let others = [
+        narrow.map(|h| Candidate::new(h, format!("innermost, called by {first}"))),
+        broad.map(|h| Candidate::new(h, "first caller outside the files of helpers")),
+    ];
+    for other in others.into_iter().flatten().filter(|c| c.function != first).rev() {
+        let at = candidates.len().min(1);
+        candidates.insert(at, other);
+    }
     let alternatives = way.iter().take(3).map(|h| h.function.clone()).collect();
     Blame { candidates, alternatives, frames: found.into_iter().take(3).cloned().collect(), ..Blame::default() }
+}
+
+/// Functions that take the locks which stand for work items.
+const WORK_LOCKS: &[&str] = &[
+    "process_one_work",
+    "*flush_work*",
+    "drain_workqueue",
+    "destroy_workqueue",
+    "cancel_work*",
+    "cancel_delayed_work*",
+];
+
+/// A way of taking locks that can deadlock: the function that takes the lock now, else the one that took the other.
+fn lockdep(fact: &Fact) -> Blame {
+    let mut way = path::way(fact);
+    let helps = |h: &Hop| passed(LOCKDEP, h) || functions::any(WORK_LOCKS, h.function.trim_start_matches('_'));
+    if way.first().is_some_and(helps) && fact.text("what") == Some("circular") {
+        // The lock is taken by a dispatcher or a helper of locks: the other end of the chain decides.
+        let other = fact.stacks.iter().find(|s| s.name.starts_with("took ")).map(|s| path::hops(s)).unwrap_or_default();
+        let holds = fact.text("holds_at").map(Hop::named);
+        let rest = std::mem::take(&mut way);
+        way.extend(holds.into_iter().chain(other).filter(|h| !helps(h)));
+        way.extend(rest);
+    }
+    let mut blame = fault(way, LOCKDEP);
+    if fact.text("what") == Some("irq-unsafe-order")
+        && let Some(earlier) = fact.stacks.iter().find(|s| s.name.starts_with("earlier"))
+        && let Some(hop) = path::hops(earlier).iter().find(|h| !passed(LOCKDEP, h))
+    {
+        let at = blame.candidates.len().min(1);
+        blame.candidates.insert(at, Candidate::new(hop, "took the other lock in an interrupt"));
+    }
+    blame
 }
 
 /// What a task waits for when that is shared by the whole kernel: such waits have one name, whoever waits.
@@ -178,9 +246,18 @@ const SHARED_WAITS: &[(&str, &str, &str)] = &[
     ("synchronize_net*", "synchronize_rcu", "an RCU grace period"),
 ];
 
+/// Names that say themselves that the function waits or takes a lock.
+const WAITS_BY_NAME: &[&str] =
+    &["*wait*", "*_lock", "*_lock_*", "*_slowlock*", "*rwsem*", "*completion*", "*synchronize*"];
+
+/// Is the function passed over on the way from a sleep?
+fn waits(hop: &Hop) -> bool {
+    passed(HANG, hop) || functions::any(WAITS_BY_NAME, hop.function.trim_start_matches('_'))
+}
+
 fn hang(fact: &Fact) -> Blame {
     let way = path::main_stack(fact).map(path::hops).unwrap_or_default();
-    let mut found = deciding(&way, HANG);
+    let mut found: Vec<&Hop> = way.iter().filter(|h| !waits(h)).collect();
     if found.is_empty() {
         found = way.iter().collect();
     }
@@ -189,14 +266,14 @@ fn hang(fact: &Fact) -> Blame {
         .stacks
         .iter()
         .find(|s| s.name.contains("owner"))
-        .and_then(|s| path::hops(s).into_iter().find(|h| !passed(HANG, &h.function)));
+        .and_then(|s| path::hops(s).into_iter().find(|h| !waits(h)));
     if let Some(owner) = &owner {
         let comm = fact.text("owner_comm").unwrap_or("another task");
         blame.candidates.push(Candidate::new(owner, format!("{comm} owns the lock and is here")));
     }
     let shared = way.iter().find_map(|hop| {
         let bare = hop.function.trim_start_matches('_');
-        SHARED_WAITS.iter().find(|(pattern, ..)| helpers::matches(pattern, bare)).map(|wait| (hop, wait))
+        SHARED_WAITS.iter().find(|(pattern, ..)| functions::matches(pattern, bare)).map(|wait| (hop, wait))
     });
     if let Some((hop, (_, name, what))) = shared {
         blame.candidates.push(Candidate {
@@ -209,6 +286,7 @@ fn hang(fact: &Fact) -> Blame {
         found.retain(|h| h.function != hop.function);
     }
     callers(&mut blame, &found, "the task waits here");
+    blame.alternatives.extend(way.iter().filter(|h| !passed(HANG, h)).take(1).map(|h| h.function.clone()));
     blame.frames = match (owner, shared) {
         (Some(owner), _) => std::iter::once(owner).chain(found.into_iter().take(2).cloned()).collect(),
         (None, Some((hop, (_, name, _)))) => {
@@ -232,14 +310,17 @@ fn callers(blame: &mut Blame, found: &[&Hop], why: &str) {
     }
 }
 
+/// What the CPU was asked to do: the function that a dispatcher called last on the way to the place.
+fn entry(way: &[Hop]) -> Option<&Hop> {
+    let handed = way.iter().position(|h| functions::hands_over(&h.function))?;
+    way.get(..handed)?.iter().rev().find(|h| !h.helps(Helper::Reporting))
+}
+
+/// A CPU that does not come on. It was looked at once, somewhere in a loop; what does not return is the call that a
+/// dispatcher made, and that is the same wherever in the loop the look fell.
 fn stall(fact: &Fact) -> Blame {
     let way = path::interrupted_way(fact, path::main_stack(fact));
     let mut blame = Blame::default();
-    let entry = way
-        .iter()
-        .position(|h| helpers::hands_over(&h.function))
-        .and_then(|at| at.checked_sub(1))
-        .and_then(|at| way.get(at));
     if let Some(ipi) = way.iter().find(|h| h.function.trim_start_matches('_').starts_with("smp_call_function")) {
         blame.candidates.push(Candidate {
             function: "smp_call_function".to_owned(),
@@ -250,19 +331,51 @@ fn stall(fact: &Fact) -> Blame {
     }
     let mut found = deciding(&way, STALL);
     if found.is_empty() {
-        found = way.iter().filter(|h| !helpers::is(Helper::Reporting, &h.function)).collect();
+        found = way.iter().filter(|h| !h.helps(Helper::Reporting)).collect();
+    }
+    let entry = entry(&way).filter(|h| !passed(&[Helper::Locking, Helper::Library, Helper::Counting], h));
+    if let Some(entry) = entry {
+        blame.candidates.push(Candidate::new(entry, "does not return: the CPU was in it when the watchdog looked"));
     }
     callers(&mut blame, &found, "the CPU was here when the watchdog looked");
-    if let Some(entry) = entry {
-        let at = blame.candidates.len().min(1);
-        blame.candidates.insert(at, Candidate::new(entry, "what the CPU was asked to do; the loop is at or below it"));
-    }
-    blame.frames = found.into_iter().take(3).cloned().collect();
-    if let Some(place) = path::place(fact)
-        && passed(STALL, &place.function)
+    blame.frames = match entry {
+        Some(entry) => std::iter::once(entry.clone())
+            .chain(found.iter().filter(|h| h.function != entry.function).take(2).map(|h| (*h).clone()))
+            .collect(),
+        None => found.into_iter().take(3).cloned().collect(),
+    };
+    if let Some(innermost) = way.first()
+        && passed(STALL, innermost)
     {
         let at = blame.candidates.len().min(MAX_CANDIDATES - 1);
-        blame.candidates.insert(at, Candidate::new(&place, "the program counter was in this helper"));
+        blame.candidates.insert(at, Candidate::new(innermost, "the program counter was in this helper"));
     }
+    blame
+}
+
+/// Is it a stack that ran out, and not only a double fault or a broken canary?
+fn ran_out(fact: &Fact) -> bool {
+    let title = fact.text("title").unwrap_or("");
+    match fact.text("class") {
+        Some("stack-corruption") => title.contains("stack end"),
+        _ => !title.contains("double fault") || fact.text("function").is_some_and(|f| path::repeats(fact, f)),
+    }
+}
+
+/// A stack that ran out: the calls that repeat are to blame, not the one that met the end.
+fn overflow(fact: &Fact) -> Blame {
+    let way = path::way(fact);
+    let mut blame = Blame::default();
+    let found = deciding(&way, FAULT);
+    let entry = entry(&way).filter(|h| !passed(FAULT, h));
+    if let Some(entry) = entry {
+        blame.candidates.push(Candidate::new(entry, "all the calls that filled the stack came from here"));
+    }
+    let repeated = found.iter().find(|h| found.iter().filter(|o| o.function == h.function).count() > 2);
+    if let Some(repeated) = repeated {
+        blame.candidates.push(Candidate::new(repeated, "called again and again"));
+    }
+    callers(&mut blame, &found, "the stack ended here");
+    blame.frames = entry.into_iter().chain(repeated.copied()).chain(found.iter().copied().take(2)).cloned().collect();
     blame
 }

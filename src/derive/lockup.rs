@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use facts::{Fact, Place, Stack};
 
-use super::helpers::{self, Helper};
+use super::functions::{self, Helper};
 use super::path::{self, Hop};
 
 /// What one CPU did when it was looked at.
@@ -115,11 +115,7 @@ fn note(cpus: &mut BTreeMap<u32, Cpu>, cpu: u32, way: &[Hop]) {
     let quiet = [Helper::Reporting, Helper::Library, Helper::Locking, Helper::Counting, Helper::Dispatch];
     cpus.entry(cpu).or_insert_with(|| Cpu {
         waits: waits(way),
-        function: way
-            .iter()
-            .find(|h| !quiet.iter().any(|group| helpers::is(*group, &h.function)))
-            .or(way.first())
-            .cloned(),
+        function: way.iter().find(|h| !quiet.iter().any(|group| h.helps(*group))).or(way.first()).cloned(),
     });
 }
 
@@ -196,15 +192,15 @@ pub(super) fn waits(way: &[Hop]) -> Option<&'static str> {
         let bare = hop.function.trim_start_matches('_');
         for (what, patterns) in WAITS {
             let deep = *what == "a lock" && depth > 3;
-            if !deep && patterns.iter().any(|p| helpers::matches(p, bare)) {
+            if !deep && patterns.iter().any(|p| functions::matches(p, bare)) {
                 return Some(what);
             }
         }
-        if !helpers::is(Helper::Locking, &hop.function)
-            && !helpers::is(Helper::Waiting, &hop.function)
-            && !helpers::is(Helper::Library, &hop.function)
-            && !helpers::is(Helper::Dispatch, &hop.function)
-            && !helpers::is(Helper::Reporting, &hop.function)
+        if !hop.helps(Helper::Locking)
+            && !hop.helps(Helper::Waiting)
+            && !hop.helps(Helper::Library)
+            && !hop.helps(Helper::Dispatch)
+            && !hop.helps(Helper::Reporting)
         {
             return None;
         }

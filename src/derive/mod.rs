@@ -4,8 +4,8 @@
 
 mod blame;
 mod fault;
+pub mod functions;
 mod hardware;
-pub mod helpers;
 mod instruction;
 mod kinds;
 mod lockup;

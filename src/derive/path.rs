@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use facts::{Context, Fact, Frame, Place, Stack};
 
-use super::helpers::{self, Helper};
+use super::functions::{self, Helper};
 use super::names;
 
 /// One function on the way.
@@ -16,6 +16,8 @@ pub(super) struct Hop {
     pub(super) context: Context,
     /// From the registers or the header of the report rather than from a stack.
     pub(super) place: bool,
+    /// What its source file says it helps with: the file that a symbolised log prints, else the one known to define it.
+    pub(super) by_file: Option<Helper>,
 }
 
 impl Hop {
@@ -25,7 +27,38 @@ impl Hop {
             module: frame.module.clone(),
             context: frame.context,
             place: false,
+            by_file: by_file(frame.line.as_deref(), frame.function.as_deref()?),
         })
+    }
+
+    /// A function that a report names without a trace.
+    pub(super) fn named(function: &str) -> Hop {
+        Hop {
+            function: names::plain(function).to_owned(),
+            module: None,
+            context: Context::Task,
+            place: false,
+            by_file: functions::of_defining_file(function),
+        }
+    }
+
+    /// Is the function known to help in that way? The file alone decides for locks, counters and the library, whose
+    /// functions are never the cause, but not against the report's own word.
+    pub(super) fn helps(&self, helper: Helper) -> bool {
+        let surely = matches!(helper, Helper::Locking | Helper::Counting | Helper::Library);
+        (surely && !self.place && self.by_file == Some(helper)) || functions::is(helper, &self.function)
+    }
+
+    /// Does the function, or the file that it is in, help in that way?
+    pub(super) fn helps_by_file(&self, helper: Helper) -> bool {
+        self.by_file == Some(helper) || self.helps(helper)
+    }
+}
+
+fn by_file(line: Option<&str>, function: &str) -> Option<Helper> {
+    match line {
+        Some(line) => functions::of_file(line),
+        None => functions::of_defining_file(function),
     }
 }
 
@@ -39,13 +72,21 @@ pub(super) fn place(fact: &Fact) -> Option<Hop> {
         module: fact.text("module").map(str::to_owned),
         context: Context::Task,
         place: true,
+        by_file: functions::of_defining_file(fact.text("function")?),
     })
 }
 
-/// The reliable frames of a stack; all of them if none is reliable.
+/// The reliable frames of a stack; all of them if none is reliable. Inlined functions are left out where the one they
+/// are part of is there: another build has them elsewhere, and a log without symbols does not name them.
 pub(super) fn hops(stack: &Stack) -> Vec<Hop> {
-    let reliable: Vec<Hop> = stack.frames.iter().filter(|f| f.reliable).filter_map(Hop::of).take(MAX_HOPS).collect();
-    if reliable.is_empty() { stack.frames.iter().filter_map(Hop::of).take(MAX_HOPS).collect() } else { reliable }
+    let take = |keep: fn(&Frame) -> bool| -> Vec<Hop> {
+        stack.frames.iter().filter(|f| keep(f)).filter_map(Hop::of).take(MAX_HOPS).collect()
+    };
+    let mut hops = take(|f| f.reliable && !f.inline);
+    if hops.is_empty() {
+        hops = take(|f| f.reliable);
+    }
+    if hops.is_empty() { take(|_| true) } else { hops }
 }
 
 /// The first stack that tells how the kernel came to the place: not that of an allocation or of a free. A leak has
@@ -54,7 +95,8 @@ pub(super) fn main_stack(fact: &Fact) -> Option<&Stack> {
     if fact.text("class") == Some("leak") {
         return fact.stacks.first().map(AsRef::as_ref);
     }
-    let mut present = fact.stacks.iter().map(AsRef::as_ref).filter(|s| !is_history(s) && !s.frames.is_empty());
+    let named = |s: &&Stack| s.frames.iter().any(|f| f.function.is_some());
+    let mut present = fact.stacks.iter().map(AsRef::as_ref).filter(|s| !is_history(s)).filter(named);
     if fact.text("class") == Some("lockdep") {
         // The lock validator prints traces of earlier uses too; that of now begins with its own functions.
         let own = |s: &&Stack| s.functions().take(4).any(|f| f.starts_with("dump_") || f.starts_with("show_stack"));
@@ -80,19 +122,33 @@ pub(super) fn joined<'a>(fact: &'a Fact, next: Option<&Fact>) -> Cow<'a, Fact> {
         Place::Lines { first, last } => Some((first, last)),
         _ => None,
     };
-    if main_stack(fact).is_none()
+    if !main_stack(fact).is_some_and(has_reliable)
         && let Some(next) = next
         && next.kind == "log.panic"
         && next.origin.member == fact.origin.member
         && let (Some((_, last)), Some((first, _))) = (lines(fact), lines(next))
         && first.saturating_sub(last) <= NEAR
-        && main_stack(next).is_some()
+        && next.stacks.iter().any(|s| has_reliable(s))
     {
         let mut joined = fact.clone();
-        joined.stacks.extend(next.stacks.iter().cloned());
+        // The panic's own trace is the one that begins with it; traces before it are torn off from the report.
+        let own =
+            next.stacks.iter().find(|s| s.functions().take(4).any(|f| f.starts_with("dump_") || f.ends_with("panic")));
+        joined.stacks.retain(|s| is_history(s));
+        joined.stacks.extend(own.or(next.stacks.first()).cloned());
         return Cow::Owned(joined);
     }
     Cow::Borrowed(fact)
+}
+
+/// Is the function called more than twice in the trace?
+pub(super) fn repeats(fact: &Fact, function: &str) -> bool {
+    let function = names::plain(function);
+    main_stack(fact).is_some_and(|s| s.functions().filter(|f| names::plain(f) == function).count() > 2)
+}
+
+fn has_reliable(stack: &Stack) -> bool {
+    stack.functions().next().is_some()
 }
 
 /// The way of an event: its place, then the callers.
@@ -131,14 +187,14 @@ fn is_exception_entry(function: &str) -> bool {
         "program_check_common*",
     ]
     .iter()
-    .any(|p| helpers::matches(p, bare))
+    .any(|p| functions::matches(p, bare))
 }
 
 /// Entry of an interrupt.
 pub(super) fn is_interrupt_entry(function: &str) -> bool {
     let bare = function.trim_start_matches('_');
     [
-        "*apic_timer_interrupt",
+        "*apic_timer_interrupt*",
         "sysvec_*",
         "asm_sysvec_*",
         "asm_common_interrupt",
@@ -160,24 +216,61 @@ pub(super) fn is_interrupt_entry(function: &str) -> bool {
         "hardware_interrupt_common*",
     ]
     .iter()
-    .any(|p| helpers::matches(p, bare))
+    .any(|p| functions::matches(p, bare))
 }
 
-/// How many frames the innermost interrupt takes: what follows is what it interrupted.
+/// How many frames the innermost interrupt takes, when it is one that only looks at what goes on: a timer's tick, a
+/// watchdog, an NMI. What follows is what it interrupted. A stack that was taken from the registers of the interrupted
+/// code has no such frames; an interrupt further out in it is what the code itself runs in.
 pub(super) fn interrupt_end(hops: &[Hop]) -> usize {
     let Some(first) = hops.iter().position(|h| is_interrupt_entry(&h.function)) else { return 0 };
+    if !hops.iter().take(first + 1).any(|h| looks_on(&h.function)) {
+        return 0;
+    }
     first + hops.iter().skip(first).take_while(|h| is_interrupt_entry(&h.function)).count()
+}
+
+/// A function by which the kernel looks at a CPU that does not come on.
+fn looks_on(function: &str) -> bool {
+    functions::any(
+        &[
+            "hrtimer_interrupt",
+            "tick_*",
+            "update_process_times",
+            "watchdog_*",
+            "rcu_*_clock_irq*",
+            "rcu_check_callbacks*",
+            "rcu_pending*",
+            "rcu_dump_cpu_stacks*",
+            "print_cpu_stall*",
+            "check_cpu_stall*",
+            "nmi_*",
+            "*_nmi",
+            "nmi",
+            "perf_event_nmi*",
+            "dump_stack*",
+            "dump_backtrace",
+            "show_stack*",
+            "show_regs*",
+            "sched_show_task*",
+            "dump_cpu_task",
+            "handle_backtrace",
+            "cpu_backtrace",
+            "do_handle_IPI",
+            "arch_timer_handler*",
+        ],
+        function.trim_start_matches('_'),
+    )
 }
 
 /// The way of a CPU that did not come on: what the timer or the NMI interrupted.
 pub(super) fn interrupted_way(fact: &Fact, stack: Option<&Stack>) -> Vec<Hop> {
     let frames = stack.map(hops).unwrap_or_default();
-    let place = place(fact).filter(|p| !helpers::is(Helper::Reporting, &p.function));
+    let place = place(fact).filter(|p| !p.helps(Helper::Reporting));
     let cut = interrupt_end(&frames);
     let mut way: Vec<Hop> = Vec::new();
     let rest: Vec<Hop> = frames.into_iter().skip(cut).collect();
     if let Some(place) = place
-        && rest.first().is_none_or(|h| h.function != place.function)
         && !rest.iter().any(|h| h.function == place.function)
     {
         way.push(place);

@@ -1,0 +1,161 @@
+//! What kernel functions do, as far as blaming goes: which ones only help, wait or hand over. Facts about names; no code
+//! decides here.
+//!
+//! Three sources, the most certain first: the source file of a symbolised frame ([`of_file`]), the table of functions
+//! by the file that defines them (`data/kernel-functions.tsv`), and patterns for families of names that are made by
+//! compilers and macros, or come and go with versions. A pattern is a name; a star at either end, or once inside, stands
+//! for any rest. Patterns are compared without leading underscores.
+
+mod allocation;
+mod containers;
+mod counting;
+mod device_core;
+mod dispatch;
+mod entries;
+mod files;
+mod library;
+mod locking;
+mod reporting;
+mod table;
+mod waiting;
+
+pub use files::of_file;
+
+/// What a function that is passed over does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Helper {
+    /// Reports and exception entry: sanitizers, WARN, die, panic.
+    Reporting,
+    /// Allocators and their way to reclaim.
+    Allocator,
+    /// Copies and compares memory and strings, formats text.
+    Library,
+    /// Locks and their debugging.
+    Locking,
+    /// Atomic counters and bits, reference counts.
+    Counting,
+    /// Lists, trees, tables.
+    Container,
+    /// Goes to sleep.
+    Waiting,
+    /// Calls work given by others: interrupts, timers, work queues, system-call entry.
+    Dispatch,
+    /// Core functions of the device model, of buses, of socket buffers that act for a driver.
+    Core,
+}
+
+impl Helper {
+    /// In words.
+    pub fn word(self) -> &'static str {
+        match self {
+            Helper::Reporting => "reports",
+            Helper::Allocator => "allocates",
+            Helper::Library => "is a library function",
+            Helper::Locking => "locks",
+            Helper::Counting => "counts",
+            Helper::Container => "keeps a list or tree",
+            Helper::Waiting => "waits",
+            Helper::Dispatch => "calls what others gave it",
+            Helper::Core => "acts for a driver or a file system",
+        }
+    }
+
+    fn patterns(self) -> &'static [&'static str] {
+        match self {
+            Helper::Reporting => reporting::PATTERNS,
+            Helper::Allocator => allocation::PATTERNS,
+            Helper::Library => library::PATTERNS,
+            Helper::Locking => locking::PATTERNS,
+            Helper::Counting => counting::PATTERNS,
+            Helper::Container => containers::PATTERNS,
+            Helper::Waiting => waiting::PATTERNS,
+            Helper::Dispatch => dispatch::PATTERNS,
+            Helper::Core => device_core::PATTERNS,
+        }
+    }
+}
+
+/// Is the function in that group? Some are in several: `mutex_lock` locks and waits. `name` may carry suffixes.
+pub fn is(helper: Helper, name: &str) -> bool {
+    any(helper.patterns(), super::names::plain(name).trim_start_matches('_'))
+}
+
+/// The group of the file that defines the function.
+pub fn of_defining_file(name: &str) -> Option<Helper> {
+    table::group(super::names::plain(name))
+}
+
+/// Does the function hand over to the code of a subsystem?
+pub fn hands_over(name: &str) -> bool {
+    any(entries::PATTERNS, super::names::plain(name).trim_start_matches('_'))
+}
+
+/// Does one of the patterns match the name, which has no leading underscores?
+pub fn any(patterns: &[&str], name: &str) -> bool {
+    patterns.iter().any(|pattern| matches(pattern, name))
+}
+
+/// Does the pattern match? Stars stand only at the ends, or once inside.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(_), Some(_)) => name.contains(pattern.trim_matches('*')),
+        (Some(tail), None) => name.ends_with(tail),
+        (None, Some(head)) => match head.split_once('*') {
+            None => name.starts_with(head),
+            Some((head, middle)) => name.strip_prefix(head).is_some_and(|rest| rest.contains(middle)),
+        },
+        (None, None) => match pattern.split_once('*') {
+            None => name == pattern,
+            Some((head, tail)) => {
+                name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_at_their_ends() {
+        for (pattern, name, want) in [
+            ("kfree", "kfree", true),
+            ("kfree", "kfree_skb", false),
+            ("down_*", "down_read", true),
+            ("*_trap", "do_error_trap", true),
+            ("*spin_lock*", "raw_spin_lock_irqsave", true),
+            ("handle_*_irq", "handle_edge_irq", true),
+            ("mem_cgroup_*charge*", "mem_cgroup_try_charge", true),
+        ] {
+            assert_eq!(matches(pattern, name), want, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn helpers_are_known_and_others_are_not() {
+        use Helper::*;
+        for (name, group) in [
+            ("_raw_spin_lock_irqsave", Locking),
+            ("__list_del_entry_valid", Reporting),
+            ("kmem_cache_alloc_node.part.0", Allocator),
+            ("__kasan_report", Reporting),
+            ("dump_stack_lvl", Reporting),
+            ("dump_backtrace", Reporting),
+            ("vpanic", Reporting),
+            ("check_preemption_disabled", Reporting),
+            ("rhashtable_insert_slow", Container),
+            ("__flush_work", Dispatch),
+            ("iput", Counting),
+        ] {
+            assert!(is(group, name) || of_defining_file(name) == Some(group), "{name}");
+        }
+        let every = [Reporting, Allocator, Library, Locking, Counting, Container, Waiting, Dispatch, Core];
+        for name in
+            ["tcp_ack", "ext4_writepages", "updater", "ip6mr_sk_done", "get_user_pages", "rb_alloc", "bfs_rename"]
+        {
+            assert!(!every.iter().any(|group| is(*group, name)), "{name}");
+            assert_eq!(of_defining_file(name), None, "{name}");
+        }
+    }
+}
