@@ -112,6 +112,99 @@ const NEGATIVE: &[&str] = &[
     "WARNING: the mand mount option is being deprecated and will be removed in v5.15!",
     "nvme nvme0: Shutdown timeout set to 8 seconds",
     "RCU-based detection of stalled CPUs is disabled.",
+    "WARNING: workqueue cpumask: online intersect > possible intersect",
+    "WARNING: Unprivileged eBPF is enabled with eIBRS on, data leaks possible via Spectre v2 BHB attacks!",
+    "Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on",
+    "WARNING: See https://www.kernel.org/doc/html/latest/admin-guide/hw-vuln/spectre.html for mitigation options.",
+    "WARNING: kernel not compiled with CPU_SRSO",
+    "WARNING: The mand mount option has been deprecated and",
+    "WARNING: fbcon: Driver 'x' missed to adjust virtual screen size (8x16 vs. 80x25)",
+    "Warning: unable to open an initial console.",
+    "warning: process `x' used the deprecated sysctl system call with 1.40.6.",
+    "EXT4-fs (sda1): warning: maximal mount count reached, running e2fsck is recommended",
+    "XFS (sda1): WARNING: Reset corrupted AGFL on AG 2. 4 blocks leaked. Please unmount and run xfs_repair.",
+    "[Firmware Bug]: TSC_DEADLINE disabled due to Errata; please update microcode to version: 0x52 (or later)",
+    "ACPI BIOS Error (bug): Failure creating named object [\\_SB.PCI0.XHC.RHUB.HS01._UPC], AE_ALREADY_EXISTS (20200925/dswload2-326)",
+    "ACPI Exception: AE_NOT_FOUND, Evaluating _DOD (20090903/video-1937)",
+    "microcode: microcode updated early to revision 0xea, date = 2021-01-25",
+    "bluetooth hci0: Direct firmware load for x.bin failed with error -2",
+    "usb 1-1: device descriptor read/64, error -110",
+    "snd_hda_intel: probe of 0000:00:1f.3 failed with error -19",
+    "blk_update_request: I/O error, dev fd0, sector 0 op 0x0:(READ) flags 0x0 phys_seg 1 prio class 0",
+    "blk_update_request: I/O error, dev sr0, sector 0",
+    "Buffer I/O error on dev sr0, logical block 0, async page read",
+    "Buffer I/O error on dev fd0, logical block 0, async page read",
+    "ata2: SATA link down (SStatus 0 SControl 300)",
+    "nvme nvme0: missing or invalid SUBNQN field.",
+    "integrity: Problem loading X.509 certificate -65",
+    "BPF: [123] FUNC x",
+    "failed to validate module [x] BTF: -22",
+    "pcieport 0000:00:1c.0: PCIe Bus Error: severity=Corrected, type=Physical Layer, (Receiver ID)",
+    "x[123]: segfault at 8 ip 00007f0000000010 sp 00007ffe00000000 error 4 in libc.so.6[7f0000000000+1000]",
+    "x[123]: segfault at 8 ip 00007f0000000010 sp 00007ffe00000000 error 4 in x[400000+1000] likely on CPU 1 (core 1, socket 0)",
+    "traps: x[1] general protection fault ip:7f0000000010 sp:7ffe00000000 error:0 in libc-2.31.so[7f0000000000+178000]",
+    "traps: x[1] trap invalid opcode ip:400123 sp:7ffe00000000 error:0 in x[400000+1000]",
+    "traps: x[1] trap int3 ip:400123 sp:7ffe00000000 error:0",
+    "traps: x[1] trap divide error ip:400123 sp:7ffe00000000 error:0 in x[400000+1000]",
+    "traps: x[1] control protection ip:400123 sp:7ffe00000000 error:1(near ret) ssp:7f00 in x[400000+1000]",
+    "x[1]: unhandled exception: DABT (lower EL), ESR 0x92000046, level 2 translation fault in x[400000+1000]",
+    "User process fault: interruption code 003b ilc:3 in x[2aa00000000+1000]",
+    "x[1]: bad frame in rt_sigreturn: 0000000000000000 nip 0000 lr 0000",
+    "potentially unexpected fatal signal 11.",
+    "audit: type=1701 audit(1600000000.123:456): auid=0 uid=0 gid=0 ses=1 pid=77 comm=\"x\" exe=\"/x\" sig=11 res=1",
+    "EXT4-fs (sda1): error count since last fsck: 4",
+    "EXT4-fs (sda1): last error at time 1600000000: ext4_journal_check_start:56",
+    "Code: 48 8b 00 48 89 e5 <48> 8b 40 20",
+    "CR2: 0000000000000020",
+    "---[ end trace 0000000000000000 ]---",
+    "Kernel Offset: disabled",
+    "Modules linked in: ext4 xfs nf_conntrack(E)",
+    "Hardware name: Dell Inc. PowerEdge R740/0923K0, BIOS 2.10.0 11/12/2020",
+    "Call Trace:",
+    "EXT4-fs (sda1): recovery complete",
+    "EXT4-fs (sda1): orphan cleanup on readonly fs",
+    "EXT4-fs (sda1): INFO: recovery required on readonly filesystem",
+];
+
+/// Lines that tell of a failure or of another report, and must stay below a report of their own.
+const NO_REPORT: &[&str] = &[
+    "INFO: task x blocked",
+    "CPU: 0 PID: 1 Comm: x Not tainted 5.10.0 #1",
+    "BERT: Error records from previous boot:",
+    "page allocation failure: order:0",
+    "nvme nvme0: I/O 12 QID 3 timeout, completion polled",
+];
+
+/// Lines of programs that speak of what the kernel said.
+const ECHOES: &[(&str, &str)] = &[
+    ("multipathd[1]", "sda: WARNING path is down"),
+    ("lvm[1]", "  WARNING: PV /dev/sdb1 in VG vg0 is missing"),
+    ("sshd[1]", "WARNING: /etc/ssh/moduli does not exist, using fixed modulus"),
+    ("ripd[1]", "RIP: 0010:x"),
+    ("bird", "RIP1: 10.0.0.1"),
+    ("kubelet[1]", "I0705 19:33:29.402143 1545 oom_watcher.go:77] Got sys oom event: &{1 x OOMKilled}"),
+    ("systemd[1]", "x.service: A process of this unit has been killed by the OOM killer."),
+    ("systemd-oomd[1]", "Killed /system.slice/x.service due to memory pressure"),
+    (
+        "node-problem-detector[1]",
+        "log_monitor.go:160] New status generated: &{Source:kernel-monitor Events:[{Severity:warn Timestamp:x Reason:UnregisterNetDevice Message:unregister_netdevice: waiting for eth0 to become free. Usage count = 1}]}",
+    ),
+    ("abrt-dump-journal-oops[1]", "abrt-dump-journal-oops: Found oopses: 1"),
+    ("abrt-dump-journal-oops[1]", "Reported 1 kernel oopses to Abrt"),
+    ("abrt-notification[1]", "System encountered a non-fatal error in ??()"),
+    ("systemd-pstore[1]", "PStore dmesg-efi-1 moved to /var/lib/systemd/pstore/1/dmesg-efi-1"),
+    ("systemd-coredump[1]", "Process 1 (x) of user 0 dumped core."),
+    ("postgres[1]", "PANIC:  could not write to file \"pg_wal/xlogtemp.1\": No space left on device"),
+    ("mysqld[1]", "InnoDB: Assertion failure in thread 1 in file x.cc line 1"),
+    ("dockerd[1]", "panic: runtime error: invalid memory address or nil pointer dereference"),
+    ("dockerd[1]", "[signal SIGSEGV: segmentation violation code=0x1 addr=0x20 pc=0x55]"),
+    ("x[1]", "thread 'main' panicked at src/main.rs:1:5:"),
+    ("java[1]", "java.lang.NullPointerException: Cannot invoke \"x\" because \"y\" is null"),
+    ("java[1]", "WARNING: An illegal reflective access operation has occurred"),
+    ("java[1]", "INFO: task scheduler:7 blocked for more than 120 seconds."),
+    ("kdump[510]", "saving vmcore"),
+    ("kdumpctl[510]", "kdump: kexec: loaded kdump kernel"),
+    ("journal", "system.journal corrupted or uncleanly shut down, renaming and replacing."),
 ];
 
 type Wrap = fn(&str) -> String;
@@ -172,6 +265,68 @@ fn negative_shapes_raise_nothing_in_any_carrier() {
             }
         }
     }
+}
+
+#[test]
+fn lines_of_failures_are_no_reports() {
+    for (carrier, wrap) in CARRIERS {
+        for line in NO_REPORT {
+            for event in events(&format!("{}\n", wrap(line))) {
+                assert!(event.severity < Severity::Report, "{carrier}: {line}: {} {}", event.family, event.title);
+            }
+        }
+    }
+}
+
+#[test]
+fn echoes_of_programs_are_not_counted_again() {
+    for (tag, line) in ECHOES {
+        for text in [format!("Jul  5 19:33:34 host {tag}: {line}\n"), format!("[   12.345678] {tag}: {line}\n")] {
+            for event in events(&text) {
+                assert!(event.severity < Severity::Failure, "{text}: {} {}", event.family, event.title);
+            }
+        }
+    }
+}
+
+#[test]
+fn traces_that_nobody_headed_are_no_reports() {
+    for text in [
+        // A fault that was injected on purpose.
+        "[   12.300000] FAULT_INJECTION: forcing a failure.\n\
+         [   12.300000] name failslab, interval 1, probability 0, space 0, times 0\n\
+         [   12.300000] CPU: 0 PID: 77 Comm: x Not tainted 5.10.0 #1\n[   12.300000] Call Trace:\n\
+         [   12.300000]  dump_stack+0x1/0x2\n[   12.300000]  should_fail+0x1/0x2\n[   12.300000]  kmalloc+0x1/0x2\n",
+        // A driver's dump_stack().
+        "[   12.300000] CPU: 0 PID: 1 Comm: x Not tainted 5.10.0 #1\n[   12.300000] Call Trace:\n\
+         [   12.300000]  dump_stack+0x1/0x2\n[   12.300000]  probe+0x1/0x2 [drv]\n",
+        // A dump of tasks that was asked for.
+        "[   12.300000] sysrq: Show Blocked State\n[   12.300000] task:jbd2/sda1-8      state:D stack:    0 pid:  293 ppid:     2 flags:0x00004000\n\
+         [   12.300000] Call Trace:\n[   12.300000]  __schedule+0x1/0x2\n[   12.300000]  io_schedule+0x1/0x2\n",
+        // A user program that died, with its code.
+        "[   12.300000] x[123]: segfault at 0 ip 0000000000400123 sp 00007ffe00000000 error 6 in x[400000+1000]\n\
+         [   12.300000] Code: 00 00 00 48 89 e5 <c7> 00 01 00 00 00\n",
+        // arm64: a user program, with its registers.
+        "[   12.300000] x[77]: unhandled exception: SP Alignment, ESR 0x9a000000, in x[400000+1000]\n\
+         [   12.300000] CPU: 1 PID: 77 Comm: x Not tainted 5.10.0 #1\n[   12.300000] pc : 0000000000400123\n\
+         [   12.300000] sp : 0000fffff0000000\n",
+        "x[1]: panic: runtime error: invalid memory address or nil pointer dereference\n\
+         [signal SIGSEGV: segmentation violation code=0x1 addr=0x20 pc=0x55]\n\ngoroutine 1 [running]:\nmain.main()\n",
+        "Process 1 (x) of user 0 dumped core.\n\nStack trace of thread 1:\n#0  0x00007f0000000010 raise (libc.so.6 + 0x3c)\n",
+    ] {
+        for event in events(text) {
+            assert!(event.severity < Severity::Failure, "{text}: {} {}", event.family, event.title);
+        }
+    }
+}
+
+#[test]
+fn a_plain_warning_is_a_report_only_with_a_trace() {
+    let head = "[   12.300000] WARNING: something of the driver is odd\n";
+    assert!(events(head).iter().all(|e| e.severity < Severity::Failure));
+    let trace = "[   12.300000] CPU: 0 PID: 1 Comm: x Not tainted 5.10.0 #1\n[   12.300000] Call Trace:\n\
+         [   12.300000]  dump_stack+0x1/0x2\n[   12.300000]  probe+0x1/0x2 [drv]\n";
+    assert_eq!(events(&format!("{head}{trace}")).first().map(|e| e.severity), Some(Severity::Report));
 }
 
 #[test]

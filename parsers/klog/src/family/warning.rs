@@ -24,6 +24,18 @@ pub(super) static FAMILY: Family = Family {
         "kernel memory overwrite attempt",
         "VFS: Close: file count is ",
         "VFS: Busy inodes after unmount",
+        "detected field-spanning write",
+        "sysfs: cannot create duplicate filename",
+        "unchecked MSR access error: ",
+        "dst_release: dst:",
+        "BUG: mempool element poison mismatch",
+        ": stack overflow: ",
+        "CFI failure ",
+        "Missing ENDBR: ",
+        "Assertion failure in ",
+        "huh, entered softirq ",
+        "Detected non-responsive CSD lock",
+        " need_resched set for > ",
     ],
     from: From::Kernel,
     open,
@@ -54,7 +66,33 @@ const MESSAGES: &[(&str, &str)] = &[
     ("detected buffer overflow", class::OUT_OF_BOUNDS),
     ("VFS: Close: file count is ", class::USE_AFTER_FREE),
     ("VFS: Busy inodes after unmount", class::USE_AFTER_FREE),
+    ("detected field-spanning write", class::OUT_OF_BOUNDS),
+    ("sysfs: cannot create duplicate filename", class::WARNING),
+    ("unchecked MSR access error: ", class::WARNING),
+    ("dst_release: dst:", class::REFCOUNT),
+    ("BUG: mempool element poison mismatch", class::SLAB_CORRUPTION),
+    ("do_IRQ: stack overflow: ", class::STACK_OVERFLOW),
+    ("CFI failure ", class::TRAP),
+    ("Missing ENDBR: ", class::TRAP),
+    ("Assertion failure in ", class::BUG_ON),
+    ("huh, entered softirq ", class::WARNING),
+    ("csd: Detected non-responsive CSD lock", class::SOFT_LOCKUP),
+    ("need_resched set for > ", class::SOFT_LOCKUP),
 ];
+
+/// What a `WARNING:` without place says when the stack walker itself gives up: no trace need follow.
+const WALKER: &[&str] = &[
+    "kernel stack regs at ",
+    "kernel stack frame pointer at ",
+    "stack recursion on stack type ",
+    "stack going in the wrong direction",
+    "can't dereference ",
+    "can't access registers at ",
+    "unrecognized unwind stack type ",
+];
+
+/// Name under which a plain `WARNING: text` is kept until a trace proves it.
+const PLAIN: &str = "WARNING";
 
 /// The class a message stands for.
 pub(super) fn class_of_message(text: &str) -> Option<&'static str> {
@@ -81,7 +119,20 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         if line.writer != Writer::Kernel {
             return None;
         }
-        event.title = "WARNING".to_owned();
+        // A mail program wrapped the header behind the file: `WARNING: block/blk-mq.c:321 at`
+        if let Some(file) = message.strip_suffix(" at")
+            && set_file(file, &mut event)
+        {
+            for message in before.messages {
+                note_message(message, &mut event);
+            }
+            return Opened::trace(event);
+        }
+        event.title = PLAIN.to_owned();
+        // Drivers and firmware print sentences that begin so; `finish` makes it a report when a stack follows.
+        if !WALKER.iter().any(|head| message.starts_with(head)) {
+            event.severity = Severity::Notice;
+        }
         for message in before.messages {
             note_message(message, &mut event);
         }
@@ -89,10 +140,22 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         return Opened::trace(event);
     }
     let class = class_of_message(text)?;
-    if !MESSAGES.iter().any(|(message, _)| text.starts_with(message)) && !text.contains("detected buffer overflow") {
+    // `memcpy: detected buffer overflow: 8 byte write`
+    const BEHIND_A_NAME: &[&str] =
+        &["detected buffer overflow", "detected field-spanning write", "need_resched set for > "];
+    let text = text.strip_prefix("smp: ").or_else(|| text.strip_prefix("traps: ")).unwrap_or(text);
+    if !MESSAGES.iter().any(|(message, _)| text.starts_with(message))
+        && !BEHIND_A_NAME.iter().any(|message| text.contains(message))
+    {
+        return None;
+    }
+    if text.starts_with("Assertion failure in ") && !text.contains("() at ") {
         return None;
     }
     event.class = class;
+    if text.starts_with("unchecked MSR access error") {
+        event.severity = Severity::Failure;
+    }
     event.set("message", text);
     Opened::trace(event)
 }
@@ -150,19 +213,24 @@ fn header(text: &str, event: &mut Event) -> bool {
         if !c.take("at ") {
             return false;
         }
-        event.place = location_at(&mut c);
-        if c.skip_past("CPU#") {
-            event.cpu = c.number().and_then(|n| u32::try_from(n).ok());
-            if c.take(": ")
-                && let Some((comm, pid)) = c.rest().rsplit_once('/')
-            {
-                event.comm = Some(comm.to_owned());
-                event.pid = pid.trim().parse().ok();
-            }
-        }
+        at_symbol(&mut c, event);
         return true;
     }
     false
+}
+
+/// `func+0x12/0x34 [mod], CPU#3: comm/77`
+fn at_symbol(c: &mut Cursor<'_>, event: &mut Event) {
+    event.place = location_at(c);
+    if c.skip_past("CPU#") {
+        event.cpu = c.number().and_then(|n| u32::try_from(n).ok());
+        if c.take(": ")
+            && let Some((comm, pid)) = c.rest().rsplit_once('/')
+        {
+            event.comm = Some(comm.to_owned());
+            event.pid = pid.trim().parse().ok();
+        }
+    }
 }
 
 /// `net/core/dev.c:123 func+0x12/0x34 [mod]()`, or the function alone
@@ -225,6 +293,10 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         {
             return Step::Take;
         }
+        if report.event.fields.contains_key("file") && report.event.release.is_none() && text.contains(", CPU#") {
+            at_symbol(&mut Cursor::new(text), &mut report.event);
+            return Step::Take;
+        }
         if oops::bug_header(text, &mut report.event) {
             report.event.family = "oops";
             return Step::Take;
@@ -246,18 +318,27 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
 }
 
 fn finish(report: &mut Report) {
+    let proved = report.event.release.is_some() && report.has_frames();
     let event = &mut report.event;
+    if event.title == PLAIN && event.severity == Severity::Notice && (proved || event.place.is_some()) {
+        event.severity = Severity::Report;
+    }
     if event.place.is_none() && event.stacks.is_empty() {
         // A message without WARN or BUG is no torn report.
         report.form = Form::Lines;
     }
     let place = event.place.as_ref().map(|p| p.function.clone());
-    let what = if event.family == "oops" { "kernel BUG" } else { "WARNING" };
+    // A message that no WARN carries names itself.
+    let alone = (event.family == FAMILY.name && !event.fields.contains_key("file"))
+        .then(|| event.fields.get("message").and_then(|m| m.as_text()).unwrap_or_default())
+        .and_then(|text| MESSAGES.iter().find(|(message, _)| text.contains(message)))
+        .map(|(message, _)| message.trim_end_matches([':', ' ', '>']));
+    let what = alone.unwrap_or(if event.family == "oops" { "kernel BUG" } else { "WARNING" });
     event.title = match place {
         Some(function) => format!("{what} in {function}"),
         None => what.to_owned(),
     };
-    if event.class != class::WARNING {
+    if event.class != class::WARNING && alone.is_none() {
         event.title = format!("{}: {}", event.title, event.class);
     }
 }
