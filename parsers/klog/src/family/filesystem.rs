@@ -10,13 +10,13 @@ use crate::report::{Report, Step, location_at};
 use crate::{Line, class};
 
 const FIELDS: &[FieldDef] = &[
-    field("filesystem", FieldType::Text, "", "ext4, jbd2, xfs, btrfs, fat, nfs, cifs"),
+    field("filesystem", FieldType::Text, "", "ext4, jbd2, xfs, btrfs, f2fs, fat, gfs2, nfs, cifs, ceph, verity"),
     field("device", FieldType::Text, "", "block device or server"),
     field(
         "what",
         FieldType::Text,
         "",
-        "corruption, io-error, shutdown, read-only, abort, not-responding, ok, deadlock",
+        "corruption, io-error, shutdown, read-only, abort, mount, not-responding, ok, deadlock",
     ),
     field("detail", FieldType::Text, "", "what the filesystem says"),
     field("in_function", FieldType::Text, "", "function that found it"),
@@ -40,6 +40,7 @@ pub(super) static EXT4: Family = Family {
         "I/O error while writing superblock",
         "failed to convert unwritten extents",
         "Delayed block allocation failed",
+        "This should not happen!!",
         "Aborting journal on device ",
         "JBD2: Error ",
         "JBD2: Detected IO errors",
@@ -53,7 +54,16 @@ pub(super) static EXT4: Family = Family {
 
 pub(super) static XFS: Family = Family {
     name: "xfs",
-    anchors: &["XFS (", "XFS: Internal error", "XFS: possible memory", "XFS: Assertion failed"],
+    anchors: &[
+        "XFS (",
+        "XFS: Internal error",
+        "XFS internal error",
+        "possible memory allocation deadlock",
+        "XFS: Assertion failed",
+        "xfs_force_shutdown(",
+        "Filesystem \"",
+        "I/O error in filesystem (\"",
+    ],
     from: From::Kernel,
     open: open_xfs,
     body: xfs_body,
@@ -80,7 +90,17 @@ pub(super) static BTRFS: Family = Family {
 
 pub(super) static NETWORK: Family = Family {
     name: "network_filesystem",
-    anchors: &["nfs: server ", "NFS: state manager", "has not responded in ", "FAT-fs (", "verity: "],
+    anchors: &[
+        "nfs: server ",
+        "NFS: state manager",
+        "has not responded in ",
+        "FAT-fs (",
+        "verity: ",
+        "GFS2: fsid=",
+        "ceph: mds",
+        "BTRFS: open_ctree failed",
+        "F2FS-fs (",
+    ],
     from: From::Kernel,
     open: open_other,
     body: no_body,
@@ -162,6 +182,7 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             } else if rest.contains("I/O error while writing superblock")
                 || rest.contains("failed to convert unwritten extents")
                 || rest.contains("Delayed block allocation failed")
+                || rest.starts_with("This should not happen!!")
             {
                 "io-error"
             } else {
@@ -192,7 +213,7 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 
 fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let text = line.text();
-    let (device, rest) = match device_and_text(text, "XFS ") {
+    let (device, rest) = match device_and_text(text, "XFS ").or_else(|| old_xfs(text)) {
         Some(pair) => pair,
         None => ("", text.strip_prefix("XFS: ")?),
     };
@@ -224,6 +245,7 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         "io-error"
     } else if rest.starts_with("Corruption of in-memory")
         || rest.contains("Shutting down filesystem")
+        || rest.starts_with("Filesystem has been shut down")
         || rest.starts_with("xfs_do_force_shutdown")
         || rest.starts_with("User initiated shutdown")
     {
@@ -241,7 +263,7 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     };
     let mut event = event(&XFS, "xfs", what, device)
         .with("detail", rest)
-        .with_opt("errno", number_after(rest, " error ").map(i64::abs).filter(|n| *n != 0));
+        .with_opt("errno", number_after(text, " error ").map(i64::abs).filter(|n| *n != 0));
     if rest.starts_with("User initiated") {
         event.severity = Severity::Notice;
     }
@@ -249,6 +271,22 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         event = event.with("in_function", function.split('+').next().unwrap_or(function));
     }
     Opened::line(event)
+}
+
+/// Up to 3.0: `Filesystem "dm-0": text`, `xfs_force_shutdown(dm-0,0x8) called from line 1`, `XFS internal error`.
+fn old_xfs(text: &str) -> Option<(&str, &str)> {
+    if let Some(rest) = text.strip_prefix("Filesystem \"") {
+        let (device, rest) = rest.split_once("\": ")?;
+        let rest = rest.strip_prefix("XFS ").map_or(rest, |_| "Internal error");
+        return Some((device, rest));
+    }
+    if let Some(rest) = text.strip_prefix("I/O error in filesystem (\"") {
+        return Some((rest.split_once('"')?.0, "metadata I/O error"));
+    }
+    if let Some(rest) = text.strip_prefix("xfs_force_shutdown(") {
+        return Some((rest.split_once(',')?.0, "xfs_do_force_shutdown"));
+    }
+    text.starts_with("XFS internal error ").then_some(("", "Internal error"))
 }
 
 fn xfs_body(_: &mut Report, line: &Line<'_>) -> Step {
@@ -340,6 +378,41 @@ fn open_other(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         let mut event = event(&NETWORK, "fat", what, device).with("detail", rest);
         event.severity = Severity::Notice;
         return Opened::line(event);
+    }
+    if let Some(rest) = text.strip_prefix("GFS2: fsid=") {
+        let (device, rest) = rest.split_once(": ")?;
+        let what = if rest.contains("fatal: filesystem consistency error") || rest.contains("fatal: invalid metadata") {
+            "corruption"
+        } else if rest.contains("fatal: I/O error") {
+            "io-error"
+        } else if rest.contains("withdrawn") || rest.contains("about to withdraw") {
+            "shutdown"
+        } else {
+            return None;
+        };
+        return Opened::line(event(&NETWORK, "gfs2", what, device).with("detail", rest));
+    }
+    if let Some(rest) = text.strip_prefix("ceph: mds") {
+        let what = if rest.ends_with(" hung") { "not-responding" } else { return None };
+        return Opened::line(event(
+            &NETWORK,
+            "ceph",
+            what,
+            text.trim_end_matches(" hung").trim_start_matches("ceph: "),
+        ));
+    }
+    if text.starts_with("BTRFS: open_ctree failed") {
+        return Opened::line(event(&NETWORK, "btrfs", "mount", "").with("detail", text));
+    }
+    if let Some((device, rest)) = device_and_text(text, "F2FS-fs ") {
+        let what = if rest.starts_with("Stopped filesystem due to") {
+            "shutdown"
+        } else if rest.starts_with("inconsistent ") || rest.starts_with("Inconsistent ") || rest.contains("corrupt") {
+            "corruption"
+        } else {
+            return None;
+        };
+        return Opened::line(event(&NETWORK, "f2fs", what, device).with("detail", rest));
     }
     let rest = text.strip_prefix("device-mapper: verity: ")?;
     (rest.contains(" block ") && rest.ends_with(" is corrupted")).then_some(())?;

@@ -29,7 +29,7 @@ pub(super) static SOFT: Family = Family {
 
 pub(super) static HARD: Family = Family {
     name: "hard_lockup",
-    anchors: &["ard LOCKUP"],
+    anchors: &["ard LOCKUP", "NMI Watchdog detected LOCKUP"],
     from: From::Kernel,
     open: open_hard,
     body: no_body,
@@ -65,8 +65,9 @@ fn open_hard(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let text = text.strip_prefix("NMI ").unwrap_or(text);
     let is_header = text.contains("Watchdog detected hard LOCKUP on cpu")
-        || text.starts_with("watchdog: CPU ")
-        || text.starts_with("Watchdog CPU:");
+        || text.starts_with("watchdog: CPU ") && !text.contains("became unstuck")
+        || text.starts_with("Watchdog CPU:")
+        || text.starts_with("Watchdog detected LOCKUP on CPU");
     // The panic of the same name is its own event.
     if !is_header || text.starts_with("Kernel panic") {
         return None;

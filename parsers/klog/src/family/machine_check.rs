@@ -17,6 +17,10 @@ pub(super) static MCE: Family = Family {
         ": machine check (",
         "Memory failure: 0x",
         "hardware memory corruption",
+        "[Hardware Error]: Corrected",
+        "[Hardware Error]: Uncorrected",
+        "[Hardware Error]: Deferred",
+        "Uncorrected hardware memory error in ",
     ],
     from: From::Kernel,
     open: open_mce,
@@ -109,7 +113,10 @@ fn open_mce(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         event.class = class::HARDWARE_MEMORY;
         return Opened::line(event);
     }
-    if text.starts_with("MCE 0x") && text.contains("hardware memory corruption") {
+    if (text.starts_with("MCE 0x") || text.starts_with("MCE: Killing ")) && text.contains("hardware memory corruption")
+        || text.starts_with("mce: Uncorrected hardware memory error in ")
+        || text.starts_with("Uncorrected hardware memory error in ")
+    {
         let mut event = new("killed").with("detail", text);
         event.class = class::HARDWARE_MEMORY;
         return Opened::line(event);
@@ -123,7 +130,9 @@ fn open_mce(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         event.cpu = cpu.parse().ok();
         return Opened::line(event);
     }
-    let rest = hardware(text)?;
+    // Up to 2.6.3x the lines have no head: `CPU 0: Machine Check Exception: 4 Bank 0: b200000000000115`
+    let bare = text.starts_with("CPU ") && text.contains(": Machine Check Exception: ");
+    let rest = if bare { text } else { hardware(text)? };
     if rest.starts_with("Machine check events logged") {
         return Opened::line(new("logged"));
     }
@@ -144,7 +153,8 @@ fn open_mce(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         }
         return Opened::lines(event);
     }
-    if rest.ends_with("error, no action required.") {
+    let head = rest.split([' ', ',']).next().unwrap_or(rest);
+    if matches!(head, "Corrected" | "Uncorrected" | "Deferred") && rest.contains("error") {
         let mut event = new("decoded").with("detail", rest);
         event.set("uncorrected", rest.starts_with("Uncorrected"));
         return Opened::lines(event);
@@ -160,6 +170,20 @@ fn set_status(event: &mut Event, status: u64) {
 }
 
 fn mce_body(report: &mut Report, line: &Line<'_>) -> Step {
+    // `Bank 3: b40000000000083b at 000000fdfc000cfc` below a header without head
+    if let Some(rest) = line.text().strip_prefix("Bank ")
+        && let Some((bank, status)) = rest.split_once(": ")
+        && let (Ok(bank), Some(status)) = (bank.parse::<u64>(), Cursor::new(status).hex())
+    {
+        if !report.event.fields.contains_key("status") {
+            report.event.set("bank", bank);
+            set_status(&mut report.event, status);
+            if let Some(address) = hex_after(rest, " at ") {
+                report.event.set("physical_address", Address(address));
+            }
+        }
+        return Step::Take;
+    }
     let Some(rest) = hardware(line.text()) else { return Step::Pass };
     let event = &mut report.event;
     if rest.starts_with("CPU ") && rest.contains(": Machine Check") || rest.ends_with("error, no action required.") {

@@ -7,8 +7,13 @@
 mod bad_page;
 mod container_runtime;
 mod filesystem;
+mod firmware_fault;
+mod gpu;
+mod host_adapter;
 mod hung_task;
+mod hypervisor;
 mod interrupts;
+mod iommu_fault;
 mod kasan;
 mod kcsan;
 mod kfence;
@@ -30,6 +35,7 @@ mod oops;
 mod page_alloc_failure;
 mod panic;
 mod pcie;
+mod raid;
 mod rcu_stall;
 mod slab_alloc_failure;
 mod slab_corruption;
@@ -180,7 +186,7 @@ pub(crate) static ALL: &[&Family] = &[
     &storage::SCSI,
     &storage::NVME,
     &storage::ATA,
-    &storage::RAID,
+    &raid::RAID,
     &machine_check::MCE,
     &machine_check::EDAC,
     &machine_check::FIRMWARE_RECORD,
@@ -188,6 +194,12 @@ pub(crate) static ALL: &[&Family] = &[
     &thermal::THERMAL,
     &interrupts::NMI,
     &interrupts::IRQ,
+    &iommu_fault::FAMILY,
+    &gpu::FAMILY,
+    &host_adapter::FAMILY,
+    &hypervisor::FAMILY,
+    &firmware_fault::FAULT,
+    &firmware_fault::WATCHDOG,
     &livepatch::FAMILY,
     &vfs_leftover::FAMILY,
 ];

@@ -10,7 +10,18 @@ use crate::{Line, class};
 
 pub(super) static WATCHDOG: Family = Family {
     name: "net_watchdog",
-    anchors: &["NETDEV WATCHDOG: ", "Detected Tx Unit Hang", "tx hang ", "ransmit timed out", "hw csum failure"],
+    anchors: &[
+        "NETDEV WATCHDOG: ",
+        "Detected Tx Unit Hang",
+        "tx hang ",
+        "ransmit timed out",
+        "hw csum failure",
+        "TX timeout",
+        "tx timeout",
+        "tx_timeout: ",
+        "Reset adapter unexpectedly",
+        "Dead loop on virtual device",
+    ],
     from: From::Kernel,
     open: open_watchdog,
     body: warn_body,
@@ -23,7 +34,7 @@ pub(super) static WATCHDOG: Family = Family {
             field("driver", FieldType::Text, "", "driver"),
             field("queue", FieldType::Int, "", "transmit queue"),
             field("timeout_ms", FieldType::Int, "ms", "time the queue had stood still"),
-            field("what", FieldType::Text, "", "timeout, unit-hang, checksum"),
+            field("what", FieldType::Text, "", "timeout, unit-hang, reset, loop, checksum"),
         ],
     ),
 };
@@ -94,6 +105,16 @@ fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     {
         event = device(event, text.split_once(": ")?.0).with_opt("queue", number_after(text, "on queue "));
         "unit-hang"
+    } else if let Some(name) = text.strip_prefix("Dead loop on virtual device ") {
+        event = event.with("device", name.split(',').next().unwrap_or(name));
+        "loop"
+    } else if text.contains("Reset adapter unexpectedly") {
+        event = device(event, text.split_once(": ")?.0);
+        "reset"
+    } else if let Some((head, rest)) = text.split_once(": ").filter(|(head, rest)| is_timeout(head, rest)) {
+        event =
+            device(event, head).with_opt("queue", number_after(rest, "queue: ").or_else(|| number_after(rest, "Q ")));
+        "timeout"
     } else if text.ends_with("transmit timed out") || text.contains("ransmit timed out, ") {
         event = device(event, text.split_once(": ")?.0);
         "timeout"
@@ -106,6 +127,15 @@ fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "checksum"
     };
     Opened::line(event.titled(format!("network device: {what}")).with("what", what))
+}
+
+/// What drivers say when the stack tells them of a timeout: `TX timeout on queue: 3`, `tx_timeout: VSI_seid: 390, Q 3`,
+/// `initiating reset due to tx timeout`.
+fn is_timeout(head: &str, rest: &str) -> bool {
+    let start = rest.get(..10).unwrap_or(rest).to_ascii_lowercase();
+    head.len() < 64
+        && !rest.contains("timeout set")
+        && (start == "tx timeout" || start == "tx_timeout" || rest.ends_with("due to tx timeout"))
 }
 
 /// `e1000e 0000:00:19.0 eth0`

@@ -12,7 +12,13 @@ use crate::{Line, class};
 
 pub(super) static FAMILY: Family = Family {
     name: "oom",
-    anchors: &["invoked oom-killer", "ut of memory: Kill", "oom-kill:constraint="],
+    anchors: &[
+        "invoked oom-killer",
+        "ut of memory: Kill",
+        "oom-kill:constraint=",
+        "Killed process ",
+        "Out of memory and no killable processes",
+    ],
     from: From::Kernel,
     open,
     body,
@@ -47,6 +53,9 @@ const FIELDS: &[FieldDef] = &[
     field("rss_kb", FieldType::Int, "kB", "sum of rss over the cgroups of the subtree"),
     field("cache_kb", FieldType::Int, "kB", "sum of page cache over the cgroups of the subtree"),
     field("pages", FieldType::Record, "pages", "counters of Mem-Info by name"),
+    field("zones", FieldType::List, "kB", "per zone: node, zone, free_kb, min_kb, low_kb, high_kb"),
+    field("stats", FieldType::Record, "bytes", "memory.stat of the cgroup (cgroup v2)"),
+    field("slabs", FieldType::List, "", "largest unreclaimable slab caches: cache, used_kb, total_kb"),
     field("free_swap_kb", FieldType::Int, "kB", "free swap"),
     field("total_swap_kb", FieldType::Int, "kB", "all swap"),
     field("pages_ram", FieldType::Int, "pages", "all memory"),
@@ -58,6 +67,7 @@ const FIELDS: &[FieldDef] = &[
     field("killed_anon_rss_kb", FieldType::Int, "kB", "its anonymous memory"),
     field("killed_file_rss_kb", FieldType::Int, "kB", "its file pages"),
     field("killed_shmem_rss_kb", FieldType::Int, "kB", "its shared memory"),
+    field("group_kill", FieldType::Bool, "", "memory.oom.group: all tasks of the cgroup are killed"),
     field("complete", FieldType::Bool, "", "the victim's line was seen"),
 ];
 
@@ -78,7 +88,10 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .with_opt("oom_score_adj", number_after(rest, "oom_score_adj=").or_else(|| number_after(rest, "oom_adj=")));
         return Opened::trace(event);
     }
-    // Without its head: the decision alone.
+    // Without its head: the decision alone. Other programs kill processes too; only the kernel prints their memory.
+    if text.starts_with("Killed process ") && !text.contains("total-vm:") {
+        return None;
+    }
     let mut report = Report::new(event, &FAMILY, Form::Lines);
     match decision(&mut report, text) {
         Step::Pass => None,
@@ -95,6 +108,10 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let step = decision(report, text);
     if step != Step::Pass {
         return step;
+    }
+    if text.starts_with("Tasks in ") && text.ends_with("memory.oom.group set") {
+        report.event.set("group_kill", true);
+        return Step::Take;
     }
     if text.contains(" cpuset=") && text.contains("mems_allowed=") {
         return Step::Take;
@@ -138,6 +155,10 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         return Step::Take;
     }
     if event.family == "memcg_oom" && is_stat_pair(text) {
+        stat_pair(event, text);
+        return Step::Take;
+    }
+    if slab_row(event, text) {
         return Step::Take;
     }
     if task_row(event, text) {
@@ -237,6 +258,75 @@ fn is_stat_pair(text: &str) -> bool {
     })
 }
 
+fn stat_pair(event: &mut Event, text: &str) {
+    let Some((name, n)) = text.split_once(' ') else { return };
+    let Ok(n) = n.parse::<u64>() else { return };
+    if !event.fields.contains_key("stats") {
+        event.set("stats", BTreeMap::new());
+    }
+    if let Some(Value::Record(stats)) = event.fields.get_mut("stats")
+        && stats.len() < 96
+    {
+        stats.entry(name.to_owned()).or_insert(n.into());
+    }
+}
+
+/// `kmalloc-64              123KB       456KB`
+fn slab_row(event: &mut Event, text: &str) -> bool {
+    let mut words = text.split_ascii_whitespace();
+    let (Some(cache), Some(used), Some(total), None) = (words.next(), words.next(), words.next(), words.next()) else {
+        return false;
+    };
+    let kb = |word: &str| word.strip_suffix("KB").and_then(|n| n.parse::<u64>().ok());
+    let (Some(used), Some(total)) = (kb(used), kb(total)) else { return false };
+    let row = BTreeMap::from([
+        ("cache".to_owned(), Value::from(cache)),
+        ("used_kb".to_owned(), used.into()),
+        ("total_kb".to_owned(), total.into()),
+    ]);
+    largest(event, "slabs", "total_kb", row);
+    true
+}
+
+/// Keeps the rows of a table with the largest values in one column.
+fn largest(event: &mut Event, list: &'static str, column: &str, row: BTreeMap<String, Value>) {
+    if !event.fields.contains_key(list) {
+        event.set(list, Value::List(Vec::new()));
+    }
+    let of = |row: &BTreeMap<String, Value>| row.get(column).and_then(Value::as_int).unwrap_or(0);
+    if let Some(Value::List(rows)) = event.fields.get_mut(list) {
+        let at = rows.iter().position(|r| matches!(r, Value::Record(r) if of(r) < of(&row))).unwrap_or(rows.len());
+        rows.insert(at, Value::Record(row));
+        rows.truncate(MAX_TASKS);
+    }
+}
+
+/// `Node 0 Normal free:15884kB boost:0kB min:64kB low:80kB high:96kB active_anon:0kB ...`
+fn zone_row(event: &mut Event, text: &str) {
+    let mut c = Cursor::new(text);
+    let mut node = 0;
+    if c.take("Node ") {
+        let Some(n) = c.number() else { return };
+        node = n;
+        c.blanks();
+    }
+    let zone = c.word();
+    if !c.blanks().take("free:") || zone.is_empty() || zone.contains(':') {
+        return;
+    }
+    let mut row = BTreeMap::from([("node".to_owned(), Value::from(node)), ("zone".to_owned(), zone.into())]);
+    for (name, label) in [("free_kb", " free:"), ("min_kb", " min:"), ("low_kb", " low:"), ("high_kb", " high:")] {
+        if let Some(n) = number_after(text, label) {
+            row.insert(name.to_owned(), n.into());
+        }
+    }
+    match event.fields.get_mut("zones") {
+        Some(Value::List(zones)) if zones.len() < 256 => zones.push(Value::Record(row)),
+        Some(_) => {}
+        None => event.set("zones", vec![Value::Record(row)]),
+    }
+}
+
 /// `[28438]     0 28438  5063909   119961    1661   136409          -998 java`
 fn task_row(event: &mut Event, text: &str) -> bool {
     let Some(inside) = text.strip_prefix('[') else { return false };
@@ -255,16 +345,7 @@ fn task_row(event: &mut Event, text: &str) -> bool {
         ("rss_pages".to_owned(), rss.into()),
         ("oom_score_adj".to_owned(), number(numbers - 1).into()),
     ]);
-    let tasks = event.fields.entry("tasks".into()).or_insert_with(|| Value::List(Vec::new()));
-    if let Value::List(tasks) = tasks {
-        let of = |v: &Value| match v {
-            Value::Record(r) => r.get("rss_pages").and_then(Value::as_int).unwrap_or(0),
-            _ => 0,
-        };
-        let at = tasks.iter().position(|t| of(t) < rss).unwrap_or(tasks.len());
-        tasks.insert(at, Value::Record(row));
-        tasks.truncate(MAX_TASKS);
-    }
+    largest(event, "tasks", "rss_pages", row);
     true
 }
 
@@ -276,6 +357,8 @@ fn table(event: &mut Event, text: &str) {
         event.set("total_swap_kb", kb);
     } else if let Some(pages) = text.strip_suffix(" pages RAM").and_then(|n| n.parse::<u64>().ok()) {
         event.set("pages_ram", pages);
+    } else if text.contains(" free:") && text.contains(" min:") {
+        zone_row(event, text);
     } else if !text.starts_with("Node ") && text.contains(':') {
         let mut pairs = BTreeMap::new();
         for word in text.split_ascii_whitespace() {

@@ -19,21 +19,20 @@ pub(super) static FAMILY: Family = Family {
         "general protection fault",
         "kernel BUG at ",
         "Kernel BUG at ",
+        // The counter of every exception: `Oops: 0002 [#1]`, `divide error: 0000 [#1]`, `Oops[#1]:`
+        "[#",
         "Oops: ",
-        "Oops - ",
         "Internal error: ",
-        "invalid opcode: ",
-        "divide error: ",
-        "divide_error: ",
-        "double fault: ",
-        "stack segment: ",
-        "int3: ",
         "KASAN: ",
         "stack guard page",
         "PANIC: double fault",
         "kernel stack overflow (",
         "Insufficient stack space",
         "Unhandled fault: ",
+        "Unhandled prefetch abort: ",
+        "Data bus error, epc ==",
+        "Instruction bus error, epc ==",
+        "Corrupted page table at address ",
         "Alignment trap: ",
         "detected on CPU",
         "SError Interrupt on CPU",
@@ -116,14 +115,28 @@ fn overflow_header(text: &str, event: &mut Event) -> bool {
 fn other_header(text: &str, event: &mut Event) -> bool {
     const HEADS: &[(&str, &str)] = &[
         ("Unhandled fault: ", class::TRAP),
+        ("Unhandled prefetch abort: ", class::TRAP),
+        ("Data bus error, epc ==", class::TRAP),
+        ("Instruction bus error, epc ==", class::TRAP),
         ("Alignment trap: ", class::TRAP),
         ("Bad mode in ", class::TRAP),
         ("SError Interrupt on CPU", class::HARDWARE_MCE),
     ];
     if let Some((head, class)) = HEADS.iter().find(|(head, _)| text.starts_with(head)) {
         event.class = class;
-        event.title = head.trim_end_matches([':', ' ']).to_owned();
+        event.title = head.trim_end_matches([':', ' ', '=']).trim_end_matches(", epc ").to_owned();
         event.address = hex_after(text, " at 0x");
+        return true;
+    }
+    // `java: Corrupted page table at address 7f1234567000`
+    if let Some((comm, address)) = text.split_once(": Corrupted page table at address ") {
+        if comm.len() > 63 {
+            return false;
+        }
+        event.comm = Some(comm.to_owned());
+        event.address = Cursor::new(address).hex();
+        event.class = class::BAD_PAGE;
+        event.title = "corrupted page table".to_owned();
         return true;
     }
     if let Some(rest) = text.strip_prefix("Kernel attempted to ")
@@ -147,6 +160,14 @@ fn other_header(text: &str, event: &mut Event) -> bool {
 /// The line that names the faulting address.
 fn fault_header(text: &str, event: &mut Event) -> bool {
     let body = text.strip_prefix("BUG: ").unwrap_or(text);
+    // mips: `CPU 0 Unable to handle kernel paging request at virtual address 00000004, epc == 80123456`
+    let body = match body.strip_prefix("CPU ").and_then(|t| t.split_once(' ')) {
+        Some((cpu, rest)) if cpu.bytes().all(|b| b.is_ascii_digit()) => {
+            event.cpu = cpu.parse().ok();
+            rest
+        }
+        _ => body,
+    };
     let lower = body.starts_with("unable to handle ");
     let is_fault = lower
         || body.starts_with("Unable to handle kernel ")
@@ -219,6 +240,36 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
         ("stack guard page: ", class::STACK_OVERFLOW),
         ("kernel stack overflow (", class::STACK_OVERFLOW),
         ("Internal error: ", class::TRAP),
+        ("bounds: ", class::TRAP),
+        ("invalid TSS: ", class::TRAP),
+        ("segment not present: ", class::TRAP),
+        ("alignment check: ", class::TRAP),
+        ("coprocessor segment overrun: ", class::TRAP),
+        ("fpu exception: ", class::TRAP),
+        ("simd exception: ", class::TRAP),
+        ("iret exception: ", class::TRAP),
+        ("overflow: ", class::TRAP),
+        ("debug: ", class::TRAP),
+        ("segment-related general protection fault: ", class::GPF),
+        ("control protection fault", class::TRAP),
+        ("Split lock detected", class::TRAP),
+        ("Bad pagetable: ", class::PAGING_FAULT),
+        // s390x: BUG() is an illegal operation, later a monitor event.
+        ("illegal operation: ", class::INVALID_OPCODE),
+        ("monitor event: ", class::BUG_ON),
+        ("addressing exception: ", class::PAGING_FAULT),
+        ("protection exception: ", class::PAGING_FAULT),
+        ("specification exception: ", class::TRAP),
+        ("operand exception: ", class::TRAP),
+        ("data exception: ", class::TRAP),
+        ("translation exception: ", class::TRAP),
+        ("privileged operation: ", class::TRAP),
+        ("execute exception: ", class::TRAP),
+        ("stack overflow: ", class::STACK_OVERFLOW),
+        ("kernel stack overflow", class::STACK_OVERFLOW),
+        // riscv, mips
+        ("Kernel BUG [#", class::BUG_ON),
+        ("Kernel bug detected[#", class::BUG_ON),
     ];
     let kind = KINDS.iter().find(|(head, _)| body.starts_with(head));
     let Some(at) = text.find("[#") else {
@@ -250,9 +301,24 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
         match kind {
             Some((head, class)) => {
                 event.class = class;
-                event.title = head.trim_end_matches([':', ' ']).to_owned();
+                event.title = head.trim_end_matches([':', ' ', '[', '#', '(']).to_owned();
             }
-            None => event.title = "Oops".to_owned(),
+            None => {
+                event.title = "Oops".to_owned();
+                let named = |words: &str| body.contains(words);
+                // ppc64: `Oops: Machine check, sig: 7`; riscv: `Oops - illegal instruction`
+                if named("Machine check, sig") {
+                    event.class = class::HARDWARE_MCE;
+                } else if named("Exception in kernel mode, sig: 5") || named("- illegal instruction") {
+                    event.class = class::INVALID_OPCODE;
+                } else if named("Bad kernel stack pointer") {
+                    event.class = class::STACK_CORRUPTION;
+                } else if named("Weird page fault") || named("Kernel access of bad area") {
+                    event.class = class::PAGING_FAULT;
+                } else if text.starts_with("Oops - ") && !named("page fault") {
+                    event.class = class::TRAP;
+                }
+            }
         }
     }
     if event.class == class::GPF

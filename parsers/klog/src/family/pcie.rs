@@ -17,6 +17,7 @@ pub(super) static PCIE: Family = Family {
         "AER: Correct",
         "AER: Uncorrect",
         "AER: Multiple ",
+        "EEH: ",
     ],
     from: From::Kernel,
     open: open_pcie,
@@ -35,13 +36,31 @@ pub(super) static PCIE: Family = Family {
             field("error_severity", FieldType::Text, "", "corrected, non-fatal, fatal"),
             field("layer", FieldType::Text, "", "Physical Layer, Data Link Layer, Transaction Layer"),
             field("errors", FieldType::Text, "", "names of the status bits"),
-            field("what", FieldType::Text, "", "error, containment, recovery-failed"),
+            field("what", FieldType::Text, "", "error, containment, frozen, recovery-failed"),
         ],
     ),
 };
 
 fn open_pcie(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let text = line.text();
+    // powerpc: `EEH: Frozen PHB#0-PE#1 detected`, `EEH: PHB#0 failure detected, location: N/A`
+    if let Some(rest) = text.strip_prefix("EEH: ") {
+        let (what, severity) =
+            if rest.starts_with("Frozen PHB#") || rest.contains(" failure detected") && rest.starts_with("PHB#") {
+                ("frozen", Severity::Failure)
+            } else if rest.starts_with("Unable to recover from failure") || rest.contains("has failed 6 times") {
+                ("recovery-failed", Severity::Report)
+            } else {
+                return None;
+            };
+        let device = rest.split(' ').find(|w| w.starts_with("PHB#")).unwrap_or_default();
+        return Opened::line(
+            Event::new(PCIE.name, class::HARDWARE_PCIE, severity)
+                .titled(format!("PCIe: {what}"))
+                .with("what", what)
+                .with("device", device),
+        );
+    }
     let (head, rest) = text.split_once(": ")?;
     let device = head.rsplit(' ').next().unwrap_or(head);
     // A PCI address: `0000:00:1c.0`.

@@ -10,7 +10,7 @@ use crate::{Line, class};
 
 pub(super) static FAMILY: Family = Family {
     name: "rcu_stall",
-    anchors: &["detected stall", "detected expedited stalls", "-detected stall"],
+    anchors: &["detected stall", "detected expedited stalls", "-detected stall", " kthread starved for "],
     from: From::Kernel,
     open,
     body,
@@ -24,19 +24,39 @@ pub(super) static FAMILY: Family = Family {
             field("jiffies", FieldType::Int, "jiffies", "time since the grace period began"),
             field("detected_by", FieldType::Int, "", "CPU that noticed"),
             field("cpus", FieldType::List, "", "CPUs that stall"),
+            field("blocked_tasks", FieldType::List, "", "pids of preempted readers that hold the grace period up"),
             field(
                 "kthread_starved",
                 FieldType::Int,
                 "jiffies",
                 "the grace-period kthread itself did not run for so long",
             ),
+            field(
+                "timer_late",
+                FieldType::Int,
+                "jiffies",
+                "the timer that wakes the grace-period kthread did not fire for so long",
+            ),
         ],
     ),
 };
 
-fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let text = text.strip_prefix("rcu: ").unwrap_or(text);
+    // `rcu_preempt kthread starved for 5252 jiffies! g12425 f0x0 RCU_GP_WAIT_FQS(5) ->state=0x402 ->cpu=0`
+    if let Some((flavour, rest)) = text.split_once(" kthread starved for ") {
+        if !flavour.starts_with("rcu") || before.current.is_some_and(|e| e.family == FAMILY.name) {
+            return None;
+        }
+        let mut event = Event::new(FAMILY.name, class::RCU_STALL, Severity::Report)
+            .titled("INFO: rcu detected stall")
+            .with("flavour", flavour)
+            .with("expedited", false)
+            .with_opt("kthread_starved", Cursor::new(rest).number());
+        event.cpu = number_after(rest, "->cpu=").and_then(|n| u32::try_from(n).ok());
+        return Opened::trace(event);
+    }
     let mut c = Cursor::new(text);
     if !c.take("INFO: rcu") {
         return None;
@@ -50,6 +70,12 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         .with("flavour", flavour)
         .with("expedited", text.contains("expedited"));
     numbers(text, &mut event);
+    // `{ 3-.... } 235 jiffies s: 2269`
+    if let Some(jiffies) =
+        after(text, "} ").and_then(|t| t.split_once(" jiffies s:")).and_then(|(n, _)| n.trim().parse::<u64>().ok())
+    {
+        event.fields.entry("jiffies".into()).or_insert(jiffies.into());
+    }
     if let Some(on) = after(text, "on CPU ") {
         event.cpu = Cursor::new(on.trim_start_matches(['{', ' '])).number().and_then(|n| u32::try_from(n).ok());
     }
@@ -98,15 +124,33 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         numbers(text, &mut report.event);
         return Step::Take;
     }
+    if text.contains("kthread timer wakeup didn't happen for ") {
+        if let Some(n) = number_after(text, "happen for ") {
+            report.event.set("timer_late", n);
+        }
+        return Step::Take;
+    }
     if text.contains("kthread starved for") {
         if let Some(n) = number_after(text, "starved for ") {
             report.event.set("kthread_starved", n);
         }
         return Step::Take;
     }
+    if let Some((_, tasks)) = text.split_once("Tasks blocked on ").and_then(|(_, t)| t.split_once(": ")) {
+        for task in tasks.split(' ').filter_map(|t| t.strip_prefix('P')) {
+            let Some(pid) = Cursor::new(task).number() else { continue };
+            match report.event.fields.get_mut("blocked_tasks") {
+                Some(Value::List(pids)) if pids.len() < 256 => pids.push(pid.into()),
+                Some(_) => {}
+                None => report.event.set("blocked_tasks", vec![pid]),
+            }
+        }
+        return Step::Take;
+    }
     for head in [
         "Tasks blocked on",
         "Unless rcu",
+        "INFO: Stall ended",
         "RCU grace-period kthread stack dump",
         "Stack dump where RCU",
         "hardirqs ",
@@ -115,7 +159,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         "All QSes seen",
         "blocking rcu_node",
         "Possible timer handling",
-        "INFO: Stall ended",
+        "offline",
     ] {
         if text.starts_with(head) {
             if head == "RCU grace-period kthread stack dump" {

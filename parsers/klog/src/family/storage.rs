@@ -1,4 +1,4 @@
-//! Disks and what lies between them and the filesystems: the block layer, SCSI, NVMe, ATA, MD and device mapper.
+//! Disks and what lies between them and the filesystems: the block layer, SCSI, NVMe and ATA.
 
 use facts::{Address, FieldType};
 
@@ -42,6 +42,7 @@ pub(super) static SCSI: Family = Family {
     name: "scsi_error",
     anchors: &[
         "Result: hostbyte=",
+        "SCSI error: return code = 0x",
         "Sense Key : ",
         "rejecting I/O to offline device",
         "Device offlined - not ready",
@@ -77,6 +78,9 @@ pub(super) static NVME: Family = Family {
         "Device not ready; aborting",
         "Removing after probe failure",
         "Device shutdown incomplete",
+        "Disabling device after reset failure",
+        "starting error recovery",
+        "failed nvme_keep_alive_end_io",
         "(sct 0x",
     ],
     from: From::Kernel,
@@ -88,7 +92,7 @@ pub(super) static NVME: Family = Family {
         "An NVMe controller or a command of it failed or timed out",
         &[
             field("device", FieldType::Text, "", "controller or namespace"),
-            field("what", FieldType::Text, "", "timeout, down, not-ready, removed, command-error"),
+            field("what", FieldType::Text, "", "timeout, down, not-ready, removed, connection-lost, command-error"),
             field(
                 "action",
                 FieldType::Text,
@@ -106,7 +110,13 @@ pub(super) static NVME: Family = Family {
 
 pub(super) static ATA: Family = Family {
     name: "ata_error",
-    anchors: &["exception Emask", "qc timeout (cmd 0x", "COMRESET failed (errno="],
+    anchors: &[
+        "exception Emask",
+        "qc timeout (cmd 0x",
+        "COMRESET failed (errno=",
+        "softreset failed (",
+        ".00: disabled",
+    ],
     from: From::Kernel,
     open: open_ata,
     body: ata_body,
@@ -116,7 +126,7 @@ pub(super) static ATA: Family = Family {
         "An ATA port or device raised an exception",
         &[
             field("port", FieldType::Text, "", "ata1, ata1.00"),
-            field("what", FieldType::Text, "", "exception, timeout, reset-failed"),
+            field("what", FieldType::Text, "", "exception, timeout, reset-failed, disabled"),
             field("emask", FieldType::Int, "", "error mask"),
             field("serror", FieldType::Int, "", "SError register"),
             field("frozen", FieldType::Bool, "", "the port was frozen"),
@@ -124,36 +134,6 @@ pub(super) static ATA: Family = Family {
             field("cause", FieldType::Text, "", "media error, timeout, ATA bus error, ..."),
             field("status", FieldType::Text, "", "flags of the status register"),
             field("error", FieldType::Text, "", "flags of the error register; UNC is an unreadable sector"),
-        ],
-    ),
-};
-
-pub(super) static RAID: Family = Family {
-    name: "raid_error",
-    anchors: &[
-        "Disk failure on ",
-        "read error not correctable",
-        "Cannot continue operation (",
-        "not enough operational devices",
-        "kicking non-fresh ",
-        "super_written gets error",
-        ": Failing path ",
-        "queue_if_no_path timeout",
-        "switching pool to ",
-        "metadata operation '",
-    ],
-    from: From::Kernel,
-    open: open_raid,
-    body: no_body,
-    finish: no_finish,
-    kind: kind(
-        "log.raid_error",
-        "A software RAID or a mapped device lost a disk, a path or its space",
-        &[
-            field("array", FieldType::Text, "", "array or mapped device"),
-            field("device", FieldType::Text, "", "member that failed"),
-            field("what", FieldType::Text, "", "disk-failure, read-error, failed, non-fresh, superblock, path, pool"),
-            field("detail", FieldType::Text, "", "the text"),
         ],
     ),
 };
@@ -269,6 +249,22 @@ fn open_scsi(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         let mut event = with(new("failed"));
         scsi_values(rest, &mut event);
         return Opened::lines(event);
+    }
+    if let Some(code) = hex_after(rest, "SCSI error: return code = ") {
+        // Up to 2.6.2x: driver, host, message and status byte of one word.
+        const HOST: &[&str] = &[
+            "DID_OK",
+            "DID_NO_CONNECT",
+            "DID_BUS_BUSY",
+            "DID_TIME_OUT",
+            "DID_BAD_TARGET",
+            "DID_ABORT",
+            "DID_PARITY",
+            "DID_ERROR",
+            "DID_RESET",
+        ];
+        let host = HOST.get((code >> 16 & 0xff) as usize).copied();
+        return Opened::lines(with(new("failed")).with_opt("hostbyte", host));
     }
     if rest.contains("Sense Key : ") {
         if before.current.is_some_and(|e| e.family == SCSI.name) {
@@ -386,6 +382,12 @@ fn open_nvme(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     if rest.starts_with("Removing after probe failure") {
         return Opened::line(new("removed"));
     }
+    if rest.starts_with("Disabling device after reset failure") {
+        return Opened::line(new("removed"));
+    }
+    if rest.starts_with("starting error recovery") || rest.starts_with("failed nvme_keep_alive_end_io") {
+        return Opened::line(new("connection-lost"));
+    }
     let sct = hex_after(rest, "(sct ")?;
     Opened::line(new("command-error").with("sct", sct).with_opt("sc", hex_after(rest, "/ sc ")))
 }
@@ -416,7 +418,10 @@ fn open_ata(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     if rest.starts_with("qc timeout") {
         return Opened::line(new("timeout").with_opt("command", between(rest, "(", ")")));
     }
-    rest.starts_with("COMRESET failed").then_some(())?;
+    if rest == "disabled" {
+        return Opened::line(new("disabled"));
+    }
+    (rest.starts_with("COMRESET failed") || rest.starts_with("softreset failed")).then_some(())?;
     Opened::line(new("reset-failed"))
 }
 
@@ -448,58 +453,6 @@ fn ata_body(report: &mut Report, line: &Line<'_>) -> Step {
         report.event.set("cause", cause);
     }
     Step::Take
-}
-
-fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
-    let text = line.text();
-    let new = |what: &'static str, array: &str| {
-        Event::new(RAID.name, class::IO_ERROR, Severity::Failure)
-            .titled(format!("raid: {what}"))
-            .with("what", what)
-            .with("array", array)
-            .with("detail", text)
-    };
-    if let Some(rest) = text.strip_prefix("md/") {
-        let (head, rest) = rest.split_once(": ")?;
-        let array = head.rsplit(':').next().unwrap_or(head);
-        let what = if rest.starts_with("Disk failure on ") {
-            "disk-failure"
-        } else if rest.starts_with("read error not correctable") {
-            "read-error"
-        } else if rest.contains("Cannot continue operation") || rest.contains("not enough operational devices") {
-            "failed"
-        } else {
-            return None;
-        };
-        let device = between(rest, "failure on ", ",").or_else(|| between(rest, " on ", ")"));
-        return Opened::line(new(what, array).with_opt("device", device));
-    }
-    if let Some(rest) = text.strip_prefix("md: ") {
-        let what = if rest.starts_with("kicking non-fresh ") {
-            "non-fresh"
-        } else if rest.starts_with("super_written gets error") {
-            "superblock"
-        } else {
-            return None;
-        };
-        let device = between(rest, "non-fresh ", " from");
-        let array = after(rest, "from ").unwrap_or_default().trim_end_matches([' ', '!', '.']);
-        return Opened::line(new(what, array.trim_end_matches(" array")).with_opt("device", device));
-    }
-    let rest = text.strip_prefix("device-mapper: ")?;
-    let (target, rest) = rest.split_once(": ")?;
-    let array = rest.split(": ").next().unwrap_or_default();
-    match target {
-        "multipath" if rest.contains("Failing path ") => Opened::line(
-            new("path", array).with_opt("device", after(rest, "Failing path ").map(|d| d.trim_end_matches('.'))),
-        ),
-        "multipath" if rest.contains("queue_if_no_path timeout") => Opened::line(new("path", array)),
-        "thin" if rest.contains("switching pool to ") && !rest.contains("to write mode") => {
-            Opened::line(new("pool", array))
-        }
-        "thin" if rest.contains("metadata operation '") => Opened::line(new("pool", array)),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

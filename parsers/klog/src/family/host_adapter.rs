@@ -1,0 +1,115 @@
+//! Storage controllers that abort commands, reset themselves, or stop: one line each, in the words of the driver.
+
+use facts::FieldType;
+
+use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
+use crate::event::{Event, Severity};
+use crate::{Line, class};
+
+pub(super) static FAMILY: Family = Family {
+    name: "host_adapter",
+    anchors: &[
+        "attempting task abort",
+        "attempting device reset",
+        "attempting host reset",
+        "attempting target reset",
+        "fault_state(0x",
+        "SAS host is non-operational",
+        "FW in FAULT state",
+        "Host adapter abort request",
+        "Host adapter reset request",
+        "Host bus reset request",
+        "DEVICE RESET ISSUED",
+        "TARGET RESET ISSUED",
+        "BUS RESET ISSUED",
+        "ADAPTER RESET ISSUED",
+        "SCSI layer issued ",
+        ": resetting scsi ",
+        "controller is offline",
+        "Controller lockup detected",
+    ],
+    from: From::Kernel,
+    open,
+    body: no_body,
+    finish: no_finish,
+    kind: kind(
+        "log.host_adapter",
+        "A storage controller aborts commands, is reset or has stopped",
+        &[
+            field("driver", FieldType::Text, "", "driver and instance, as printed"),
+            field("what", FieldType::Text, "", "abort, reset, fault, dead"),
+            field("detail", FieldType::Text, "", "the text"),
+        ],
+    ),
+};
+
+/// Words of the drivers, and what they mean.
+const WORDS: &[(&str, &str)] = &[
+    ("SAS host is non-operational", "dead"),
+    ("controller is offline", "dead"),
+    ("Controller lockup detected", "dead"),
+    ("fault_state(0x", "fault"),
+    ("FW in FAULT state", "fault"),
+    ("attempting task abort", "abort"),
+    ("Host adapter abort request", "abort"),
+    ("attempting device reset", "reset"),
+    ("attempting target reset", "reset"),
+    ("attempting host reset", "reset"),
+    ("Host adapter reset request", "reset"),
+    ("Host bus reset request", "reset"),
+    ("RESET ISSUED", "reset"),
+    ("SCSI layer issued ", "reset"),
+    (": resetting scsi ", "reset"),
+];
+
+/// The drivers that print them; the same words of others may mean less.
+const DRIVERS: &[&str] = &[
+    "mpt2sas",
+    "mpt3sas",
+    "megaraid_sas",
+    "megasas",
+    "aacraid",
+    "qla2xxx",
+    "lpfc",
+    "hpsa",
+    "smartpqi",
+    "scsi",
+    "sd",
+    "mptscsih",
+    "mptbase",
+    "arcmsr",
+    "3w-",
+];
+
+fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    DRIVERS.iter().any(|driver| text.starts_with(driver)).then_some(())?;
+    let (_, what) = WORDS.iter().find(|(words, _)| text.contains(words))?;
+    let driver = text.split(": ").next().unwrap_or(text);
+    Opened::line(
+        Event::new(FAMILY.name, class::IO_ERROR, Severity::Failure)
+            .titled(format!("storage controller: {what}"))
+            .with("driver", driver)
+            .with("what", *what)
+            .with("detail", text),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{events, fields};
+
+    #[test]
+    fn drivers_speak_differently_of_the_same() {
+        for (text, what) in [
+            ("mpt3sas_cm0: fault_state(0x265d)!", "fault"),
+            ("mpt3sas_cm0: SAS host is non-operational !!!!", "dead"),
+            ("sd 0:0:3:0: attempting task abort! scmd(ffff88103e0a8a80)", "abort"),
+            ("aacraid: Host adapter abort request (0,0,0,0)", "abort"),
+            ("qla2xxx [0000:05:00.0]-8009:2: DEVICE RESET ISSUED nexus=2:0:1 cmd=ffff88.", "reset"),
+        ] {
+            assert_eq!(fields(&format!("[   52.261501] {text}"), &["what", "class"]), [what, "io-error"], "{text}");
+        }
+        assert!(events("[    2.100000] mpt3sas_cm0: LSISAS3008: FWVersion(16.00.00.00)").is_empty());
+    }
+}

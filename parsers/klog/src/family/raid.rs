@@ -1,0 +1,93 @@
+//! Software RAID and mapped devices: disks, paths and pools that failed.
+
+use facts::FieldType;
+
+use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
+use crate::cursor::{after, between};
+use crate::event::{Event, Severity};
+use crate::{Line, class};
+
+pub(super) static RAID: Family = Family {
+    name: "raid_error",
+    anchors: &[
+        "Disk failure on ",
+        "read error not correctable",
+        "Cannot continue operation (",
+        "not enough operational devices",
+        "kicking non-fresh ",
+        "super_written gets error",
+        ": Failing path ",
+        "queue_if_no_path timeout",
+        "switching pool to ",
+        "metadata operation '",
+        "no free data space available",
+    ],
+    from: From::Kernel,
+    open: open_raid,
+    body: no_body,
+    finish: no_finish,
+    kind: kind(
+        "log.raid_error",
+        "A software RAID or a mapped device lost a disk, a path or its space",
+        &[
+            field("array", FieldType::Text, "", "array or mapped device"),
+            field("device", FieldType::Text, "", "member that failed"),
+            field("what", FieldType::Text, "", "disk-failure, read-error, failed, non-fresh, superblock, path, pool"),
+            field("detail", FieldType::Text, "", "the text"),
+        ],
+    ),
+};
+
+fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    let new = |what: &'static str, array: &str| {
+        Event::new(RAID.name, class::IO_ERROR, Severity::Failure)
+            .titled(format!("raid: {what}"))
+            .with("what", what)
+            .with("array", array)
+            .with("detail", text)
+    };
+    if let Some(rest) = text.strip_prefix("md/") {
+        let (head, rest) = rest.split_once(": ")?;
+        let array = head.rsplit(':').next().unwrap_or(head);
+        let what = if rest.starts_with("Disk failure on ") {
+            "disk-failure"
+        } else if rest.starts_with("read error not correctable") {
+            "read-error"
+        } else if rest.contains("Cannot continue operation") || rest.contains("not enough operational devices") {
+            "failed"
+        } else {
+            return None;
+        };
+        let device = between(rest, "failure on ", ",").or_else(|| between(rest, " on ", ")"));
+        return Opened::line(new(what, array).with_opt("device", device));
+    }
+    if let Some(rest) = text.strip_prefix("md: ") {
+        let what = if rest.starts_with("kicking non-fresh ") {
+            "non-fresh"
+        } else if rest.starts_with("super_written gets error") {
+            "superblock"
+        } else {
+            return None;
+        };
+        let device = between(rest, "non-fresh ", " from");
+        let array = after(rest, "from ").unwrap_or_default().trim_end_matches([' ', '!', '.']);
+        return Opened::line(new(what, array.trim_end_matches(" array")).with_opt("device", device));
+    }
+    let rest = text.strip_prefix("device-mapper: ")?;
+    let (target, rest) = rest.split_once(": ")?;
+    let array = rest.split(": ").next().unwrap_or_default();
+    match target {
+        "multipath" if rest.contains("Failing path ") => Opened::line(
+            new("path", array).with_opt("device", after(rest, "Failing path ").map(|d| d.trim_end_matches('.'))),
+        ),
+        "multipath" if rest.contains("queue_if_no_path timeout") => Opened::line(new("path", array)),
+        "thin" if rest.contains("switching pool to ") && !rest.contains("to write mode") => {
+            Opened::line(new("pool", array))
+        }
+        "thin" if rest.contains("metadata operation '") || rest.contains("no free data space available") => {
+            Opened::line(new("pool", array))
+        }
+        _ => None,
+    }
+}
