@@ -5,6 +5,7 @@ use facts::{Fact, Origin};
 use crate::case::Case;
 use crate::engine::{Rules, evaluate};
 use crate::fixes;
+use crate::trace::trace;
 use crate::verdict::{SCHEMA, Verdict};
 
 /// Name and version as printed in verdicts.
@@ -14,7 +15,10 @@ pub const TOOL: &str = concat!("vmcoroner ", env!("CARGO_PKG_VERSION"));
 pub fn examine(case: &Case, rules: &Rules) -> Verdict {
     let mut case = case.clone();
     case.facts.extend(statuses(&case, rules));
-    let outcome = evaluate(&case, rules);
+    let mut outcome = evaluate(&case, rules);
+    for (finding, facts) in outcome.findings.iter_mut().zip(&outcome.rests_on) {
+        finding.trace = trace(&case, facts);
+    }
     Verdict {
         schema: SCHEMA,
         tool: TOOL.to_owned(),

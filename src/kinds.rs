@@ -37,7 +37,6 @@ pub fn all() -> Vec<KindDef> {
     kinds.extend(snapshot::KINDS.iter().copied());
     kinds.extend(kernel::KINDS.iter().chain(kernel::waits::KINDS).chain(kernel::fault::KINDS).copied());
     kinds.extend(crate::derive::KINDS.iter().copied());
-    kinds.extend(crate::derive::KINDS.iter().copied());
     kinds.extend(crate::fixes::KINDS.iter().copied());
     kinds
 }

@@ -16,4 +16,5 @@ pub mod fixes;
 pub mod kinds;
 pub mod look;
 pub mod report;
+pub mod trace;
 pub mod verdict;

@@ -111,6 +111,9 @@ pub struct Finding {
     pub captures: BTreeMap<String, Value>,
     /// The facts it rests on.
     pub evidence: Vec<Evidence>,
+    /// The gravest report it rests on, where one holds frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
     /// Commands of crash and drgn that show the same.
     pub recheck: Vec<String>,
     /// Fix commits and whether this kernel has them.
@@ -132,6 +135,40 @@ pub struct Evidence {
     pub origin: String,
     /// What it says.
     pub text: String,
+}
+
+/// The report behind a finding: who ran, the functions to look at, the frames.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Trace {
+    /// Where the report stands.
+    pub origin: String,
+    /// Which of its stacks is shown: `call trace`, `freed by`, ...
+    pub name: String,
+    /// CPU.
+    pub cpu: Option<i64>,
+    /// Process.
+    pub pid: Option<i64>,
+    /// Its command name.
+    pub comm: Option<String>,
+    /// Functions an engineer would open, the first one first; at most three.
+    pub blamed: Vec<Blamed>,
+    /// What a faulting access was after, in a sentence.
+    pub fault: Option<String>,
+    /// Frames that are sure, innermost first: `function+0x1d [module]`.
+    pub frames: Vec<String>,
+    /// How many more there are.
+    pub left_out: usize,
+}
+
+/// A function to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Blamed {
+    /// Its name.
+    pub function: String,
+    /// Its module; absent for the kernel itself.
+    pub module: Option<String>,
+    /// Why this one.
+    pub reason: String,
 }
 
 /// A fix commit for this kernel.

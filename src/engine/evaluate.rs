@@ -20,6 +20,8 @@ const MAX_EVIDENCE: usize = 12;
 pub struct Outcome {
     /// Findings in causal order.
     pub findings: Vec<Finding>,
+    /// For each finding the places in the case of the facts it rests on.
+    pub rests_on: Vec<Vec<usize>>,
     /// Bugs that cannot be.
     pub ruled_out: Vec<RuledOut>,
     /// Rules that lacked facts.
@@ -95,6 +97,7 @@ pub fn evaluate(case: &Case, rules: &Rules) -> Outcome {
             }
         }
         outcome.findings.push(finding);
+        outcome.rests_on.push(draft.facts.clone());
     }
     dedup(&mut outcome.ruled_out);
     dedup(&mut outcome.next);
@@ -307,6 +310,7 @@ fn finish(draft: &Draft, explained_by: Option<String>, matcher: &Matcher) -> Fin
         role: draft.role,
         captures: draft.captures.clone(),
         evidence,
+        trace: None,
         recheck,
         fixes: shas.into_iter().map(|sha| fix(sha, matcher)).collect(),
         suspects,

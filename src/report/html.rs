@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{printable, subject};
+use super::{printable, subject, trace_lines};
 use crate::verdict::Verdict;
 
 fn escape(text: &str) -> String {
@@ -55,6 +55,11 @@ pub fn html(verdict: &Verdict) -> String {
             "Evidence",
             f.evidence.iter().map(|e| format!("{} <code>{}</code>", escape(&e.origin), escape(&e.text))).collect(),
         );
+        if let Some(trace) = &f.trace {
+            let lines: Vec<String> =
+                trace_lines(trace).iter().map(|(i, line)| format!("{}{}", "  ".repeat(*i), escape(line))).collect();
+            let _ = writeln!(out, "<h3>Trace</h3>\n<pre>{}</pre>", lines.join("\n"));
+        }
         list(
             &mut out,
             "Fixes",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{printable, subject};
+use super::{printable, subject, trace_lines};
 use crate::verdict::Verdict;
 
 /// Text made safe inside Markdown.
@@ -38,6 +38,11 @@ pub fn markdown(verdict: &Verdict) -> String {
         }
         for evidence in &finding.evidence {
             let _ = writeln!(out, "- {} {}", plain(&evidence.origin), code(&evidence.text));
+        }
+        if let Some(trace) = &finding.trace {
+            for (indent, line) in trace_lines(trace) {
+                let _ = writeln!(out, "{}- {}", "  ".repeat(indent), code(&line));
+            }
         }
         for fix in &finding.fixes {
             let _ = writeln!(

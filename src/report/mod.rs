@@ -16,6 +16,8 @@ pub use markdown::markdown;
 pub use text::{Style, text};
 pub use timeline::timeline;
 
+use crate::verdict::Trace;
+
 /// Text from an input made safe to print: control characters and bidirectional overrides become `\x1b` or `\u{202e}`.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -36,6 +38,35 @@ pub fn printable(text: &str) -> String {
 pub fn gap(gap: &facts::Gap) -> String {
     let closes = if gap.closes.is_empty() { String::new() } else { format!("; {} would help", gap.closes) };
     printable(&format!("not known: {} ({}): {}{closes}", gap.what, gap.place, gap.why))
+}
+
+/// A trace as lines with their depth: who is blamed and why, what the access was after, the frames.
+fn trace_lines(trace: &Trace) -> Vec<(usize, String)> {
+    let mut lines = Vec::new();
+    for (at, b) in trace.blamed.iter().enumerate() {
+        let module = b.module.as_ref().map(|m| format!(" [{m}]")).unwrap_or_default();
+        let word = if at == 0 { "look at" } else { "or at" };
+        lines.push((0, format!("{word} {}{module}: {}", b.function, b.reason)));
+    }
+    if let Some(fault) = &trace.fault {
+        lines.push((0, format!("access: {fault}")));
+    }
+    let mut who = format!("{} ({})", trace.name, trace.origin);
+    if let Some(cpu) = trace.cpu {
+        who.push_str(&format!(", CPU {cpu}"));
+    }
+    if let Some(pid) = trace.pid {
+        who.push_str(&format!(", pid {pid}"));
+    }
+    if let Some(comm) = &trace.comm {
+        who.push_str(&format!(" {comm}"));
+    }
+    lines.push((0, who));
+    lines.extend(trace.frames.iter().map(|frame| (1, frame.clone())));
+    if trace.left_out > 0 {
+        lines.push((1, format!("... {} more", trace.left_out)));
+    }
+    lines
 }
 
 /// The sentence that says which machine a verdict is about.

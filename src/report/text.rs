@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style as Ansi};
 
-use super::{printable, subject};
+use super::{printable, subject, trace_lines};
 use crate::verdict::{Finding, Grade, Role, Verdict};
 
 /// How text is laid out.
@@ -159,6 +159,14 @@ impl Page {
         self.line(&format!("  {grade} {tail})"));
         for evidence in &finding.evidence {
             self.wrapped("    ", &printable(&format!("{}  {}", evidence.origin, evidence.text)));
+        }
+        if let Some(trace) = &finding.trace {
+            // A consequence is told in short: its frames are those of a victim.
+            let lines = trace_lines(trace);
+            let shown = if finding.role == Role::Cause { lines.len() } else { trace.blamed.len().min(1) };
+            for (indent, line) in lines.iter().take(shown) {
+                self.wrapped(&" ".repeat(2 + indent * 2), &printable(line));
+            }
         }
         // A fix that is there stands under RULED OUT.
         for fix in finding.fixes.iter().filter(|f| !matches!(f.status.as_str(), "present" | "not-needed")) {

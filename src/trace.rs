@@ -1,0 +1,145 @@
+//! The report behind a finding, as an engineer wants to read it first: who, which function, what the access was
+//! after, and the frames.
+
+use facts::{Context, Fact, Frame, Stack, Value};
+
+use crate::case::Case;
+use crate::verdict::{Blamed, Trace};
+
+/// How many frames are shown.
+const MAX_FRAMES: usize = 12;
+
+/// The trace of the gravest report among the facts of a finding; none when no report there holds frames.
+pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
+    let at = main_report(case, rests_on)?;
+    let fact = case.facts.get(at)?;
+    let about = |kind: &str| case.facts.iter().find(|f| f.kind == kind && place(f) == Some(at));
+    let blamed = about("derived.blamed");
+    let candidates = blamed.map(candidates).unwrap_or_default();
+    let stack = shown_stack(fact, candidates.first().map(|c| c.function.as_str()))?;
+    let mut frames: Vec<String> = stack.frames.iter().filter(|f| f.reliable).filter_map(written).collect();
+    frames.splice(0..0, stopped_at(fact, stack));
+    Some(Trace {
+        origin: fact.origin.to_string(),
+        name: stack.name.clone(),
+        cpu: fact.int("cpu").or(stack.cpu.map(i64::from)),
+        pid: fact.int("pid").or(stack.pid),
+        comm: fact.text("comm").map(str::to_owned).or_else(|| stack.comm.clone()),
+        blamed: candidates,
+        fault: about("derived.fault").and_then(|f| f.text("text")).map(str::to_owned),
+        left_out: frames.len().saturating_sub(MAX_FRAMES),
+        frames: frames.into_iter().take(MAX_FRAMES).collect(),
+    })
+}
+
+/// The gravest event with frames, the first of equals.
+fn main_report(case: &Case, rests_on: &[usize]) -> Option<usize> {
+    let rank = |f: &Fact| ["notice", "failure", "report", "panic"].iter().position(|s| f.text("severity") == Some(s));
+    let with_frames = rests_on.iter().copied().filter_map(|at| {
+        let fact = case.facts.get(at)?;
+        let frames = fact.stacks.iter().any(|s| s.frames.iter().any(|f| f.reliable));
+        (fact.kind.starts_with("log.") && frames).then_some((rank(fact)?, at))
+    });
+    with_frames.min_by_key(|(rank, at)| (std::cmp::Reverse(*rank), *at)).map(|(_, at)| at)
+}
+
+/// The fact that a conclusion is about.
+fn place(fact: &Fact) -> Option<usize> {
+    fact.int("event")?.try_into().ok()
+}
+
+fn candidates(blamed: &Fact) -> Vec<Blamed> {
+    let Some(Value::List(items)) = blamed.get("candidates") else { return Vec::new() };
+    items
+        .iter()
+        .filter_map(|item| {
+            let Value::Record(record) = item else { return None };
+            let text = |name: &str| record.get(name).and_then(Value::as_text).map(str::to_owned);
+            Some(Blamed {
+                function: text("function")?,
+                module: text("module"),
+                reason: text("reason").unwrap_or_default(),
+            })
+        })
+        .collect()
+}
+
+/// The stack that holds the blamed function, else the one with the most frames that are sure.
+fn shown_stack<'a>(fact: &'a Fact, blamed: Option<&str>) -> Option<&'a Stack> {
+    let holds = |s: &Stack| blamed.is_some_and(|b| s.functions().any(|f| bare(f) == bare(b)));
+    let stacks = || fact.stacks.iter().map(|s| &**s);
+    stacks().find(|s| holds(s)).or_else(|| stacks().max_by_key(|s| s.functions().count()))
+}
+
+/// The function the registers name, where the printed trace begins with its caller.
+fn stopped_at(fact: &Fact, stack: &Stack) -> Option<String> {
+    let function = fact.text("function")?;
+    let offset = fact.int("offset")?;
+    let listed = stack.frames.iter().filter_map(|f| f.function.as_deref()).any(|f| bare(f) == bare(function));
+    let module = fact.text("module").map(|m| format!(" [{m}]")).unwrap_or_default();
+    (!listed).then(|| format!("{function}+{offset:#x}{module} (program counter)"))
+}
+
+/// A function without the suffixes that compilers add.
+fn bare(function: &str) -> &str {
+    function.split('.').next().unwrap_or(function)
+}
+
+fn written(frame: &Frame) -> Option<String> {
+    let mut out = frame.function.clone()?;
+    if let Some(offset) = frame.offset {
+        out.push_str(&format!("+{offset:#x}"));
+    }
+    if let Some(module) = &frame.module {
+        out.push_str(&format!(" [{module}]"));
+    }
+    if let Some(line) = &frame.line {
+        out.push_str(&format!(" {line}"));
+    }
+    if frame.inline {
+        out.push_str(" (inlined)");
+    }
+    match frame.context {
+        Context::Task => {}
+        Context::Irq => out.push_str(" <IRQ>"),
+        Context::Softirq => out.push_str(" <SOFTIRQ>"),
+        Context::Nmi => out.push_str(" <NMI>"),
+        Context::Exception => out.push_str(" <exception>"),
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use facts::Origin;
+
+    use super::*;
+
+    #[test]
+    fn the_gravest_report_with_frames_is_shown_with_what_is_concluded_about_it() {
+        let stack = |names: &[&str]| {
+            let mut stack = Stack::printed("call trace");
+            stack.frames = names.iter().map(|n| Frame::printed(*n)).collect();
+            Arc::new(stack)
+        };
+        let event = |severity: &str, names: &[&str]| {
+            let mut fact = Fact::new("log.oops", Origin::lines("dmesg", 1, 2)).with("severity", severity);
+            fact.stacks = vec![stack(names)];
+            fact
+        };
+        let case = Case {
+            facts: vec![
+                event("failure", &["a", "b"]),
+                event("report", &["c", "d"]).with("pid", 7).with("comm", "x"),
+                Fact::new("derived.fault", Origin::derived("dmesg", "")).with("event", 1usize).with("text", "NULL"),
+            ],
+            ..Case::default()
+        };
+        let shown = trace(&case, &[0, 1]).expect("two reports hold frames");
+        assert_eq!((shown.frames, shown.pid), (vec!["c".to_owned(), "d".to_owned()], Some(7)));
+        assert_eq!(shown.fault.as_deref(), Some("NULL"));
+        assert!(trace(&case, &[2]).is_none());
+    }
+}
