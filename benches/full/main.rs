@@ -1,6 +1,9 @@
-//! The heavy checks: every dump of the evidence folder beside the repository against the verdict expected of it.
+//! The heavy checks: every dump of the evidence folder beside the repository against the verdict expected of it, and a
+//! machine of 50,000 tasks laid over one of them.
 //!
 //!     cargo test --bench full             # quietly does nothing when ../shared is not there
+
+mod growth;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -86,6 +89,18 @@ fn check(name: &str, how: &str, verdict: &Verdict, expected: &Value, whole: &Val
     }
 }
 
+/// An xz file unpacked into the temporary folder of this build.
+fn unpacked(from: &Path) -> Option<PathBuf> {
+    let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join(from.file_stem()?);
+    if !to.exists() {
+        let mut reader = lzma_rust2::XzReader::new(std::fs::File::open(from).ok()?, true);
+        let part = to.with_extension("part");
+        std::io::copy(&mut reader, &mut std::fs::File::create(&part).ok()?).ok()?;
+        std::fs::rename(part, &to).ok()?;
+    }
+    Some(to)
+}
+
 fn main() -> ExitCode {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vmcores");
     let Ok(text) = std::fs::read_to_string(shared.join("expected.json")) else {
@@ -120,6 +135,15 @@ fn main() -> ExitCode {
             }
         }
         checked += 1;
+    }
+    // The kernel of a distribution, whose masks have room for 500 CPUs.
+    let packed = shared.join("kernels/x86_64-6.1-sysrq.kdump.xz");
+    match std::env::var_os("GROWN_DUMP").map(PathBuf::from).map_or_else(|| unpacked(&packed), Some) {
+        Some(dump) => match growth::check(&dump) {
+            Ok(told) => println!("grown: {told}"),
+            Err(why) => failures.push(format!("grown: {why}")),
+        },
+        None => println!("grown: {} cannot be unpacked", packed.display()),
     }
     println!("{checked} inputs checked, {} failures", failures.len());
     for failure in &failures {
