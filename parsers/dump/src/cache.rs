@@ -21,7 +21,7 @@ impl PageCache {
     }
 
     fn set(&self, key: u64) -> Option<&Mutex<[Slot; WAYS]>> {
-        // Fibonacci hashing: keys are file offsets, whose low bits say little.
+        // Fibonacci hashing: keys are page frames, of which neighbours are wanted together.
         let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         self.sets.get(hash as usize % self.sets.len())
     }

@@ -110,24 +110,25 @@ impl Kdump {
         self.parts.iter().map(|part| part.header.fields.max_mapnr).max().unwrap_or(0)
     }
 
-    /// The part that has the descriptor of a page, with its number; `Err` with any other part
-    /// when none has.
-    fn part_of(&self, pfn: u64) -> Option<(usize, &Part)> {
+    /// The part that has the descriptor of a page.
+    fn part_of(&self, pfn: u64) -> Option<&Part> {
         let nth = self.parts.partition_point(|part| part.pfns.end <= pfn);
-        let part = self.parts.get(nth)?;
-        part.pfns.contains(&pfn).then_some((nth, part))
+        self.parts.get(nth).filter(|part| part.pfns.contains(&pfn))
     }
 
     pub(crate) fn page(&self, pfn: u64) -> Result<Page<'_>, Absent> {
         let absent = |why| Absent { at: address::of_page(pfn, self.page_size), why };
-        let Some((nth, part)) = self.part_of(pfn) else {
+        let Some(part) = self.part_of(pfn) else {
             return Err(absent(self.outside_all_parts(pfn)));
         };
+        if let Some(page) = self.cache.get(pfn) {
+            return Ok(Page::shared(page));
+        }
         let descriptor = match part.stored(pfn, self.page_size) {
             Stored::Present(descriptor) => descriptor,
             Stored::Absent(why) => return Err(absent(why)),
         };
-        self.decode(nth, part, &descriptor).map_err(absent)
+        self.decode(pfn, part, &descriptor).map_err(absent)
     }
 
     /// A page that no part is responsible for: not RAM, excluded, or in a part that was not given.
@@ -141,18 +142,11 @@ impl Kdump {
         }
     }
 
-    fn decode<'a>(&'a self, nth: usize, part: &'a Part, descriptor: &Descriptor) -> Result<Page<'a>, Why> {
+    fn decode<'a>(&'a self, pfn: u64, part: &'a Part, descriptor: &Descriptor) -> Result<Page<'a>, Why> {
         let damaged = |problem| Why::Damaged { offset: descriptor.offset, problem };
         let codec = part
             .codec_of(descriptor.flags)
             .ok_or(Why::Damaged { offset: descriptor.at, problem: Problem::UnknownCodec(descriptor.flags) })?;
-        // A part is at most 2^56 bytes long; the number of the part goes on top.
-        let key = descriptor.offset ^ (nth as u64) << 56;
-        if codec != Codec::Stored
-            && let Some(page) = self.cache.get(key)
-        {
-            return Ok(Page::shared(page));
-        }
         let missing = Why::MissingFromFile { offset: descriptor.offset };
         let data = part.image.read(descriptor.offset, descriptor.size as usize).ok_or(missing)?;
         if codec == Codec::Stored {
@@ -164,7 +158,7 @@ impl Kdump {
         let mut page: Arc<[u8]> = vec![0; self.page_size].into();
         let buffer = Arc::get_mut(&mut page).ok_or(damaged(Problem::BadStream(codec)))?;
         codec::decode(codec, &data, buffer).map_err(damaged)?;
-        self.cache.put(key, page.clone());
+        self.cache.put(pfn, page.clone());
         Ok(Page::shared(page))
     }
 
