@@ -9,11 +9,17 @@ use super::piece::Piece;
 /// Adds the facts of a dump's memory to its piece. A source counts as read when its reader found something and left
 /// no gap: an empty list of modules or devices in a dump that was cut says nothing.
 pub(super) fn read(kernel: &Kernel<'_>, piece: &mut Piece) {
-    add(piece, &["mem.module"], kernel.module_facts());
-    let tasks = ["mem.task", "mem.lock_wait", "mem.lock_cycle", "mem.mempool", "mem.mempool_sleeper", "mem.runq"];
-    add(piece, &tasks, kernel.task_facts());
-    add(piece, &["mem.net_device"], kernel.net_facts());
-    add(piece, &["mem.memcg_summary", "mem.memcg_pin", "mem.dead_memcg_caches"], kernel.memcg_facts());
+    // The readers share what they read: symbols, types, tasks. The tasks come first, which all others ask for.
+    kernel.tasks();
+    let ((modules, tasks), (devices, cgroups)) = rayon::join(
+        || rayon::join(|| kernel.module_facts(), || kernel.task_facts()),
+        || rayon::join(|| kernel.net_facts(), || kernel.memcg_facts()),
+    );
+    add(piece, &["mem.module"], modules);
+    let kinds = ["mem.task", "mem.lock_wait", "mem.lock_cycle", "mem.mempool", "mem.mempool_sleeper", "mem.runq"];
+    add(piece, &kinds, tasks);
+    add(piece, &["mem.net_device"], devices);
+    add(piece, &["mem.memcg_summary", "mem.memcg_pin", "mem.dead_memcg_caches"], cgroups);
     state(kernel, piece);
     probes(kernel, piece);
 }

@@ -6,7 +6,8 @@
 //! the list_head from struct mutex") the ring holds waiters only, and the lock is found by its pointer into the
 //! ring, among what the sleeper's frames saved, or in `task.blocker`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 
@@ -228,6 +229,8 @@ impl StackWords {
 /// Stacks of all tasks, to tell a waiter on a stack from a list head in a lock.
 pub(crate) struct Stacks {
     ranges: Vec<(u64, u64, VirtAddr)>,
+    /// Rings already walked, by each of their nodes on a stack: many tasks wait for one lock.
+    rings: Mutex<HashMap<VirtAddr, Arc<Ring>>>,
 }
 
 impl Stacks {
@@ -240,7 +243,7 @@ impl Stacks {
             })
             .collect();
         ranges.sort_unstable();
-        Stacks { ranges }
+        Stacks { ranges, rings: Mutex::default() }
     }
 
     /// The task on whose stack an address lies.
@@ -253,7 +256,7 @@ impl Stacks {
 
 /// A ring of list nodes: those on stacks, and the others.
 pub(crate) struct Ring {
-    pub(crate) on_stacks: Vec<VirtAddr>,
+    pub(crate) on_stacks: HashSet<VirtAddr>,
     pub(crate) elsewhere: Vec<VirtAddr>,
 }
 
@@ -268,13 +271,20 @@ impl Kernel<'_> {
     }
 
     /// The ring that goes through a linked node.
-    pub(crate) fn ring(&self, node: VirtAddr, stacks: &Stacks) -> Ring {
-        let mut ring = Ring { on_stacks: vec![node], elsewhere: Vec::new() };
+    pub(crate) fn ring(&self, node: VirtAddr, stacks: &Stacks) -> Arc<Ring> {
+        if let Some(known) = stacks.rings.lock().ok().and_then(|rings| rings.get(&node).cloned()) {
+            return known;
+        }
+        let mut ring = Ring { on_stacks: HashSet::from([node]), elsewhere: Vec::new() };
         for other in self.list(node, MAX_WAITERS, "waiters of a lock").items {
             match stacks.owner(other) {
-                Some(_) => ring.on_stacks.push(other),
+                Some(_) => _ = ring.on_stacks.insert(other),
                 None => ring.elsewhere.push(other),
             }
+        }
+        let ring = Arc::new(ring);
+        if let Ok(mut rings) = stacks.rings.lock() {
+            rings.extend(ring.on_stacks.iter().map(|node| (*node, ring.clone())));
         }
         ring
     }

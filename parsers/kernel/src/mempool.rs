@@ -1,6 +1,8 @@
 //! Memory pools whose reserve is exhausted: a sleeper in `mempool_alloc` leads to its pool.
 
-use crate::locks::{StackWords, Stacks, waiting};
+use std::collections::BTreeMap;
+
+use crate::locks::{StackWords, Stacks};
 use crate::stacks::CallStack;
 use crate::tasks::Task;
 use crate::{Kernel, VirtAddr};
@@ -31,11 +33,14 @@ impl Kernel<'_> {
     ///
     /// The sleeper's `wait_queue_entry` is on its own stack: its own task pointer, a function of the kernel, and a
     /// list entry whose ring closes on the pool's wait queue.
-    pub(crate) fn mempool_wait(&self, task: &Task, stack: &CallStack, stacks: &Stacks) -> Option<Mempool> {
-        let function = waiting(stack).function?;
-        if !function.starts_with("mempool_alloc") {
-            return None;
-        }
+    /// `pools` are those already found, to which a new one is added.
+    pub(crate) fn mempool_wait(
+        &self,
+        task: &Task,
+        stack: &CallStack,
+        stacks: &Stacks,
+        pools: &mut BTreeMap<VirtAddr, Mempool>,
+    ) -> Option<VirtAddr> {
         let types = self.types();
         let words = StackWords::read(self, task, stack)?;
         // mempool_s until 6.12, mempool after.
@@ -45,6 +50,9 @@ impl Kernel<'_> {
             let ring = entry.ring;
             let [list] = ring.elsewhere.as_slice() else { return None };
             let address = *list - head;
+            if pools.contains_key(&address) {
+                return Some(address);
+            }
             let number = |path, fallback: u64| {
                 let at = address + types.offset(pool_type, path).unwrap_or(fallback);
                 self.u32(at).ok().map(|n| n as i32)
@@ -67,7 +75,7 @@ impl Kernel<'_> {
             let mut waiters: Vec<_> = ring.on_stacks.iter().filter_map(|node| stacks.owner(*node)).collect();
             waiters.sort_unstable();
             waiters.dedup();
-            Some(Mempool {
+            let pool = Mempool {
                 address,
                 min_nr,
                 curr_nr,
@@ -76,7 +84,9 @@ impl Kernel<'_> {
                 symbol: symbol.as_ref().map(|s| s.name.clone()),
                 module: symbol.and_then(|s| s.module),
                 waiters,
-            })
+            };
+            pools.insert(address, pool);
+            Some(address)
         })
     }
 }

@@ -73,6 +73,11 @@ impl CallStack {
         self.frames.frames.iter().any(|f| f.found != Found::Scan && f.function() == Some(function))
     }
 
+    /// The frames' own place in memory: the same for all stacks that share them.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.frames) as usize
+    }
+
     /// As the vocabulary of facts has it. Equal stacks become equal values: neither task nor stack pointers are
     /// in it.
     pub fn to_fact(&self, name: &str) -> facts::Stack {
@@ -227,12 +232,13 @@ impl Kernel<'_> {
     /// switched out for any other.
     pub fn stacks(&self, tasks: &[Task]) -> Vec<Option<CallStack>> {
         let cpus = self.cpus().items;
+        let running: HashMap<VirtAddr, &Cpu> = cpus.iter().filter_map(|cpu| Some((cpu.current?, cpu))).collect();
         let _ = self.code();
         let one = |task: &Task| {
             if task.exit_state != 0 {
                 return None;
             }
-            match cpus.iter().find(|cpu| cpu.current == Some(task.address)) {
+            match running.get(&task.address) {
                 Some(cpu) => self.stack_of_cpu(cpu),
                 None => self.sleeping_stack(task),
             }

@@ -1,9 +1,10 @@
 //! Tasks: every process and thread, and the idle task of each CPU.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use facts::Gap;
+use rayon::prelude::*;
 
 use crate::{Kernel, VirtAddr, Walk};
 
@@ -112,30 +113,46 @@ pub(crate) fn state_letter(letters: &[char], state: u64, exit_state: u32) -> cha
 /// `R S D T t X Z P I`, since 4.14.
 pub(crate) const STATE_LETTERS: [char; 9] = ['R', 'S', 'D', 'T', 't', 'X', 'Z', 'P', 'I'];
 
-/// Things many tasks share, read once.
+/// Things many tasks share, read once (by two threads at a time at worst).
 #[derive(Default)]
 struct Shared {
-    cgroups: HashMap<u64, Option<String>>,
-    namespaces: HashMap<u64, Arc<Namespaces>>,
+    cgroups: Mutex<HashMap<u64, Option<String>>>,
+    namespaces: Mutex<HashMap<u64, Arc<Namespaces>>>,
+}
+
+fn once<T: Clone>(known: &Mutex<HashMap<u64, T>>, key: VirtAddr, read: impl FnOnce() -> T) -> T {
+    let found = known.lock().ok().and_then(|known| known.get(&key.0).cloned());
+    found.unwrap_or_else(|| {
+        let value = read();
+        if let Ok(mut known) = known.lock() {
+            known.insert(key.0, value.clone());
+        }
+        value
+    })
 }
 
 impl Kernel<'_> {
     /// All tasks: the idle ones by CPU, then each process with its threads in the order of the task list. Read once.
     pub fn tasks(&self) -> Walk<Task> {
-        self.tasks.get_or_init(|| self.read_tasks()).clone()
+        if let Some(known) = self.tasks.get() {
+            return known.clone();
+        }
+        // Not read inside the lock: a thread that waits for others there may take up work that wants the tasks.
+        let walk = self.read_tasks();
+        self.tasks.get_or_init(|| walk).clone()
     }
 
     fn read_tasks(&self) -> Walk<Task> {
         let mut walk = Walk::default();
         let letters = self.state_letters();
-        let mut shared = Shared::default();
+        let shared = Shared::default();
         let current: HashMap<u64, u32> =
             self.cpus_present().iter().filter_map(|cpu| Some((self.current_task(*cpu)?.0, *cpu))).collect();
         let mut seen = HashSet::new();
         for cpu in self.cpus_present() {
             match self.idle_task(*cpu) {
                 Some(idle) if seen.insert(idle.0) => {
-                    walk.items.extend(self.task(idle, &letters, &current, &mut shared));
+                    walk.items.extend(self.task(idle, &letters, &current, &shared));
                 }
                 Some(_) => {}
                 None => walk.gaps.push(Gap::new(
@@ -167,24 +184,25 @@ impl Kernel<'_> {
         };
         let leaders = self.list(init + tasks, MAX_TASKS, "task list");
         walk.gaps.extend(leaders.gaps);
-        for node in leaders.items {
-            let leader = node - tasks;
-            let threads = self.threads(leader, &mut walk.gaps);
-            for address in threads {
-                if walk.items.len() >= MAX_TASKS || !seen.insert(address.0) {
-                    continue;
-                }
-                match self.task(address, &letters, &current, &mut shared) {
-                    Some(task) => walk.items.push(task),
-                    None => walk.gaps.push(Gap::new("task", address.to_string(), "its task_struct is absent", "")),
-                }
+        let threads: Vec<_> = leaders.items.par_iter().map(|node| self.threads(*node - tasks)).collect();
+        let mut addresses = Vec::with_capacity(threads.len());
+        for threads in threads {
+            walk.gaps.extend(threads.gaps);
+            let room = MAX_TASKS.saturating_sub(addresses.len());
+            addresses.extend(threads.items.into_iter().filter(|at| seen.insert(at.0)).take(room));
+        }
+        let read = |at: &VirtAddr| self.task(*at, &letters, &current, &shared).ok_or(*at);
+        for task in addresses.par_iter().map(read).collect::<Vec<_>>() {
+            match task {
+                Ok(task) => walk.items.push(task),
+                Err(at) => walk.gaps.push(Gap::new("task", at.to_string(), "its task_struct is absent", "")),
             }
         }
         walk
     }
 
     /// Threads of a process, the leader among them.
-    fn threads(&self, leader: VirtAddr, gaps: &mut Vec<Gap>) -> Vec<VirtAddr> {
+    fn threads(&self, leader: VirtAddr) -> Walk<VirtAddr> {
         // signal->thread_head since 3.14 (0c740d0afc3b "introduce for_each_thread() to replace the buggy
         // while_each_thread()"), RHEL 7 has it; thread_group before, removed in 6.7 (8e1f385104ac).
         let head = self.types().offset("signal_struct", "thread_head");
@@ -192,30 +210,23 @@ impl Kernel<'_> {
         if let (Some(head), Some(node)) = (head, node)
             && let Some(signal) = self.pointer(leader, "task_struct", "signal")
         {
-            let walk = self.list(signal + head, MAX_TASKS, "thread list");
-            gaps.extend(walk.gaps);
-            let mut threads: Vec<_> = walk.items.into_iter().map(|n| n - node).collect();
-            if !threads.contains(&leader) {
-                threads.insert(0, leader);
+            let mut walk = self.list(signal + head, MAX_TASKS, "thread list");
+            walk.items.iter_mut().for_each(|at| *at = *at - node);
+            if !walk.items.contains(&leader) {
+                walk.items.insert(0, leader);
             }
-            return threads;
+            return walk;
         }
-        let mut threads = vec![leader];
+        let mut threads = Walk { items: vec![leader], gaps: Vec::new() };
         if let Some(group) = self.types().offset("task_struct", "thread_group") {
             let walk = self.list(leader + group, MAX_TASKS, "thread list");
-            gaps.extend(walk.gaps);
-            threads.extend(walk.items.into_iter().map(|n| n - group));
+            threads.gaps = walk.gaps;
+            threads.items.extend(walk.items.into_iter().map(|n| n - group));
         }
         threads
     }
 
-    fn task(
-        &self,
-        address: VirtAddr,
-        letters: &[char],
-        current: &HashMap<u64, u32>,
-        shared: &mut Shared,
-    ) -> Option<Task> {
+    fn task(&self, address: VirtAddr, letters: &[char], current: &HashMap<u64, u32>, shared: &Shared) -> Option<Task> {
         let value = |path| self.value(address, "task_struct", path);
         let pid = value("pid")? as i32;
         let flags = value("flags").unwrap_or(0);
@@ -223,11 +234,10 @@ impl Kernel<'_> {
         let state_raw = self.first_value(address, "task_struct", &["__state", "state"]).unwrap_or(u64::MAX);
         let exit_state = value("exit_state").unwrap_or(0) as u32;
         let css_set = self.pointer(address, "task_struct", "cgroups");
-        let cgroup =
-            css_set.and_then(|set| shared.cgroups.entry(set.0).or_insert_with(|| self.css_set_path(set)).clone());
+        let cgroup = css_set.and_then(|set| once(&shared.cgroups, set, || self.css_set_path(set)));
         let namespaces = self
             .pointer(address, "task_struct", "nsproxy")
-            .map(|proxy| shared.namespaces.entry(proxy.0).or_insert_with(|| Arc::new(self.namespaces(proxy))).clone());
+            .map(|proxy| once(&shared.namespaces, proxy, || Arc::new(self.namespaces(proxy))));
         let parent = self.pointer(address, "task_struct", "real_parent");
         let stack = self.pointer(address, "task_struct", "stack").filter(|_| exit_state == 0);
         Some(Task {

@@ -3,6 +3,8 @@
 //! All of these leave an entry on the sleeper's own stack: its task pointer, and a list node whose ring closes on the
 //! queue. What woke function the entry has tells what the queue belongs to.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::locks::{Ring, StackWords, Stacks};
@@ -89,7 +91,7 @@ pub(crate) struct Entry {
     /// Function that wakes it.
     pub(crate) function: VirtAddr,
     /// The ring it is in.
-    pub(crate) ring: Ring,
+    pub(crate) ring: Arc<Ring>,
 }
 
 impl Kernel<'_> {

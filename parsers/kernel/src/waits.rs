@@ -1,6 +1,6 @@
 //! Who waits for whom: the facts about tasks, locks, memory pools and whatever else a task sleeps for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use facts::FieldType::{Address as Addr, Bool, Int, List, Text};
@@ -179,9 +179,8 @@ impl Kernel<'_> {
             if waiting.lock.is_none() && !in_pool && task.is_blocked() {
                 waits.others.extend(self.queue_wait(task, stack, &ranges));
             }
-            if let Some(pool) = self.mempool_wait(task, stack, &ranges) {
-                waits.sleepers.push((task.address, pool.address));
-                pools.entry(pool.address).or_insert(pool);
+            if let Some(address) = in_pool.then(|| self.mempool_wait(task, stack, &ranges, &mut pools)).flatten() {
+                waits.sleepers.push((task.address, address));
             } else if in_pool {
                 waits.gaps.push(Gap::new(
                     "memory pool of a sleeper",
@@ -218,14 +217,14 @@ struct Report<'a, 'd> {
     stacks: &'a [Option<CallStack>],
     by_address: HashMap<u64, usize>,
     /// Equal stacks as one value.
-    shared: Vec<(CallStack, Arc<facts::Stack>)>,
+    shared: HashMap<usize, Arc<facts::Stack>>,
     facts: Vec<Fact>,
 }
 
 impl<'a, 'd> Report<'a, 'd> {
     fn new(kernel: &'a Kernel<'d>, tasks: &'a [Task], stacks: &'a [Option<CallStack>]) -> Self {
         let by_address = tasks.iter().enumerate().map(|(n, t)| (t.address.0, n)).collect();
-        Report { kernel, tasks, stacks, by_address, shared: Vec::new(), facts: Vec::new() }
+        Report { kernel, tasks, stacks, by_address, shared: HashMap::new(), facts: Vec::new() }
     }
 
     fn task(&self, address: VirtAddr) -> Option<&'a Task> {
@@ -234,12 +233,9 @@ impl<'a, 'd> Report<'a, 'd> {
 
     fn stack(&mut self, address: VirtAddr) -> Option<Arc<facts::Stack>> {
         let stack = self.by_address.get(&address.0).and_then(|n| self.stacks.get(*n))?.as_ref()?;
-        if let Some((_, shared)) = self.shared.iter().find(|(known, _)| known.same_as(stack)) {
-            return Some(shared.clone());
-        }
-        let fact = Arc::new(self.kernel.fact_stack("task", stack));
-        self.shared.push((stack.clone(), fact.clone()));
-        Some(fact)
+        let kernel = self.kernel;
+        let new = || Arc::new(kernel.fact_stack("task", stack));
+        Some(self.shared.entry(stack.identity()).or_insert_with(new).clone())
     }
 
     fn fact(&self, kind: &'static str, at: VirtAddr, type_name: &str) -> Fact {
@@ -311,8 +307,9 @@ impl<'a, 'd> Report<'a, 'd> {
     }
 
     fn waits(&mut self, waits: &Waits) {
+        let waiting: HashSet<VirtAddr> = waits.locks.iter().map(|wait| wait.task).collect();
         for wait in &waits.locks {
-            self.lock_wait(wait, waits);
+            self.lock_wait(wait, &waiting);
         }
         for cycle in &waits.cycles {
             self.cycle(cycle, waits);
@@ -361,7 +358,7 @@ impl<'a, 'd> Report<'a, 'd> {
         self.facts.push(fact);
     }
 
-    fn lock_wait(&mut self, wait: &LockWait, waits: &Waits) {
+    fn lock_wait(&mut self, wait: &LockWait, waiting: &HashSet<VirtAddr>) {
         let Some(task) = self.task(wait.task) else { return };
         let owner = wait.owner.and_then(|o| self.task(o.task));
         let type_name = wait.kind.type_name();
@@ -382,7 +379,7 @@ impl<'a, 'd> Report<'a, 'd> {
             .with_opt("owner_pid", owner.map(|t| t.pid))
             .with_opt("owner_comm", owner.map(|t| t.comm.as_str()))
             .with_opt("owner_certain", wait.owner.map(|o| o.certain && owner.is_some()))
-            .with_opt("owner_waits", wait.owner.map(|o| waits.locks.iter().any(|w| w.task == o.task)))
+            .with_opt("owner_waits", wait.owner.map(|o| waiting.contains(&o.task)))
             .with_opt("readers", wait.readers)
             .with("waiters", wait.waiters)
             .with_opt("frozen", wait.frozen.clone());
