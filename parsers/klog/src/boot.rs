@@ -16,6 +16,8 @@ pub(crate) struct BootBuilder {
     first_line: u64,
     last_line: u64,
     time: Option<facts::Stamp>,
+    /// Wall clock at the start of the boot, from the line that sets the system clock.
+    start_wall_ns: Option<i64>,
 }
 
 impl BootBuilder {
@@ -43,6 +45,7 @@ impl BootBuilder {
         self.first_line = line.number;
         self.last_line = line.number;
         self.time = line.time;
+        self.start_wall_ns = None;
         sink(Item::Boot(Box::new(self.identity.clone())));
     }
 
@@ -58,6 +61,13 @@ impl BootBuilder {
         {
             self.cmdline.get_or_insert_with(|| cmdline.to_owned());
             self.last_line = line.number;
+        }
+        // `rtc_cmos rtc_cmos: setting system clock to 2026-11-21 10:15:55 UTC (1795256155)`
+        if let Some(rest) = after(text, "setting system clock to ")
+            && let Some(seconds) = number_after(rest, "UTC (")
+            && let Some(ns) = line.time.and_then(|t| t.since_boot_ns)
+        {
+            self.start_wall_ns = seconds.checked_mul(1_000_000_000).and_then(|wall| wall.checked_sub(ns));
         }
         if let Some(model) = text.strip_prefix("DMI: ") {
             self.identity.model.get_or_insert_with(|| model.to_owned());
@@ -82,7 +92,15 @@ impl BootBuilder {
         event.quote.clone_from(&banner);
         event.first_line = self.first_line;
         event.last_line = self.last_line;
+        event.host.clone_from(&self.identity.host);
         event.time = self.time;
+        if let Some(start) = self.start_wall_ns {
+            let mut time = self.time.unwrap_or_default();
+            let since_boot = *time.since_boot_ns.get_or_insert(0);
+            time.wall_ns = start.checked_add(since_boot);
+            time.wall_exact = time.wall_ns.is_some();
+            event.time = Some(time);
+        }
         event.release.clone_from(&self.identity.kernel);
         let capture = cmdline.as_deref().is_some_and(|c| c.contains("elfcorehdr="));
         event = event
@@ -129,8 +147,32 @@ pub(crate) fn loss(line: &Line<'_>) -> Option<Gap> {
         format!("journald missed {} kernel messages", number_after(text, "Missed ").unwrap_or(0))
     } else if text.contains("messages lost") || text.contains("imuxsock lost") {
         "the collector lost messages".to_owned()
+    } else if text.contains("recent printk recursion") {
+        "printk was called inside itself: messages were lost".to_owned()
+    } else if text.contains("output lines suppressed due to ratelimiting") {
+        "rate limit: lines of this kind were suppressed, so counts are lower bounds".to_owned()
     } else {
         return None;
     };
     Some(Gap::new("kernel messages", place, why, "the kernel's ring buffer (dmesg, a vmcore), if it still holds them"))
+}
+
+/// What a carrier lost.
+pub(crate) fn lost(line: u64, why: String) -> Gap {
+    Gap::new(
+        "kernel messages",
+        format!("line {line}"),
+        why,
+        "the kernel's ring buffer (dmesg, a vmcore), if it still holds them",
+    )
+}
+
+/// A report that another one was mixed with, line by line, and nothing says for certain whose line is whose.
+pub(crate) fn mixed(event: &Event) -> Gap {
+    Gap::new(
+        "whose lines these are",
+        format!("lines {}-{}", event.first_line, event.last_line),
+        format!("`{}` is mixed with another report; its lines were told apart by CPU, pid and shape", event.title),
+        "a log with caller ids (CONFIG_PRINTK_CALLER), or the stacks in a vmcore",
+    )
 }

@@ -93,6 +93,8 @@ pub struct Event {
     pub time: Option<Stamp>,
     /// Who printed it.
     pub caller: Option<Caller>,
+    /// Host that the carrier names on its first line.
+    pub host: Option<String>,
     /// Why the report is torn or mixed with other output, if it is.
     pub corrupted: Option<String>,
 }
@@ -123,6 +125,7 @@ impl Event {
             last_line: 0,
             time: None,
             caller: None,
+            host: None,
             corrupted: None,
         }
     }

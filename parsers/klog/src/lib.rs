@@ -19,9 +19,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod anchors;
 mod boot;
 mod carrier;
 pub mod class;
+mod clock;
 mod cursor;
 mod event;
 mod family;
@@ -30,11 +32,12 @@ mod reading;
 mod report;
 mod scanner;
 
+pub use anchors::Anchors;
 pub use event::{Event, Location, Severity};
 pub use family::COMMON_FIELDS;
 pub use line::{Caller, Line, Writer};
-pub use reading::{Boot, Reading, Record, read, read_records};
-pub use scanner::{Item, Scanner};
+pub use reading::{Boot, Reading, ReadingBuilder, Record, read, read_records};
+pub use scanner::{Item, Scanner, Seen};
 
 /// The table of the fact kinds this crate makes. Each may also carry the values of [`COMMON_FIELDS`].
 pub fn kinds() -> Vec<facts::KindDef> {

@@ -1,11 +1,14 @@
 //! Whole members at once.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
 use facts::{Gap, Identity, Stamp};
 
-use crate::event::Event;
+use crate::event::{Event, Severity};
 use crate::line::Writer;
-use crate::scanner::{Item, Scanner};
-use crate::{Caller, Line};
+use crate::scanner::{Item, Scanner, Seen, hosts_differ};
+use crate::{Anchors, Caller, Line, clock};
 
 /// What a member says, boot by boot.
 #[derive(Clone, Debug, Default)]
@@ -53,11 +56,44 @@ pub struct Record<'a> {
 /// assert_eq!(reading.boots[0].events[1].family, "unregister_netdevice");
 /// ```
 pub fn read(member: &str, bytes: &[u8]) -> Reading {
-    let mut collector = Collector::new(member);
-    let mut scanner = Scanner::new();
-    scanner.push(bytes, &mut |item| collector.item(item));
-    scanner.finish(&mut |item| collector.item(item));
-    collector.finish()
+    let mut builder = ReadingBuilder::new(member, Anchors::shared());
+    builder.push(bytes, &mut |_| {});
+    builder.finish(&mut |_| {})
+}
+
+/// Reads a text member that comes in pieces, with memory that grows only with its events.
+///
+/// ```
+/// let mut builder = klog::ReadingBuilder::new("dmesg", Default::default());
+/// for piece in ["unregister_netdevice: waiting for eth0 to ", "become free. Usage count = 1\n"] {
+///     builder.push(piece.as_bytes(), &mut |_| {});
+/// }
+/// assert_eq!(builder.finish(&mut |_| {}).boots[0].events.len(), 1);
+/// ```
+pub struct ReadingBuilder<'a> {
+    scanner: Scanner,
+    collector: Collector<'a>,
+}
+
+impl<'a> ReadingBuilder<'a> {
+    /// A member without text yet. Lines with one of the anchors' words are handed to the callers of
+    /// [`push`](Self::push) and [`finish`](Self::finish).
+    pub fn new(member: &'a str, anchors: Arc<Anchors>) -> Self {
+        ReadingBuilder { scanner: Scanner::with_anchors(anchors), collector: Collector::new(member) }
+    }
+
+    /// Reads a piece of text; it may end anywhere.
+    pub fn push(&mut self, bytes: &[u8], seen: &mut dyn FnMut(Seen)) {
+        let collector = &mut self.collector;
+        self.scanner.push(bytes, &mut |item| collector.sort(item, seen));
+    }
+
+    /// Ends the text.
+    pub fn finish(self, seen: &mut dyn FnMut(Seen)) -> Reading {
+        let mut collector = self.collector;
+        self.scanner.finish(&mut |item| collector.sort(item, seen));
+        collector.finish()
+    }
 }
 
 /// Reads the records of a ring buffer. Line numbers of the events are positions in `records`, counted from 1.
@@ -83,41 +119,137 @@ pub fn read_records<'a>(member: &str, records: impl IntoIterator<Item = Record<'
     collector.finish()
 }
 
+/// Events with the same title that are listed one by one in a boot; the last one stands for those behind.
+const MAX_EQUAL: usize = 1000;
+/// Events of one member that are kept.
+const MAX_EVENTS: usize = 20_000;
+
 struct Collector<'a> {
     member: &'a str,
     reading: Reading,
+    /// Events that are kept.
+    events: usize,
+    /// Events that are not.
+    dropped: u64,
+    /// How many events of a title a boot has, and where the last one is.
+    equal: HashMap<(usize, String), (usize, usize)>,
+    /// Gaps of the same kind by what they say without their numbers: place in the list, how many more, and the last one.
+    gaps: BTreeMap<String, (usize, u64, String)>,
 }
 
 impl<'a> Collector<'a> {
     fn new(member: &'a str) -> Self {
-        Collector { member, reading: Reading::default() }
+        Collector {
+            member,
+            reading: Reading::default(),
+            events: 0,
+            dropped: 0,
+            equal: HashMap::new(),
+            gaps: BTreeMap::new(),
+        }
+    }
+
+    fn sort(&mut self, item: Item, seen: &mut dyn FnMut(Seen)) {
+        match item {
+            Item::Seen(line) => seen(*line),
+            item => self.item(item),
+        }
     }
 
     fn item(&mut self, item: Item) {
         match item {
             Item::Boot(identity) => self.reading.boots.push(Boot { identity: *identity, events: Vec::new() }),
-            Item::Event(event) => self.boot().events.push(*event),
-            Item::Gap(mut gap) => {
+            Item::Event(event) => self.event(*event),
+            Item::Gap(gap) => self.gap(gap),
+            Item::Seen(_) => {}
+        }
+    }
+
+    /// Keeps an event. A log that says one thing a million times does not need a million of them: past a limit the
+    /// newest takes the place of the one before and counts for both.
+    fn event(&mut self, mut event: Event) {
+        let at = self.boot(event.host.as_deref());
+        let Some(boot) = self.reading.boots.get_mut(at) else { return };
+        let equal = self.equal.entry((at, event.title.clone())).or_insert((0, 0));
+        if equal.0 < MAX_EQUAL && self.events < MAX_EVENTS {
+            *equal = (equal.0 + 1, boot.events.len());
+            self.events += 1;
+            boot.events.push(event);
+            return;
+        }
+        match boot.events.get_mut(equal.1) {
+            Some(last) if equal.0 > 0 => {
+                let repeats = last.fields.get("repeats").and_then(|n| n.as_int()).unwrap_or(1);
+                event.set("repeats", repeats.saturating_add(1));
+                *last = event;
+            }
+            _ => {
+                // A panic is never dropped: there is hardly more than one in a boot.
+                if event.severity == Severity::Panic && self.events < 2 * MAX_EVENTS {
+                    self.events += 1;
+                    boot.events.push(event);
+                } else {
+                    self.dropped += 1;
+                }
+                if self.equal.len() > 2 * MAX_EVENTS {
+                    self.equal.clear();
+                }
+            }
+        }
+    }
+
+    /// A noisy console says thousands of times that messages were dropped: one gap for each kind.
+    fn gap(&mut self, mut gap: Gap) {
+        let kind: String = gap.why.chars().filter(|c| !c.is_ascii_digit()).collect();
+        match self.gaps.get_mut(&kind) {
+            Some((_, more, last)) => {
+                *more += 1;
+                *last = gap.place;
+            }
+            None => {
+                self.gaps.insert(kind, (self.reading.gaps.len(), 0, String::new()));
                 gap.place = format!("{} {}", self.member, gap.place);
                 self.reading.gaps.push(gap);
             }
         }
     }
 
-    fn boot(&mut self) -> &mut Boot {
-        if self.reading.boots.is_empty() {
-            self.reading.boots.push(Boot::default());
+    /// The boot that an event of that host belongs to: the last one of that host.
+    fn boot(&mut self, host: Option<&str>) -> usize {
+        let boots = &mut self.reading.boots;
+        let at = boots.iter().rposition(|b| !hosts_differ(b.identity.host.as_deref(), host)).unwrap_or_else(|| {
+            boots.push(Boot::default());
+            boots.len() - 1
+        });
+        if let Some(boot) = boots.get_mut(at).filter(|b| b.identity.host.is_none()) {
+            boot.identity.host = host.map(str::to_owned);
         }
-        let last = self.reading.boots.len() - 1;
-        &mut self.reading.boots[last]
+        at
     }
 
     fn finish(mut self) -> Reading {
+        for (at, more, last) in self.gaps.into_values() {
+            if let Some(gap) = self.reading.gaps.get_mut(at).filter(|_| more > 0) {
+                gap.place = format!("{}, and {more} more to {last}", gap.place);
+            }
+        }
+        if self.dropped > 0 {
+            let why = format!("{} more events than the {MAX_EVENTS} that are kept", self.dropped);
+            self.reading.gaps.push(Gap::new("the rest of the events", self.member, why, "a smaller piece of the log"));
+        }
         for boot in &mut self.reading.boots {
             boot.events.sort_by_key(|e| (e.first_line, e.last_line));
             for event in &boot.events {
                 boot.identity.model = boot.identity.model.take().or_else(|| event.hardware.clone());
                 boot.identity.kernel = boot.identity.kernel.take().or_else(|| event.release.clone());
+            }
+            if let Some(spread) = clock::join(&mut boot.events) {
+                self.reading.gaps.push(Gap::new(
+                    "one clock for all events",
+                    self.member,
+                    format!("wall clock and time since boot drift apart by {:.0} s in this boot: a clock that was set, suspend, or lines received late", spread as f64 / 1e9),
+                    "the journal's _SOURCE_MONOTONIC_TIMESTAMP",
+                ));
             }
         }
         self.reading

@@ -1,12 +1,14 @@
 //! The scanner: bytes of a log in, events out, with flat memory.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use facts::{Gap, Identity};
 
 use crate::Line;
+use crate::anchors::{Anchors, Hits};
 use crate::boot::BootBuilder;
 use crate::carrier;
 use crate::event::{Event, Severity};
@@ -22,6 +24,21 @@ pub enum Item {
     Event(Box<Event>),
     /// Lines that are missing or could not be read.
     Gap(Gap),
+    /// A line with one of the words that were asked for, or the last line of the text.
+    Seen(Box<Seen>),
+}
+
+/// A physical line with one of the words that [`Anchors::with_words`] was given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Its number, counted from 1.
+    pub number: u64,
+    /// Its bytes as text, at most 16 KiB.
+    pub line: String,
+    /// The last line before it that is not empty.
+    pub previous: String,
+    /// It is the last line of the text that is not empty, with or without a word in it; there is nothing more.
+    pub last: bool,
 }
 
 /// Reports that may be open at once, one for each caller; more than this and the oldest is closed.
@@ -30,57 +47,23 @@ const MAX_OPEN: usize = 64;
 const MAX_FOREIGN: u32 = 48;
 /// The same for reports of a few lines.
 const MAX_FOREIGN_LINES: u32 = 6;
+/// Lines after which one of several open reports is taken to be over.
+const MAX_SILENT: u64 = 400;
 /// Lines that may stand between `cut here` and the header of its report.
 const MAX_CUT: usize = 12;
 /// A physical line longer than this is cut; a printk record has at most 1024 bytes.
 const MAX_CARRY: usize = 1 << 20;
+/// Bytes that are searched for anchors at once.
+const PIECE: usize = 256 << 10;
+/// Reports of which stamp and text are kept, to know them again when a log is printed a second time.
+const MAX_KNOWN: usize = 4096;
+/// A stamp so much older than the newest one means that the log is printed again.
+const REPLAY_NS: i64 = 1_000_000_000;
 
 /// A panic this many lines behind a report may be its consequence.
 const MAX_LAST: u64 = 500;
 
-const CUT_HERE: &str = "[ cut here ]";
-
-/// Anchors of the scanner itself.
-const OWN_ANCHORS: &[&str] = &[
-    CUT_HERE,
-    "Linux version ",
-    "ommand line: ",
-    "printk messages dropped",
-    "callbacks suppressed",
-    "-- Boot ",
-    "-- Reboot --",
-    "DMI: ",
-    "messages lost",
-    "Missed ",
-];
-
-struct Anchors {
-    /// One pass over raw bytes.
-    search: AhoCorasick,
-    /// Pattern number to family number; patterns of the scanner itself have none.
-    families: Vec<Option<u8>>,
-}
-
-static ANCHORS: LazyLock<Anchors> = LazyLock::new(|| {
-    let mut patterns: Vec<&str> = Vec::new();
-    let mut families = Vec::new();
-    for anchor in OWN_ANCHORS {
-        patterns.push(anchor);
-        families.push(None);
-    }
-    for (number, family) in family::ALL.iter().enumerate() {
-        for anchor in family.anchors {
-            patterns.push(anchor);
-            families.push(u8::try_from(number).ok());
-        }
-    }
-    let search = AhoCorasick::builder()
-        .match_kind(MatchKind::Standard)
-        .kind(Some(AhoCorasickKind::DFA))
-        .build(&patterns)
-        .expect("the anchors are few and constant");
-    Anchors { search, families }
-});
+pub(crate) const CUT_HERE: &str = "[ cut here ]";
 
 /// Lines since `cut here`.
 struct Cut {
@@ -99,19 +82,36 @@ struct Cut {
 /// scanner.finish(&mut |_| {});
 /// assert_eq!(events, 1);
 /// ```
-#[derive(Default)]
 pub struct Scanner {
     carry: Vec<u8>,
     /// The carried line was too long: its rest is dropped.
     skipping: bool,
     wide: carrier::Wide,
+    reader: carrier::Reader,
     state: State,
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Scanner::with_anchors(Anchors::shared())
+    }
 }
 
 impl Scanner {
     /// A scanner at the start of a log.
     pub fn new() -> Self {
         Scanner::default()
+    }
+
+    /// A scanner that looks for words beside the reports, in the same pass.
+    pub fn with_anchors(anchors: Arc<Anchors>) -> Self {
+        Scanner {
+            carry: Vec::new(),
+            skipping: false,
+            wide: carrier::Wide::default(),
+            reader: carrier::Reader::default(),
+            state: State::new(anchors),
+        }
     }
 
     /// Reads a piece of text; it may end anywhere.
@@ -135,12 +135,12 @@ impl Scanner {
                 return;
             }
             let line = std::mem::take(&mut self.carry);
-            self.state.block(&line, sink);
+            self.state.block(&line, &mut self.reader, sink);
             bytes = tail;
         }
         match memchr::memrchr(b'\n', bytes) {
             Some(end) => {
-                self.state.block(&bytes[..=end], sink);
+                self.state.block(&bytes[..=end], &mut self.reader, sink);
                 self.keep(&bytes[end + 1..]);
             }
             None => self.keep(bytes),
@@ -154,7 +154,7 @@ impl Scanner {
     /// Reads one line that a carrier has already taken apart: a record of a dump's ring, of a journal.
     pub fn line(&mut self, line: &Line<'_>, sink: &mut dyn FnMut(Item)) {
         self.state.number = self.state.number.max(line.number);
-        let hits = self.state.hits(line.body.as_bytes());
+        let (hits, _) = self.state.anchors.hits(line.body.as_bytes());
         self.state.logical(line, hits, sink);
     }
 
@@ -162,10 +162,17 @@ impl Scanner {
     pub fn finish(mut self, sink: &mut dyn FnMut(Item)) {
         if !self.carry.is_empty() {
             let line = std::mem::take(&mut self.carry);
-            self.state.block(&line, sink);
+            self.state.block(&line, &mut self.reader, sink);
         }
-        self.state.close_all(sink);
-        self.state.boot.finish(sink);
+        let state = &mut self.state;
+        self.reader.flush(&mut |line, changed| state.changed(line, changed, 0, sink));
+        state.losses(&mut self.reader, sink);
+        state.close_all(sink);
+        state.boot.finish(sink);
+        if state.anchors.has_words() {
+            let line = String::from_utf8_lossy(&state.tail).into_owned();
+            sink(Item::Seen(Box::new(Seen { number: state.number, line, last: true, ..Seen::default() })));
+        }
     }
 }
 
@@ -186,74 +193,142 @@ fn spaced(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(plain)
 }
 
-/// Which families a line may open, as a set of bits; the lowest stands for the scanner's own anchors.
-type Hits = u128;
-
-#[derive(Default)]
 struct State {
+    anchors: Arc<Anchors>,
     /// Number of the line before.
     number: u64,
+    /// Where anchors stand in the piece at hand.
+    places: Vec<usize>,
+    /// The last line that is not empty.
+    tail: Vec<u8>,
     open: Vec<Report>,
     cut: Option<Cut>,
     /// Title and last line of the report that ended last.
     last: Option<(String, u64)>,
+    /// Newest stamp of a report in this boot.
+    newest_ns: i64,
+    /// Stamps and texts of the reports of this boot.
+    known: HashSet<u64>,
+    /// The log of this boot is printed again.
+    again: bool,
+    /// `replaying previous printk message` stands before this line: it may be a copy.
+    replaying: bool,
     boot: BootBuilder,
 }
 
 impl State {
+    fn new(anchors: Arc<Anchors>) -> Self {
+        State {
+            anchors,
+            number: 0,
+            places: Vec::new(),
+            tail: Vec::new(),
+            open: Vec::new(),
+            cut: None,
+            last: None,
+            newest_ns: 0,
+            known: HashSet::new(),
+            again: false,
+            replaying: false,
+            boot: BootBuilder::default(),
+        }
+    }
+
     /// Reads complete lines.
-    fn block(&mut self, block: &[u8], sink: &mut dyn FnMut(Item)) {
-        let anchors = &*ANCHORS;
-        let mut at = 0;
-        let mut hit = anchors.search.find(block).map(|m| m.start());
-        while at < block.len() {
-            if let Some(start) = hit
-                && start < at
-            {
-                hit = anchors.search.find(&block[at..]).map(|m| at + m.start());
-            }
-            if self.open.is_empty() && self.cut.is_none() {
+    fn block(&mut self, block: &[u8], reader: &mut carrier::Reader, sink: &mut dyn FnMut(Item)) {
+        let mut from = 0;
+        while from < block.len() {
+            let most = (from + PIECE).min(block.len());
+            let end = match memchr::memrchr(b'\n', &block[from..most]) {
+                Some(at) if most < block.len() => from + at + 1,
+                _ => memchr::memchr(b'\n', &block[most..]).map_or(block.len(), |at| most + at + 1),
+            };
+            self.piece(block, from, end, reader, sink);
+            from = end;
+        }
+        if self.anchors.has_words()
+            && let Some(line) = last_line(block)
+        {
+            self.tail.clear();
+            self.tail.extend_from_slice(line);
+        }
+    }
+
+    /// Reads the lines between two offsets of the block.
+    fn piece(
+        &mut self,
+        block: &[u8],
+        from: usize,
+        to: usize,
+        reader: &mut carrier::Reader,
+        sink: &mut dyn FnMut(Item),
+    ) {
+        let mut places = std::mem::take(&mut self.places);
+        self.anchors.places(&block[from..to], &mut places);
+        let mut next = places.iter().map(|at| from + at).peekable();
+        let mut at = from;
+        while at < to {
+            while next.next_if(|place| *place < at).is_some() {}
+            if self.open.is_empty() && self.cut.is_none() && !reader.holding() {
                 // Nothing to read before the next anchor.
-                let Some(start) = hit else {
-                    self.number += memchr::memchr_iter(b'\n', &block[at..]).count() as u64;
+                let Some(place) = next.peek() else {
+                    self.number += memchr::memchr_iter(b'\n', &block[at..to]).count() as u64;
+                    self.number += u64::from(!block[at..to].ends_with(b"\n"));
                     break;
                 };
-                let line = memchr::memrchr(b'\n', &block[at..start]).map_or(at, |n| at + n + 1);
+                let line = memchr::memrchr(b'\n', &block[at..*place]).map_or(at, |n| at + n + 1);
                 self.number += memchr::memchr_iter(b'\n', &block[at..line]).count() as u64;
                 at = line;
             }
-            let end = memchr::memchr(b'\n', &block[at..]).map_or(block.len(), |n| at + n);
+            let end = memchr::memchr(b'\n', &block[at..to]).map_or(to, |n| at + n);
             let raw = &block[at..end];
             self.number += 1;
-            let hits = if hit.is_some_and(|start| start < end) { self.hits(raw) } else { 0 };
-            self.physical(raw, hits, sink);
+            let mut telling = false;
+            while next.next_if(|place| *place < end).is_some() {
+                telling = true;
+            }
+            let short = &raw[..raw.len().min(carrier::MAX_LINE)];
+            let (hits, word) = if telling { self.anchors.hits(short) } else { (0, false) };
+            if word {
+                let previous = last_line(&block[..at]).unwrap_or(&self.tail);
+                sink(Item::Seen(Box::new(Seen {
+                    number: self.number,
+                    line: String::from_utf8_lossy(short).into_owned(),
+                    previous: String::from_utf8_lossy(previous).into_owned(),
+                    last: false,
+                })));
+            }
+            let behind = block.get(end + 1..).unwrap_or_default();
+            let around = carrier::Around { before: &block[..at], behind, telling: hits != 0 };
+            reader.line(raw, self.number, around, &mut |line, changed| self.changed(line, changed, hits, sink));
+            self.losses(reader, sink);
             at = end + 1;
         }
+        self.places = places;
     }
 
-    /// The families whose anchors stand in `raw`.
-    fn hits(&self, raw: &[u8]) -> Hits {
-        let anchors = &*ANCHORS;
-        let raw = &raw[..raw.len().min(carrier::MAX_LINE)];
-        let mut hits = 0;
-        for found in anchors.search.find_overlapping_iter(raw) {
-            hits |= match anchors.families.get(found.pattern().as_usize()) {
-                Some(Some(family)) => 2 << *family,
-                _ => 1,
-            };
+    /// Reads a line whose text may differ from the bytes that were searched.
+    fn changed(&mut self, line: &Line<'_>, changed: bool, hits: Hits, sink: &mut dyn FnMut(Item)) {
+        let hits = if changed { self.anchors.hits(line.body.as_bytes()).0 } else { hits };
+        self.logical(line, hits, sink);
+    }
+
+    /// Yields what the carriers found missing.
+    fn losses(&mut self, reader: &mut carrier::Reader, sink: &mut dyn FnMut(Item)) {
+        for loss in reader.losses.drain(..) {
+            sink(Item::Gap(crate::boot::lost(loss.line, loss.why)));
         }
-        hits
-    }
-
-    fn physical(&mut self, raw: &[u8], hits: Hits, sink: &mut dyn FnMut(Item)) {
-        let number = self.number;
-        carrier::lines(raw, number, &mut |line| self.logical(line, hits, sink));
     }
 
     /// Reads one line without its prefix.
     fn logical(&mut self, line: &Line<'_>, hits: Hits, sink: &mut dyn FnMut(Item)) {
         if hits & 1 != 0 && self.own(line, sink) {
             return;
+        }
+        while self.open.len() > 1
+            && let Some(at) = self.open.iter().position(|r| r.taken_at + MAX_SILENT < line.number)
+        {
+            self.close(at, sink);
         }
         if let Some(at) = self.report_of(line) {
             let report = &mut self.open[at];
@@ -270,9 +345,7 @@ impl State {
             let report = &mut self.open[at];
             match step {
                 Step::Take | Step::End => {
-                    report.mixed += report.foreign;
-                    report.foreign = 0;
-                    report.event.last_line = line.number;
+                    report.taken(line);
                     if step == Step::End {
                         self.close(at, sink);
                     }
@@ -312,7 +385,7 @@ impl State {
                 let report = &mut self.open[at];
                 let step = (report.family.body)(report, line);
                 if step == Step::Take {
-                    report.event.last_line = line.number;
+                    report.taken(line);
                     return true;
                 }
                 self.close(at, sink);
@@ -322,26 +395,62 @@ impl State {
         }
         if self.boot.is_banner(line) {
             self.close_all(sink);
+            self.newest_ns = 0;
+            self.again = false;
+            self.known.clear();
             self.boot.begin(line, sink);
             return true;
         }
         self.boot.note(line);
+        if text.contains("replaying previous printk message") {
+            self.replaying = true;
+            return true;
+        }
         if let Some(gap) = crate::boot::loss(line) {
+            // Lines are missing inside the report that is being printed, if it goes on.
+            if text.contains("printk messages dropped")
+                && let Some(at) = self.report_of(line)
+            {
+                self.open[at].loses();
+            }
             sink(Item::Gap(gap));
         }
         false
     }
 
-    /// The open report that a line most likely belongs to.
-    fn report_of(&self, line: &Line<'_>) -> Option<usize> {
-        match line.caller {
-            Some(caller) => self
-                .open
-                .iter()
-                .rposition(|r| r.caller() == Some(caller))
-                .or_else(|| self.open.iter().rposition(|r| r.caller().is_none())),
-            None => self.open.len().checked_sub(1),
+    /// The open report that a line most likely belongs to. Callers tell reports apart for certain; without them the
+    /// CPU, the pid and the shape of a line do, and the reports remember that it was a guess.
+    fn report_of(&mut self, line: &Line<'_>) -> Option<usize> {
+        let ours = |r: &Report| !hosts_differ(r.event.host.as_deref(), line.host);
+        if let Some(caller) = line.caller {
+            return (self.open.iter().rposition(|r| r.caller() == Some(caller) && ours(r)))
+                .or_else(|| self.open.iter().rposition(|r| r.caller().is_none() && ours(r)));
         }
+        // The report that took a line last goes on, unless the line says otherwise.
+        let speaker =
+            (0..self.open.len()).filter(|at| ours(&self.open[*at])).max_by_key(|at| self.open[*at].taken_at)?;
+        if self.open.len() == 1 {
+            return Some(speaker);
+        }
+        let text = line.text();
+        let other = |wanted: &dyn Fn(&Report) -> bool| {
+            (0..self.open.len()).rev().find(|at| *at != speaker && ours(&self.open[*at]) && wanted(&self.open[*at]))
+        };
+        let found = if let Some(who) = crate::report::speaks_of(text) {
+            match self.open[speaker].is_of(who) {
+                Some(true) => None,
+                Some(false) => other(&|r| r.is_of(who) == Some(true)).or_else(|| other(&|r| r.is_of(who).is_none())),
+                None => other(&|r| r.is_of(who) == Some(true)),
+            }
+        } else if self.open[speaker].awaits_trace() && crate::report::is_frame(text) {
+            other(&|r| r.in_trace())
+        } else {
+            None
+        };
+        let Some(at) = found else { return Some(speaker) };
+        self.open[speaker].guessed = true;
+        self.open[at].guessed = true;
+        Some(at)
     }
 
     /// Opens a report if a family recognises the line.
@@ -355,11 +464,15 @@ impl State {
             .filter(|(number, family)| hits & (2 << number) != 0 && family.accepts(line))
             .find_map(|(_, family)| (family.open)(line, before).map(|opened| (*family, opened)));
         let Some((family, opened)) = opened else { return false };
+        if self.is_copy(line) {
+            return true;
+        }
         let mut event = opened.event;
         event.first_line = self.cut.take().map_or(line.number, |c| c.first_line);
         event.last_line = line.number;
         event.time = line.time;
         event.caller = line.caller;
+        event.host = line.host.map(str::to_owned);
         if event.quote.is_empty() {
             event.quote = line.text().to_owned();
         }
@@ -369,8 +482,15 @@ impl State {
             && !opened.inside
         {
             let report = &mut self.open[at];
+            // Another CPU began to report in the middle of it: its lines may still come.
+            let cut = opened.form == Form::Trace
+                && line.caller.is_none()
+                && event.severity == Severity::Report
+                && report.is_cut_by(line);
             if opened.form == Form::Line && report.form == Form::Trace && !report.ended {
                 report.foreign += 1;
+            } else if cut {
+                report.parked = true;
             } else {
                 self.close(at, sink);
             }
@@ -388,9 +508,31 @@ impl State {
         true
     }
 
+    /// Is this the second print of a report that was read already?
+    fn is_copy(&mut self, line: &Line<'_>) -> bool {
+        let replaying = std::mem::take(&mut self.replaying);
+        let Some(ns) = line.time.and_then(|t| t.since_boot_ns) else { return false };
+        let mut hasher = DefaultHasher::new();
+        (ns, line.text(), line.host).hash(&mut hasher);
+        let key = hasher.finish();
+        self.again |= ns < self.newest_ns.saturating_sub(REPLAY_NS);
+        let old = replaying || self.again && ns <= self.newest_ns;
+        self.newest_ns = self.newest_ns.max(ns);
+        if old && self.known.contains(&key) {
+            return true;
+        }
+        if self.known.len() < MAX_KNOWN {
+            self.known.insert(key);
+        }
+        false
+    }
+
     fn close(&mut self, at: usize, sink: &mut dyn FnMut(Item)) {
         if at < self.open.len() {
             let report = self.open.remove(at);
+            if report.guessed {
+                sink(Item::Gap(crate::boot::mixed(&report.event)));
+            }
             let line = report.event.last_line;
             let reported = report.event.severity == Severity::Report;
             if let Some(title) = sink_report(report, sink)
@@ -416,4 +558,27 @@ fn sink_report(report: Report, sink: &mut dyn FnMut(Item)) -> Option<String> {
     let title = event.title.clone();
     sink(Item::Event(Box::new(event)));
     Some(title)
+}
+
+/// Are these certainly two machines? One may be named with its domain, and early lines of a boot have no name yet.
+pub(crate) fn hosts_differ(a: Option<&str>, b: Option<&str>) -> bool {
+    let (Some(a), Some(b)) = (a, b) else { return false };
+    let unnamed = |h: &str| matches!(h, "" | "-" | "localhost" | "(none)" | "localhost.localdomain");
+    let short = |h: &'_ str| h.split('.').next().unwrap_or(h).len();
+    a != b && !unnamed(a) && !unnamed(b) && a[..short(a)] != b[..short(b)]
+}
+
+/// The last line of a text of whole lines that is not empty, cut to the length that is read.
+fn last_line(text: &[u8]) -> Option<&[u8]> {
+    let mut end = text.len();
+    // Blank lines in a row are few.
+    for _ in 0..64 {
+        let start = memchr::memrchr(b'\n', &text[..end]).map_or(0, |at| at + 1);
+        let line = &text[start..end];
+        if !line.trim_ascii().is_empty() {
+            return Some(&line[..line.len().min(carrier::MAX_LINE)]);
+        }
+        end = start.checked_sub(1)?;
+    }
+    None
 }

@@ -2,6 +2,7 @@
 //!
 //! Prefixes are taken off from the outside in, line by line: support texts mix carriers freely. Each carrier is
 //! one file with one function, which either recognises the start of a text and says what it learnt, or declines.
+//! Carriers that cut lines or records have a state beside it, and [`Reader`] joins what they cut.
 
 mod broadcast;
 mod calendar;
@@ -9,12 +10,16 @@ mod container;
 mod dmesg;
 mod escape;
 mod journal;
+mod journal_fields;
 mod json;
 mod kmsg;
+mod netconsole;
 mod paste;
 mod printk;
+mod quoted_printable;
 mod syslog;
 mod wide;
+mod wrap;
 
 pub(crate) use wide::Wide;
 
@@ -26,6 +31,12 @@ use crate::{Line, line::Writer};
 
 /// Lines are read up to this many bytes; a printk record is at most 1024.
 pub(crate) const MAX_LINE: usize = 16 << 10;
+/// Lines of JSON may hold a whole log.
+const MAX_JSON: usize = 1 << 20;
+
+/// Texts at which a line must be seen though it opens no report: a carrier cuts lines or records there.
+pub(crate) const MARKS: &[&str] =
+    &["=\n", "=\r\n", " stdout P ", " stderr P ", ",ncfrag=", ",c;", ",c,caller=", " [s=", "__CURSOR="];
 
 /// What a carrier learnt from its prefix.
 #[derive(Clone, Copy, Default)]
@@ -84,31 +95,203 @@ type Strip = for<'a> fn(&'a str) -> Option<Prefix<'a>>;
 const COLLECTORS: &[Strip] =
     &[syslog::strip, journal::strip, dmesg::strip, broadcast::strip, kmsg::strip, container::strip];
 
-/// Calls `each` for every kernel line that stands in the physical line `raw` (several, where newlines were lost).
-pub(crate) fn lines(raw: &[u8], number: u64, each: &mut dyn FnMut(&Line<'_>)) {
-    let raw = &raw[..raw.len().min(MAX_LINE)];
-    let lossy = match std::str::from_utf8(raw) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => String::from_utf8_lossy(raw),
-    };
-    let clean = escape::clean(&lossy);
-    if let Some(message) = json::message(&clean) {
-        let message = escape::clean(&message);
-        for piece in message.split('\n') {
-            pieces(piece, number, each);
-        }
-        return;
+/// What stands around a physical line in the piece of text at hand.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Around<'a> {
+    /// The lines before it.
+    pub(crate) before: &'a [u8],
+    /// The lines behind it.
+    pub(crate) behind: &'a [u8],
+    /// An anchor was found in the line: the text around it is worth a look.
+    pub(crate) telling: bool,
+}
+
+/// Frees physical lines from their carriers and joins those that a carrier cut. Each run of lines by itself: what is
+/// held is given back as soon as it is complete or something else follows.
+#[derive(Default)]
+pub(crate) struct Reader {
+    quoted: quoted_printable::Run,
+    entry: journal_fields::Entry,
+    fragments: netconsole::Fragments,
+    partial: container::Partial,
+    kmsg: kmsg::Run,
+    wrap: wrap::Run,
+    /// What was found missing since it was asked for last.
+    pub(crate) losses: Vec<Loss>,
+}
+
+/// Something that a carrier lost.
+pub(crate) struct Loss {
+    pub(crate) line: u64,
+    pub(crate) why: String,
+}
+
+/// More losses than this in one text are not listed.
+const MAX_LOSSES: u32 = 64;
+
+/// Takes a kernel line, and whether its text differs from the bytes it came from.
+pub(crate) type Each<'e> = dyn FnMut(&Line<'_>, bool) + 'e;
+
+impl Reader {
+    /// Is a part of a line held, so that the next physical line must be seen?
+    pub(crate) fn holding(&self) -> bool {
+        self.quoted.holding()
+            || self.entry.holding()
+            || self.fragments.holding()
+            || self.partial.holding()
+            || self.kmsg.holding()
+            || self.wrap.holding()
     }
-    for piece in clean.split('\r') {
-        if piece.is_empty() && clean.len() > piece.len() {
-            continue;
+
+    /// Calls `each` for every kernel line that is complete with the physical line `raw` (several, where newlines were
+    /// lost; none, where it goes on).
+    pub(crate) fn line(&mut self, raw: &[u8], number: u64, around: Around<'_>, each: &mut Each<'_>) {
+        let raw = &raw[..raw.len().min(if json::begins(raw) { MAX_JSON } else { MAX_LINE })];
+        match self.quoted.line(raw, number) {
+            quoted_printable::Decoded::Held => {}
+            quoted_printable::Decoded::Line(line, first, changed) => self.bytes(&line, first, changed, around, each),
         }
-        pieces(piece, number, each);
+    }
+
+    /// Gives back everything that is held.
+    pub(crate) fn flush(&mut self, each: &mut Each<'_>) {
+        if let Some((line, number)) = self.quoted.flush() {
+            self.bytes(&line, number, true, Around::default(), each);
+        }
+        if let Some(whole) = self.entry.flush() {
+            Self::whole(&whole, each);
+        }
+        while let Some((text, number)) = self.partial.flush() {
+            self.text(&text, number, true, Around::default(), each);
+        }
+        while let Some(joined) = self.fragments.flush() {
+            self.joined(&joined, each);
+        }
+        if let Some((text, number)) = self.kmsg.flush() {
+            record(&text, number, true, each);
+        }
+        if let Some((text, number)) = self.wrap.flush() {
+            pieces(&text, number, Prefix::default(), true, each);
+        }
+    }
+
+    fn bytes(&mut self, raw: &[u8], number: u64, changed: bool, around: Around<'_>, each: &mut Each<'_>) {
+        let lossy = match std::str::from_utf8(raw) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(raw),
+        };
+        let clean = escape::clean(&lossy);
+        let many = json::messages(&clean, around.before, &mut |message, said| {
+            // A machine that booted before the message ends is not ours: the outer stamp is of the collector.
+            let message = escape::clean(message);
+            for piece in message.split('\n') {
+                pieces(piece, number, said, true, each);
+            }
+        });
+        if many {
+            return;
+        }
+        let (whole, taken) = self.entry.line(&clean, number);
+        if let Some(whole) = whole {
+            Self::whole(&whole, each);
+        }
+        if taken {
+            return;
+        }
+        if let Some((text, number, joined)) = self.partial.line(&clean, number) {
+            self.text(&text, number, changed || joined, around, each);
+        }
+    }
+
+    /// A line whose pieces are together: records of `/dev/kmsg`, broken lines, lines with lost newlines.
+    fn text(&mut self, text: &str, number: u64, changed: bool, around: Around<'_>, each: &mut Each<'_>) {
+        if text.starts_with(|c: char| c.is_ascii_digit()) || self.fragments.holding() {
+            let mut complete = Vec::new();
+            let taken = self.fragments.line(text, number, &mut complete);
+            for joined in complete {
+                self.joined(&joined, each);
+            }
+            if taken {
+                return;
+            }
+        }
+        if self.kmsg.holding()
+            && !self.kmsg.goes_on(text)
+            && let Some((held, first)) = self.kmsg.flush()
+        {
+            record(&held, first, true, each);
+        }
+        match self.kmsg.line(text, number) {
+            kmsg::Place::Other => {}
+            kmsg::Place::Taken => return,
+            kmsg::Place::Record(text, number, missing) => {
+                if missing > 0 {
+                    self.lost(number, format!("{missing} records are missing by their numbers"));
+                }
+                return record(&text, number, changed, each);
+            }
+        }
+        if self.wrap.holding() {
+            if self.wrap.goes_on(text) {
+                return self.wrap.join(text);
+            }
+            if let Some((held, first)) = self.wrap.flush() {
+                pieces(&held, first, Prefix::default(), true, each);
+            }
+        }
+        if around.telling {
+            self.wrap.look(around.before, text.as_bytes(), around.behind, number);
+        }
+        for piece in text.split('\r') {
+            if piece.is_empty() && text.len() > piece.len() {
+                continue;
+            }
+            if self.wrap.active() && self.wrap.hold(piece, &strip(piece), number) {
+                continue;
+            }
+            pieces(piece, number, Prefix::default(), changed, each);
+        }
+    }
+
+    fn joined(&mut self, joined: &netconsole::Joined, each: &mut Each<'_>) {
+        if joined.holed {
+            self.lost(joined.first, "a fragment of a netconsole record never came".to_owned());
+        }
+        record(&joined.text, joined.first, true, each);
+    }
+
+    fn whole(whole: &journal_fields::Whole, each: &mut Each<'_>) {
+        for piece in whole.message.split('\n') {
+            pieces(piece, whole.first, whole.prefix(), true, each);
+        }
+    }
+
+    fn lost(&mut self, line: u64, why: String) {
+        if self.losses.len() < MAX_LOSSES as usize {
+            self.losses.push(Loss { line, why });
+        }
     }
 }
 
-fn pieces(text: &str, number: u64, each: &mut dyn FnMut(&Line<'_>)) {
-    let mut prefix = strip(text);
+/// A record of `/dev/kmsg`: its text may hold several lines.
+fn record(text: &str, number: u64, changed: bool, each: &mut Each<'_>) {
+    let Some(record) = kmsg::record(text) else {
+        return pieces(text, number, Prefix::default(), changed, each);
+    };
+    let body = kmsg::unescape(record.prefix.rest);
+    let changed = changed || matches!(body, Cow::Owned(_));
+    for piece in body.split('\n') {
+        pieces(piece, number, record.prefix, changed, each);
+    }
+}
+
+/// Takes the prefixes off `text`, splits it where newlines were lost, and adds what an outer carrier said.
+fn pieces(text: &str, number: u64, outer: Prefix<'_>, changed: bool, each: &mut Each<'_>) {
+    // What a program wrote is its own, even where it quotes a kernel line.
+    let whole = |text| {
+        if outer.writer == Writer::Program { Prefix { rest: text, ..outer } } else { outer.with_inner(strip(text)) }
+    };
+    let mut prefix = whole(text);
     loop {
         // A second kernel stamp inside the text: the newline before it was lost.
         let next = (prefix.writer == Writer::Kernel).then(|| printk::inside(prefix.rest)).flatten();
@@ -118,11 +301,11 @@ fn pieces(text: &str, number: u64, each: &mut dyn FnMut(&Line<'_>)) {
                 let mut first = prefix;
                 first.rest = &rest[..at];
                 if !first.rest.trim().is_empty() {
-                    each(&first.into_line(number));
+                    each(&first.into_line(number), changed);
                 }
-                prefix = strip(&rest[at..]);
+                prefix = whole(&rest[at..]);
             }
-            None => break each(&prefix.into_line(number)),
+            None => break each(&prefix.into_line(number), changed),
         }
     }
 }
@@ -149,9 +332,10 @@ fn strip(text: &str) -> Prefix<'_> {
         return inner(unquoted).unwrap_or(Prefix { rest: unquoted, ..Prefix::default() });
     }
     // A stamp in the middle: a console prompt, an unknown collector, a lost newline.
+    let bare = Prefix { rest: text, ..Prefix::default() };
     match printk::inside(text) {
-        Some(at) => printk::strip(&text[at..]).unwrap_or(Prefix { rest: text, ..Prefix::default() }),
-        None => Prefix { rest: text, ..Prefix::default() },
+        Some(at) => printk::strip(&text[at..]).unwrap_or(bare),
+        None => printk::cut(text).unwrap_or(bare),
     }
 }
 

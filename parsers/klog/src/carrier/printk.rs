@@ -67,6 +67,27 @@ pub(super) fn inside(text: &str) -> Option<usize> {
     None
 }
 
+/// The end of a stamp whose first columns were not copied: `34.567890] text`, `7890] text`.
+pub(super) fn cut(text: &str) -> Option<Prefix<'_>> {
+    let text = text.trim_start_matches(' ');
+    let bytes = text.as_bytes();
+    if !matches!(bytes.first(), Some(b'0'..=b'9' | b'.')) {
+        return None;
+    }
+    let end = bytes.iter().take(20).position(|b| !(b.is_ascii_digit() || *b == b'.'))?;
+    let micros = text.get(..end)?.rsplit('.').next()?;
+    let rest = text.get(end..)?.strip_prefix(']')?;
+    let mut prefix = Prefix { writer: Writer::Kernel, ..Prefix::default() };
+    let mut c = Cursor::new(rest);
+    let mut ahead = c;
+    if let Some(caller) = caller(&mut ahead) {
+        prefix.caller = Some(caller);
+        c = ahead;
+    }
+    prefix.rest = c.rest().strip_prefix(' ')?;
+    (3..=9).contains(&micros.len()).then_some(prefix)
+}
+
 fn priority(c: &mut Cursor<'_>) -> Option<u64> {
     let mut ahead = *c;
     if !ahead.take("<") {
@@ -136,6 +157,16 @@ mod tests {
         assert_eq!(strip("[    C0] x").unwrap().caller, Some(Caller::Cpu(0)));
         // makedumpfile writes a blank between the two.
         assert_eq!(strip("[    1.000000] [    T1] x").unwrap().rest, "x");
+    }
+
+    #[test]
+    fn a_stamp_that_lost_its_first_columns_is_one_still() {
+        for (text, rest) in [("34.567890] BUG: x", "BUG: x"), ("7890] BUG: x", "BUG: x"), (".5678][ T12] x", "x")] {
+            assert_eq!(cut(text).map(|p| p.rest), Some(rest), "{text}");
+        }
+        for text in ["12] x", "123 x", "1.2.3 x", "0123456789012345678901] x", "404]x"] {
+            assert!(cut(text).is_none(), "{text}");
+        }
     }
 
     #[test]

@@ -33,7 +33,20 @@ pub const COMMON: &[FieldDef] = &[
     field("code", FieldType::Text, "", "code bytes as printed; the faulting one in brackets"),
     field("modules", FieldType::List, "", "modules linked in, with flags"),
     field("corrupted", FieldType::Text, "", "why the report is torn or mixed with other output"),
+    field(
+        "interleaved",
+        FieldType::Text,
+        "",
+        "how its lines were told apart from those of another report, when that is a guess",
+    ),
     field("message", FieldType::Text, "", "text of an assertion"),
+    field("stacks_dropped", FieldType::Int, "", "stacks beyond the 2048 that are kept"),
+    field(
+        "repeats",
+        FieldType::Int,
+        "",
+        "how many equal events this one stands for, where a log has too many to list each",
+    ),
 ];
 
 /// Made once for each boot by the scanner itself.

@@ -6,7 +6,7 @@ mod modules;
 mod registers;
 mod task_line;
 
-use facts::{Context, Ended, Found, Frame, Stack};
+use facts::{Context, Ended, Found, Frame, Stack, Stamp};
 
 use crate::cursor::Cursor;
 use crate::event::{Event, Location, Severity};
@@ -19,8 +19,8 @@ pub(crate) use task_line::{Task, read as task_line};
 const MAX_FRAMES: usize = 512;
 /// Name of a stack that nothing else names.
 const TRACE: &str = "call trace";
-/// More stacks than this in one report are dropped.
-const MAX_STACKS: usize = 128;
+/// More stacks than this in one report are dropped: `sysrq-t` prints one for each task.
+const MAX_STACKS: usize = 2048;
 
 /// What became of a line that was offered to a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +42,23 @@ pub(crate) struct Report {
     pub(crate) form: Form,
     /// Lines passed over since the last one that belonged to the report.
     pub(crate) foreign: u32,
-    /// Lines of other output that stood between lines of the report.
-    pub(crate) mixed: u32,
+    /// The line that was taken last.
+    pub(crate) taken_at: u64,
+    taken_time: Option<Stamp>,
+    /// Which lines are its own was guessed.
+    pub(crate) guessed: bool,
+    /// Another report began in the middle of it.
+    pub(crate) parked: bool,
+    /// It went on behind that one.
+    resumed: bool,
+    /// CPU lines of two tasks stand in it.
+    two_tasks: bool,
+    /// Traces that were announced by a line of their own.
+    heads: u32,
+    /// Messages were dropped behind its last line.
+    losing: bool,
+    /// Messages were dropped between its lines.
+    lost: bool,
     /// The end marker was seen; only a repetition of the registers may follow.
     pub(crate) ended: bool,
     /// The last line that belonged was a frame or opened a trace.
@@ -59,6 +74,8 @@ pub(crate) struct Report {
     backtrace: bool,
     /// Traces that were announced and got no frame.
     hollow: u32,
+    /// Stacks beyond the limit; the frames that follow are theirs.
+    stacks_dropped: u32,
     /// What is wrong with the report, found by its family.
     pub(crate) torn: Option<String>,
     /// It was no report after all.
@@ -71,12 +88,21 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(event: Event, family: &'static Family, form: Form) -> Self {
+        let (taken_at, taken_time) = (event.last_line, event.time);
         Report {
             event,
             family,
             form,
             foreign: 0,
-            mixed: 0,
+            taken_at,
+            taken_time,
+            guessed: false,
+            parked: false,
+            resumed: false,
+            two_tasks: false,
+            heads: 0,
+            losing: false,
+            lost: false,
             ended: false,
             in_trace: false,
             context: Context::Task,
@@ -85,6 +111,7 @@ impl Report {
             registers_seen: 0,
             backtrace: false,
             hollow: 0,
+            stacks_dropped: 0,
             torn: None,
             discard: false,
             nested: false,
@@ -96,16 +123,68 @@ impl Report {
         self.event.caller
     }
 
+    /// A line of the report was read.
+    pub(crate) fn taken(&mut self, line: &Line<'_>) {
+        self.foreign = 0;
+        self.event.last_line = line.number;
+        self.taken_at = line.number;
+        self.taken_time = line.time.or(self.taken_time);
+        self.resumed |= self.parked;
+        self.lost |= std::mem::take(&mut self.losing);
+    }
+
+    /// Messages were dropped here; the report is torn if it goes on.
+    pub(crate) fn loses(&mut self) {
+        self.losing = true;
+    }
+
+    /// Is the report of this CPU and task? Nothing if it does not say.
+    pub(crate) fn is_of(&self, (cpu, pid): (u32, i64)) -> Option<bool> {
+        match (self.event.cpu, self.event.pid) {
+            (Some(own), Some(task)) => Some(own == cpu && task == pid),
+            (Some(own), None) => Some(own == cpu),
+            (None, Some(task)) => Some(task == pid),
+            (None, None) => None,
+        }
+    }
+
+    /// Was the last line a frame, or the head of a trace?
+    pub(crate) fn in_trace(&self) -> bool {
+        self.in_trace && !self.ended
+    }
+
+    /// Has neither a CPU line nor a trace come yet?
+    pub(crate) fn awaits_trace(&self) -> bool {
+        self.event.stacks.is_empty() && self.event.release.is_none() && self.event.registers.is_empty()
+    }
+
+    /// Does the header of another report at this line cut the report in two? Only where the report is surely not
+    /// complete, and the two were printed at the same time.
+    pub(crate) fn is_cut_by(&self, line: &Line<'_>) -> bool {
+        const TOGETHER_NS: i64 = 20_000_000;
+        let near = |now: Stamp| now.since(&self.taken_time?).map(|ns| (0..TOGETHER_NS).contains(&ns));
+        let together = line.time.and_then(near).unwrap_or(false);
+        together
+            && !self.ended
+            && self.form == Form::Trace
+            && self.event.severity == Severity::Report
+            && !self.has_frames()
+    }
+
     /// Starts a stack of that name; frames that follow belong to it.
     pub(crate) fn begin_stack(&mut self, name: impl Into<String>) {
         if let Some(last) = self.event.stacks.last()
             && last.frames.is_empty()
         {
-            self.hollow += u32::from(last.name == TRACE);
+            // Behind a whole trace, an empty one belongs to what was dumped beside the report.
+            let first = self.event.stacks.len() == 1;
+            self.hollow += u32::from(last.name == TRACE && first);
             self.event.stacks.pop();
         }
         if self.event.stacks.len() < MAX_STACKS {
             self.event.stacks.push(Stack::printed(name));
+        } else {
+            self.stacks_dropped += 1;
         }
         self.context = Context::Task;
         self.in_trace = true;
@@ -185,6 +264,13 @@ impl Report {
                 return step;
             }
         }
+        if text.starts_with("CPU: ")
+            && self.event.release.is_some()
+            && self.is_of_one_task()
+            && let Some(who) = speaks_of(text)
+        {
+            self.two_tasks |= self.is_of(who) == Some(false);
+        }
         if cpu_line::read(text, &mut self.event) {
             return Step::Take;
         }
@@ -230,6 +316,7 @@ impl Report {
             return step;
         }
         if is_trace_head(text) {
+            self.heads += 1;
             // The trace of a CPU's or a task's stack that has been announced.
             // `stack backtrace:` of the lock validator stands before the CPU line and announces `Call Trace:`.
             let backtrace = std::mem::replace(&mut self.backtrace, text.starts_with("stack backtrace:"));
@@ -279,6 +366,7 @@ impl Report {
             self.nested = false;
             if let Some(stack) = self.event.stacks.last_mut()
                 && stack.frames.len() < MAX_FRAMES
+                && self.stacks_dropped == 0
             {
                 stack.frames.push(frame);
             }
@@ -323,17 +411,35 @@ impl Report {
         if self.discard {
             return None;
         }
-        self.hollow += u32::from(self.event.stacks.last().is_some_and(|s| s.frames.is_empty() && s.name == TRACE));
+        let hollow = |s: &Stack| s.frames.is_empty() && s.name == TRACE;
+        self.hollow += u32::from(self.event.stacks.len() == 1 && self.event.stacks.last().is_some_and(hollow));
         self.event.stacks.retain(|s| !s.frames.is_empty());
         for stack in &mut self.event.stacks {
             stack.cpu = stack.cpu.or(self.event.cpu);
             stack.ended = Ended::Unknown;
         }
         (self.family.finish)(&mut self);
+        if self.stacks_dropped > 0 {
+            self.event.set("stacks_dropped", self.stacks_dropped);
+        }
+        if self.guessed || self.resumed {
+            self.event.set("interleaved", "told apart from another report by CPU, pid and shape: a guess");
+        }
         if self.event.corrupted.is_none() {
             self.event.corrupted = self.corruption();
         }
         Some(self.event)
+    }
+
+    /// Reports that speak of one task: another one's CPU line is another report's.
+    fn is_of_one_task(&self) -> bool {
+        matches!(self.family.name, "kasan" | "kmsan" | "kfence" | "ubsan" | "lockdep" | "oops" | "warning" | "bad_page")
+    }
+
+    /// Reports that the kernel prints without a trace.
+    fn prints_no_trace(&self) -> bool {
+        matches!(self.family.name, "workqueue_lockup" | "vfs_leftover")
+            || self.event.title.starts_with("WARNING: lock held when returning to user space")
     }
 
     /// Why the report cannot be trusted, if so.
@@ -344,8 +450,25 @@ impl Report {
         if let Some(torn) = self.torn.take() {
             return Some(torn);
         }
-        if !self.has_frames() {
+        if self.lost {
+            return Some("messages were dropped between its lines".to_owned());
+        }
+        if self.resumed {
+            return Some("another report stands between its lines".to_owned());
+        }
+        if self.two_tasks {
+            return Some("CPU lines of two tasks stand in it".to_owned());
+        }
+        let frames: usize = self.event.stacks.iter().map(|s| s.frames.len()).sum();
+        if frames == 0 && !self.prints_no_trace() {
             return Some("no frame follows its header".to_owned());
+        }
+        // `... is trying to release lock at:` and a place, and nothing below.
+        if frames == 1 && self.heads == 0 {
+            return Some("no trace follows its header".to_owned());
+        }
+        if frames == 0 {
+            return None;
         }
         let mut reliable = self.event.stacks.iter().flat_map(Stack::functions).peekable();
         if reliable.peek().is_none() {
@@ -364,6 +487,26 @@ pub(crate) fn is_trace_head(text: &str) -> bool {
     ["Call Trace:", "Call trace:", "Backtrace:", "stack backtrace:", "call trace:", "Stack traceback"]
         .iter()
         .any(|head| text.starts_with(head))
+}
+
+/// The CPU and the pid that a CPU line names.
+pub(crate) fn speaks_of(text: &str) -> Option<(u32, i64)> {
+    let mut c = Cursor::new(text);
+    if !c.take("CPU: ") {
+        return None;
+    }
+    let cpu = u32::try_from(c.blanks().number()?).ok()?;
+    let mut user = c;
+    if user.blanks().take("UID:") {
+        user.blanks().number();
+        c = user;
+    }
+    c.blanks().take("PID:").then(|| c.blanks().int()).flatten().map(|pid| (cpu, pid))
+}
+
+/// Is the line a frame and nothing else?
+pub(crate) fn is_frame(text: &str) -> bool {
+    (text.starts_with("[<") || frame::has_offset(text)) && frame::read(text).is_some()
 }
 
 /// Reads `func+0x12/0x34 [module]` at the start of `text`.

@@ -1,0 +1,189 @@
+//! The texts that are searched for in the raw bytes of a log, all in one pass.
+
+use std::sync::{Arc, LazyLock};
+
+use aho_corasick::automaton::{Automaton, StateID};
+use aho_corasick::dfa::DFA;
+use aho_corasick::{Anchored, MatchKind};
+
+use crate::{carrier, family};
+
+/// Anchors of the scanner itself.
+const OWN: &[&str] = &[
+    crate::scanner::CUT_HERE,
+    "Linux version ",
+    "ommand line: ",
+    "printk messages dropped",
+    "callbacks suppressed",
+    "output lines suppressed",
+    "replaying previous printk message",
+    "setting system clock to ",
+    "-- Boot ",
+    "-- Reboot --",
+    "DMI: ",
+    "messages lost",
+    "imuxsock lost ",
+    "Missed ",
+    "recent printk recursion",
+];
+
+/// Which families a line may open, as a set of bits; the lowest stands for the scanner's own anchors.
+pub(crate) type Hits = u128;
+
+/// The texts a [`Scanner`](crate::Scanner) looks for: those of the families, and words of its user. Made once and shared.
+pub struct Anchors {
+    dfa: DFA,
+    /// What each pattern stands for, as a bit; none for a mark of a carrier.
+    bits: Vec<Hits>,
+    /// Longest pattern.
+    longest: usize,
+}
+
+/// The bit of the words that the user of the scanner asked for.
+const WORD: Hits = 1 << 127;
+
+impl Default for Anchors {
+    fn default() -> Self {
+        Anchors::with_words([])
+    }
+}
+
+impl Anchors {
+    /// The anchors of all families, and `words`: a line that holds one of these is handed out as [`Item::Seen`](crate::Item::Seen).
+    pub fn with_words<'w>(words: impl IntoIterator<Item = &'w str>) -> Self {
+        let mut patterns: Vec<&str> = Vec::new();
+        let mut bits = Vec::new();
+        for anchor in OWN {
+            patterns.push(anchor);
+            bits.push(1);
+        }
+        for mark in carrier::MARKS {
+            patterns.push(mark);
+            bits.push(0);
+        }
+        for (number, family) in family::ALL.iter().enumerate() {
+            for anchor in family.anchors {
+                patterns.push(anchor);
+                bits.push(2 << number);
+            }
+        }
+        for word in words {
+            // A match is attributed to the line of its last byte but one.
+            if word.len() >= 2 {
+                patterns.push(word);
+                bits.push(WORD);
+            }
+        }
+        let longest = patterns.iter().map(|p| p.len()).max().unwrap_or(0);
+        let dfa = DFA::builder()
+            .match_kind(MatchKind::Standard)
+            .prefilter(false)
+            .build(&patterns)
+            .expect("the anchors are few and constant");
+        Anchors { dfa, bits, longest }
+    }
+
+    /// The anchors that everybody shares who has no words.
+    pub(crate) fn shared() -> Arc<Anchors> {
+        static SHARED: LazyLock<Arc<Anchors>> = LazyLock::new(Arc::default);
+        Arc::clone(&SHARED)
+    }
+
+    /// The texts of the families and of the scanner, for measurements beside other searching programs.
+    pub fn texts() -> Vec<&'static str> {
+        OWN.iter().chain(family::ALL.iter().flat_map(|family| family.anchors)).copied().collect()
+    }
+
+    pub(crate) fn has_words(&self) -> bool {
+        self.bits.last() == Some(&WORD)
+    }
+
+    fn root(&self) -> StateID {
+        self.dfa.start_state(Anchored::No).unwrap_or_default()
+    }
+
+    /// Puts where matches end into `places`, in ascending order: the offset of the last byte but one of each.
+    ///
+    /// The automaton takes one step a byte, and each step waits for the one before. Four parts of the text are
+    /// searched in turn, so that the steps of one part run while those of the others wait.
+    pub(crate) fn places(&self, text: &[u8], places: &mut Vec<usize>) {
+        places.clear();
+        let quarter = text.len() / 4;
+        if quarter < 4 * self.longest {
+            self.run(self.root(), text, 0, places);
+            return;
+        }
+        let (a, rest) = text.split_at(quarter);
+        let (b, rest) = rest.split_at(quarter);
+        let (c, d) = rest.split_at(quarter);
+        let mut at = [self.root(); 4];
+        for (i, (((a, b), c), d)) in a.iter().zip(b).zip(c).zip(d).enumerate() {
+            at[0] = self.dfa.next_state(Anchored::No, at[0], *a);
+            at[1] = self.dfa.next_state(Anchored::No, at[1], *b);
+            at[2] = self.dfa.next_state(Anchored::No, at[2], *c);
+            at[3] = self.dfa.next_state(Anchored::No, at[3], *d);
+            let special = self.dfa.is_special(at[0]) | self.dfa.is_special(at[1]);
+            if special | self.dfa.is_special(at[2]) | self.dfa.is_special(at[3]) {
+                for (part, state) in at.iter().enumerate() {
+                    if self.dfa.is_match(*state) {
+                        places.push((part * quarter + i).saturating_sub(1));
+                    }
+                }
+            }
+        }
+        // A match may reach over the end of a part.
+        for (part, state) in at.into_iter().enumerate() {
+            let start = (part + 1) * quarter;
+            let end = if part == 3 { text.len() } else { start + self.longest };
+            self.run(state, &text[start..end], start, places);
+        }
+        places.sort_unstable();
+        places.dedup();
+    }
+
+    fn run(&self, mut state: StateID, text: &[u8], before: usize, places: &mut Vec<usize>) {
+        for (i, byte) in text.iter().enumerate() {
+            state = self.dfa.next_state(Anchored::No, state, *byte);
+            if self.dfa.is_special(state) && self.dfa.is_match(state) {
+                places.push((before + i).saturating_sub(1));
+            }
+        }
+    }
+
+    /// The families whose anchors stand in `line`, and whether one of the words does.
+    pub(crate) fn hits(&self, line: &[u8]) -> (Hits, bool) {
+        let mut state = self.root();
+        let mut hits = 0;
+        for byte in line {
+            state = self.dfa.next_state(Anchored::No, state, *byte);
+            if self.dfa.is_special(state) && self.dfa.is_match(state) {
+                for index in 0..self.dfa.match_len(state) {
+                    hits |= self.bits.get(self.dfa.match_pattern(state, index).as_usize()).copied().unwrap_or_default();
+                }
+            }
+        }
+        (hits & !WORD, hits & WORD != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_matches_are_found_wherever_the_text_is_divided() {
+        let anchors = Anchors::with_words(["a word"]);
+        for length in [0usize, 10, 1000, 4096, 10_000] {
+            for at in (0..length.saturating_sub(12)).step_by(if length > 4096 { 61 } else { 7 }) {
+                let mut text = vec![b'.'; length];
+                text[at..at + 11].copy_from_slice(b"INFO: task ");
+                let mut places = Vec::new();
+                anchors.places(&text, &mut places);
+                assert_eq!(places, [at + 9], "{length} {at}");
+            }
+        }
+        assert_eq!(anchors.hits(b"a word"), (0, true));
+        let (hits, word) = anchors.hits(b"x INFO: task y");
+        assert!(hits > 1 && !word);
+    }
+}

@@ -1,0 +1,178 @@
+//! Long lines that a mail program or a terminal of 80 columns broke: joined where the text around shows that it did.
+
+use super::{Prefix, paste, strip};
+use crate::line::Writer;
+
+/// Lines broken by a person's program are at most this long, without the quote marks.
+const MAX_WIDTH: usize = 82;
+/// A text whose longest line is shorter than this is short, not broken.
+const MIN_WIDTH: usize = 66;
+/// Lines after which the text around is looked at again.
+const REGION: u64 = 64;
+/// How much of the text before and behind a line is looked at.
+const AROUND: usize = 4096;
+/// Longest line that is put together.
+const MAX_JOINED: usize = 4096;
+
+/// How the lines around are broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Break {
+    /// At a blank before this column.
+    AtBlank(usize),
+    /// At this column, wherever it falls.
+    AtColumn(usize),
+}
+
+/// The run of lines at hand.
+#[derive(Default)]
+pub(super) struct Run {
+    how: Option<Break>,
+    /// Line at which the text around was looked at.
+    looked: Option<u64>,
+    held: String,
+    first: u64,
+    /// Length of the physical line that was held last.
+    length: usize,
+}
+
+impl Run {
+    pub(super) fn holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Are the lines around broken?
+    pub(super) fn active(&self) -> bool {
+        self.how.is_some()
+    }
+
+    /// What is held, and the number of its first line.
+    pub(super) fn flush(&mut self) -> Option<(String, u64)> {
+        self.holding().then(|| (std::mem::take(&mut self.held), self.first))
+    }
+
+    /// Looks at the text around line `number`, unless that was done a few lines ago.
+    pub(super) fn look(&mut self, before: &[u8], line: &[u8], behind: &[u8], number: u64) {
+        if self.looked.is_some_and(|at| number < at + REGION) {
+            return;
+        }
+        self.looked = Some(number);
+        let before = before.get(before.len().saturating_sub(AROUND)..).unwrap_or_default();
+        let behind = behind.get(..AROUND.min(behind.len())).unwrap_or_default();
+        self.how = measure(before, line, behind);
+    }
+
+    /// Does the line that is held go on in `text`?
+    pub(super) fn goes_on(&self, text: &str) -> bool {
+        let Some(how) = self.how else { return false };
+        let plain = paste::unquote(text);
+        if plain.trim().is_empty()
+            || self.held.len() + plain.len() > MAX_JOINED
+            || strip(text).writer != Writer::Unknown
+        {
+            return false;
+        }
+        match how {
+            Break::AtBlank(width) => {
+                let word = plain.split(' ').find(|w| !w.is_empty()).unwrap_or(plain);
+                // The word would have fitted: the line ended by itself.
+                !plain.starts_with(' ') && self.length + 1 + word.len() > width
+            }
+            Break::AtColumn(width) => self.length == width,
+        }
+    }
+
+    /// Adds a line to the one that is held.
+    pub(super) fn join(&mut self, text: &str) {
+        let plain = paste::unquote(text);
+        if matches!(self.how, Some(Break::AtBlank(_))) && !self.held.ends_with(' ') {
+            self.held.push(' ');
+        }
+        self.held.push_str(plain);
+        self.length = plain.len();
+    }
+
+    /// Holds a line that may go on in the next one.
+    pub(super) fn hold(&mut self, text: &str, prefix: &Prefix<'_>, number: u64) -> bool {
+        let Some(how) = self.how else { return false };
+        let length = paste::unquote(text).len();
+        let long = match how {
+            Break::AtBlank(width) => length + 24 >= width && length <= width,
+            Break::AtColumn(width) => length == width,
+        };
+        if !long || prefix.writer != Writer::Kernel {
+            return false;
+        }
+        self.held.push_str(text);
+        self.first = number;
+        self.length = length;
+        true
+    }
+}
+
+/// Whether and how the lines are broken: none is long, and kernel lines are followed by lines without prefix that would
+/// not have fitted behind them.
+fn measure(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
+    // The first and the last piece may be parts of lines.
+    let before = memchr::memchr(b'\n', before).map_or(&b""[..], |at| &before[at + 1..]);
+    let whole = memchr::memrchr(b'\n', behind).map_or(&b""[..], |at| &behind[..at]);
+    let lines = || before.split(|b| *b == b'\n').chain(std::iter::once(line)).chain(whole.split(|b| *b == b'\n'));
+    let mut longest = 0;
+    for line in lines() {
+        let plain = quoted_length(line);
+        if plain > MAX_WIDTH {
+            return None;
+        }
+        longest = longest.max(plain);
+    }
+    if longest < MIN_WIDTH {
+        return None;
+    }
+    // Pairs of a kernel line and one without prefix behind it.
+    let (mut broken, mut at_column, mut kernel) = (0, 0, 0);
+    let mut previous: Option<usize> = None;
+    for line in lines() {
+        let text = String::from_utf8_lossy(line);
+        let text = text.trim_end_matches('\r');
+        let plain = paste::unquote(text);
+        if strip(text).writer == Writer::Kernel {
+            kernel += 1;
+            previous = Some(plain.len());
+            continue;
+        }
+        if let Some(length) = previous.take()
+            && !plain.trim().is_empty()
+        {
+            let word = plain.split(' ').find(|w| !w.is_empty()).map_or(0, str::len);
+            broken += usize::from(!plain.starts_with(' ') && length + 1 + word > longest && length + 24 >= longest);
+            at_column += usize::from(length == longest);
+        }
+    }
+    if kernel < 3 || broken == 0 && at_column == 0 {
+        return None;
+    }
+    Some(if at_column >= 2 && at_column >= broken { Break::AtColumn(longest) } else { Break::AtBlank(longest) })
+}
+
+/// Length of a line without quote marks and line end.
+fn quoted_length(line: &[u8]) -> usize {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let quotes = line.iter().take(24).take_while(|b| matches!(b, b'>' | b' ')).count();
+    if line.get(..quotes).is_some_and(|head| head.contains(&b'>')) { line.len() - quotes } else { line.len() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAIL: &str = "> [  467.167050] x\n> [  467.167055] y\n\
+        > [  467.167062] BUG: unable to handle kernel NULL pointer dereference at\n> 0000000000000020\n\
+        > [  467.167070] IP: ip6mr_sk_done+0x60/0xf0\n";
+
+    #[test]
+    fn a_broken_mail_is_recognised() {
+        assert_eq!(measure(b"", b"", MAIL.as_bytes()), Some(Break::AtBlank(71)));
+        // Long lines around: nobody broke them.
+        let long = format!("{MAIL}> [  467.2] {}\nx\n", "y".repeat(90));
+        assert_eq!(measure(b"", b"", long.as_bytes()), None);
+    }
+}

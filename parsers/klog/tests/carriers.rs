@@ -1,0 +1,274 @@
+//! The same crash in every carrier that cuts, encodes or mixes lines: what is read is what was printed. All samples are
+//! composed after the formats that the tools print.
+
+use klog::{Event, Reading};
+
+/// What a 5.10 kernel prints.
+const OOPS: &str = "\
+[  467.167062] BUG: kernel NULL pointer dereference, address: 0000000000000020
+[  467.167070] #PF: supervisor read access in kernel mode
+[  467.167100] Oops: 0000 [#1] SMP PTI
+[  467.167110] CPU: 1 PID: 77 Comm: runc Not tainted 5.10.0-18-amd64 #1 Debian 5.10.140-1
+[  467.167120] RIP: 0010:ip6mr_sk_done+0x60/0xf0
+[  467.167125] Code: 48 8b 45 00 48 85 c0 74 0d 48 8b 40 10 48 85 c0 74 04 48 8b 40 20 <48> 8b 00 0f 1f 44 00 00
+[  467.167130] RSP: 0018:ffffc90000003fa0 EFLAGS: 00010097
+[  467.167140] Call Trace:
+[  467.167150]  rawv6_close+0x1e/0x30
+[  467.167160]  inet_release+0x2e/0x60
+[  467.167170]  __sock_release+0x3a/0xc0
+[  467.167180] Modules linked in: veth bridge stp llc
+[  467.167190] ---[ end trace 3b2f0c0a5d5e6f70 ]---
+";
+
+fn read(text: &str) -> Reading {
+    klog::read("test", text.as_bytes())
+}
+
+fn events(text: &str) -> Vec<Event> {
+    read(text).boots.into_iter().flat_map(|b| b.events).collect()
+}
+
+/// The oops must be there once and whole.
+fn check(what: &str, text: &[u8]) {
+    let found: Vec<Event> = klog::read("test", text).boots.into_iter().flat_map(|b| b.events).collect();
+    assert_eq!(found.len(), 1, "{what}: {:?}", found.iter().map(|e| &e.title).collect::<Vec<_>>());
+    let event = &found[0];
+    assert_eq!((event.family, event.class, event.address), ("oops", "null-deref", Some(0x20)), "{what}");
+    assert_eq!(event.place.as_ref().map(|p| p.function.as_str()), Some("ip6mr_sk_done"), "{what}");
+    let frames: Vec<&str> = event.stacks.first().map(|s| s.functions().collect()).unwrap_or_default();
+    assert_eq!(frames, ["rawv6_close", "inet_release", "__sock_release"], "{what}");
+    assert_eq!((event.cpu, event.pid, event.comm.as_deref()), (Some(1), Some(77), Some("runc")), "{what}");
+    let code = OOPS.lines().find_map(|l| l.split_once("Code: ")).map(|(_, code)| code);
+    assert_eq!(event.code.as_deref(), code, "{what}");
+    assert_eq!(event.corrupted, None, "{what}");
+}
+
+fn each_line(wrap: impl Fn(&str) -> String) -> String {
+    OOPS.lines().map(|line| wrap(line) + "\n").collect()
+}
+
+/// The text behind the stamp of a line.
+fn body(line: &str) -> &str {
+    line.split_once("] ").map_or(line, |(_, body)| body)
+}
+
+/// Encodes as mail programs do: `=` and blanks at line ends as escapes, lines of at most 76 columns.
+fn quoted_printable(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let mut column = 0;
+        for (at, c) in line.char_indices() {
+            let piece = match c {
+                '=' => "=3D".to_owned(),
+                ' ' if at + 1 == line.len() => "=20".to_owned(),
+                c => c.to_string(),
+            };
+            if column + piece.len() > 75 {
+                out.push_str("=\r\n");
+                column = 0;
+            }
+            column += piece.len();
+            out.push_str(&piece);
+        }
+        out.push_str("\r\n");
+    }
+    out
+}
+
+#[test]
+fn quoted_printable_lines_are_decoded_and_joined() {
+    check("plain", OOPS.as_bytes());
+    check("quoted-printable", quoted_printable(OOPS).as_bytes());
+    check("quoted-printable of a quote", quoted_printable(&each_line(|l| format!("> > {l}"))).as_bytes());
+}
+
+#[test]
+fn mail_quotes_and_broken_lines_are_mended() {
+    check("nested quotes", each_line(|l| format!(">>> > {l}")).as_bytes());
+    check("ticket quotes", each_line(|l| format!("| {l}")).as_bytes());
+    let broken = |width: usize, mark: &str, at_blank: bool| -> String {
+        OOPS.lines()
+            .flat_map(|line| {
+                let mut pieces = Vec::new();
+                let mut rest = line;
+                while rest.len() > width {
+                    let cut = if at_blank { rest[..=width].rfind(' ').unwrap_or(width) } else { width };
+                    pieces.push(format!("{mark}{}\n", &rest[..cut]));
+                    rest = if at_blank { rest[cut..].trim_start() } else { &rest[cut..] };
+                }
+                pieces.push(format!("{mark}{rest}\n"));
+                pieces
+            })
+            .collect()
+    };
+    check("broken at blanks", broken(72, "", true).as_bytes());
+    check("broken and quoted", broken(76, "> ", true).as_bytes());
+    check("a terminal of 80 columns", broken(80, "", false).as_bytes());
+}
+
+#[test]
+fn html_and_escapes_are_undone() {
+    check("html", each_line(|l| l.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")).as_bytes());
+    check("colours", each_line(|l| format!("\u{1b}[0;31m{l}\u{1b}[0m")).as_bytes());
+    check("rsyslog", each_line(|l| format!("Jul  5 19:33:34 host kernel: #033[31m{}", body(l))).as_bytes());
+    check("NUL bytes", each_line(|l| format!("\0\0{l}\0")).as_bytes());
+    check("carriage returns", each_line(|l| format!("{l}\r\r")).as_bytes());
+}
+
+#[test]
+fn wide_text_of_both_orders_is_read() {
+    let units: Vec<u16> = OOPS.replace('\n', "\r\n").encode_utf16().collect();
+    let little: Vec<u8> = units.iter().flat_map(|u| u.to_le_bytes()).collect();
+    let big: Vec<u8> = units.iter().flat_map(|u| u.to_be_bytes()).collect();
+    check("UTF-16LE", &[&[0xff, 0xfe][..], &little].concat());
+    check("UTF-16BE", &[&[0xfe, 0xff][..], &big].concat());
+    check("UTF-16LE without mark", &little);
+    check("UTF-8 with mark", &[&[0xef, 0xbb, 0xbf][..], OOPS.as_bytes()].concat());
+}
+
+#[test]
+fn netconsole_fragments_are_joined() {
+    let record = |seq: usize, line: &str| format!("4,{seq},467167062,-,caller=T77;{}", body(line));
+    check("whole records", OOPS.lines().enumerate().map(|(n, l)| record(n, l) + "\n").collect::<String>().as_bytes());
+    // Chunks of 40 bytes; of each record the last one comes first.
+    let fragments = |end: &str| -> String {
+        OOPS.lines()
+            .enumerate()
+            .flat_map(|(seq, line)| {
+                let text = body(line).as_bytes();
+                let total = text.len() + 1;
+                let mut packets: Vec<String> = text
+                    .chunks(40)
+                    .enumerate()
+                    .map(|(n, chunk)| {
+                        let chunk = String::from_utf8_lossy(chunk);
+                        format!("6.1.0-x,4,{seq},467167062,-,caller=T77,ncfrag={}/{total};{chunk}{end}", n * 40)
+                    })
+                    .collect();
+                packets.reverse();
+                if end.is_empty() {
+                    packets.push("\n".to_owned());
+                }
+                packets
+            })
+            .collect()
+    };
+    check("a line each", fragments("\n").as_bytes());
+    check("glued", fragments("").as_bytes());
+    let lost = read("4,7,9,-,ncfrag=0/99;BUG: unable to handle\n4,9,9,-;x\n");
+    assert!(lost.gaps.iter().any(|g| g.why.contains("fragment")), "{:?}", lost.gaps);
+}
+
+#[test]
+fn dev_kmsg_records_are_read_with_their_dictionaries() {
+    let text: String = OOPS
+        .lines()
+        .enumerate()
+        .map(|(n, l)| format!("4,{},467167062,-;{}\n SUBSYSTEM=pci\n DEVICE=+pci:0000:00:1f.2\n", 400 + n, body(l)))
+        .collect();
+    check("/dev/kmsg", text.as_bytes());
+    // A record of two lines, and lost records before it.
+    let text = "4,10,1,-;x\n4,20,2,-;WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\\x0aCall Trace:\n4,21,3,-; g+0x1/0x2\n";
+    let reading = read(text);
+    assert_eq!(reading.boots[0].events[0].stacks[0].functions().next(), Some("g"));
+    let text = text.replace("4,10,1,-;x", "4,10,1,-;INFO: task a:1 blocked for more than 120 seconds.");
+    assert!(read(&text).gaps.iter().any(|g| g.why.contains("9 records")), "{:?}", read(&text).gaps);
+}
+
+#[test]
+fn pieces_of_container_logs_are_joined() {
+    let stamp = "2023-11-14T22:13:20.002000000Z";
+    let text: String = OOPS
+        .lines()
+        .map(|l| {
+            let (a, b) = l.split_at(l.len() / 2);
+            format!("{stamp} stdout P {a}\n{stamp} stderr F other output\n{stamp} stdout F {b}\n")
+        })
+        .collect();
+    check("CRI", text.as_bytes());
+    check("docker", each_line(|l| format!("{{\"log\":\"{l}\\n\",\"stream\":\"stdout\"}}")).as_bytes());
+}
+
+#[test]
+fn dmesg_json_is_read_pretty_and_in_one_line() {
+    let object = |l: &str, nl: &str| {
+        let (stamp, body) = l[1..].split_once("] ").unwrap();
+        let stamp = stamp.trim();
+        format!("{{{nl}\"pri\": 4,{nl}\"time\":   {stamp},{nl}\"msg\": \"{body}\"{nl}}}")
+    };
+    let pretty: Vec<String> = OOPS.lines().map(|l| object(l, "\n         ")).collect();
+    let pretty = format!("{{\n   \"dmesg\": [\n      {}\n   ]\n}}\n", pretty.join(",\n"));
+    check("dmesg -J", pretty.as_bytes());
+    assert_eq!(events(&pretty)[0].time.unwrap().since_boot_ns, Some(467_167_062_000));
+    let compact: Vec<String> = OOPS.lines().map(|l| object(l, "")).collect();
+    let compact = format!("{{\"dmesg\":[{}]}}\n", compact.join(","));
+    check("jq -c", compact.as_bytes());
+    // The console of a cloud machine: the whole text in one string.
+    let output = format!("{{\"InstanceId\":\"i-1\",\"Output\":\"{}\"}}\n", OOPS.replace('\n', "\\r\\n"));
+    check("console output", output.as_bytes());
+}
+
+#[test]
+fn journal_entries_are_read_in_every_form() {
+    let verbose = |l: &str| {
+        format!(
+            "Tue 2023-11-14 22:13:20.001000 UTC [s=0a;i=2;b=0b;m=f4628;t=60a24181e43e8;x=1]\n    _TRANSPORT=kernel\n    \
+             MESSAGE={}\n    PRIORITY=1\n    _HOSTNAME=node1\n    _SOURCE_MONOTONIC_TIMESTAMP=467167062\n",
+            body(l)
+        )
+    };
+    check("verbose", OOPS.lines().map(verbose).collect::<String>().as_bytes());
+    let export = |l: &str| {
+        format!(
+            "__CURSOR=s=0a;i=2\n__REALTIME_TIMESTAMP=1700000000001000\nMESSAGE={}\n_TRANSPORT=kernel\n_HOSTNAME=node1\n\n",
+            body(l)
+        )
+    };
+    check("export", OOPS.lines().map(export).collect::<String>().as_bytes());
+    let json = |l: &str| {
+        format!(
+            "{{\"_TRANSPORT\":\"kernel\",\"MESSAGE\":\"{}\",\"_HOSTNAME\":\"node1\",\"__REALTIME_TIMESTAMP\":\"1700000000001000\"}}\n",
+            body(l)
+        )
+    };
+    let json: String = OOPS.lines().map(json).collect();
+    check("json", json.as_bytes());
+    assert_eq!(events(&json)[0].time.unwrap().wall_ns, Some(1_700_000_000_001_000_000));
+    check("json-seq", json.lines().map(|l| format!("\u{1e}{l}\n")).collect::<String>().as_bytes());
+    check("json-sse", json.lines().map(|l| format!("data: {l}\n\n")).collect::<String>().as_bytes());
+    // A program that quotes a crash is no kernel.
+    let program = json.replace("\"kernel\"", "\"syslog\"");
+    assert!(events(&program).is_empty());
+}
+
+#[test]
+fn broadcasts_and_lost_line_starts_are_read() {
+    let wall = |l: &str| format!("\rMessage from syslogd@host at Mar 22 21:40:42 ...\n kernel:{l}\n");
+    check("broadcast", OOPS.lines().map(wall).collect::<String>().as_bytes());
+    check("no blank", each_line(|l| format!("Mar 22 21:40:42 host kernel:{l}")).as_bytes());
+    for columns in [1, 5, 9] {
+        check("lost columns", each_line(|l| l[columns..].to_owned()).as_bytes());
+    }
+    check("lost tag", each_line(|l| format!("ernel: {l}")).as_bytes());
+    let frames_bare =
+        each_line(|l| if l.contains("+0x") && !l.contains("RIP") { body(l).trim().to_owned() } else { l.to_owned() });
+    check("frames without prefix", frames_bare.as_bytes());
+}
+
+#[test]
+fn carriers_change_within_a_text() {
+    let mut text = each_line(|l| format!("Jul  5 19:33:34 a kernel: {l}"));
+    text += "-- \nHello,\nwe saw this again:\n\n";
+    text += &quoted_printable(&OOPS.replace("467.", "867."));
+    text += &each_line(|l| format!("> {}", l.replace("467.", "967.")));
+    let found = events(&text);
+    assert_eq!(found.iter().map(|e| e.family).collect::<Vec<_>>(), ["oops"; 3]);
+    assert!(found.iter().all(|e| e.stacks[0].frames.len() == 3 && e.corrupted.is_none()));
+}
+
+#[test]
+fn a_level_broken_long_record_does_not_swallow_other_text() {
+    // Long lines around: nobody broke these, and what follows is other output.
+    let text = format!("{OOPS}[  468.0] x {}\nexecuting program 0:\nopen(\"/dev/x\")\n", "y".repeat(200));
+    check("long lines", text.as_bytes());
+}

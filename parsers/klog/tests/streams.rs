@@ -1,0 +1,147 @@
+//! Several boots, hosts and CPUs in one text, and what was lost of it.
+
+use klog::{Event, Reading};
+
+fn read(text: &str) -> Reading {
+    klog::read("test", text.as_bytes())
+}
+
+fn frames(event: &Event) -> Vec<&str> {
+    event.stacks.iter().flat_map(|s| s.functions()).collect()
+}
+
+const WARNING_A: &[&str] = &[
+    "WARNING: CPU: 1 PID: 10 at a.c:1 a_warns+0x1/0x2",
+    "Modules linked in: x",
+    "CPU: 1 PID: 10 Comm: a Not tainted 5.10.0 #1",
+    "RIP: 0010:a_warns+0x1/0x2",
+    "Call Trace:",
+    " a_one+0x1/0x2",
+    " a_two+0x1/0x2",
+    "---[ end trace 0000000000000000 ]---",
+];
+const WARNING_B: &[&str] = &[
+    "WARNING: CPU: 2 PID: 20 at b.c:1 b_warns+0x1/0x2",
+    "Modules linked in: x",
+    "CPU: 2 PID: 20 Comm: b Not tainted 5.10.0 #1",
+    "RIP: 0010:b_warns+0x1/0x2",
+    "Call Trace:",
+    " b_one+0x1/0x2",
+    " b_two+0x1/0x2",
+    "---[ end trace 0000000000000000 ]---",
+];
+
+#[test]
+fn callers_tell_mixed_reports_apart() {
+    let text: String = WARNING_A
+        .iter()
+        .zip(WARNING_B)
+        .map(|(a, b)| format!("[   10.000001][   T10] {a}\n[   10.000002][   T20] {b}\n"))
+        .collect();
+    let reading = read(&text);
+    let events = &reading.boots[0].events;
+    assert_eq!(events.len(), 2);
+    assert_eq!(frames(&events[0]), ["a_one", "a_two"]);
+    assert_eq!(frames(&events[1]), ["b_one", "b_two"]);
+    assert!(events.iter().all(|e| !e.fields.contains_key("interleaved") && e.corrupted.is_none()));
+    assert!(reading.gaps.is_empty());
+}
+
+#[test]
+fn without_callers_cpu_and_pid_do_and_it_is_called_a_guess() {
+    // The second header falls between the header and the body of the first report.
+    let mut lines = vec![WARNING_A[0], WARNING_B[0]];
+    lines.extend(&WARNING_A[1..]);
+    lines.extend(&WARNING_B[1..]);
+    let text: String = lines.iter().enumerate().map(|(n, l)| format!("[   10.{n:06}] {l}\n")).collect();
+    let reading = read(&text);
+    let events = &reading.boots[0].events;
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert_eq!((frames(&events[0]), events[0].comm.as_deref()), (vec!["a_one", "a_two"], Some("a")));
+    assert_eq!((frames(&events[1]), events[1].comm.as_deref()), (vec!["b_one", "b_two"], Some("b")));
+    assert!(events.iter().all(|e| e.fields.contains_key("interleaved")));
+    assert!(reading.gaps.iter().any(|g| g.what == "whose lines these are"), "{:?}", reading.gaps);
+}
+
+#[test]
+fn dropped_messages_inside_a_report_tear_it() {
+    let mut lines: Vec<String> = WARNING_A.iter().map(|l| format!("[   10.000001] {l}")).collect();
+    lines.insert(5, "** 123 printk messages dropped **".to_owned());
+    let reading = read(&lines.join("\n"));
+    assert_eq!(reading.boots[0].events[0].corrupted.as_deref(), Some("messages were dropped between its lines"));
+    assert!(reading.gaps[0].why.contains("123"));
+    // Behind the report nothing of it is missing.
+    let mut lines: Vec<String> = WARNING_A.iter().map(|l| format!("[   10.000001] {l}")).collect();
+    lines.push("** 123 printk messages dropped **".to_owned());
+    assert_eq!(read(&lines.join("\n")).boots[0].events[0].corrupted, None);
+}
+
+#[test]
+fn gaps_of_one_kind_are_one_gap() {
+    let text = "[ 1.000000] net_ratelimit: 7 callbacks suppressed\n".repeat(1000);
+    let reading = read(&text);
+    assert_eq!(reading.gaps.len(), 1);
+    assert!(reading.gaps[0].place.ends_with("999 more to line 1000"), "{}", reading.gaps[0].place);
+}
+
+#[test]
+fn a_log_that_is_printed_again_counts_once() {
+    let report = |from: u32| -> String {
+        WARNING_A.iter().enumerate().map(|(n, l)| format!("[{from:5}.{n:06}] {l}\n")).collect()
+    };
+    let text = format!("{}{}{}{}", report(10), report(500), report(10), report(500));
+    let reading = read(&text);
+    assert_eq!(reading.boots[0].events.len(), 2);
+    let text = format!("{}** replaying previous printk message **\n{}", report(10), report(10));
+    assert_eq!(read(&text).boots[0].events.len(), 1);
+}
+
+#[test]
+fn hosts_in_one_stream_are_boots_of_their_own() {
+    let line = |host: &str, body: &str| format!("Jul  5 19:33:34 {host} kernel: {body}\n");
+    let text: String =
+        WARNING_A.iter().zip(WARNING_B).map(|(a, b)| line("node1", a) + &line("node2.example.org", b)).collect();
+    let reading = read(&text);
+    let hosts: Vec<_> = reading.boots.iter().map(|b| (b.identity.host.as_deref(), b.events.len())).collect();
+    assert_eq!(hosts, [(Some("node1"), 1), (Some("node2.example.org"), 1)]);
+    assert_eq!(frames(&reading.boots[1].events[0]), ["b_one", "b_two"]);
+    // The same machine before it knew its name, and by its full name.
+    let text = line("localhost", WARNING_A[0]) + &line("node1", WARNING_B[0]) + &line("node1.lan", WARNING_A[0]);
+    assert_eq!(read(&text).boots.len(), 1);
+}
+
+#[test]
+fn boots_follow_each_other() {
+    let boot = |n: u32| format!("[    0.000000] Linux version 5.10.{n} (x) #1\n[    9.000000] {}\n", WARNING_A[0]);
+    let reading = read(&(boot(1) + &boot(2)));
+    let boots: Vec<_> = reading.boots.iter().map(|b| (b.identity.kernel.as_deref(), b.events.len())).collect();
+    assert_eq!(boots, [(Some("5.10.1"), 2), (Some("5.10.2"), 2)]);
+}
+
+#[test]
+fn the_wall_clock_is_joined_where_a_line_has_both() {
+    let text = "[    0.000000] Linux version 5.10.1 (x) #1\n\
+        [    1.500000] rtc_cmos 00:00: setting system clock to 2023-11-14T22:13:20 UTC (1700000000)\n\
+        [    9.500000] WARNING: CPU: 1 PID: 10 at a.c:1 a_warns+0x1/0x2\n";
+    let reading = read(text);
+    let time = reading.boots[0].events[1].time.unwrap();
+    assert_eq!((time.wall_ns, time.wall_exact), (Some(1_700_000_008_000_000_000), true));
+}
+
+#[test]
+fn words_are_handed_out_with_their_lines() {
+    let anchors = std::sync::Arc::new(klog::Anchors::with_words(["Restarting system"]));
+    let mut seen = Vec::new();
+    let text = "a\n\nreboot: Restarting system\nb\nlast\n\n";
+    for size in [1, 3, 100] {
+        let mut builder = klog::ReadingBuilder::new("x", anchors.clone());
+        seen.clear();
+        for piece in text.as_bytes().chunks(size) {
+            builder.push(piece, &mut |line| seen.push((line.number, line.line, line.previous, line.last)));
+        }
+        builder.finish(&mut |line| seen.push((line.number, line.line, line.previous, line.last)));
+        let word = (3, "reboot: Restarting system".to_owned(), "a".to_owned(), false);
+        let last = (6, "last".to_owned(), String::new(), true);
+        assert_eq!(seen, [word, last], "{size}");
+    }
+}
