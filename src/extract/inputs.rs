@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bundle::{ContentKind, Flow, Limits, Member, Source};
@@ -14,7 +15,7 @@ use super::piece::Piece;
 use super::{Options, dump as dumps, join, log, pstore};
 use crate::case::Case;
 
-/// The largest text member that is read. A log beyond it is read to here, and the rest is a gap.
+/// The largest journal or saved case that is read. Logs are read to their end, in pieces.
 const MAX_TEXT: usize = 1 << 30;
 /// The largest member of the node's state that is read.
 const MAX_STATE: usize = 16 << 20;
@@ -278,7 +279,19 @@ impl Found {
     fn text(&mut self, mut member: Member<'_>, name: &str, path: &str, role: Option<Role>, state: bool, alone: bool) {
         let head = member.head().to_vec();
         let by_name = state && !matches!(role, Some(Role::KernelLog | Role::NodeLog));
-        let bytes = self.bytes(&mut member, name, if by_name { MAX_STATE } else { MAX_TEXT });
+        let mut bytes = Vec::new();
+        // An error is a gap of the walk; what was read before it counts.
+        let _ = member.reader().take(MAX_STATE as u64).read_to_end(&mut bytes);
+        let mut whole = bytes.len() < MAX_STATE;
+        let journal = role == Some(Role::Journal) || bundle::journal::sniff(&head).is_some();
+        if !whole && (journal || Case::is_saved(&bytes)) {
+            bytes.extend(self.bytes(&mut member, name, MAX_TEXT));
+            whole = true;
+        }
+        if !whole && (by_name || role == Some(Role::Pstore)) {
+            let why = format!("only the first {MAX_STATE} bytes are read");
+            self.gaps.push(Gap::new(format!("the end of {name}"), name, why, "a smaller piece of it"));
+        }
         self.texts += 1;
         if Case::is_saved(&bytes) {
             match Case::from_json(&String::from_utf8_lossy(&bytes)) {
@@ -287,7 +300,7 @@ impl Found {
             }
             return;
         }
-        if role == Some(Role::Journal) || bundle::journal::sniff(&head).is_some() {
+        if journal {
             self.journal(name, &bytes);
             return;
         }
@@ -297,26 +310,22 @@ impl Found {
         }
         // What an engineer pasted has no name to go by: small texts are shown to the readers of pasted output, and a
         // text that was given alone may be a ticket with files and tool outputs in it.
-        let pasted = role.is_none() && bytes.len() <= if alone { MAX_STATE } else { MAX_PASTED };
+        let pasted = role.is_none() && whole && (alone || bytes.len() <= MAX_PASTED);
         let understood = (state || pasted || snapshot::recognises(&head)) && self.node().add(path, name, &bytes);
         if understood && by_name {
             return;
         }
-        self.log(name, &bytes, role == Some(Role::CaptureLog));
+        self.log(name, &bytes, member.reader(), role == Some(Role::CaptureLog));
     }
 
     /// A log: kernel reports for the pieces of its boots, and the node-level lines. What the capture kernel printed
     /// is no report of the crash.
-    fn log(&mut self, name: &str, bytes: &[u8], capture: bool) {
-        let mut lines = snapshot::NodeLog::new(name);
-        for line in bytes.split(|b| *b == b'\n') {
-            lines.line(&String::from_utf8_lossy(line));
-        }
+    fn log(&mut self, name: &str, head: &[u8], rest: &mut dyn Read, capture: bool) {
+        let (pieces, lines) = log::read_stream(name, head, rest, self.streams + 1);
         self.node().add_log(lines);
         if !capture {
             self.streams += 1;
             let root = self.root.clone();
-            let pieces = log::read_text(name, bytes, self.streams);
             self.pieces.extend(pieces.into_iter().map(|p| Piece { root: root.clone(), ..p }));
         }
     }
@@ -355,12 +364,9 @@ impl Found {
         self.streams += 1;
         let stream = self.streams;
         for (_, identity, text) in boots {
-            let mut lines = snapshot::NodeLog::new(name);
-            for line in text.lines() {
-                lines.line(line);
-            }
+            let (pieces, lines) = log::read_stream(name, text.as_bytes(), &mut std::io::empty(), stream);
             self.node().add_log(lines);
-            for mut piece in log::read_text(name, text.as_bytes(), stream) {
+            for mut piece in pieces {
                 let mut whole = identity.clone();
                 whole.fill(&piece.identity);
                 piece.identity = whole;
@@ -374,7 +380,7 @@ impl Found {
     fn finish(&mut self) {
         self.root.clear();
         for (name, text) in pstore::join(std::mem::take(&mut self.pstore)) {
-            self.log(&name, &text, false);
+            self.log(&name, &text, &mut std::io::empty(), false);
         }
         for (root, node) in std::mem::take(&mut self.nodes) {
             let identity = node.identity();

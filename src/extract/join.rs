@@ -1,6 +1,8 @@
 //! Joins pieces of one machine and one boot to cases.
 
-use facts::Gap;
+use std::collections::HashSet;
+
+use facts::{Fact, Gap};
 
 use super::piece::Piece;
 use crate::case::Case;
@@ -75,21 +77,13 @@ fn add(draft: &mut Draft, piece: Piece) {
     }
     draft.streams.extend(piece.stream);
     draft.members.push(piece.member);
-    let seen = draft.case.facts.len();
-    for fact in piece.facts {
-        // The same line in two logs of one boot (console and journal, say) is one observation.
-        let repeated = fact.kind.starts_with("log.")
-            && draft.case.facts.get(..seen).unwrap_or_default().iter().any(|old| {
-                old.kind == fact.kind
-                    && old.quote == fact.quote
-                    && old.time.is_some()
-                    && old.time.and_then(|t| t.since_boot_ns) == fact.time.and_then(|t| t.since_boot_ns)
-                    && old.time.and_then(|t| t.since_boot_ns).is_some()
-            });
-        if !repeated {
-            draft.case.facts.push(fact);
-        }
-    }
+    // The same line in two logs of one boot (console and journal, say) is one observation.
+    let same = |fact: &Fact| {
+        let since_boot = fact.time.and_then(|t| t.since_boot_ns).filter(|_| fact.kind.starts_with("log."))?;
+        Some((fact.kind.to_string(), fact.quote.clone(), since_boot))
+    };
+    let seen: HashSet<_> = draft.case.facts.iter().filter_map(same).collect();
+    draft.case.facts.extend(piece.facts.into_iter().filter(|fact| same(fact).is_none_or(|key| !seen.contains(&key))));
     for gap in piece.gaps {
         if !draft.case.gaps.contains(&gap) {
             draft.case.gaps.push(gap);

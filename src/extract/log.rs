@@ -1,12 +1,51 @@
 //! Logs: text members, and the ring buffer of a dump.
 
+use std::io::Read;
+use std::sync::{Arc, LazyLock};
+
 use kernel::Log;
+use snapshot::NodeLog;
 
 use super::piece::Piece;
+
+/// How much of a log is read at once.
+const CHUNK: usize = 1 << 20;
+
+/// The anchors of kernel reports and the words of node-level lines: one search finds both.
+static ANCHORS: LazyLock<Arc<klog::Anchors>> = LazyLock::new(|| Arc::new(klog::Anchors::with_words(NodeLog::words())));
 
 /// The pieces of a text log: one for each boot in it.
 pub(super) fn read_text(member: &str, bytes: &[u8], stream: usize) -> Vec<Piece> {
     pieces(member, klog::read(member, bytes), stream)
+}
+
+/// A log of any size in one pass: the pieces of its boots, and its node-level lines. `head` is what was read of it already.
+pub(super) fn read_stream(member: &str, head: &[u8], rest: &mut dyn Read, stream: usize) -> (Vec<Piece>, NodeLog) {
+    let mut lines = NodeLog::new(member);
+    let mut seen = |line: klog::Seen| {
+        if line.last {
+            lines.end(line.number, &line.line);
+        } else {
+            lines.telling(line.number, &line.line, &line.previous);
+        }
+    };
+    let mut builder = klog::ReadingBuilder::new(member, Arc::clone(&ANCHORS));
+    builder.push(head, &mut seen);
+    let mut chunk = Vec::new();
+    loop {
+        chunk.clear();
+        // An error is a gap of the walk that opened the member; what was read before it counts.
+        let failed = rest.take(CHUNK as u64).read_to_end(&mut chunk).is_err();
+        if chunk.is_empty() {
+            break;
+        }
+        builder.push(&chunk, &mut seen);
+        if failed {
+            break;
+        }
+    }
+    let reading = builder.finish(&mut seen);
+    (pieces(member, reading, stream), lines)
 }
 
 /// The piece of a dump's own log. Lines of its facts are positions of records, counted from 1.

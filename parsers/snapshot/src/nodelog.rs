@@ -162,11 +162,8 @@ const KMEM_LIMIT: &str = "memory.kmem.limit_in_bytes";
 
 /// Every word above in one pass: nearly all lines of a log have none of them.
 static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    let single = [REBOOT_MARK, BOOT_MARK, BANNER, CAPTURE, CGROUP_MKDIR, KMEM_LIMIT];
-    let words = (single.iter().chain(TROUBLE).copied())
-        .chain(ENDINGS.iter().chain(HINDSIGHT).map(|(words, _, _)| *words))
-        .chain(KDUMP.iter().chain(RUNTIME).map(|(words, _)| *words));
-    AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(words).expect("the words are few and constant")
+    let search = AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(NodeLog::words());
+    search.expect("the words are few and constant")
 });
 
 impl NodeLog {
@@ -182,25 +179,62 @@ impl NodeLog {
         }
     }
 
-    /// Reads the next line.
-    pub fn line(&mut self, raw: &str) {
-        self.lines += 1;
-        let line = raw.trim_end();
-        if line.is_empty() {
-            return;
-        }
-        self.nul_tail = line.bytes().rev().take_while(|b| *b == 0).count() >= 16;
-        if WORDS.is_match(line) {
-            self.telling(line);
-        } else if let Some(boot) = self.boots.last_mut() {
-            boot.last = self.lines;
-        }
-        self.last.clear();
-        self.last.push_str(line.get(..200.min(line.len())).unwrap_or_default());
+    /// The words of which each telling line has one. A reader that searches for them itself hands such lines to
+    /// [`NodeLog::telling`] and nothing else.
+    pub fn words() -> impl Iterator<Item = &'static str> {
+        const SINGLE: [&str; 6] = [REBOOT_MARK, BOOT_MARK, BANNER, CAPTURE, CGROUP_MKDIR, KMEM_LIMIT];
+        (SINGLE.iter().chain(TROUBLE).copied())
+            .chain(ENDINGS.iter().chain(HINDSIGHT).map(|(words, _, _)| *words))
+            .chain(KDUMP.iter().chain(RUNTIME).map(|(words, _)| *words))
     }
 
-    /// Reads a line with one of the words in it.
-    fn telling(&mut self, line: &str) {
+    /// Reads the next line.
+    pub fn line(&mut self, raw: &str) {
+        let number = self.lines + 1;
+        if WORDS.is_match(raw) {
+            let previous = std::mem::take(&mut self.last);
+            self.telling(number, raw, &previous);
+        } else if raw.trim_end().is_empty() {
+            self.lines = number;
+        } else {
+            self.end(number, raw);
+        }
+    }
+
+    /// Reads a line with one of the [`words`](NodeLog::words) in it; `previous` is the last line before it that is not
+    /// empty. Lines between two calls need not be shown.
+    pub fn telling(&mut self, number: u64, raw: &str, previous: &str) {
+        if number > self.lines + 1
+            && let Some(boot) = self.boots.last_mut()
+        {
+            boot.last = number - 1;
+        }
+        self.keep(previous);
+        self.lines = number;
+        self.nul_tail = false;
+        let line = raw.trim_end();
+        self.read(line);
+        self.keep(line);
+    }
+
+    /// Takes note of the last line of the text that is not empty.
+    pub fn end(&mut self, number: u64, raw: &str) {
+        self.lines = number;
+        let line = raw.trim_end_matches(['\r', '\n', ' ', '\t']);
+        self.nul_tail = line.bytes().rev().take_while(|b| *b == 0).count() >= 16;
+        if let Some(boot) = self.boots.last_mut() {
+            boot.last = number;
+        }
+        self.keep(line);
+    }
+
+    fn keep(&mut self, line: &str) {
+        let end = (0..=line.len().min(200)).rev().find(|end| line.is_char_boundary(*end)).unwrap_or(0);
+        self.last.clear();
+        self.last.push_str(line.get(..end).unwrap_or_default());
+    }
+
+    fn read(&mut self, line: &str) {
         self.boundary(line);
         let Some(boot) = self.boots.last_mut() else { return };
         boot.last = self.lines;
@@ -458,6 +492,27 @@ mod tests {
             ends(&["Nov 1 n systemd[1]: Shutting down.", "-- Boot 0123456789abcdef0123456789abcdef --", banner]),
             is("requested", true)
         );
+    }
+
+    #[test]
+    fn shown_only_the_telling_lines_it_says_the_same() {
+        let lines = [
+            "[    0.000000] Linux version 5.10.0-18-amd64 (x) #1",
+            "[    8.000000] eth0: link up",
+            "[    9.000000] eth1: link up",
+            "[    0.000000] Linux version 5.10.0-19-amd64 (x) #1",
+            "[    1.000000] saving vmcore complete",
+            "[    2.000000] the end",
+        ];
+        let (mut all, mut telling) = (NodeLog::new("log"), NodeLog::new("log"));
+        for (at, line) in lines.iter().enumerate() {
+            all.line(line);
+            if NodeLog::words().any(|word| line.contains(word)) {
+                telling.telling(at as u64 + 1, line, at.checked_sub(1).map_or("", |at| lines[at]));
+            }
+        }
+        telling.end(6, lines[5]);
+        assert_eq!(all.finish(), telling.finish());
     }
 
     #[test]
