@@ -8,6 +8,7 @@ pub(crate) mod crash;
 mod marks;
 pub(crate) mod profile;
 pub(crate) mod slabtop;
+mod stacks;
 pub(crate) mod strace;
 mod timed;
 mod tracers;
@@ -33,6 +34,7 @@ pub(crate) fn read(node: &mut Node, input: &Input<'_>) -> bool {
     profile::read(node, input);
     slabtop::anywhere(node, input);
     crash::read(node, input);
+    stacks::read(node, input);
     tracers::read(node, input);
     counts(node) != before
 }
