@@ -59,7 +59,34 @@ fn mutated(base: &Source, seed: u64) -> Source {
     Source::overlay(base, patches, cut)
 }
 
-/// A changed log: lines torn, repeated, swapped, numbers and bytes changed.
+/// A line as a carrier would hold it, or a part of it.
+fn carried(line: &[u8], random: &mut Random) -> Vec<u8> {
+    let half = line.len() / 2;
+    let (head, tail) = line.split_at(half);
+    let join = |parts: &[&[u8]]| parts.concat();
+    match random.below(12) {
+        0 => join(&[b"> > | ", line]),
+        1 => join(&[b"{\"log\":\"", line, b"\\n\",\"x\":[{\"msg\":\""]),
+        2 => join(&[
+            b"2023-11-14T22:13:20.002000000Z stdout P ",
+            head,
+            b"\n2023-11-14T22:13:20.002000000Z stdout F ",
+            tail,
+        ]),
+        3 => join(&[head, b"=\n=3D=20", tail]),
+        4 => join(&[b"4,7,9,-,ncfrag=0/99;", head, b"4,7,9,-,ncfrag=50/99;", tail]),
+        5 => join(&[b"4,7,9,c,caller=T1;", head, b"\n KEY=value\n4,8,9,+;", tail]),
+        6 => join(&[b"\x1b[31m\x1b]0;&lt;&amp;amp;lt;#033[", line, b"#0"]),
+        7 => join(&[b"Tue 2023-11-14 22:13:20 UTC [s=0;b=1;m=2]\n    MESSAGE=", head, b"\n        ", tail]),
+        8 => join(&[b"__CURSOR=x\nMESSAGE\n\x08\0\0\0\0\0\0\0", line]),
+        9 => join(&[b"   \"time\": 1.000001,\n   \"msg\": \"", line, b"\""]),
+        10 => join(&[head, b"\r[   12.000001][ T77] ", tail]),
+        _ => line.iter().flat_map(|b| [*b, 0]).collect(),
+    }
+}
+
+/// A changed log: lines torn, repeated, swapped, shuffled, mixed with each other, put into carriers, made huge; numbers
+/// and bytes changed.
 fn mutated_log(base: &[u8], seed: u64) -> Vec<u8> {
     let mut random = Random(seed);
     let mut lines: Vec<Vec<u8>> = base.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
@@ -67,7 +94,7 @@ fn mutated_log(base: &[u8], seed: u64) -> Vec<u8> {
         let count = lines.len() as u64;
         let at = random.below(count) as usize;
         let other = random.below(count) as usize;
-        match random.below(7) {
+        match random.below(11) {
             0 => lines.swap(at, other),
             1 => {
                 let keep = random.below(lines[at].len() as u64 + 1) as usize;
@@ -94,9 +121,39 @@ fn mutated_log(base: &[u8], seed: u64) -> Vec<u8> {
                     }
                 }
             }
-            _ => {
+            6 => {
                 let tail = lines[other].clone();
                 lines[at].extend(tail);
+            }
+            7 => {
+                // A window in another order, as when several CPUs print at once.
+                let end = (at + 2 + random.below(40) as usize).min(lines.len());
+                for i in (at + 1..end).rev() {
+                    lines.swap(i, at + random.below((i - at) as u64 + 1) as usize);
+                }
+            }
+            8 => {
+                // Lines of one place between those of another.
+                let n = random.below(40).min(count - at as u64).min(count - other as u64) as usize;
+                let mixed: Vec<Vec<u8>> = lines[other..other + n].to_vec();
+                for (i, line) in mixed.into_iter().enumerate() {
+                    lines.insert(at + 2 * i + 1, line);
+                }
+            }
+            9 => {
+                let end = (at + 1 + random.below(12) as usize).min(lines.len());
+                for line in &mut lines[at..end] {
+                    *line = carried(line, &mut random);
+                }
+            }
+            _ if random.below(16) == 0 => {
+                // A megabyte without a newline.
+                let times = (1 << 20) / lines[at].len().max(1);
+                lines[at] = lines[at].repeat(times.min(1 << 20));
+            }
+            _ => {
+                let times = 1 + random.below(64) as usize;
+                lines[at] = lines[at].repeat(times);
             }
         }
     }
