@@ -130,8 +130,9 @@ fn drgn_frame(text: &str) -> Option<(u32, Option<Frame>, bool)> {
     };
     let mut frame = printed(symbol)?;
     // file:line:column
-    let source = !place.is_empty() && place.rsplit(':').take(2).all(|n| n.parse::<u32>().is_ok());
-    if !place.is_empty() && !place.rsplit(':').next().is_some_and(|n| n.parse::<u32>().is_ok()) {
+    let number = |n: &str| n.parse::<u32>().is_ok();
+    let source = !place.is_empty() && place.rsplit(':').take(2).all(number);
+    if !place.is_empty() && place.rsplit(':').next().is_none_or(|n| !number(n)) {
         return None;
     }
     if !place.is_empty() {
@@ -164,8 +165,6 @@ fn printed(text: &str) -> Option<Frame> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     fn stacks(text: &str) -> Vec<(Option<i64>, Vec<String>)> {
         let (facts, _) = crate::read("paste.txt", text.as_bytes());
         let facts = facts.iter().filter(|f| f.kind == "node.backtrace");
