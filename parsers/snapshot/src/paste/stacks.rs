@@ -130,9 +130,9 @@ fn drgn_frame(text: &str) -> Option<(u32, Option<Frame>, bool)> {
     };
     let mut frame = printed(symbol)?;
     // file:line:column
-    let number = |n: &str| n.parse::<u32>().is_ok();
-    let source = !place.is_empty() && place.rsplit(':').take(2).all(number);
-    if !place.is_empty() && place.rsplit(':').next().is_none_or(|n| !number(n)) {
+    let is_number = |n: &str| n.parse::<u32>().is_ok();
+    let source = !place.is_empty() && place.rsplit(':').take(2).all(is_number);
+    if !place.is_empty() && place.rsplit(':').next().is_none_or(|n| !is_number(n)) {
         return None;
     }
     if !place.is_empty() {
