@@ -89,9 +89,23 @@ const NEVER: &[Helper] = &[Helper::Reporting, Helper::Library, Helper::Locking, 
 const COMPUTATIONS: &[&str] =
     &["crypto_*", "cipher_*", "drbg_*", "rng_*", "*_encrypt*", "*_decrypt*", "aes*", "crc*", "*_csum", "csum_*"];
 
+/// Classes that are no function's fault: the memory is gone, whoever asks for the next page.
+const NOBODY: &[&str] = &["oom"];
+
+/// Panics that end what was reported before; their own trace is that of the watchdog or of the one who asked for it.
+const ENDINGS: &[&str] = &["out of memory", "system is deadlocked on memory", "hung_task", "sysrq", "fatal exception"];
+
+fn is_ending(fact: &Fact) -> bool {
+    let reason = fact.text("reason").unwrap_or("").to_ascii_lowercase();
+    fact.kind == "log.panic" && ENDINGS.iter().any(|ending| reason.starts_with(ending))
+}
+
 /// The blamed frame of a log event or of a task; `None` when nothing names one.
 pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     let class = fact.text("class").unwrap_or("");
+    if NOBODY.contains(&class) || is_ending(fact) {
+        return None;
+    }
     let mut blame = match class {
         "hung-task" => hang(fact),
         "atomic-sleep" => fault(path::way(fact), SLEEP),
@@ -113,7 +127,12 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     };
     blame.freed_by = history(fact, &["freed", "free "]);
     blame.allocated_by = history(fact, &["alloc"]);
+    if class == "kernel-panic" {
+        // What only reports the panic is no culprit.
+        blame.candidates.retain(|c| !functions::is(Helper::Reporting, &c.function));
+    }
     dedup(&mut blame);
+    blame.alternatives.retain(|name| !functions::is(Helper::Reporting, name));
     (!blame.candidates.is_empty()).then_some(blame)
 }
 
@@ -251,7 +270,7 @@ const WAITS_BY_NAME: &[&str] =
     &["*wait*", "*_lock", "*_lock_*", "*_slowlock*", "*rwsem*", "*completion*", "*synchronize*"];
 
 /// Is the function passed over on the way from a sleep?
-fn waits(hop: &Hop) -> bool {
+pub(super) fn waits(hop: &Hop) -> bool {
     passed(HANG, hop) || functions::any(WAITS_BY_NAME, hop.function.trim_start_matches('_'))
 }
 

@@ -70,6 +70,26 @@ pub const KINDS: &[KindDef] = &[
         ],
     },
     KindDef {
+        kind: "derived.hang",
+        doc: "Hung tasks that belong together, and the one that holds the others up",
+        fields: &[
+            EVENT,
+            field("events", List, "positions of all its events"),
+            field("tasks", Int, "how many tasks hang"),
+            field("waits", List, "what they wait for, with counts"),
+            field("holder_comm", Text, "command name of the task that holds the others up"),
+            field("holder_pid", Int, "its pid"),
+            field("function", Text, "where that task is"),
+            field("module", Text, "module of that function"),
+            field("reason", Text, "in a sentence"),
+        ],
+    },
+    KindDef {
+        kind: "derived.title",
+        doc: "The title of an event with the blamed function, without numbers, addresses and device names",
+        fields: &[EVENT, field("title", Text, "the title")],
+    },
+    KindDef {
         kind: "derived.hardware",
         doc: "A sign of failing hardware, to be settled before software is blamed",
         fields: &[

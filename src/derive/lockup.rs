@@ -29,24 +29,32 @@ const INCIDENT_NS: i64 = 120_000_000_000;
 
 /// Groups the lockups of the facts and judges each group.
 pub(super) fn lockups(facts: &[Fact]) -> Vec<Lockup> {
+    let locked =
+        |fact: &Fact| fact.kind.starts_with("log.") && fact.text("class").is_some_and(|c| CLASSES.contains(&c));
+    incidents(facts, INCIDENT_NS, locked).into_iter().map(|group| judge(facts, group)).collect()
+}
+
+/// Positions of the events that belong together: of one boot and member, none later than `apart` after the one before.
+pub(super) fn incidents(facts: &[Fact], apart: i64, belongs: impl Fn(&Fact) -> bool) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (at, fact) in facts.iter().enumerate() {
         if fact.kind == "log.boot" {
             groups.push(Vec::new());
         }
-        if !fact.kind.starts_with("log.") || !fact.text("class").is_some_and(|c| CLASSES.contains(&c)) {
+        if !belongs(fact) {
             continue;
         }
         let joins = groups.last().and_then(|g| g.last()).and_then(|last| facts.get(*last)).is_some_and(|last| {
-            let apart = fact.time.zip(last.time).and_then(|(now, then)| now.since(&then));
-            last.origin.member == fact.origin.member && apart.is_none_or(|ns| (0..=INCIDENT_NS).contains(&ns))
+            let between = fact.time.zip(last.time).and_then(|(now, then)| now.since(&then));
+            last.origin.member == fact.origin.member && between.is_none_or(|ns| (0..=apart).contains(&ns))
         });
         match groups.last_mut() {
             Some(group) if joins || group.is_empty() => group.push(at),
             _ => groups.push(vec![at]),
         }
     }
-    groups.into_iter().filter(|g| !g.is_empty()).map(|group| judge(facts, group)).collect()
+    groups.retain(|g| !g.is_empty());
+    groups
 }
 
 fn judge(facts: &[Fact], events: Vec<usize>) -> Lockup {

@@ -5,6 +5,7 @@
 mod blame;
 mod fault;
 pub mod functions;
+mod hang;
 mod hardware;
 mod instruction;
 mod kinds;
@@ -13,6 +14,7 @@ pub mod names;
 mod path;
 mod pointer;
 mod signature;
+mod title;
 
 use std::collections::BTreeMap;
 
@@ -49,8 +51,64 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
             event(at, &fact, &mut derived);
         }
     }
+    from_memory(facts, &mut derived);
+    derived.extend(hang::hangs(facts).into_iter().map(|hang| hang_fact(facts, hang)));
     derived.extend(lockup::lockups(facts).into_iter().map(|lockup| lockup_fact(facts, lockup)));
     derived
+}
+
+/// What a log without a trace leaves open, the stack of the task that crashed tells.
+fn from_memory(facts: &[Fact], derived: &mut Vec<Fact>) {
+    let grave =
+        |fact: &Fact| matches!(fact.text("severity"), Some("report" | "panic")) && fact.kind.starts_with("log.");
+    let named = |d: &Fact| {
+        let at = d.int("event").and_then(|at| usize::try_from(at).ok());
+        d.kind == "derived.blamed" && at.and_then(|at| facts.get(at)).is_some_and(grave)
+    };
+    let traced = facts.iter().any(|f| grave(f) && path::main_stack(f).is_some());
+    if traced || derived.iter().any(named) {
+        return;
+    }
+    let Some(cpu) = facts.iter().find(|f| f.kind == "dump.state").and_then(|state| state.int("cpu")) else { return };
+    let on_cpu = |f: &Fact| {
+        f.kind == "mem.task" && f.int("cpu") == Some(cpu) && f.get("running").and_then(Value::as_bool) == Some(true)
+    };
+    let Some(task) = facts.iter().position(|f| on_cpu(f) && !f.stacks.is_empty()) else { return };
+    let Some(stacks) = facts.get(task).map(|t| t.stacks.clone()) else { return };
+    if stacks.iter().any(|s| s.functions().any(|f| f.starts_with("sysrq_handle_crash"))) {
+        return;
+    }
+    let at = facts.iter().position(grave).unwrap_or(task);
+    let Some(fact) = facts.get(at) else { return };
+    let mut fact = fact.clone();
+    if fact.text("class").is_none() {
+        fact.set("class", "kernel-panic");
+    }
+    fact.stacks = stacks;
+    event(at, &fact, derived);
+}
+
+fn hang_fact(facts: &[Fact], hang: hang::Hang) -> Fact {
+    let member = hang.events.first().and_then(|at| facts.get(*at)).map_or("", |f| f.origin.member.as_str());
+    let how = match lockup::lines(facts, &hang.events) {
+        Some((first, last)) => format!("from {} reports at {first}-{last}", hang.events.len()),
+        None => format!("from {} reports", hang.events.len()),
+    };
+    let mut fact = Fact::new("derived.hang", Origin::derived(member, how))
+        .with_opt("event", hang.events.first().copied())
+        .with("events", hang.events)
+        .with("tasks", hang.tasks)
+        .with("waits", hang.waits)
+        .with("reason", hang.reason.as_str())
+        .quoting(hang.reason.as_str());
+    if let Some(holder) = hang.holder {
+        fact = fact
+            .with("holder_comm", holder.comm)
+            .with_opt("holder_pid", holder.pid)
+            .with_opt("function", holder.function)
+            .with_opt("module", holder.module);
+    }
+    fact
 }
 
 fn lockup_fact(facts: &[Fact], lockup: lockup::Lockup) -> Fact {
@@ -96,9 +154,25 @@ fn event(at: usize, fact: &Fact, derived: &mut Vec<Fact>) {
                 .quoting(fault.text),
         );
     }
-    let Some(blame) = blame::blame(fact) else { return };
-    let Some(first) = blame.candidates.first() else { return };
     let class = fact.text("class").unwrap_or("");
+    let blame = blame::blame(fact).unwrap_or_default();
+    if let Some(printed) = fact.text("title") {
+        let function = blame.candidates.first().map(|c| c.function.as_str());
+        derived.push(
+            Fact::new("derived.title", origin(fact)).with("event", at).with("title", title::title(printed, function)),
+        );
+    }
+    let signature = signature::signature(class, &blame, fact.text("file"));
+    derived.push(
+        Fact::new("derived.signature", origin(fact))
+            .with("event", at)
+            .with("class", class)
+            .with("signature", signature.key)
+            .with("frames", signature.frames)
+            .with_opt("module", signature.module)
+            .with("alternatives", signature.alternatives),
+    );
+    let Some(first) = blame.candidates.first() else { return };
     let candidates: Vec<Value> = blame
         .candidates
         .iter()
@@ -124,16 +198,6 @@ fn event(at: usize, fact: &Fact, derived: &mut Vec<Fact>) {
             .with_opt("freed_by", blame.freed_by.as_deref())
             .with_opt("allocated_by", blame.allocated_by.as_deref())
             .quoting(format!("{}: {}", first.function, first.reason)),
-    );
-    let signature = signature::signature(class, &blame);
-    derived.push(
-        Fact::new("derived.signature", origin(fact))
-            .with("event", at)
-            .with("class", class)
-            .with("signature", signature.key)
-            .with("frames", signature.frames)
-            .with_opt("module", signature.module)
-            .with("alternatives", signature.alternatives),
     );
 }
 

@@ -11,17 +11,34 @@ pub(super) struct Signature {
     pub(super) alternatives: Vec<String>,
 }
 
-/// The key of a blamed event: class, deciding frames, module.
-pub(super) fn signature(class: &str, blame: &Blame) -> Signature {
+/// The key of a blamed event: class, deciding frames, module. `file` is the source file of a check that failed.
+pub(super) fn signature(class: &str, blame: &Blame, file: Option<&str>) -> Signature {
     let frames: Vec<String> = blame.frames.iter().map(|h| names::stable(&h.function)).collect();
     let module = blame.frames.first().and_then(|h| h.module.as_deref()).map(names::module);
     let key = key(class, &frames, module.as_deref());
     let mut alternatives = Vec::new();
-    if frames.len() > 1 {
-        // Another compiler may have inlined the innermost function, or one in the middle.
-        alternatives.push(self::key(class, &frames[1..], module.as_deref()));
-        alternatives.push(self::key(class, &frames[..1], module.as_deref()));
+    if let [first, rest @ ..] = frames.as_slice()
+        && !rest.is_empty()
+    {
+        // Another compiler may have inlined the innermost function, or one further out; another kernel has other callers.
+        alternatives.push(self::key(class, rest, module.as_deref()));
+        alternatives
+            .extend(rest.get(1).map(|third| self::key(class, &[first.clone(), third.clone()], module.as_deref())));
+        alternatives.extend(frames.get(..2).map(|two| self::key(class, two, module.as_deref())));
+        alternatives.push(self::key(class, std::slice::from_ref(first), module.as_deref()));
     }
+    // Others stop at another function on the way.
+    let others = blame.candidates.iter().skip(1).map(|c| names::stable(&c.function));
+    alternatives.extend(others.map(|name| self::key(class, &[name], None)));
+    if let Some(file) = file {
+        alternatives.push(format!("{class}@{}", file.trim_start_matches("./")));
+    }
+    let mut seen = vec![key.clone()];
+    alternatives.retain(|other| {
+        let new = !seen.contains(other);
+        seen.push(other.clone());
+        new
+    });
     Signature { key, frames, module, alternatives }
 }
 
@@ -37,4 +54,29 @@ fn key(class: &str, frames: &[String], module: Option<&str>) -> String {
         key.push(']');
     }
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::blame::Candidate;
+    use super::super::path::Hop;
+    use super::*;
+
+    fn keys(functions: &[&str]) -> Signature {
+        let blame = Blame {
+            frames: functions.iter().map(|f| Hop::named(f)).collect(),
+            candidates: vec![Candidate { function: functions[0].to_owned(), module: None, reason: String::new() }],
+            ..Blame::default()
+        };
+        signature("null-deref", &blame, None)
+    }
+
+    #[test]
+    fn a_report_of_another_compiler_shares_a_key() {
+        let whole = keys(&["inner.isra.0", "middle", "outer"]);
+        assert_eq!(whole.key, "null-deref:inner:middle:outer");
+        for inlined in [keys(&["middle", "outer"]), keys(&["inner", "outer"]), keys(&["inner", "middle"])] {
+            assert!(whole.alternatives.contains(&inlined.key), "{}", inlined.key);
+        }
+    }
 }
