@@ -1,33 +1,61 @@
 //! Decoders of compressed streams, each metered.
 
 use std::cell::Cell;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::rc::Rc;
 
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use crate::ContentKind;
-use crate::limits::{Account, Intake, Metered};
+use crate::limits::{Account, Metered};
 
 /// Wraps a compressed stream of that kind; a kind that is not compressed is passed through.
 pub(crate) fn decoder<'a>(kind: ContentKind, raw: Box<dyn Read + 'a>, account: &'a Account<'a>) -> Box<dyn Read + 'a> {
-    let taken = Rc::new(Cell::new(0));
-    let intake = BufReader::with_capacity(64 << 10, Intake { inner: raw, count: taken.clone() });
-    let memory = account.limits.decoder_memory;
+    let counted = Counted::new(raw);
+    let taken = counted.count();
+    let inner = open(kind, BufReader::with_capacity(64 << 10, counted), account.limits.decoder_memory);
+    Box::new(Metered { inner, taken, yielded: 0, account })
+}
+
+/// The bare decoder: `memory` bounds dictionaries and windows, nothing bounds what comes out.
+pub(crate) fn open<'a, R: BufRead + 'a>(kind: ContentKind, raw: R, memory: u64) -> Box<dyn Read + 'a> {
     let memory_kb = u32::try_from(memory >> 10).unwrap_or(u32::MAX);
-    let inner: Box<dyn Read + 'a> = match kind {
-        ContentKind::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(intake)),
-        ContentKind::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(intake, true, memory_kb)),
-        ContentKind::Lzma => match lzma_rust2::LzmaReader::new_mem_limit(intake, memory_kb, None) {
+    match kind {
+        ContentKind::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
+        ContentKind::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(raw, true, memory_kb)),
+        ContentKind::Lzma => match lzma_rust2::LzmaReader::new_mem_limit(raw, memory_kb, None) {
             Ok(reader) => Box::new(reader),
             Err(error) => Box::new(Broken(Some(error))),
         },
-        ContentKind::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(intake)),
-        ContentKind::Zstd => Box::new(Zstd::new(intake, memory)),
-        ContentKind::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(intake)),
-        _ => Box::new(intake),
-    };
-    Box::new(Metered { inner, taken, yielded: 0, account })
+        ContentKind::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(raw)),
+        ContentKind::Zstd => Box::new(Zstd::new(raw, memory)),
+        ContentKind::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(raw)),
+        _ => Box::new(raw),
+    }
+}
+
+/// Counts what a decoder takes, for the ratio of its stream.
+pub(crate) struct Counted<R> {
+    inner: R,
+    count: Rc<Cell<u64>>,
+}
+
+impl<R> Counted<R> {
+    pub(crate) fn new(inner: R) -> Self {
+        Counted { inner, count: Rc::new(Cell::new(0)) }
+    }
+
+    pub(crate) fn count(&self) -> Rc<Cell<u64>> {
+        self.count.clone()
+    }
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.count.set(self.count.get() + n as u64);
+        Ok(n)
+    }
 }
 
 /// A stream that could not even be opened.
@@ -51,7 +79,7 @@ struct Zstd<R> {
     done: bool,
 }
 
-impl<R: io::BufRead> Zstd<R> {
+impl<R: BufRead> Zstd<R> {
     fn new(source: R, window: u64) -> Self {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(window);
@@ -85,7 +113,7 @@ impl<R: io::BufRead> Zstd<R> {
     }
 }
 
-impl<R: io::BufRead> Read for Zstd<R> {
+impl<R: BufRead> Read for Zstd<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() {
             return Ok(0);

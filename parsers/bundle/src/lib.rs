@@ -18,6 +18,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod archive;
 mod content;
 mod decode;

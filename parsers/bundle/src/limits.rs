@@ -99,6 +99,20 @@ impl<'l> Account<'l> {
         self.yielded.set(0);
     }
 
+    /// Counts bytes taken from the input file.
+    pub(crate) fn take(&self, bytes: u64) {
+        self.taken.set(self.taken.get().saturating_add(bytes));
+    }
+
+    /// Judges one stream by what came out of it and what went in.
+    pub(crate) fn judge(&self, yielded: u64, taken: u64) -> io::Result<()> {
+        if yielded > self.limits.stream_floor && yielded / self.limits.ratio.max(1) > taken {
+            let why = format!("{yielded} bytes came out of {taken}: taken for a compression bomb");
+            return Err(io::Error::other(why));
+        }
+        Ok(())
+    }
+
     /// Books bytes that appear out of nothing (holes of sparse files, decoder output).
     pub(crate) fn book(&self, bytes: u64) -> io::Result<()> {
         let yielded = self.yielded.get().saturating_add(bytes);
@@ -124,7 +138,7 @@ pub(crate) struct Taken<'a, R> {
 impl<R: Read> Read for Taken<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
-        self.account.taken.set(self.account.taken.get() + n as u64);
+        self.account.take(n as u64);
         Ok(n)
     }
 }
@@ -132,20 +146,6 @@ impl<R: Read> Read for Taken<'_, R> {
 impl<R: io::Seek> io::Seek for Taken<'_, R> {
     fn seek(&mut self, pos: io::SeekFrom) -> io::Result<u64> {
         self.inner.seek(pos)
-    }
-}
-
-/// Counts what one decoder takes, for the ratio of that stream.
-pub(crate) struct Intake<'a> {
-    pub(crate) inner: Box<dyn Read + 'a>,
-    pub(crate) count: std::rc::Rc<Cell<u64>>,
-}
-
-impl Read for Intake<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buf)?;
-        self.count.set(self.count.get() + n as u64);
-        Ok(n)
     }
 }
 
@@ -161,14 +161,7 @@ impl Read for Metered<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         self.yielded += n as u64;
-        let limits = self.account.limits;
-        if self.yielded > limits.stream_floor && self.yielded / limits.ratio.max(1) > self.taken.get() {
-            return Err(io::Error::other(format!(
-                "{} bytes came out of {}: taken for a compression bomb",
-                self.yielded,
-                self.taken.get()
-            )));
-        }
+        self.account.judge(self.yielded, self.taken.get())?;
         self.account.book(n as u64)?;
         Ok(n)
     }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::ahead::{self, Ahead};
 use crate::content::{self, ContentKind, HEAD, sniff};
 use crate::decode::decoder;
 use crate::limits::{Account, Taken};
@@ -96,6 +97,8 @@ pub(crate) trait Entry: Read {
 /// Where the raw bytes come from.
 pub(crate) enum Raw<'x> {
     File(PathBuf),
+    /// The input itself: decompressed ahead of the walk.
+    Input(PathBuf),
     Stream(Box<dyn Read + 'x>),
 }
 
@@ -116,7 +119,7 @@ pub(crate) struct Lazy<'x> {
 impl<'x> Lazy<'x> {
     pub(crate) fn new(name: String, size: Option<u64>, account: &'x Account<'x>, raw: Raw<'x>) -> Self {
         let path = match &raw {
-            Raw::File(path) => Some(path.clone()),
+            Raw::File(path) | Raw::Input(path) => Some(path.clone()),
             Raw::Stream(_) => None,
         };
         Lazy {
@@ -155,9 +158,10 @@ impl<'x> Lazy<'x> {
 
     fn ensure(&mut self) {
         let Some(raw) = self.raw.take() else { return };
+        let mut ahead = matches!(raw, Raw::Input(_)).then(|| self.path.clone()).flatten();
         let stream: Box<dyn Read + 'x> = match raw {
             Raw::Stream(stream) => stream,
-            Raw::File(path) => match File::open(&path) {
+            Raw::File(path) | Raw::Input(path) => match File::open(&path) {
                 Ok(file) => {
                     self.account.new_input();
                     Box::new(Taken { inner: file, account: self.account })
@@ -176,7 +180,20 @@ impl<'x> Lazy<'x> {
         }
         while kind.is_compressed() && self.layers < 3 {
             self.layers += 1;
-            peeked = Peeked::new(decoder(kind, Box::new(peeked), self.account));
+            let thread = ahead.take().filter(|_| self.size.is_some_and(|size| size >= ahead::WORTH));
+            let thread = thread.and_then(|path| {
+                let file = File::open(path).ok()?;
+                Ahead::start(kind, file, self.account).ok()
+            });
+            let decoded: Box<dyn Read + 'x> = match thread {
+                Some(thread) => {
+                    // It counts for itself what it takes from the file.
+                    self.account.new_input();
+                    Box::new(thread)
+                }
+                None => decoder(kind, Box::new(peeked), self.account),
+            };
+            peeked = Peeked::new(decoded);
             kind = sniff(peeked.head());
         }
         self.kind = kind;

@@ -95,7 +95,7 @@ fn top_file<'x>(
         archive::zip::walk_file(file, &name, 1, account, visit);
         return;
     }
-    let lazy = Lazy::new(name, Some(size), account, Raw::File(path.to_owned()));
+    let lazy = Lazy::new(name, Some(size), account, Raw::Input(path.to_owned()));
     top(lazy, account, visit);
 }
 
