@@ -4,6 +4,8 @@
 //! A pattern is matched against the end of a member's path, at a component boundary: `*` stands for any part of one
 //! component, `**` for any number of components. A layout is recognised by two of its markers.
 
+use std::sync::LazyLock;
+
 /// What a member is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -199,11 +201,29 @@ pub const LAYOUTS: &[Layout] = &[
     },
 ];
 
+/// The patterns of all layouts, then those of any node, taken apart once: a walk asks for tens of thousands of names.
+static ROLES: LazyLock<Vec<(Vec<&'static str>, Role)>> = LazyLock::new(|| {
+    let all = LAYOUTS.iter().flat_map(|layout| layout.members).chain(VAR_LOG);
+    all.map(|(pattern, role)| (pattern.split('/').collect(), *role)).collect()
+});
+
 /// The role of a member by its path: of any layout, then of any node. `None` says that the name tells nothing.
 pub fn role(path: &str) -> Option<Role> {
-    let of =
-        |members: &[(&str, Role)]| members.iter().find(|(pattern, _)| matches(pattern, path)).map(|(_, role)| *role);
-    LAYOUTS.iter().find_map(|layout| of(layout.members)).or_else(|| of(VAR_LOG))
+    let base = path.rsplit('/').next().unwrap_or(path);
+    let mut components = Vec::new();
+    for (pattern, role) in &*ROLES {
+        // The last component settles nearly all of them.
+        if pattern.last().is_some_and(|last| *last != "**" && !component_fits(last, base)) {
+            continue;
+        }
+        if components.is_empty() {
+            components.extend(path.split('/'));
+        }
+        if fits(pattern, &components) {
+            return Some(*role);
+        }
+    }
+    None
 }
 
 /// Recognises layouts while the names of a walk go by.
@@ -256,11 +276,15 @@ pub fn node_root(name: &str) -> &str {
 fn matches(pattern: &str, path: &str) -> bool {
     let pattern: Vec<&str> = pattern.split('/').collect();
     let path: Vec<&str> = path.split('/').collect();
+    fits(&pattern, &path)
+}
+
+fn fits(pattern: &[&str], path: &[&str]) -> bool {
     if !pattern.contains(&"**") {
         let Some(start) = path.len().checked_sub(pattern.len()) else { return false };
-        return parts(&pattern, path.get(start..).unwrap_or_default());
+        return parts(pattern, path.get(start..).unwrap_or_default());
     }
-    (0..path.len()).any(|start| parts(&pattern, path.get(start..).unwrap_or_default()))
+    (0..path.len()).any(|start| parts(pattern, path.get(start..).unwrap_or_default()))
 }
 
 fn parts(pattern: &[&str], path: &[&str]) -> bool {
