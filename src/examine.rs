@@ -6,7 +6,7 @@ use crate::case::Case;
 use crate::engine::{Rules, evaluate};
 use crate::fixes;
 use crate::trace::trace;
-use crate::verdict::{SCHEMA, Verdict};
+use crate::verdict::{BootEnd, Evidence, SCHEMA, Verdict};
 
 /// Name and version as printed in verdicts.
 pub const TOOL: &str = concat!("vmcoroner ", env!("CARGO_PKG_VERSION"));
@@ -19,7 +19,9 @@ pub fn examine(case: &Case, rules: &Rules) -> Verdict {
     for (finding, facts) in outcome.findings.iter_mut().zip(&outcome.rests_on) {
         finding.trace = trace(&case, facts);
     }
+    let boots = case.facts.iter().filter(|f| f.kind == "derived.boot_end").map(boot_end).collect();
     Verdict {
+        boots,
         schema: SCHEMA,
         tool: TOOL.to_owned(),
         identity: case.identity,
@@ -29,6 +31,21 @@ pub fn examine(case: &Case, rules: &Rules) -> Verdict {
         not_evaluated: outcome.not_evaluated,
         gaps: coalesced(case.gaps),
         next: outcome.next,
+    }
+}
+
+/// A `derived.boot_end` fact as the verdict shows it.
+fn boot_end(fact: &Fact) -> BootEnd {
+    let text = |name: &str| fact.text(name).map(str::to_owned);
+    BootEnd {
+        ended: text("ended").unwrap_or_default(),
+        sure: fact.get("sure").and_then(facts::Value::as_bool).unwrap_or(false),
+        kernel: text("kernel"),
+        boot_id: text("boot_id"),
+        time: text("time"),
+        dump: text("dump"),
+        dump_why: text("dump_why"),
+        evidence: Evidence { origin: fact.origin.to_string(), text: fact.quote.clone() },
     }
 }
 

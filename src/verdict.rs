@@ -24,6 +24,9 @@ pub struct Verdict {
     pub identity: Identity,
     /// What was found, the root cause first, then consequences, conditions, information.
     pub findings: Vec<Finding>,
+    /// How the boots of this machine ended, oldest first, as far as its logs tell.
+    #[serde(default)]
+    pub boots: Vec<BootEnd>,
     /// Bugs that fit the symptom but cannot be the cause here.
     pub ruled_out: Vec<RuledOut>,
     /// Commits proposed by similarity where no rule knew the bug.
@@ -35,6 +38,28 @@ pub struct Verdict {
     pub gaps: Vec<Gap>,
     /// What to collect next, the most telling first.
     pub next: Vec<Next>,
+}
+
+/// How a boot ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BootEnd {
+    /// `requested`, `panic`, `crash-requested`, `watchdog`, `fenced`, `hypervisor`, `power`, `thermal`, `hardware`,
+    /// `kexec`, `reset-by-hand`, `hung`, `silent-reset`; from `last` alone `clean` or `unclean`.
+    pub ended: String,
+    /// False when it is inferred from the lack of a word.
+    pub sure: bool,
+    /// Kernel release.
+    pub kernel: Option<String>,
+    /// Boot id.
+    pub boot_id: Option<String>,
+    /// Wall clock of the last line, of an unknown zone, and without a year where the log has none.
+    pub time: Option<String>,
+    /// Of a panic: `given` (among the inputs), `saved`, `partial`, `absent`, `unknown`.
+    pub dump: Option<String>,
+    /// Why the dump is partial or absent.
+    pub dump_why: Option<String>,
+    /// The line that says so; of an inferred end the last line.
+    pub evidence: Evidence,
 }
 
 /// How sure a finding is.

@@ -90,6 +90,36 @@ pub const KINDS: &[KindDef] = &[
         fields: &[EVENT, field("title", Text, "the title")],
     },
     KindDef {
+        kind: "derived.boot_end",
+        doc: "How a boot ended, from all logs and what others noted",
+        fields: &[
+            field("ended", Text, "as node.boot_end.how"),
+            field("sure", FieldType::Bool, "said by somebody, not inferred from the lack of a word"),
+            field("kernel", Text, "release"),
+            field("boot_id", Text, "32 hex digits"),
+            field("time", Text, "wall clock of the last line, of an unknown zone"),
+            field("last_line", Text, "the boot's last line"),
+            field("dump", Text, "of a panic: given, saved, partial, absent, unknown"),
+            field("dump_why", Text, "why it is partial or absent"),
+        ],
+    },
+    KindDef {
+        kind: "derived.missing_dump",
+        doc: "Why a dump that was due is partial or absent",
+        fields: &[
+            field("state", Text, "partial, absent"),
+            field(
+                "reason",
+                Text,
+                "capture-oom, disk-full, capture-failed, reservation-failed, not-reserved, not-armed, not-loaded, incomplete, no-dump-in-folder",
+            ),
+            field("text", Text, "the same in words"),
+            field("ended", Text, "how the boot ended"),
+            field("kernel", Text, "its kernel"),
+            field("time", Text, "wall clock of its last line"),
+        ],
+    },
+    KindDef {
         kind: "derived.hardware",
         doc: "A sign of failing hardware, to be settled before software is blamed",
         fields: &[

@@ -3,6 +3,7 @@
 //! Works on facts only. Each conclusion names the fact it is about by `event`, its position in the input.
 
 mod blame;
+mod endings;
 mod fault;
 pub mod functions;
 mod hang;
@@ -109,6 +110,11 @@ fn hang_fact(facts: &[Fact], hang: hang::Hang) -> Fact {
             .with_opt("module", holder.module);
     }
     fact
+}
+
+/// How each boot of the machine ended, and why a dump that was due is not there. `identity` says whose boots.
+pub fn endings(facts: &[Fact], identity: &facts::Identity) -> Vec<Fact> {
+    endings::endings(facts, identity)
 }
 
 fn lockup_fact(facts: &[Fact], lockup: lockup::Lockup) -> Fact {

@@ -321,7 +321,7 @@ impl Found {
     /// A log: kernel reports for the pieces of its boots, and the node-level lines. What the capture kernel printed
     /// is no report of the crash.
     fn log(&mut self, name: &str, head: &[u8], rest: &mut dyn Read, capture: bool) {
-        let (pieces, lines) = log::read_stream(name, head, rest, self.streams + 1);
+        let (pieces, lines) = log::read_stream(name, head, rest, self.streams + 1, capture);
         self.node().add_log(lines);
         if !capture {
             self.streams += 1;
@@ -332,7 +332,7 @@ impl Found {
 
     /// A journal: the entries of each boot as one log, in the form of `journalctl -o short-monotonic`.
     fn journal(&mut self, name: &str, bytes: &[u8]) {
-        let mut boots: Vec<(Option<String>, Identity, String)> = Vec::new();
+        let mut boots: Vec<(Option<String>, Identity, String, u64)> = Vec::new();
         let gaps = bundle::journal::read(bytes, &mut |entry| {
             let at = match boots.iter().rposition(|(id, ..)| *id == entry.boot_id) {
                 Some(at) => at,
@@ -343,18 +343,21 @@ impl Found {
                         machine_id: entry.machine_id.clone(),
                         ..Identity::default()
                     };
-                    boots.push((entry.boot_id.clone(), identity, String::new()));
+                    boots.push((entry.boot_id.clone(), identity, String::new(), 0));
                     boots.len() - 1
                 }
             };
-            if let Some((_, _, text)) = boots.get_mut(at) {
+            if let Some((_, _, text, last_us)) = boots.get_mut(at) {
+                *last_us = entry.realtime_us.unwrap_or(*last_us);
                 let us = entry.source_monotonic_us.or(entry.monotonic_us).unwrap_or(0);
                 let (host, tag) = (entry.host.as_deref().unwrap_or("-"), entry.identifier.as_deref().unwrap_or("-"));
+                let pid = entry.pid.unwrap_or(0);
                 for line in entry.message.lines() {
                     if entry.is_kernel() {
                         let _ = writeln!(text, "[{:5}.{:06}] {line}", us / 1_000_000, us % 1_000_000);
                     } else {
-                        let _ = writeln!(text, "[{:5}.{:06}] {host} {tag}[1]: {line}", us / 1_000_000, us % 1_000_000);
+                        let _ =
+                            writeln!(text, "[{:5}.{:06}] {host} {tag}[{pid}]: {line}", us / 1_000_000, us % 1_000_000);
                     }
                 }
             }
@@ -363,9 +366,16 @@ impl Found {
         self.gaps.extend(gaps);
         self.streams += 1;
         let stream = self.streams;
-        for (_, identity, text) in boots {
-            let (pieces, lines) = log::read_stream(name, text.as_bytes(), &mut std::io::empty(), stream);
-            self.node().add_log(lines);
+        // One log for all boots: how one ended shows in what the next one says, and in its coming at all.
+        let mut lines = snapshot::NodeLog::new(name);
+        for (id, _, text, last_us) in &boots {
+            lines.line(&format!("-- Boot {} --", id.as_deref().unwrap_or_default()));
+            lines.clock(last_us / 1_000_000);
+            text.lines().for_each(|line| lines.line(line));
+        }
+        self.node().add_log(lines);
+        for (_, identity, text, _) in boots {
+            let (pieces, _) = log::read_stream(name, text.as_bytes(), &mut std::io::empty(), stream, false);
             for mut piece in pieces {
                 let mut whole = identity.clone();
                 whole.fill(&piece.identity);

@@ -46,18 +46,68 @@ pub(super) fn cases(mut pieces: Vec<Piece>) -> Vec<Case> {
         let draft = drafts.get(*at);
         std::cmp::Reverse((draft.is_some_and(|d| d.has_dump), draft.map(|d| gravity(&d.case)), *at))
     });
+    share(&mut drafts);
     let asides: Vec<Gap> = order.iter().skip(1).filter_map(|at| aside(&drafts, *order.first()?, *at)).collect();
     let mut slots: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
     let mut cases: Vec<Case> =
         order.into_iter().filter_map(|at| slots.get_mut(at)?.take()).map(|draft| draft.case).collect();
     for case in &mut cases {
         let derived = derive::derive(&case.facts);
+        let endings = derive::endings(&case.facts, &case.identity);
         case.facts.extend(derived);
+        case.facts.extend(endings);
     }
     if let Some(first) = cases.first_mut() {
         first.gaps.extend(asides);
     }
     cases
+}
+
+/// What tells one machine from another: host name, machine id, folder of its report.
+type Machine = (Option<String>, Option<String>, String);
+
+fn machine(draft: &Draft) -> Machine {
+    let identity = &draft.case.identity;
+    (identity.host.clone(), identity.machine_id.clone(), draft.root.clone())
+}
+
+/// Whether the two may be the same machine, and something says so.
+fn same_machine((host, id, root): &Machine, draft: &Draft) -> bool {
+    let (other_host, other_id, other_root) = machine(draft);
+    let differ = |a: &Option<String>, b: &Option<String>| matches!((a, b), (Some(a), Some(b)) if a != b);
+    let equal = |a: &Option<String>, b: &Option<String>| matches!((a, b), (Some(a), Some(b)) if a == b);
+    let unknown = root.is_empty() || other_root.is_empty();
+    !differ(host, &other_host)
+        && !differ(id, &other_id)
+        && (equal(host, &other_host) || equal(id, &other_id) || unknown || *root == other_root)
+}
+
+/// How boots ended and what became of their dumps is told by logs of the whole machine, whichever boot wrote them:
+/// every case of the machine gets it. A peer's word goes to the machine it names.
+fn share(drafts: &mut [Draft]) {
+    const MOST: usize = 256;
+    let mut told: Vec<(usize, Fact, Machine)> = Vec::new();
+    for (at, draft) in drafts.iter().enumerate() {
+        let shared = draft.case.facts.iter().filter(|fact| match fact.kind.as_ref() {
+            "node.boot_end" | "node.dump_file" | "node.reset_by_others" => true,
+            // What a log said; the state of one boot stays with it.
+            "node.kdump" => fact.int("boot").is_some(),
+            _ => false,
+        });
+        let shared: Vec<&Fact> = shared.collect();
+        told.extend(
+            shared.iter().skip(shared.len().saturating_sub(MOST)).map(|fact| (at, (*fact).clone(), machine(draft))),
+        );
+    }
+    for (to, draft) in drafts.iter_mut().enumerate() {
+        for (from, fact, machine) in &told {
+            let own = *from == to;
+            let named = fact.text("target").zip(draft.case.identity.host.as_deref()).is_some_and(|(a, b)| a == b);
+            if !own && (named || same_machine(machine, draft)) {
+                draft.case.facts.push(fact.clone());
+            }
+        }
+    }
 }
 
 fn belongs(draft: &Draft, piece: &Piece) -> bool {

@@ -19,9 +19,16 @@ pub(super) fn read_text(member: &str, bytes: &[u8], stream: usize) -> Vec<Piece>
     pieces(member, klog::read(member, bytes), stream)
 }
 
-/// A log of any size in one pass: the pieces of its boots, and its node-level lines. `head` is what was read of it already.
-pub(super) fn read_stream(member: &str, head: &[u8], rest: &mut dyn Read, stream: usize) -> (Vec<Piece>, NodeLog) {
-    let mut lines = NodeLog::new(member);
+/// A log of any size in one pass: the pieces of its boots, and its node-level lines. `head` is what was read of it
+/// already; `capture` says that the kernel which takes dumps wrote it.
+pub(super) fn read_stream(
+    member: &str,
+    head: &[u8],
+    rest: &mut dyn Read,
+    stream: usize,
+    capture: bool,
+) -> (Vec<Piece>, NodeLog) {
+    let mut lines = if capture { NodeLog::of_capture_kernel(member) } else { NodeLog::new(member) };
     let mut seen = |line: klog::Seen| {
         if line.last {
             lines.end(line.number, &line.line);

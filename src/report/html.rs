@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{printable, subject, trace_lines};
+use super::{boot_end, printable, subject, trace_lines};
 use crate::verdict::Verdict;
 
 fn escape(text: &str) -> String {
@@ -89,6 +89,18 @@ pub fn html(verdict: &Verdict) -> String {
         list(&mut out, "Keep in mind", f.caveats.iter().map(|c| escape(c)).collect());
         list(&mut out, "Recheck", f.recheck.iter().map(|c| format!("<code>{}</code>", escape(c))).collect());
     }
+    list(
+        &mut out,
+        "Boots",
+        verdict
+            .boots
+            .iter()
+            .map(|b| {
+                let (origin, text) = (escape(&b.evidence.origin), escape(&b.evidence.text));
+                format!("{} <i>{origin}</i> <code>{text}</code>", escape(&boot_end(b)))
+            })
+            .collect(),
+    );
     list(
         &mut out,
         "Ruled out",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{printable, subject, trace_lines};
+use super::{boot_end, printable, subject, trace_lines};
 use crate::verdict::Verdict;
 
 /// Text made safe inside Markdown.
@@ -65,6 +65,19 @@ pub fn markdown(verdict: &Verdict) -> String {
         }
         for command in &finding.recheck {
             let _ = writeln!(out, "- recheck: {}", code(command));
+        }
+        out.push('\n');
+    }
+    if !verdict.boots.is_empty() {
+        out.push_str("## Boots\n\n");
+        for boot in &verdict.boots {
+            let _ = writeln!(
+                out,
+                "- {} ({} {})",
+                plain(&boot_end(boot)),
+                plain(&boot.evidence.origin),
+                code(&boot.evidence.text)
+            );
         }
         out.push('\n');
     }

@@ -69,6 +69,47 @@ fn trace_lines(trace: &Trace) -> Vec<(usize, String)> {
     lines
 }
 
+/// How a boot ended, in a line.
+fn boot_end(boot: &crate::verdict::BootEnd) -> String {
+    let mut line = match &boot.kernel {
+        Some(kernel) => kernel.clone(),
+        None => "a boot".to_owned(),
+    };
+    if let Some(time) = &boot.time {
+        line.push_str(&format!(" until {time}"));
+    }
+    let how = match boot.ended.as_str() {
+        "requested" => "shut down or restarted as asked",
+        "crash-requested" => "crashed as asked",
+        "panic" => "panicked",
+        "watchdog" => "reset by a watchdog",
+        "fenced" => "fenced by its cluster",
+        "hypervisor" => "ended by the hypervisor",
+        "power" => "lost power",
+        "thermal" => "too hot",
+        "hardware" => "hardware error",
+        "kexec" => "went on into another kernel by kexec",
+        "reset-by-hand" => "reset by hand",
+        "hung" => "hung, then reset",
+        "silent-reset" => "reset without a word",
+        "clean" => "shut down",
+        "unclean" => "not shut down",
+        other => other,
+    };
+    line.push_str(&format!(": {how}"));
+    if !boot.sure {
+        line.push_str(" (inferred)");
+    }
+    match (boot.dump.as_deref(), &boot.dump_why) {
+        (Some("partial"), Some(why)) => line.push_str(&format!("; its vmcore is not whole: {why}")),
+        (Some("absent"), Some(why)) => line.push_str(&format!("; no vmcore: {why}")),
+        (Some("saved"), _) => line.push_str("; its vmcore was saved"),
+        (Some("given"), _) => line.push_str("; its vmcore is here"),
+        _ => {}
+    }
+    printable(&line)
+}
+
 /// The sentence that says which machine a verdict is about.
 fn subject(identity: &facts::Identity) -> String {
     let mut parts = Vec::new();

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style as Ansi};
 
-use super::{printable, subject, trace_lines};
+use super::{boot_end, printable, subject, trace_lines};
 use crate::verdict::{Finding, Grade, Role, Verdict};
 
 /// How text is laid out.
@@ -46,6 +46,13 @@ pub fn text(verdict: &Verdict, style: Style) -> String {
     }
     for finding in shown {
         page.finding(&finding.role.word().to_uppercase(), finding);
+    }
+    if !verdict.boots.is_empty() {
+        page.heading("BOOTS");
+        for boot in &verdict.boots {
+            page.wrapped("  ", &boot_end(boot));
+            page.wrapped("    ", &printable(&format!("{}  {}", boot.evidence.origin, boot.evidence.text)));
+        }
     }
     if !verdict.ruled_out.is_empty() {
         page.heading("RULED OUT");

@@ -294,12 +294,24 @@ pub const KINDS: &[KindDef] = kinds! {
         "sure": Bool "" "said by a line, not inferred from the lack of one",
         "capture_kernel": Bool "" "this boot is the capture kernel",
         "source": Text "" "log or last",
+        "time": Text "" "wall clock of its last line, of an unknown zone: 2026-11-26 03:00:00, or 11-26 03:00:00 where the log has no year",
         "evidence": Text "" "the line that says so",
         "last_line": Text "" "the boot's last line",
     ];
     "node.kdump", "Whether a dump could be or was taken", [
-        "what": Text "" "loaded, not-loaded, reserved, not-reserved, reservation-failed, armed, not-armed, capture-failed, disk-full, saved",
+        "what": Text "" "loaded, not-loaded, reserved, not-reserved, reservation-failed, armed, not-armed, capture-failed, capture-oom, disk-full, incomplete, saved",
+        "boot": Int "" "boot in this log, counted from 0", "capture_kernel": Bool "" "said by the kernel that takes the dump", "time": Text "" "wall clock of the line",
         "loaded": Bool "" "kexec_crash_loaded", "reserved_bytes": Int "bytes" "kexec_crash_size", "text": Text "" "the line", "count": Int "" "lines like it",
+    ];
+    "node.reset_by_others", "Somebody outside reset a machine: a cluster peer, a hypervisor, the board", [
+        "how": Text "" "fenced, hypervisor, watchdog, power, thermal, hardware, panic",
+        "source": Text "" "cluster, hypervisor, sel", "target": Text "" "the machine, where it is named; of sel the machine itself",
+        "time": Text "" "wall clock of the line", "count": Int "" "lines", "text": Text "" "the line",
+    ];
+    "node.dump_file", "A file of a crash dump, or a crash folder without one", [
+        "path": Text "" "the folder",
+        "state": Text "" "whole: a dump by its name; incomplete; empty; absent: a crash folder with a log and no dump",
+        "bytes": Int "bytes" "size where a listing tells", "time": Text "" "wall clock in the folder's name",
     ];
     "node.runtime_error", "What a container runtime or kubelet could not do", [
         "what": Text "" "cgroup-mkdir-enospc, cgroup-mkdir-enomem, cpuset-mkdir-enospc, kernel-memory-limit-used, kmem-limit-not-supported, kmem-accounting-off, fork-enomem, pleg-not-healthy, runtime-down",

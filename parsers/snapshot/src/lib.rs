@@ -25,6 +25,7 @@ mod paste;
 mod paths;
 mod proc;
 mod slabinfo;
+mod stamp;
 mod system;
 #[cfg(test)]
 mod tests;

@@ -24,6 +24,8 @@ pub struct Node {
     /// Livepatches met by their directories: name -> enabled.
     pub(crate) livepatches: BTreeMap<String, Option<bool>>,
     pub(crate) livepatch_functions: BTreeMap<String, BTreeSet<String>>,
+    /// Folders of crash dumps met by the names of their files.
+    pub(crate) crash_folders: BTreeMap<String, crate::system::kdump::Folder>,
     /// Kinds of which one fact per node is enough, and where it stands; the source first by name wins, whatever the
     /// order of an archive.
     once: HashMap<Cow<'static, str>, usize>,
@@ -65,6 +67,7 @@ impl Node {
         cgroup::tree::seen(&mut self.groups, path_in_node);
         crate::system::slab_names::seen(self, path_in_node);
         crate::system::livepatch::seen(self, path_in_node);
+        crate::system::kdump::seen(self, path_in_node);
     }
 
     /// Reads one file. `member` is the name that facts give as their origin. Returns whether it was understood.
@@ -140,6 +143,7 @@ impl Node {
         cgroup::finish(&mut self);
         crate::system::slab_names::finish(&mut self);
         crate::system::livepatch::finish(&mut self);
+        crate::system::kdump::finish(&mut self);
         let mut facts = self.facts;
         facts.sort_by_cached_key(|f| (f.kind.clone(), f.text("path").map(str::to_owned), place(f)));
         self.gaps.sort();

@@ -115,6 +115,10 @@ const BARE: &[(&str, Reader)] = &[
     ("dpkg-l", system::packages::dpkg),
     ("sysctl-a", system::sysctl::all),
     ("kdump.conf", ignore),
+    ("sel", system::sel::read),
+    ("sel-list", system::sel::read),
+    ("sel-elist", system::sel::read),
+    ("ls-var-crash", system::kdump::listing),
 ];
 
 /// Prefixes of a file name (`sos` writes a command with `_` for blanks and `.` for slashes).
@@ -132,6 +136,14 @@ const COMMANDS: &[(&str, Reader)] = &[
     ("kdumpctl_status", system::kdump::status),
     ("kdump-config_status", system::kdump::status),
     ("crictl_", ignore),
+    ("ls_-alhR_.var.crash", system::kdump::listing),
+    ("ls_-laR_.var.crash", system::kdump::listing),
+    ("ls_-lR_.var.crash", system::kdump::listing),
+    ("ls_-alZR_.var.crash", system::kdump::listing),
+    ("ls_-lanR_.var.crash", system::kdump::listing),
+    ("ipmitool_sel", system::sel::read),
+    ("ipmitool_-I_", system::sel::read),
+    ("sel_", system::sel::read),
 ];
 
 /// Words in a file's name that promise a pasted tool output: `kubelet-strace.txt`, `node1.kmem_-s.log`.
@@ -255,7 +267,8 @@ const FIRST_LINES: &[(&str, Reader)] = &[
 /// The reader for a text of unknown name.
 pub(crate) fn by_content(text: &str) -> Option<Reader> {
     let first = text.lines().map(str::trim_end).find(|l| !l.is_empty())?;
-    FIRST_LINES.iter().find(|(start, _)| first.starts_with(start)).map(|(_, reader)| *reader)
+    let known = FIRST_LINES.iter().find(|(start, _)| first.starts_with(start)).map(|(_, reader)| *reader);
+    known.or_else(|| system::sel::is_row(first).then_some(system::sel::read as Reader))
 }
 
 /// Whether `path` ends with `ending` and a component begins there.

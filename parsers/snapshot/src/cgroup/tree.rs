@@ -89,7 +89,7 @@ pub(crate) fn seen(groups: &mut Groups, path: &str) {
     groups.last_directory.clear();
     groups.last_directory.push_str(directory);
     let Some((name, inside)) = split(directory) else { return };
-    add_directory(groups, &name, &inside, path);
+    add_directory(groups, &name, &inside, directory);
     let Some(tree) = groups.trees.get_mut(&name) else { return };
     if inside == "/" {
         match base {

@@ -1,8 +1,11 @@
 //! Whether a crash dump could have been taken.
 
-use facts::Fact;
+use std::collections::BTreeMap;
+
+use facts::{Fact, Origin};
 
 use crate::node::{Input, Node};
+use crate::stamp::Stamp;
 use crate::text::{number, quote};
 
 /// `/sys/kernel/kexec_crash_loaded`
@@ -56,4 +59,130 @@ pub(crate) fn status(node: &mut Node, input: &Input<'_>) -> bool {
         }
     }
     false
+}
+
+/// What the names of a crash folder's files say.
+#[derive(Default)]
+pub(crate) struct Folder {
+    whole: bool,
+    incomplete: bool,
+    member: String,
+}
+
+/// Takes note of a file of a crash dump by its name.
+pub(crate) fn seen(node: &mut Node, path: &str) {
+    let Some((directory, base)) = path.rsplit_once('/') else { return };
+    let Some(kind) = dump_name(base) else { return };
+    let folder = directory.rsplit('/').next().unwrap_or(directory);
+    if !directory.contains("crash") && Stamp::of_folder(folder).is_none() || node.crash_folders.len() > 1000 {
+        return;
+    }
+    note(node, folder, path, kind);
+}
+
+fn note(node: &mut Node, folder: &str, member: &str, kind: File) {
+    let entry = node.crash_folders.entry(folder.to_owned()).or_default();
+    if entry.member.is_empty() || member < entry.member.as_str() {
+        member.clone_into(&mut entry.member);
+    }
+    match kind {
+        File::Whole => entry.whole = true,
+        File::Incomplete => entry.incomplete = true,
+        File::Log => {}
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum File {
+    Whole,
+    Incomplete,
+    Log,
+}
+
+fn dump_name(base: &str) -> Option<File> {
+    let stamped = |prefix: &str| base.strip_prefix(prefix).is_some_and(|rest| Stamp::of_folder(rest).is_some());
+    match base {
+        "vmcore-incomplete" => Some(File::Incomplete),
+        "vmcore" | "vmcore.flat" => Some(File::Whole),
+        "vmcore-dmesg.txt" | "vmcore-dmesg-incomplete.txt" | "kexec-dmesg.log" => Some(File::Log),
+        _ if stamped("dump.") || stamped("vmcore.") => Some(File::Whole),
+        _ if stamped("dmesg.") => Some(File::Log),
+        _ => None,
+    }
+}
+
+/// `ls -alhR /var/crash`: which folders have a dump, which have a log alone.
+pub(crate) fn listing(node: &mut Node, input: &Input<'_>) -> bool {
+    let mut folder = String::new();
+    let mut known = false;
+    let mut listed: BTreeMap<String, (usize, Option<(File, i64)>)> = BTreeMap::new();
+    for (index, line) in input.text.lines().enumerate().take(10_000) {
+        if let Some(name) = line.trim_end().strip_suffix(':').filter(|name| name.starts_with('/')) {
+            name.rsplit('/').next().unwrap_or(name).clone_into(&mut folder);
+            known = true;
+            continue;
+        }
+        let mut words = line.split_ascii_whitespace();
+        if !words.next().is_some_and(|mode| mode.len() >= 10 && mode.starts_with('-')) {
+            continue;
+        }
+        let Some(base) = line.split_ascii_whitespace().next_back() else { continue };
+        let (Some(kind), Some(size)) = (dump_name(base), words.nth(3)) else { continue };
+        let slot = listed.entry(folder.clone()).or_insert((index, None));
+        if kind != File::Log {
+            *slot = (index, Some((kind, bytes(size))));
+        }
+    }
+    for (folder, (index, dump)) in listed {
+        let state = match dump {
+            Some((_, 0)) => "empty",
+            Some((File::Incomplete, _)) => "incomplete",
+            Some(_) => "whole",
+            None => "absent",
+        };
+        let line = input.text.lines().nth(index).unwrap_or_default();
+        node.push(
+            Fact::new("node.dump_file", input.line(index))
+                .with("path", folder.as_str())
+                .with("state", state)
+                .with_opt("bytes", dump.map(|(_, bytes)| bytes))
+                .with_opt("time", Stamp::of_folder(&folder).map(|t| t.to_string()))
+                .quoting(quote(&format!("{folder}: {}", line.trim()))),
+        );
+    }
+    known
+}
+
+/// A size as `ls` prints it, with or without `-h`.
+fn bytes(text: &str) -> i64 {
+    let (number, unit) = match text.char_indices().find(|(_, c)| c.is_ascii_alphabetic()) {
+        Some((at, c)) => (text.get(..at).unwrap_or_default(), c),
+        None => (text, ' '),
+    };
+    let scale = match unit {
+        'K' => 1024.0,
+        'M' => 1024.0 * 1024.0,
+        'G' => 1024.0 * 1024.0 * 1024.0,
+        'T' => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => 1.0,
+    };
+    number.replace(',', ".").parse::<f64>().map_or(-1, |n| (n * scale) as i64)
+}
+
+/// Emits what the names of crash folders told. A folder without a dump says nothing here: collectors leave dumps out.
+pub(crate) fn finish(node: &mut Node) {
+    for (folder, files) in std::mem::take(&mut node.crash_folders) {
+        let state = match (files.whole, files.incomplete) {
+            (true, _) => "whole",
+            (_, true) => "incomplete",
+            _ => continue,
+        };
+        node.push(
+            Fact::new("node.dump_file", Origin::whole(files.member.as_str()))
+                .with("path", folder.as_str())
+                .with("state", state)
+                .with_opt("time", Stamp::of_folder(&folder).map(|t| t.to_string()))
+                .quoting(format!("{folder} has a dump, {state} by its name")),
+        );
+    }
 }

@@ -7,5 +7,6 @@ pub(crate) mod last;
 pub(crate) mod livepatch;
 pub(crate) mod os_release;
 pub(crate) mod packages;
+pub(crate) mod sel;
 pub(crate) mod slab_names;
 pub(crate) mod sysctl;

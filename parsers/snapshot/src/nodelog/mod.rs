@@ -7,7 +7,11 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use facts::{Fact, Origin};
 
+use crate::stamp::Stamp;
 use crate::text::quote;
+
+mod words;
+use words::{CAPTURE_MEMORY, ENDINGS, HINDSIGHT, KDUMP, OUTSIDE, RUNTIME, TROUBLE};
 
 /// Reads log lines in their order, whatever their prefixes, with flat memory.
 ///
@@ -23,8 +27,12 @@ pub struct NodeLog {
     member: String,
     lines: u64,
     boots: Vec<Boot>,
-    events: BTreeMap<(&'static str, &'static str, String), Event>,
+    events: BTreeMap<Key, Event>,
     last: String,
+    /// The wall clock of the last entry, where the carrier gives it apart from the line.
+    clock: Option<Stamp>,
+    /// The whole log is the capture kernel's.
+    capture: bool,
     nul_tail: bool,
 }
 
@@ -37,6 +45,8 @@ struct Boot {
     first: u64,
     last: u64,
     last_text: String,
+    /// When its last line was written.
+    time: Option<Stamp>,
     ending: Option<Ending>,
     trouble: Option<Ending>,
     /// What the next boot said about the end of this one.
@@ -50,108 +60,15 @@ struct Ending {
     text: String,
 }
 
+/// Kind of fact, what it says, a path or a machine, the boot.
+type Key = (&'static str, &'static str, String, usize);
+
 struct Event {
+    time: Option<Stamp>,
     count: i64,
     line: u64,
     text: String,
 }
-
-/// Words in a line that say how the boot ended. A higher rank wins; among equals the later one.
-const ENDINGS: &[(&str, &str, u8)] = &[
-    ("Kernel panic - not syncing", "panic", 9),
-    ("We were allegedly just fenced", "fenced", 8),
-    ("watchdog: BUG: soft lockup", "", 0),
-    ("hpwdt: Unexpected close", "", 0),
-    ("NMI watchdog: Watchdog detected hard LOCKUP", "", 0),
-    ("hpwdt: NMI: ", "watchdog", 7),
-    ("Watchdog pre-timeout", "watchdog", 7),
-    ("pretimeout event", "watchdog", 7),
-    ("HARDWARE PROTECTION shutdown", "thermal", 8),
-    ("critical temperature reached", "thermal", 8),
-    ("hv_utils: Shutdown request received", "hypervisor", 7),
-    ("sysrq: Resetting", "reset-by-hand", 7),
-    ("SysRq : Resetting", "reset-by-hand", 7),
-    ("sysrq: Trigger a crash", "crash-requested", 8),
-    ("SysRq : Trigger a crash", "crash-requested", 8),
-    ("kexec_core: Starting new kernel", "kexec", 6),
-    ("reboot: Restarting system", "requested", 6),
-    ("reboot: Power down", "requested", 6),
-    ("reboot: System halted", "requested", 6),
-    ("Restarting system.", "requested", 5),
-    ("systemd-shutdown[1]: Syncing filesystems", "requested", 5),
-    ("systemd[1]: Shutting down.", "requested", 5),
-    ("Reached target Reboot", "requested", 5),
-    ("Reached target Power-Off", "requested", 5),
-    ("Reached target reboot.target", "requested", 5),
-    ("Reached target poweroff.target", "requested", 5),
-    ("Reached target Shutdown", "requested", 4),
-    ("System is rebooting", "requested", 5),
-    ("System is powering down", "requested", 5),
-    ("Power key pressed", "requested", 5),
-    ("Journal stopped", "requested", 3),
-];
-
-/// Trouble in the last lines of a boot: without an ending it says that the machine hung first.
-const TROUBLE: &[&str] = &[
-    "blocked for more than ",
-    "soft lockup - CPU#",
-    "hard LOCKUP",
-    "rcu_sched detected stalls",
-    "self-detected stall",
-    "detected stalls on CPUs",
-    "Out of memory: Kill",
-];
-
-/// What a boot says about the end of the one before.
-const HINDSIGHT: &[(&str, &str, u8)] = &[
-    ("BERT: Error records from previous boot", "hardware", 6),
-    ("Previous system reset reason", "", 5),
-    ("uncleanly shut down", "silent-reset", 2),
-    ("uncleanly shut down, renaming", "silent-reset", 2),
-    ("recovery complete", "silent-reset", 1),
-    ("Starting recovery", "silent-reset", 1),
-    ("orphan cleanup on readonly fs", "silent-reset", 1),
-];
-
-/// Lines about crash dumps: words, what they say.
-const KDUMP: &[(&str, &str)] = &[
-    ("crashkernel reservation failed", "reservation-failed"),
-    ("cannot allocate crashkernel", "reservation-failed"),
-    ("Cannot reserve", "reservation-failed"),
-    ("resulted in zero bytes", "reservation-failed"),
-    ("Ignoring crashkernel for a Xen PV domain", "reservation-failed"),
-    ("No memory reserved for crash kernel", "not-reserved"),
-    ("no crashkernel= parameter in the kernel cmdline", "not-reserved"),
-    ("Starting kdump: [FAILED]", "not-armed"),
-    ("failed to load kdump kernel", "not-armed"),
-    ("mkdumprd: failed to make kdump initrd", "not-armed"),
-    ("Dump target is invalid", "not-armed"),
-    ("Not ready to kdump", "not-armed"),
-    ("saving vmcore failed", "capture-failed"),
-    ("saving vmcore-dmesg.txt failed", "capture-failed"),
-    ("sync vmcore failed", "capture-failed"),
-    ("Entering kdump emergency mode", "capture-failed"),
-    ("makedumpfile Failed", "capture-failed"),
-    ("The network still isn't ready after waiting", "capture-failed"),
-    ("Failed to mount rootfs", "capture-failed"),
-    ("is not mounted", "capture-failed"),
-    ("Can't write the dump file", "disk-full"),
-    ("less than KDUMP_FREE_DISK_SIZE", "disk-full"),
-    ("saving vmcore complete", "saved"),
-    ("The dumpfile is saved to", "saved"),
-    ("Kdump is operational", "armed"),
-    ("kdump: kexec: loaded kdump kernel", "armed"),
-    ("Starting kdump: [OK]", "armed"),
-];
-
-/// Container runtime and kubelet: words, what they say.
-const RUNTIME: &[(&str, &str)] = &[
-    ("You specified a kernel memory limit on a kernel older than 4.0", "kernel-memory-limit-used"),
-    ("PLEG is not healthy", "pleg-not-healthy"),
-    ("Container runtime is down", "runtime-down"),
-    ("fork/exec /proc/self/exe: cannot allocate memory", "fork-enomem"),
-    ("memory.kmem.slabinfo: Input/output error", "kmem-accounting-off"),
-];
 
 const REBOOT_MARK: &str = "-- Reboot --";
 const BOOT_MARK: &str = "-- Boot ";
@@ -175,6 +92,8 @@ impl NodeLog {
             boots: vec![Boot { first: 1, ..Boot::default() }],
             events: BTreeMap::new(),
             last: String::new(),
+            clock: None,
+            capture: false,
             nul_tail: false,
         }
     }
@@ -183,9 +102,21 @@ impl NodeLog {
     /// [`NodeLog::telling`] and nothing else.
     pub fn words() -> impl Iterator<Item = &'static str> {
         const SINGLE: [&str; 6] = [REBOOT_MARK, BOOT_MARK, BANNER, CAPTURE, CGROUP_MKDIR, KMEM_LIMIT];
-        (SINGLE.iter().chain(TROUBLE).copied())
+        (SINGLE.iter().chain(TROUBLE).chain(CAPTURE_MEMORY).copied())
+            .chain(OUTSIDE.iter().map(|(words, _)| *words))
             .chain(ENDINGS.iter().chain(HINDSIGHT).map(|(words, _, _)| *words))
             .chain(KDUMP.iter().chain(RUNTIME).map(|(words, _)| *words))
+    }
+
+    /// An empty log of the kernel that takes dumps: what it lacked explains a missing dump, and how it ended tells
+    /// nothing about the node.
+    pub fn of_capture_kernel(member: impl Into<String>) -> Self {
+        NodeLog { capture: true, ..NodeLog::new(member) }
+    }
+
+    /// The wall clock of the next line, in seconds since 1970, where the line itself does not tell.
+    pub fn clock(&mut self, seconds: u64) {
+        self.clock = Stamp::of_unix(seconds);
     }
 
     /// Reads the next line.
@@ -259,15 +190,23 @@ impl NodeLog {
         self.event(line);
     }
 
+    /// Keeps what stood last in the boot that ends here.
+    fn close_boot(&mut self) {
+        if let Some(boot) = self.boots.last_mut() {
+            boot.last_text.clone_from(&self.last);
+            boot.time = Stamp::of_line(&self.last).or(self.clock);
+        }
+    }
+
     /// Cuts boots at the banner and at journalctl's marks.
     fn boundary(&mut self, line: &str) {
         let mut start = false;
         let mut id = None;
         let mut kernel = None;
         if line == REBOOT_MARK {
-            start = true;
+            start = self.lines > 1;
         } else if let Some(hex) = line.strip_prefix(BOOT_MARK).and_then(|l| l.strip_suffix(" --")) {
-            start = true;
+            start = self.lines > 1;
             id = Some(hex.to_owned()).filter(|h| h.len() == 32);
         } else if let Some(at) = line.find(BANNER).filter(|at| kernel_body(line, *at)) {
             kernel = line.get(at + BANNER.len()..).and_then(|l| l.split_ascii_whitespace().next()).map(str::to_owned);
@@ -280,9 +219,7 @@ impl NodeLog {
         }
         if start {
             const MOST: usize = 4096;
-            if let Some(boot) = self.boots.last_mut() {
-                boot.last_text.clone_from(&self.last);
-            }
+            self.close_boot();
             if self.boots.len() < MOST {
                 self.boots.push(Boot { first: self.lines, ..Boot::default() });
             }
@@ -294,49 +231,56 @@ impl NodeLog {
     }
 
     fn event(&mut self, line: &str) {
-        let found = KDUMP
-            .iter()
-            .find(|(words, what)| {
-                // Some of the words are common: they count only in lines that speak of dumps.
-                let common = matches!(
-                    *words,
-                    "is not mounted" | "Failed to mount rootfs" | "Cannot reserve" | "resulted in zero bytes"
-                );
-                line.contains(words)
-                    && (!common || line.contains("dump") || line.contains("crashkernel"))
-                    && !what.is_empty()
-            })
-            .map(|(_, what)| ("node.kdump", *what, String::new()))
-            .or_else(|| runtime(line).map(|(what, path)| ("node.runtime_error", what, path)));
-        let Some(key) = found else { return };
+        let boot = self.boots.len() - 1;
+        let in_capture = self.capture || self.boots.last().is_some_and(|b| b.capture);
+        let Some(key) = kdump(line, in_capture)
+            .map(|what| ("node.kdump", what, String::new(), boot))
+            .or_else(|| outside(line).map(|(how, target)| ("node.reset_by_others", how, target, 0)))
+            .or_else(|| runtime(line).map(|(what, path)| ("node.runtime_error", what, path, 0)))
+        else {
+            return;
+        };
         if self.events.len() >= 1000 && !self.events.contains_key(&key) {
             return;
         }
-        let line_number = self.lines;
-        let event = self.events.entry(key).or_insert_with(|| Event { count: 0, line: line_number, text: quote(line) });
+        let (line_number, time) = (self.lines, Stamp::of_line(line).or(self.clock));
+        let event =
+            self.events.entry(key).or_insert_with(|| Event { time, count: 0, line: line_number, text: quote(line) });
         event.count += 1;
+        // The newest fencing is the one that matters.
+        event.time = time.or(event.time);
     }
 
-    /// The facts: `node.boot_end` for each boot whose end the log shows, `node.kdump`, `node.runtime_error`.
+    /// The facts: `node.boot_end` for each boot whose end the log shows, `node.kdump`, `node.reset_by_others`,
+    /// `node.runtime_error`.
     pub fn finish(mut self) -> Vec<Fact> {
         let mut facts = Vec::new();
-        let count = self.boots.len();
-        if let Some(boot) = self.boots.last_mut() {
-            boot.last_text.clone_from(&self.last);
+        self.close_boot();
+        if !self.capture {
+            facts.extend((0..self.boots.len()).filter_map(|index| self.boot_fact(index)));
         }
-        for index in 0..count {
-            if let Some(fact) = self.boot_fact(index) {
-                facts.push(fact);
-            }
-        }
-        for ((kind, what, path), event) in &self.events {
+        for ((kind, what, object, boot), event) in &self.events {
             let mut fact = Fact::new(*kind, Origin::lines(self.member.as_str(), event.line, event.line))
-                .with("what", *what)
+                .with(if *kind == "node.reset_by_others" { "how" } else { "what" }, *what)
                 .with("count", event.count)
                 .with("text", event.text.as_str())
                 .quoting(event.text.as_str());
-            if !path.is_empty() {
-                fact.set("path", path.as_str());
+            if *kind != "node.runtime_error" {
+                fact = fact.with_opt("time", event.time.map(|t| t.to_string()));
+            }
+            match *kind {
+                "node.kdump" => {
+                    fact.set("boot", *boot);
+                    fact.set("capture_kernel", self.capture || self.boots.get(*boot).is_some_and(|b| b.capture));
+                }
+                "node.reset_by_others" => {
+                    fact.set("source", if *what == "fenced" { "cluster" } else { "hypervisor" });
+                    if !object.is_empty() {
+                        fact.set("target", object.as_str());
+                    }
+                }
+                _ if !object.is_empty() => fact.set("path", object.as_str()),
+                _ => {}
             }
             facts.push(fact);
         }
@@ -353,6 +297,9 @@ impl NodeLog {
             line: next.map_or(0, |n| n.first),
             text: "the capture kernel started".to_owned(),
         });
+        // The log of one unit or one user stops long before the machine does: only where the kernel's banner is, what
+        // is missing tells anything.
+        let whole = boot.kernel.is_some() || next.is_some_and(|n| n.kernel.is_some());
         let silent = || Ending { how: "silent-reset", rank: 0, line: boot.last, text: boot.last_text.clone() };
         let trouble = boot.trouble.as_ref().filter(|t| boot.last.saturating_sub(t.line) < 400);
         let own = [boot.ending.as_ref(), captured.as_ref()].into_iter().flatten().max_by_key(|e| e.rank);
@@ -361,9 +308,9 @@ impl NodeLog {
             (Some(own), Some(hind), _) if hind.how == "hardware" && own.rank < 6 => hind,
             (Some(own), _, _) => own,
             (None, Some(hind), _) if hind.how != "silent-reset" => hind,
-            (None, _, Some(trouble)) if next.is_some() => trouble,
-            (None, Some(hind), _) => hind,
-            (None, None, _) if next.is_some() || self.nul_tail => {
+            (None, _, Some(trouble)) if whole && next.is_some() => trouble,
+            (None, Some(hind), _) if whole => hind,
+            (None, None, _) if whole && (next.is_some() || self.nul_tail) => {
                 silent_ending = silent();
                 &silent_ending
             }
@@ -380,6 +327,7 @@ impl NodeLog {
                 .with("sure", sure)
                 .with("capture_kernel", boot.capture)
                 .with("source", "log")
+                .with_opt("time", boot.time.map(|t| t.to_string()))
                 .with("evidence", ending.text.as_str())
                 .with("last_line", quote(&boot.last_text))
                 .quoting(ending.text.as_str()),
@@ -417,6 +365,56 @@ fn reset_reason(line: &str) -> &'static str {
         "requested"
     } else {
         "silent-reset"
+    }
+}
+
+/// What a line says about crash dumps. Some of the words are common: they count only in lines that speak of dumps.
+fn kdump(line: &str, in_capture: bool) -> Option<&'static str> {
+    if in_capture && CAPTURE_MEMORY.iter().any(|words| line.contains(words)) {
+        return Some("capture-oom");
+    }
+    let (_, what) = KDUMP.iter().find(|(words, _)| {
+        let common = matches!(
+            *words,
+            "is not mounted"
+                | "Failed to mount rootfs"
+                | "Cannot reserve"
+                | "resulted in zero bytes"
+                | "please try smaller size"
+                | "No space left on device"
+        );
+        line.contains(words)
+            && (!common
+                || in_capture
+                || ["dump", "crashkernel", "crash kernel", "vmcore"].iter().any(|word| line.contains(word)))
+    })?;
+    Some(*what)
+}
+
+/// How another machine reset this one or a third, and its name.
+fn outside(line: &str) -> Option<(&'static str, String)> {
+    let (words, how) = OUTSIDE.iter().find(|(words, _)| line.contains(words))?;
+    let rest = line.get(line.find(words)? + words.len()..)?;
+    let name = |text: &str| {
+        let name: String = text
+            .trim_start()
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
+            .collect();
+        name.trim_end_matches('.').to_owned()
+    };
+    match *how {
+        // `Operation 'reboot' [12] targeting node2 using fence_ipmi for client@node1: OK`
+        "fenced" if words.starts_with("Operation") => {
+            let done = rest.contains("OK") || rest.contains("complete");
+            let target = rest.split_once("targeting ").map_or(rest, |(_, target)| target);
+            let target = target.split_once(" of ").filter(|_| words.contains('\'')).map_or(target, |(_, t)| t);
+            done.then(|| (*how, name(target)))
+        }
+        // `fenced: fence node2 success`
+        "fenced" if words.starts_with("fenced:") => rest.contains("success").then(|| (*how, name(rest))),
+        "fenced" => Some((*how, name(rest))),
+        _ => Some((*how, String::new())),
     }
 }
 
