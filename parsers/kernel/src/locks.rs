@@ -231,6 +231,7 @@ pub(crate) struct Stacks {
     ranges: Vec<(u64, u64, VirtAddr)>,
     /// Rings already walked, by each of their nodes on a stack: many tasks wait for one lock.
     rings: Mutex<HashMap<VirtAddr, Arc<Ring>>>,
+    tasks: HashSet<VirtAddr>,
 }
 
 impl Stacks {
@@ -243,7 +244,12 @@ impl Stacks {
             })
             .collect();
         ranges.sort_unstable();
-        Stacks { ranges, rings: Mutex::default() }
+        Stacks { ranges, rings: Mutex::default(), tasks: tasks.iter().map(|t| t.address).collect() }
+    }
+
+    /// Whether a task is at this address.
+    pub(crate) fn has(&self, task: VirtAddr) -> bool {
+        self.tasks.contains(&task)
     }
 
     /// The task on whose stack an address lies.
@@ -324,10 +330,10 @@ impl Kernel<'_> {
             let node = words.places(task.address.0).map(|at| at - to_task + to_list).find(|n| self.is_linked(*n))?;
             let ring = self.ring(node, stacks);
             wait.waiters = ring.on_stacks.len();
-            wait.lock = self.lock_of_ring(task, kind, &ring, &words);
+            wait.lock = self.lock_of_ring(task, kind, &ring, &words, stacks);
         }
         if let Some(lock) = wait.lock {
-            wait.owner = self.lock_owner(kind, lock);
+            wait.owner = self.lock_owner(kind, lock, stacks);
             wait.readers = self.rwsem_readers(kind, lock);
             if let Some(symbol) = self.symbolize(lock) {
                 wait.symbol = (symbol.offset == 0).then(|| symbol.name.clone());
@@ -355,7 +361,14 @@ impl Kernel<'_> {
         })
     }
 
-    fn lock_of_ring(&self, task: &Task, kind: LockKind, ring: &Ring, words: &StackWords) -> Option<VirtAddr> {
+    fn lock_of_ring(
+        &self,
+        task: &Task,
+        kind: LockKind,
+        ring: &Ring,
+        words: &StackWords,
+        stacks: &Stacks,
+    ) -> Option<VirtAddr> {
         let types = self.types();
         if let Some(to_first) = types.offset(kind.type_name(), "first_waiter") {
             let leads_here =
@@ -369,6 +382,13 @@ impl Kernel<'_> {
             return told.chain(saved).find(|lock| leads_here(*lock));
         }
         let [head] = ring.elsewhere.as_slice() else { return None };
+        if kind == LockKind::Mutex && types.offset("mutex", "wait_list").is_none() {
+            // Not known: the list has the owner 16 bytes before it since 4.10, 16 bytes behind it before.
+            let owner = |at: VirtAddr| self.ptr(at).ok().map(|owner| VirtAddr(owner.0 & !7));
+            let places = [(*head - 16, *head - 16), (*head - 8, *head + 16)];
+            let owned = |(_, at): &&(VirtAddr, VirtAddr)| owner(*at).is_some_and(|task| stacks.has(task));
+            return places.iter().find(owned).map(|(lock, _)| *lock);
+        }
         let fallback = match kind {
             LockKind::Mutex => 16,
             LockKind::Rwsem => 24,
@@ -378,9 +398,14 @@ impl Kernel<'_> {
     }
 
     /// Who holds a lock.
-    fn lock_owner(&self, kind: LockKind, lock: VirtAddr) -> Option<Owner> {
+    fn lock_owner(&self, kind: LockKind, lock: VirtAddr, stacks: &Stacks) -> Option<Owner> {
         let types = self.types();
         let name = kind.type_name();
+        if kind == LockKind::Mutex && types.offset("mutex", "owner").is_none() {
+            let places = [lock, lock + 24].map(|at| self.ptr(at).ok().map(|owner| VirtAddr(owner.0 & !7)));
+            let task = places.into_iter().flatten().find(|task| stacks.has(*task))?;
+            return Some(Owner { task, certain: true });
+        }
         // An atomic word with flags in its low bits since 4.10 (mutex: 3ca0ff571b09 "locking/mutex: Rework mutex::
         // owner") and 5.3 (rwsem: 94a9717b3c40); a plain pointer before.
         let word = match types.member(name, "owner.counter") {

@@ -115,11 +115,13 @@ fn find(kernel: &Kernel<'_>) -> Option<Vec<Inferred>> {
     found.push(Inferred { path: "tgid", offset: pid as u64 + 4, size: 4 });
     let init_process = (0..count).find(|n| tasks.half(*n, pid) == Some(1));
     // The parent: a task for every task; kthreadd's is init_task. real_parent comes before parent.
-    let parent = (pid..comm).step_by(8).find(|at| {
+    let parent = (pid.next_multiple_of(8)..comm).step_by(8).find(|at| {
         let all = tasks.words(*at);
         all.iter().all(|p| set.contains(p)) && tasks.word(kthreadd, *at) == Some(init.0)
     });
     found.extend(parent.map(|at| Inferred { path: "real_parent", offset: at as u64, size: 8 }));
+    found.extend(exit_state(&tasks, list, pid, init_process));
+    found.extend(thread_group(kernel, &tasks, pid, comm));
     // Flags: the kernel-thread bit in kthreadd and not in process 1; the stack: aligned, of its own, zero if freed.
     let flags = init_process.and_then(|one| {
         (0..128).step_by(4).find(|at| {
@@ -167,15 +169,66 @@ fn find(kernel: &Kernel<'_>) -> Option<Vec<Inferred>> {
     Some(found)
 }
 
+/// 16 or 32 for the dead, 0 for all others. The signal that a parent gets for its child lies two words behind; for
+/// process 1 and most others it is SIGCHLD.
+fn exit_state(tasks: &Tasks, list: usize, pid: usize, init_process: Option<usize>) -> Option<Inferred> {
+    const SIGCHLD: u32 = 17;
+    let one = init_process?;
+    let fits = |at: &usize| {
+        let signals = tasks.halves(at + 8);
+        tasks.halves(*at).iter().all(|state| matches!(state, 0 | 16 | 32))
+            && signals.iter().all(|signal| *signal <= 64 || *signal == u32::MAX)
+            && tasks.half(one, at + 8) == Some(SIGCHLD)
+            && tasks.half(0, at + 8) == Some(0)
+    };
+    let mut places = (list..pid).step_by(4).filter(fits);
+    let place = places.next().filter(|_| places.next().is_none())?;
+    Some(Inferred { path: "exit_state", offset: place as u64, size: 4 })
+}
+
+/// The ring of a process's threads (until 6.7, 8e1f385104ac): every task is alone in its ring, or with tasks that have
+/// its pid as tgid; at least one process has several.
+fn thread_group(kernel: &Kernel<'_>, tasks: &Tasks, pid: usize, comm: usize) -> Option<Inferred> {
+    /// Threads followed of one process.
+    const MAX_THREADS: usize = 4096;
+    let threads = |n: usize, at: usize| {
+        let (task, _) = tasks.all.get(n)?;
+        let (head, own) = (*task + at as u64, tasks.half(n, pid)?);
+        let (mut node, mut others) = (VirtAddr(tasks.word(n, at)?), 0);
+        while node != head {
+            let thread = node - at as u64;
+            let ids = [pid as u64, pid as u64 + 4].map(|place| kernel.u32(thread + place));
+            if others > MAX_THREADS || !kernel.arch().is_kernel(node) || ids[1] != Ok(own) || ids[0] == Ok(own) {
+                return None;
+            }
+            others += 1;
+            node = kernel.ptr(node).ok()?;
+        }
+        Some(others)
+    };
+    // Thread 0's children have nothing to do with it: the idle tasks are no threads of each other.
+    let place = (pid.next_multiple_of(8)..comm).step_by(8).find(|at| {
+        let mut several = false;
+        let whole = (0..tasks.all.len()).all(|n| {
+            threads(n, *at).is_some_and(|others| {
+                several |= others > 0;
+                true
+            })
+        });
+        whole && several
+    })?;
+    Some(Inferred { path: "thread_group", offset: place as u64, size: 16 })
+}
+
 impl Types {
     /// Records concluded members.
     pub(crate) fn conclude(&mut self, members: &[Inferred]) {
         for member in members {
             let shape = match member.path {
                 "comm" => Shape::Array { stride: 1, count: 16 },
-                "tasks" => Shape::Struct,
+                "tasks" | "thread_group" => Shape::Struct,
                 "pid" | "tgid" => Shape::Int { signed: true },
-                "flags" | "__state" => Shape::Int { signed: false },
+                "flags" | "__state" | "exit_state" => Shape::Int { signed: false },
                 _ => Shape::Pointer,
             };
             self.infer("task_struct", member.path, member.offset, member.size, shape);
