@@ -304,7 +304,7 @@ fn finish(draft: &Draft, explained_by: Option<String>, matcher: &Matcher) -> Fin
     }
     Finding {
         rule: draft.id(),
-        title: fill(&rule.title, &look_up),
+        title: fill(draft.grade.and_then(|g| rule.titles.get(&g)).unwrap_or(&rule.title), &look_up),
         class: fill(&rule.class, &look_up),
         grade: draft.grade,
         role: draft.role,

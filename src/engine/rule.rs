@@ -15,6 +15,9 @@ pub struct Rule {
     pub id: String,
     /// One sentence with `{captures}`.
     pub title: String,
+    /// The sentence at grades that say less (or more) than `title`.
+    #[serde(default)]
+    pub titles: BTreeMap<Grade, String>,
     /// Cause class, or event class in generic rules; may hold `{captures}`.
     pub class: String,
     /// What a match is to the failure when nothing else explains it.
