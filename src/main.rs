@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Runq(args) => cli::runq::run(args),
         Command::Sym(args) => cli::sym::run(args),
         Command::What(args) => cli::what::run(args),
+        Command::Struct(args) => cli::structure::run(args),
         Command::Read(args) => cli::read::run(args),
         Command::Schema => cli::schema::run(),
         Command::Completions(args) => cli::completions::run(args),

@@ -103,3 +103,79 @@ fn what_is_no_dump_is_refused_with_exit_code_two() {
         assert!(!output.stderr.is_empty());
     }
 }
+
+/// `[16] unsigned int mtu` of each member with an offset; bit-fields without the bit, nested names without offset.
+fn members_with_offsets(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut name = String::new();
+    for line in text.lines() {
+        if !line.starts_with(' ') && line.ends_with('{') {
+            line.clone_into(&mut name);
+        }
+        let Some((mark, rest)) = line.trim().strip_prefix('[').and_then(|line| line.split_once(']')) else { continue };
+        let mark = mark.split('.').next().unwrap_or_default();
+        if !rest.trim_start().starts_with('}') {
+            found.push((name.clone(), format!("{mark} {}", rest.trim())));
+        }
+    }
+    found
+}
+
+#[test]
+fn layouts_are_those_that_crash_prints() {
+    let crash = std::fs::read_to_string("testdata/look/crash-struct-o.txt").expect("the oracle");
+    let mut ours = String::new();
+    for name in ["dst_entry", "net_device", "page", "thread_info", "tcphdr", "mutex", "kmem_cache", "sk_buff"] {
+        ours.push_str(&text(&["struct", "-o", NETDEV, name]));
+    }
+    let (crash, ours) = (members_with_offsets(&crash), members_with_offsets(&ours));
+    assert!(crash.len() > 300, "{}", crash.len());
+    let missing: Vec<_> = crash.iter().filter(|member| !ours.contains(member)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+    let enumeration = text(&["struct", NETDEV, "enum module_state"]);
+    assert!(enumeration.contains("  MODULE_STATE_UNFORMED = 3\n"), "{enumeration}");
+}
+
+#[test]
+fn struct_shows_values_follows_pointers_and_lists() {
+    // drgn: the names of the oracle beside the dump.
+    let init = text(&["struct", NETDEV, "task_struct.comm,pid,mm.owner,parent.comm", "task:1"]);
+    assert!(init.contains("comm = \"init\",\n  pid = 1,"), "{init}");
+    assert!(init.contains("parent.comm = \"swapper/0\""), "{init}");
+    let caches = json(&[
+        "struct",
+        "--format",
+        "json",
+        NETDEV,
+        "struct kmem_cache",
+        "slab_caches",
+        "--list",
+        "list",
+        "--head",
+        "-m",
+        "name",
+    ]);
+    assert_eq!(caches["listed"], 123, "as many as drgn finds");
+    assert_eq!(list(&caches, "objects").len(), 123);
+    let queue = json(&["struct", "--format", "json", NETDEV, "rq", "runqueues:1", "-m", "cpu"]);
+    assert_eq!(queue["objects"][0]["members"][0]["value"], 1);
+    let device = text(&["struct", NETDEV, "struct", "net_device", "0xffff9a2fc09ca000", "-d", "0"]);
+    assert!(device.contains("name = \"eth0\"") && device.contains("netdev_ops = 0xffffffffa3a24fa0 <veth_netdev_ops>"));
+    assert!(device.contains("stats = {...} /* struct net_device_stats */"), "{device}");
+}
+
+#[test]
+fn struct_says_what_is_wrong_with_a_name_or_an_address() {
+    for (args, word) in [
+        (vec!["struct", NETDEV, "nosuch"], "no type nosuch"),
+        (vec!["struct", NETDEV, "task_struct.nosuch"], "no member nosuch"),
+        (vec!["struct", NETDEV, "page", "0x10"], "is not mapped"),
+        (vec!["struct", NETDEV, "rq", "runqueues:7"], "0 to 1"),
+        (vec!["struct", NETDEV, "task_struct", "init_task", "--list", "comm"], "expected a list_head"),
+    ] {
+        let output = vmcoroner(&args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(word), "{args:?}: {said}");
+    }
+}

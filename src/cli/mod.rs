@@ -23,6 +23,7 @@ pub mod rules;
 pub mod runq;
 pub mod schema;
 pub mod slab;
+pub mod structure;
 pub mod sym;
 pub mod waits;
 pub mod what;
@@ -89,6 +90,8 @@ pub enum Command {
     Sym(sym::Arguments),
     /// Say what lies at an address: symbol, slab object, stack, page, per-CPU variable.
     What(what::Arguments),
+    /// Show the layout of a type, or what memory holds of it.
+    Struct(structure::Arguments),
     /// Print words of memory.
     Read(read::Arguments),
     /// Make a type pack for kernels without BTF.

@@ -124,7 +124,8 @@ pub struct SymbolRow {
     pub lines: Vec<String>,
 }
 
-/// The address a word means: `0x...`, a bare kernel address in hex, or a symbol with an optional `+offset`.
+/// The address a word means: `0x...`, a bare kernel address in hex, a symbol with an optional `+offset`, `task:PID` for
+/// a task_struct, `symbol:CPU` for a per-CPU variable of one CPU.
 ///
 /// # Errors
 /// A sentence when it is neither.
@@ -137,6 +138,9 @@ pub fn resolve(kernel: &Kernel<'_>, word: &str) -> Result<VirtAddr, String> {
         && let Ok(at) = u64::from_str_radix(word, 16)
     {
         return Ok(VirtAddr(at));
+    }
+    if let Some((name, number)) = word.split_once(':') {
+        return resolve_numbered(kernel, name, number);
     }
     let (name, offset) = match word.split_once('+') {
         Some((name, offset)) => {
@@ -153,6 +157,23 @@ pub fn resolve(kernel: &Kernel<'_>, word: &str) -> Result<VirtAddr, String> {
             kernel.member()
         )
     })
+}
+
+/// `task:1` and `runqueues:0`.
+fn resolve_numbered(kernel: &Kernel<'_>, name: &str, number: &str) -> Result<VirtAddr, String> {
+    if name == "task" {
+        let walk = kernel.tasks();
+        let task = walk.items.iter().find(|task| super::is_chosen(task, number));
+        return task.map(|task| task.address).ok_or_else(|| super::no_such_task(kernel, number));
+    }
+    let cpu = number.parse::<u32>().map_err(|_| format!("expected a CPU after {name}:, 0 or 1, found {number}"))?;
+    let variable = kernel.symbol_at(name).or_else(|| kernel.module_symbols(name).first().map(|(at, _)| *at));
+    let variable = variable.ok_or_else(|| format!("{} has no symbol {name}", kernel.member()))?;
+    if !kernel.cpus_possible().contains(&cpu) {
+        let last = kernel.cpus_possible().last().copied().unwrap_or(0);
+        return Err(format!("expected a CPU of this machine, 0 to {last}, found {cpu}"));
+    }
+    kernel.per_cpu(variable, cpu).ok_or_else(|| format!("where CPU {cpu} keeps its variables is not known"))
 }
 
 /// Addresses to symbols and symbols to addresses.

@@ -7,6 +7,7 @@ mod address;
 mod backtrace;
 mod joined;
 mod processes;
+mod structure;
 mod subsystems;
 mod waiting;
 
@@ -14,6 +15,7 @@ pub use address::{SlabWhat, SymbolRow, What, WordRow, Words, read, resolve, symb
 pub use backtrace::{Backtraces, FrameRow, TaskName, Trace, Which, backtraces, group};
 pub use joined::{Joined, JoinedFrame, Side, join};
 pub use processes::{Filter, ProcessRow, Processes, processes};
+pub use structure::{Ask, FieldRow, MemberValue, Number, ObjectRow, StructView, Value, structure};
 pub use subsystems::{
     CacheRow, CgroupView, DeviceRow, ModuleRow, ModuleView, NetView, QueueRow, QueueView, SlabView, cgroups, modules,
     net, run_queues, slab,

@@ -1,9 +1,11 @@
 //! What the commands that look around print.
 
 mod address;
+mod structure;
 mod subsystems;
 mod tasks;
 
 pub use address::{symbols, what, words};
+pub use structure::{StructStyle, structure};
 pub use subsystems::{cgroups, modules, net, run_queues, slab};
 pub use tasks::{backtraces, processes, waiting};

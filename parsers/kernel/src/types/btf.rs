@@ -351,4 +351,23 @@ impl Source for Btf {
     fn name(&self) -> &str {
         &self.label
     }
+
+    fn prototype(&self, id: TypeId) -> Option<(TypeId, Vec<TypeId>)> {
+        let (btf, at) = self.record(id)?;
+        let (kind, parts, _) = info(word(&btf.bytes, at + 4)?);
+        if kind != kind::FUNC_PROTO {
+            return None;
+        }
+        let parameters = (0..parts).map(|n| word(&btf.bytes, at + 16 + 8 * n)).collect::<Option<Vec<_>>>()?;
+        Some((word(&btf.bytes, at + 8)?, parameters))
+    }
+
+    fn qualifier(&self, id: TypeId) -> Option<&'static str> {
+        let (btf, at) = self.record(id)?;
+        match info(word(&btf.bytes, at + 4)?).0 {
+            kind::CONST => Some("const"),
+            kind::VOLATILE => Some("volatile"),
+            _ => None,
+        }
+    }
 }

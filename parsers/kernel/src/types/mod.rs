@@ -12,6 +12,7 @@
 //! ```
 
 pub mod btf;
+mod declare;
 pub mod dwarf;
 mod encode;
 pub mod graph;
@@ -126,6 +127,15 @@ pub trait Source: Send + Sync {
     fn enumerator(&self, name: &str) -> Option<i64>;
     /// What to call it: `BTF`, `BTF of veth`, `DWARF`, `pack`.
     fn name(&self) -> &str;
+    /// Result and parameters of a function type, where the source keeps them.
+    fn prototype(&self, _id: TypeId) -> Option<(TypeId, Vec<TypeId>)> {
+        None
+    }
+    /// The word that a [`Type::Modifier`] stands for: `const`, `volatile`, `restrict`; `None` for a tag, and where
+    /// the source does not keep it.
+    fn qualifier(&self, _id: TypeId) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A type in one of the sources of [`Types`].
