@@ -6,7 +6,7 @@ use crate::case::Case;
 use crate::engine::{Rules, evaluate};
 use crate::fixes;
 use crate::trace::trace;
-use crate::verdict::{BootEnd, Evidence, SCHEMA, Verdict};
+use crate::verdict::{BootEnd, Evidence, Register, SCHEMA, Verdict};
 
 /// Name and version as printed in verdicts.
 pub const TOOL: &str = concat!("vmcoroner ", env!("CARGO_PKG_VERSION"));
@@ -20,6 +20,7 @@ pub fn examine(case: &Case, rules: &Rules) -> Verdict {
         finding.trace = trace(&case, facts);
     }
     let boots = case.facts.iter().filter(|f| f.kind == "derived.boot_end").map(boot_end).collect();
+    let registers = registers(&case.facts);
     Verdict {
         boots,
         schema: SCHEMA,
@@ -31,6 +32,7 @@ pub fn examine(case: &Case, rules: &Rules) -> Verdict {
         not_evaluated: outcome.not_evaluated,
         gaps: coalesced(case.gaps),
         next: outcome.next,
+        registers,
     }
 }
 
@@ -47,6 +49,28 @@ fn boot_end(fact: &Fact) -> BootEnd {
         dump_why: text("dump_why"),
         evidence: Evidence { origin: fact.origin.to_string(), text: fact.quote.clone() },
     }
+}
+
+/// What the registers of the first oops with any point at.
+fn registers(facts: &[Fact]) -> Vec<Register> {
+    let of = |fact: &&Fact| fact.kind == "mem.register";
+    let text = |fact: &Fact, name: &str| fact.get(name).map(ToString::to_string).unwrap_or_default();
+    let Some(function) = facts.iter().find(of).map(|fact| text(fact, "function")) else { return Vec::new() };
+    let mut found: Vec<Register> = Vec::new();
+    for fact in facts.iter().filter(of).filter(|fact| text(fact, "function") == function) {
+        let register = text(fact, "register");
+        // A second oops in the same function has its own.
+        if found.iter().any(|r| r.register == register) {
+            break;
+        }
+        found.push(Register {
+            function: function.clone(),
+            register,
+            value: text(fact, "value"),
+            what: text(fact, "what"),
+        });
+    }
+    found
 }
 
 /// One `fix.status` fact for each commit that some rule names.

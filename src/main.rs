@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         Command::Runq(args) => cli::runq::run(args),
         Command::Sym(args) => cli::sym::run(args),
         Command::What(args) => cli::what::run(args),
+        Command::Dis(args) => cli::dis::run(args),
+        Command::Search(args) => cli::search::run(args),
         Command::Struct(args) => cli::structure::run(args),
         Command::Read(args) => cli::read::run(args),
         Command::Schema => cli::schema::run(),

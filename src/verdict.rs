@@ -38,6 +38,22 @@ pub struct Verdict {
     pub gaps: Vec<Gap>,
     /// What to collect next, the most telling first.
     pub next: Vec<Next>,
+    /// What the registers of the oops point at in the dump's memory; the fault address first. Only for a dump.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub registers: Vec<Register>,
+}
+
+/// A register of an oops, and what it points at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Register {
+    /// Function of the oops.
+    pub function: String,
+    /// Name as printed, `RDI` or `X0`; `fault address`.
+    pub register: String,
+    /// What it held, hex.
+    pub value: String,
+    /// What that is: `slab kmalloc-512 object 0xffff... + 0x10, free`.
+    pub what: String,
 }
 
 /// How a boot ended.

@@ -9,6 +9,7 @@ pub mod bt;
 pub mod cgroup;
 pub mod compare;
 pub mod completions;
+pub mod dis;
 pub mod examine;
 pub mod info;
 pub mod log;
@@ -22,6 +23,7 @@ pub mod read;
 pub mod rules;
 pub mod runq;
 pub mod schema;
+pub mod search;
 pub mod slab;
 pub mod structure;
 pub mod sym;
@@ -90,6 +92,10 @@ pub enum Command {
     Sym(sym::Arguments),
     /// Say what lies at an address: symbol, slab object, stack, page, per-CPU variable.
     What(what::Arguments),
+    /// Show code as instructions.
+    Dis(dis::Arguments),
+    /// Find a value in memory, and say what holds it.
+    Search(search::Arguments),
     /// Show the layout of a type, or what memory holds of it.
     Struct(structure::Arguments),
     /// Print words of memory.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A spinner that names what is being done. It clears itself when dropped.
-pub struct Progress(ProgressBar);
+pub struct Progress(ProgressBar, String);
 
 impl Progress {
     /// Starts to count time; nothing is drawn in the first half second.
@@ -23,7 +23,19 @@ impl Progress {
                 later.enable_steady_tick(Duration::from_millis(100));
             }
         });
-        Progress(bar)
+        Progress(bar, what.to_owned())
+    }
+}
+
+impl Progress {
+    /// How much is done of how much.
+    pub fn at(&self, done: u64, total: u64) {
+        self.0.set_message(format!("{}, {}%", self.1, done.saturating_mul(100) / total.max(1)));
+    }
+
+    /// Clears it before output is printed.
+    pub fn end(&self) {
+        self.0.finish_and_clear();
     }
 }
 

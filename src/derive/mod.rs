@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use facts::{Address, Fact, Origin, Value};
 
 pub use kinds::KINDS;
+pub(crate) use pointer::meaning;
 
 /// Concludes from the facts of one case. The result is in the order of the facts.
 ///

@@ -108,6 +108,11 @@ pub(super) fn read(value: u64, wide: bool) -> Option<Reading> {
     None
 }
 
+/// What a 64-bit value is that is no address: a poison, an error number, NULL and an offset, text.
+pub(crate) fn meaning(value: u64) -> Option<String> {
+    read(value, true).map(|reading| reading.text)
+}
+
 /// A 64-bit address that no page table can map, however many levels it has: its highest byte is no sign extension.
 pub(super) fn non_canonical(value: u64) -> bool {
     !matches!(value >> 56, 0 | 0xff)

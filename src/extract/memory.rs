@@ -6,6 +6,9 @@ use kernel::fault::Oops;
 
 use super::piece::Piece;
 
+/// Reports of the log whose registers are looked up: memory is as the first left it.
+const MAX_LOOKED_UP: usize = 2;
+
 /// Adds the facts of a dump's memory to its piece. A source counts as read when its reader found something and left
 /// no gap: an empty list of modules or devices in a dump that was cut says nothing.
 pub(super) fn read(kernel: &Kernel<'_>, piece: &mut Piece) {
@@ -55,6 +58,7 @@ fn state(kernel: &Kernel<'_>, piece: &mut Piece) {
 /// Searches that facts already there ask for.
 fn probes(kernel: &Kernel<'_>, piece: &mut Piece) {
     let mut found = Vec::new();
+    let mut looked_up = 0;
     for fact in piece.facts.iter().filter(|f| f.kind == "log.oops") {
         let Some(function) = fact.text("function") else { continue };
         let registers = match fact.get("registers") {
@@ -68,12 +72,12 @@ fn probes(kernel: &Kernel<'_>, piece: &mut Piece) {
             Some(Value::Address(a)) => Some(a.0),
             _ => None,
         };
-        found.extend(kernel.fault_fact(&Oops {
-            function,
-            address,
-            registers: registers.collect(),
-            code: fact.text("code"),
-        }));
+        let oops = Oops { function, address, registers: registers.collect(), code: fact.text("code") };
+        found.extend(kernel.fault_fact(&oops));
+        if looked_up < MAX_LOOKED_UP {
+            looked_up += 1;
+            found.extend(kernel.register_facts(&oops, &crate::derive::meaning));
+        }
     }
     if piece.facts.iter().any(|f| f.kind == "log.oops") {
         let (facts, gaps) = kernel.ip6mr_facts();

@@ -1,46 +1,9 @@
 //! `what` and `sym`: what lies at an address.
 
 use facts::Address;
+use kernel::what::What;
 use kernel::{Kernel, VirtAddr};
 use serde::Serialize;
-
-/// Everything known of an address. Every part may be absent.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct What {
-    /// The address.
-    pub address: Option<Address>,
-    /// Physical address, where it is mapped.
-    pub physical: Option<Address>,
-    /// Why it cannot be read, if it cannot.
-    pub unreadable: Option<String>,
-    /// Symbol, `name+0x10`.
-    pub symbol: Option<String>,
-    /// Module that holds it.
-    pub module: Option<String>,
-    /// Slab object that holds it.
-    pub slab: Option<SlabWhat>,
-    /// Task on whose kernel stack it lies: thread id, command name.
-    pub stack_of: Option<(i32, String)>,
-    /// Task whose task_struct begins here: thread id, command name.
-    pub task: Option<(i32, String)>,
-    /// CPU and per-CPU variable, `runqueues+0x8`.
-    pub per_cpu: Option<(u32, String)>,
-    /// Its `struct page`.
-    pub page: Option<Address>,
-}
-
-/// A slab object.
-#[derive(Clone, Debug, Serialize)]
-pub struct SlabWhat {
-    /// Name of the cache.
-    pub cache: String,
-    /// Start of the object.
-    pub object: Address,
-    /// Bytes from there.
-    pub offset: u64,
-    /// Whether it is allocated; `null` when the free lists cannot tell.
-    pub allocated: Option<bool>,
-}
 
 fn named(kernel: &Kernel<'_>, at: VirtAddr) -> Option<(String, Option<String>)> {
     let found = kernel.symbolize(at)?;
@@ -48,66 +11,13 @@ fn named(kernel: &Kernel<'_>, at: VirtAddr) -> Option<(String, Option<String>)> 
     Some((name, found.module))
 }
 
-/// What an address is. Bounded: a walk over the tasks and the free lists of one slab.
+/// What an address is, or what a value that is no address may be.
 pub fn what(kernel: &Kernel<'_>, at: VirtAddr) -> What {
-    let mut found = What { address: Some(at.into()), ..What::default() };
-    if !kernel.arch().is_kernel(at) {
-        found.unreadable = Some("no address of the kernel's half; user memory is not read".to_owned());
-        return found;
+    let mut found = kernel.what(at);
+    if let Some(meaning) = crate::derive::meaning(at.0) {
+        found.value = Some(meaning);
     }
-    match kernel.translate(at) {
-        Ok(physical) => found.physical = Some(Address(physical.0)),
-        Err(error) => found.unreadable = Some(error.to_string()),
-    }
-    if found.unreadable.is_none() {
-        found.unreadable = kernel.u8(at).err().map(|error| error.to_string());
-    }
-    if let Some((symbol, module)) = named(kernel, at) {
-        found.symbol = Some(symbol);
-        found.module = module;
-    }
-    if found.module.is_none() {
-        found.module = kernel.module_of(at).map(|module| module.name.clone());
-    }
-    if let Some(object) = kernel.slab_object(at) {
-        found.slab = Some(SlabWhat {
-            cache: object.cache_name,
-            object: object.start.into(),
-            offset: object.offset,
-            allocated: object.allocated,
-        });
-    }
-    found.page = found.physical.and_then(|_| kernel.head_page(at)).map(Into::into);
-    let size = kernel.types().size_of("thread_union").unwrap_or(16 << 10);
-    for task in kernel.tasks().items {
-        if task.address == at {
-            found.task = Some((task.pid, task.comm.clone()));
-        }
-        if task.stack.is_some_and(|low| (low.0..low.0.saturating_add(size)).contains(&at.0)) {
-            found.stack_of = Some((task.pid, task.comm));
-        }
-    }
-    found.per_cpu = per_cpu(kernel, at);
     found
-}
-
-/// The per-CPU variable at an address, when its symbol is known.
-fn per_cpu(kernel: &Kernel<'_>, at: VirtAddr) -> Option<(u32, String)> {
-    let (start, end) = (kernel.symbol("__per_cpu_start")?, kernel.symbol("__per_cpu_end")?);
-    for cpu in kernel.cpus_possible() {
-        let first = kernel.per_cpu(VirtAddr(start), *cpu)?;
-        let within = at.0.wrapping_sub(first.0);
-        if within < end.wrapping_sub(start) {
-            let value = start.wrapping_add(within);
-            let symbol = kernel.all_symbols().take_while(|s| s.address <= value).last()?;
-            let offset = value - symbol.address;
-            return Some((
-                *cpu,
-                if offset == 0 { symbol.name.to_owned() } else { format!("{}+{offset:#x}", symbol.name) },
-            ));
-        }
-    }
-    None
 }
 
 /// A symbol and its address.

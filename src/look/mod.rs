@@ -5,16 +5,20 @@
 
 mod address;
 mod backtrace;
+mod code;
 mod joined;
 mod processes;
+mod searching;
 mod structure;
 mod subsystems;
 mod waiting;
 
-pub use address::{SlabWhat, SymbolRow, What, WordRow, Words, read, resolve, symbols, what};
+pub use address::{SymbolRow, WordRow, Words, read, resolve, symbols, what};
 pub use backtrace::{Backtraces, FrameRow, TaskName, Trace, Which, backtraces, group};
+pub use code::{CodeRange, CodeRow, CodeView, code};
 pub use joined::{Joined, JoinedFrame, Side, join};
 pub use processes::{Filter, ProcessRow, Processes, processes};
+pub use searching::{HitRow, SearchAsk, SearchView, search};
 pub use structure::{Ask, FieldRow, MemberValue, Number, ObjectRow, StructView, Value, structure};
 pub use subsystems::{
     CacheRow, CgroupView, DeviceRow, ModuleRow, ModuleView, NetView, QueueRow, QueueView, SlabView, cgroups, modules,

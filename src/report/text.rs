@@ -54,6 +54,12 @@ pub fn text(verdict: &Verdict, style: Style) -> String {
             page.wrapped("    ", &printable(&format!("{}  {}", boot.evidence.origin, boot.evidence.text)));
         }
     }
+    if let Some(first) = verdict.registers.first() {
+        page.heading(&printable(&format!("REGISTERS (oops in {})", first.function)));
+        for register in &verdict.registers {
+            page.wrapped("  ", &printable(&format!("{} {}: {}", register.register, register.value, register.what)));
+        }
+    }
     if !verdict.ruled_out.is_empty() {
         page.heading("RULED OUT");
         for item in &verdict.ruled_out {

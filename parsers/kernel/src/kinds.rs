@@ -131,6 +131,30 @@ pub const KINDS: &[KindDef] = &[
         ],
     },
     KindDef {
+        kind: "mem.register",
+        doc: "What a register of an oops, or its fault address, points at.",
+        fields: &[
+            field("function", Text, "", "function of the oops"),
+            field("register", Text, "", "name as printed, RAX or X0; `fault address`"),
+            field("value", Address, "", "what it held"),
+            field(
+                "kind",
+                Text,
+                "",
+                "slab-object, stack, cpu-stack, task, per-cpu, symbol, module, vmalloc, page, value, unmapped, mapped",
+            ),
+            field("what", Text, "", "the same in a sentence"),
+            field("symbol", Text, "", "symbol it points at, name+0x10"),
+            field("module", Text, "", "module it points into"),
+            field("pid", Int, "", "task whose stack or task_struct it points into"),
+            field("comm", Text, "", "its command name"),
+            field("cache", Text, "", "slab cache of the object it points into"),
+            field("object", Address, "", "start of that object"),
+            field("offset", Int, "bytes", "from the start of that object"),
+            field("allocated", Bool, "", "whether that object is allocated; absent when its lists cannot tell"),
+        ],
+    },
+    KindDef {
         kind: "mem.fault_injection",
         doc: "A fault-injection point that is armed: failures were asked for.",
         fields: &[

@@ -19,6 +19,7 @@
 
 mod address;
 pub mod cpus;
+pub mod disassemble;
 pub mod fault;
 mod fault_injection;
 mod identity;
@@ -37,7 +38,9 @@ mod percpu;
 mod physical;
 mod read;
 mod references;
+mod registers;
 pub mod runq;
+pub mod search;
 mod slab;
 pub mod stacks;
 mod symbols;
@@ -50,6 +53,7 @@ mod vmcoreinfo;
 pub mod wait_queues;
 pub mod waits;
 mod walk;
+pub mod what;
 mod xarray;
 
 pub use address::{Arch, PhysAddr, VirtAddr};

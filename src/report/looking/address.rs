@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::look::{SymbolRow, What, Words};
+use kernel::what::What;
+
+use crate::look::{SymbolRow, Words};
 use crate::report::printable;
 use crate::report::table::{address, table};
 
@@ -24,11 +26,15 @@ pub fn what(what: &What) -> String {
     if let Some(at) = what.address {
         row("address", address(at));
     }
+    row("it is", what.summary());
     if let Some(symbol) = &what.symbol {
         let module = what.module.as_ref().map(|m| format!(" [{m}]")).unwrap_or_default();
         row("symbol", format!("{symbol}{module}"));
     } else if let Some(module) = &what.module {
         row("module", module.clone());
+    }
+    if let Some(section) = what.section {
+        row("section", section.to_owned());
     }
     if let Some(object) = &what.slab {
         let state = match object.allocated {
@@ -44,14 +50,45 @@ pub fn what(what: &What) -> String {
     if let Some((pid, comm)) = &what.stack_of {
         row("stack", format!("of task {pid} {comm}"));
     }
+    if let Some((cpu, kind)) = &what.cpu_stack {
+        row("stack", format!("{kind} of CPU {cpu}"));
+    }
     if let Some((cpu, variable)) = &what.per_cpu {
         row("per-CPU", format!("{variable} of CPU {cpu}"));
     }
+    if let Some(area) = &what.vmalloc {
+        let by = area.caller.as_ref().map(|caller| format!(", made by {caller}")).unwrap_or_default();
+        row("vmalloc", format!("{} bytes from {}{by}", area.size, address(area.start)));
+    }
+    if let Some(value) = &what.value {
+        row("value", value.clone());
+    }
     if let Some(physical) = what.physical {
-        row("physical", format!("{:#x}", physical.0));
+        row("physical", format!("{:#x}{}", physical.0, if what.direct_map { ", in the direct map" } else { "" }));
     }
     if let Some(page) = what.page {
-        row("page", address(page));
+        let mut text = address(page);
+        if let Some(state) = &what.page_state {
+            if state.free {
+                text.push_str("  free");
+            }
+            if let Some(count) = state.references {
+                let _ = write!(text, "  count {count}");
+            }
+            if !state.flags.is_empty() {
+                let _ = write!(text, "  flags {}", state.flags.join(","));
+            }
+            match (&state.file, state.mapping) {
+                (Some((inode, device)), _) => {
+                    let _ = write!(text, "  of inode {inode} on {device}");
+                }
+                (None, Some(mapping)) => {
+                    let _ = write!(text, "  {mapping}");
+                }
+                _ => {}
+            }
+        }
+        row("page", text);
     }
     if let Some(why) = &what.unreadable {
         row("not read", why.clone());

@@ -1,11 +1,15 @@
 //! What the commands that look around print.
 
 mod address;
+mod code;
+mod searching;
 mod structure;
 mod subsystems;
 mod tasks;
 
 pub use address::{symbols, what, words};
+pub use code::code;
+pub use searching::search;
 pub use structure::{StructStyle, structure};
 pub use subsystems::{cgroups, modules, net, run_queues, slab};
 pub use tasks::{backtraces, processes, waiting};

@@ -1,0 +1,69 @@
+//! What each register of an oops points at.
+
+use facts::{Address, Fact, Origin};
+
+use crate::fault::Oops;
+use crate::{Kernel, VirtAddr};
+
+/// Registers of one oops; arm64 prints 34.
+const MAX_REGISTERS: usize = 64;
+
+/// Registers of the machine, not of the function: the fault address and the frames of the trace say the same.
+fn is_general(name: &str) -> bool {
+    !["CR", "DR", "CS", "DS", "ES", "SS", "FS", "GS", "EFLAGS", "RFLAGS", "RIP", "PC"]
+        .iter()
+        .any(|n| name.starts_with(n))
+}
+
+impl Kernel<'_> {
+    /// A `mem.register` fact for the fault address and each register that points somewhere, or holds a value that
+    /// `meaning` knows: a poison, an error number. Numbers are left out. Bounded: one look at the task list, and for
+    /// each register what [`crate::what::Whereabouts::what`] takes.
+    pub fn register_facts(&self, oops: &Oops<'_>, meaning: &dyn Fn(u64) -> Option<String>) -> Vec<Fact> {
+        let whereabouts = self.whereabouts();
+        let fault = oops.address.map(|address| ("fault address", address));
+        let registers = oops.registers.iter().filter(|(name, _)| is_general(name));
+        let registers = registers.map(|(name, value)| (*name, *value)).take(MAX_REGISTERS);
+        let origin = || Origin::derived(self.member(), "registers of the oops, looked up in memory");
+        let mut facts = Vec::new();
+        for (register, value) in fault.into_iter().chain(registers) {
+            // A register that holds NULL or a small number tells nothing by itself; the fault address does.
+            let telling = self.arch().is_kernel(VirtAddr(value)) || register == "fault address";
+            let known = meaning(value).filter(|_| value >= 4096 || register == "fault address");
+            if !telling && known.is_none() {
+                continue;
+            }
+            let mut what = whereabouts.what(VirtAddr(value));
+            if known.is_some() {
+                what.value = known;
+            }
+            // A poison that looks like an address of the kernel's half is no address.
+            let text = match (&what.value, what.physical) {
+                (Some(value), None) => value.clone(),
+                _ => what.summary(),
+            };
+            let mut fact = Fact::new("mem.register", origin())
+                .with("function", oops.function)
+                .with("register", register)
+                .with("value", Address(value))
+                .with("kind", what.kind())
+                .with("what", text.as_str())
+                .with_opt("symbol", what.symbol)
+                .with_opt("module", what.module)
+                .quoting(format!("{register} = {value:#018x}: {text}"));
+            if let Some((pid, comm)) = what.stack_of.or(what.task) {
+                fact = fact.with("pid", pid).with("comm", comm);
+            }
+            if let Some(object) = what.slab {
+                fact = fact
+                    .with("cache", object.cache)
+                    .with("object", object.object)
+                    .with("offset", object.offset)
+                    .with_opt("allocated", object.allocated)
+                    .recheck(format!("crash> kmem {value:#x}"));
+            }
+            facts.push(fact);
+        }
+        facts
+    }
+}

@@ -1,0 +1,492 @@
+//! What lies at an address: symbol, slab object, stack, task, per-CPU variable, module, vmalloc area, page.
+
+use facts::Address;
+use serde::Serialize;
+
+use crate::{Arch, Kernel, VirtAddr};
+
+/// Depth of a red-black tree of all areas there can be.
+const MAX_TREE: usize = 128;
+/// Trees that the areas are spread over.
+const MAX_NODES: u64 = 4096;
+
+/// Everything known of an address. Every part may be absent.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct What {
+    /// The address.
+    pub address: Option<Address>,
+    /// Physical address, where it is mapped.
+    pub physical: Option<Address>,
+    /// Why it cannot be read, if it cannot.
+    pub unreadable: Option<String>,
+    /// Symbol, `name+0x10`.
+    pub symbol: Option<String>,
+    /// Part of the kernel image or of the module: `text`, `rodata`, `data`, `bss`, `init`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub section: Option<&'static str>,
+    /// Module that holds it.
+    pub module: Option<String>,
+    /// Slab object that holds it.
+    pub slab: Option<SlabWhat>,
+    /// Task on whose kernel stack it lies: thread id, command name.
+    pub stack_of: Option<(i32, String)>,
+    /// Stack of a CPU that it lies on: CPU, and `irq`, `nmi`, `double-fault`, `debug`, `machine-check`, `entry`, ...
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_stack: Option<(u32, &'static str)>,
+    /// Bytes from the start of the stack or task_struct.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// Task in whose task_struct it lies: thread id, command name.
+    pub task: Option<(i32, String)>,
+    /// CPU and per-CPU variable, `runqueues+0x8`.
+    pub per_cpu: Option<(u32, String)>,
+    /// Its `struct page`; of a compound page the head's.
+    pub page: Option<Address>,
+    /// What that page is used for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_state: Option<PageState>,
+    /// The vmalloc or module area that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vmalloc: Option<Area>,
+    /// Whether it is an address of the direct map of physical memory.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub direct_map: bool,
+    /// Of a value that is no address of the kernel: what it is instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+/// A slab object.
+#[derive(Clone, Debug, Serialize)]
+pub struct SlabWhat {
+    /// Name of the cache.
+    pub cache: String,
+    /// Start of the object.
+    pub object: Address,
+    /// Bytes from there.
+    pub offset: u64,
+    /// Whether it is allocated; `null` when the free lists cannot tell.
+    pub allocated: Option<bool>,
+}
+
+/// The state of a page.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PageState {
+    /// Names of the flags that are set: `locked`, `uptodate`, `slab`.
+    pub flags: Vec<String>,
+    /// Reference count.
+    pub references: Option<i32>,
+    /// Whether the page allocator has it as free.
+    pub free: bool,
+    /// `anonymous`, or `file`.
+    pub mapping: Option<&'static str>,
+    /// Of a file's page: inode number and the name of its file system's device.
+    pub file: Option<(u64, String)>,
+}
+
+/// An area of vmalloc memory.
+#[derive(Clone, Debug, Serialize)]
+pub struct Area {
+    /// First address.
+    pub start: Address,
+    /// Bytes, the guard page included.
+    pub size: u64,
+    /// The function that asked for it.
+    pub caller: Option<String>,
+}
+
+impl What {
+    /// The most telling of it in a sentence without a full stop.
+    pub fn summary(&self) -> String {
+        let plus = |offset: u64| if offset == 0 { String::new() } else { format!(" + {offset:#x}") };
+        let task = |(pid, comm): &(i32, String)| format!("task {pid} ({comm})");
+        if let Some(owner) = &self.task {
+            return format!("task_struct of {}{}", task(owner), plus(self.offset.unwrap_or(0)));
+        }
+        if let Some(owner) = &self.stack_of {
+            return format!("kernel stack of {}{}", task(owner), plus(self.offset.unwrap_or(0)));
+        }
+        if let Some((cpu, kind)) = self.cpu_stack {
+            return format!("{kind} stack of CPU {cpu}{}", plus(self.offset.unwrap_or(0)));
+        }
+        if let Some(object) = &self.slab {
+            let state = match object.allocated {
+                Some(true) => "allocated",
+                Some(false) => "free",
+                None => "allocated or free",
+            };
+            return format!("slab {} object {:#x}{}, {state}", object.cache, object.object.0, plus(object.offset));
+        }
+        if let Some((cpu, variable)) = &self.per_cpu {
+            return format!("per-CPU {variable} of CPU {cpu}");
+        }
+        if let Some(symbol) = &self.symbol {
+            let section = self.section.map(|s| format!(" ({s})")).unwrap_or_default();
+            let module = self.module.as_ref().map(|m| format!(" [{m}]")).unwrap_or_default();
+            return format!("{symbol}{module}{section}");
+        }
+        if let Some(module) = &self.module {
+            return format!("module {module} {}", self.section.unwrap_or("memory"));
+        }
+        if let Some(area) = &self.vmalloc {
+            let by = area.caller.as_ref().map(|c| format!(", made by {c}")).unwrap_or_default();
+            let offset = self.address.map_or(0, |at| at.0.wrapping_sub(area.start.0));
+            return format!("vmalloc area {:#x}{} of {} bytes{by}", area.start.0, plus(offset), area.size);
+        }
+        if let Some(value) = &self.value {
+            return value.clone();
+        }
+        if let Some(page) = &self.page_state {
+            let mut words = vec![if page.free { "free page" } else { "page" }.to_owned()];
+            match (&page.file, page.mapping) {
+                (Some((inode, device)), _) => words.push(format!("of inode {inode} on {device}")),
+                (None, Some(mapping)) => words.push(format!("({mapping})")),
+                _ => {}
+            }
+            if let Some(count) = page.references.filter(|_| !page.free) {
+                words.push(format!("with {count} references"));
+            }
+            if !page.flags.is_empty() {
+                words.push(format!("flags {}", page.flags.join(",")));
+            }
+            return words.join(" ");
+        }
+        match (&self.unreadable, self.section) {
+            (_, Some(section)) => format!("kernel {section}"),
+            (Some(why), _) => why.clone(),
+            (None, None) => "mapped, and nothing names it".to_owned(),
+        }
+    }
+
+    /// One word for the kind of thing: `slab-object`, `stack`, `task`, `cpu-stack`, `per-cpu`, `symbol`, `module`,
+    /// `vmalloc`, `page`, `value`, `unmapped`, `mapped`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            What { task: Some(_), .. } => "task",
+            What { stack_of: Some(_), .. } => "stack",
+            What { cpu_stack: Some(_), .. } => "cpu-stack",
+            What { slab: Some(_), .. } => "slab-object",
+            What { per_cpu: Some(_), .. } => "per-cpu",
+            What { symbol: Some(_), .. } => "symbol",
+            What { module: Some(_), .. } => "module",
+            What { vmalloc: Some(_), .. } => "vmalloc",
+            What { value: Some(_), .. } => "value",
+            What { page_state: Some(_), .. } => "page",
+            What { physical: None, .. } => "unmapped",
+            _ => "mapped",
+        }
+    }
+}
+
+/// Who a range of addresses belongs to.
+enum Owner {
+    Stack(usize),
+    Task(usize),
+    Cpu(u32, &'static str),
+}
+
+/// The stacks and task structures of a dump, to ask many addresses about.
+pub struct Whereabouts<'k, 'd> {
+    kernel: &'k Kernel<'d>,
+    names: Vec<(i32, String)>,
+    /// By first address; they do not overlap, but for a stack that holds its task's thread_info.
+    ranges: Vec<(u64, u64, Owner)>,
+}
+
+impl<'d> Kernel<'d> {
+    /// Reads the task list and the CPUs' stacks once.
+    pub fn whereabouts(&self) -> Whereabouts<'_, 'd> {
+        let tasks = self.tasks().items;
+        let (stack, size) = (self.stack_size(), self.types().size_of("task_struct").unwrap_or(0));
+        let mut ranges = Vec::with_capacity(tasks.len() * 2);
+        for (nth, task) in tasks.iter().enumerate() {
+            if let Some(low) = task.stack {
+                ranges.push((low.0, low.0.saturating_add(stack), Owner::Stack(nth)));
+            }
+            ranges.push((task.address.0, task.address.0.saturating_add(size.max(1)), Owner::Task(nth)));
+        }
+        ranges.extend(self.cpu_stacks());
+        ranges.sort_by_key(|(start, ..)| *start);
+        let names = tasks.into_iter().map(|task| (task.pid, task.comm)).collect();
+        Whereabouts { kernel: self, names, ranges }
+    }
+
+    /// Stacks that belong to CPUs.
+    fn cpu_stacks(&self) -> Vec<(u64, u64, Owner)> {
+        const PAGE: u64 = 4096;
+        let mut found = Vec::new();
+        for cpu in self.cpus_possible().iter().copied() {
+            let pointer = |name: &str| {
+                let at = self.per_cpu(self.symbol_at(name)?, cpu)?;
+                self.ptr(at).ok().filter(|at| self.arch.is_kernel(*at))
+            };
+            if self.arch == Arch::Aarch64 {
+                if let Some(low) = pointer("irq_stack_ptr") {
+                    found.push((low.0, low.0.saturating_add(self.stack_size()), Owner::Cpu(cpu, "irq")));
+                }
+                if let Some(low) = self.symbol_at("overflow_stack").and_then(|at| self.per_cpu(at, cpu)) {
+                    found.push((low.0, low.0.saturating_add(PAGE), Owner::Cpu(cpu, "overflow")));
+                }
+                continue;
+            }
+            // A pointer to the top word, to the top, or 64 bytes below it (up to 4.x). In pcpu_hot from 6.2 to 6.14.
+            let hot = || {
+                let hot = self.per_cpu(self.symbol_at("pcpu_hot")?, cpu)?;
+                self.pointer(hot, "pcpu_hot", "hardirq_stack_ptr")
+            };
+            let top = pointer("hardirq_stack_ptr").or_else(|| pointer("irq_stack_ptr")).or_else(hot);
+            if let Some(top) = top {
+                let high = top.0.saturating_add(64) & !(PAGE - 1);
+                found.push((high.saturating_sub(4 * PAGE), high, Owner::Cpu(cpu, "irq")));
+            }
+            // 019b17b3ffe4 "x86/exceptions: Add structs for exception stacks" (v5.2).
+            if let Some(stacks) = pointer("cea_exception_stacks") {
+                for (member, kind) in [
+                    ("DF_stack", "double-fault"),
+                    ("NMI_stack", "nmi"),
+                    ("DB_stack", "debug"),
+                    ("MCE_stack", "machine-check"),
+                    ("VC_stack", "vc"),
+                    ("VC2_stack", "vc"),
+                ] {
+                    let place = self.types().member("cea_exception_stacks", member);
+                    if let Some(place) = place.filter(|place| place.size > 0) {
+                        let low = stacks.0.saturating_add(place.offset);
+                        found.push((low, low.saturating_add(place.size), Owner::Cpu(cpu, kind)));
+                    }
+                }
+                let estacks = self.types().offset("cpu_entry_area", "estacks");
+                if let (Some(back), Some(entry)) = (estacks, self.types().member("cpu_entry_area", "entry_stack_page"))
+                {
+                    let low = stacks.0.wrapping_sub(back).wrapping_add(entry.offset);
+                    found.push((low, low.saturating_add(entry.size), Owner::Cpu(cpu, "entry")));
+                }
+                continue;
+            }
+            // Before: tops in orig_ist.
+            if let Some(tops) = self.symbol_at("orig_ist").and_then(|at| self.per_cpu(at, cpu)) {
+                for nth in 0..7u64 {
+                    let top = self.ptr(tops + nth * 8).ok().filter(|top| self.arch.is_kernel(*top));
+                    if let Some(top) = top {
+                        found.push((top.0.saturating_sub(PAGE), top.0, Owner::Cpu(cpu, "exception")));
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Whereabouts<'_, '_> {
+    /// What an address is. Bounded: a few walks of page tables and trees, and the free lists of one slab.
+    pub fn what(&self, at: VirtAddr) -> What {
+        let kernel = self.kernel;
+        let mut found = What { address: Some(at.into()), ..What::default() };
+        if !kernel.arch().is_kernel(at) {
+            found.unreadable = Some("no address of the kernel's half; user memory is not read".to_owned());
+            let user = at.0 >> 47 == 0 || (kernel.arch() == Arch::Aarch64 && at.0 >> 52 == 0);
+            found.value = Some(match (at.0 < 4096, user) {
+                (true, _) => format!("NULL + {:#x}", at.0),
+                (false, true) if at.0 < 0x1_0000 => format!("the number {:#x}", at.0),
+                (false, true) => "user-space address, or a number".to_owned(),
+                (false, false) => "not canonical: no address at all".to_owned(),
+            });
+            return found;
+        }
+        match kernel.translate(at) {
+            Ok(physical) => found.physical = Some(Address(physical.0)),
+            Err(error) => found.unreadable = Some(error.to_string()),
+        }
+        if found.unreadable.is_none() {
+            found.unreadable = kernel.u8(at).err().map(|error| error.to_string());
+        }
+        if let Some(symbol) = kernel.symbolize(at) {
+            found.symbol = Some(plus(&symbol.name, symbol.offset));
+            found.module = symbol.module;
+        }
+        if let Some(module) = kernel.module_of(at) {
+            found.module = Some(module.name.clone());
+            found.section = kernel.module_section(module, at);
+        }
+        if found.module.is_none() {
+            found.section = kernel.image_section(at);
+            // Between the parts of the image there are no symbols, only the last one before.
+            if found.section.is_none() && found.physical.is_none() {
+                found.symbol = None;
+            }
+        }
+        if let Some(object) = kernel.slab_object(at) {
+            found.slab = Some(SlabWhat {
+                cache: object.cache_name,
+                object: object.start.into(),
+                offset: object.offset,
+                allocated: object.allocated,
+            });
+        }
+        if let Some(physical) = found.physical {
+            found.direct_map = kernel.phys_to_virt(physical.0) == Some(at);
+            found.page = kernel.head_page(at).map(Into::into);
+            found.page_state = found.page.and_then(|page| kernel.page_state(VirtAddr(page.0)));
+        }
+        self.owner(at, &mut found);
+        found.per_cpu = kernel.per_cpu_variable(at);
+        if found.symbol.is_none() && found.slab.is_none() && !found.direct_map {
+            found.vmalloc = kernel.vmalloc_area(at);
+        }
+        found
+    }
+
+    fn owner(&self, at: VirtAddr, found: &mut What) {
+        let end = self.ranges.partition_point(|(start, ..)| *start <= at.0);
+        // A task_struct may begin inside a range that began before.
+        for (start, _, owner) in self.ranges.iter().take(end).rev().take(2).filter(|(_, high, _)| at.0 < *high) {
+            let name = |nth: &usize| self.names.get(*nth).cloned();
+            match owner {
+                Owner::Stack(nth) if found.stack_of.is_none() => found.stack_of = name(nth),
+                Owner::Task(nth) if found.task.is_none() => found.task = name(nth),
+                Owner::Cpu(cpu, kind) => found.cpu_stack = Some((*cpu, kind)),
+                _ => continue,
+            }
+            found.offset.get_or_insert(at.0 - start);
+        }
+    }
+}
+
+fn plus(name: &str, offset: u64) -> String {
+    if offset == 0 { name.to_owned() } else { format!("{name}+{offset:#x}") }
+}
+
+impl Kernel<'_> {
+    /// What an address is; for many addresses ask [`Kernel::whereabouts`].
+    pub fn what(&self, at: VirtAddr) -> What {
+        self.whereabouts().what(at)
+    }
+
+    fn module_section(&self, module: &crate::Module, at: VirtAddr) -> Option<&'static str> {
+        let first = module.parts.first()?;
+        if module.parts.len() == 1 {
+            let text = self.first_value(module.address, "module", &["core_layout.text_size", "core_text_size"])?;
+            return Some(if at.0 - first.start < text { "text" } else { "data" });
+        }
+        Some(if first.contains(&at.0) { "text" } else { "data" })
+    }
+
+    /// The part of the kernel image that holds an address.
+    fn image_section(&self, at: VirtAddr) -> Option<&'static str> {
+        [
+            ("_stext", "_etext", "text"),
+            ("__start_rodata", "__end_rodata", "rodata"),
+            ("__init_begin", "__init_end", "init"),
+            ("_sdata", "_edata", "data"),
+            ("__bss_start", "__bss_stop", "bss"),
+        ]
+        .iter()
+        .find(|(start, end, _)| {
+            let range = self.symbol(start).zip(self.symbol(end));
+            range.is_some_and(|(start, end)| (start..end).contains(&at.0))
+        })
+        .map(|(_, _, name)| *name)
+    }
+
+    /// The per-CPU variable at an address, of the CPU whose area it is; of memory given out at run time the offset.
+    fn per_cpu_variable(&self, at: VirtAddr) -> Option<(u32, String)> {
+        let (start, end) = (self.symbol("__per_cpu_start")?, self.symbol("__per_cpu_end")?);
+        let unit = self.symbol_at("pcpu_unit_size").and_then(|at| self.u32(at).ok()).map_or(0, u64::from);
+        let fixed = end.wrapping_sub(start);
+        for cpu in self.cpus_possible() {
+            let first = self.per_cpu(VirtAddr(start), *cpu)?;
+            let within = at.0.wrapping_sub(first.0);
+            if within < fixed {
+                let value = start.wrapping_add(within);
+                let (symbol, _) = self.symbol_tables().kernel.containing(value)?;
+                return Some((*cpu, plus(symbol.name, value - symbol.address)));
+            }
+            if within < unit {
+                return Some((*cpu, format!("memory given out at run time, {within:#x} into the area")));
+            }
+        }
+        None
+    }
+
+    fn page_state(&self, page: VirtAddr) -> Option<PageState> {
+        let flags = self.first_value(page, "page", &["flags.f", "flags"])?;
+        let references = self.first_value(page, "page", &["_refcount.counter", "_count.counter"]).map(|n| n as i32);
+        let mut state = PageState { references, ..PageState::default() };
+        let mut set: Vec<(String, i64)> = Vec::new();
+        let limit = self.types().enumerator("__NR_PAGEFLAGS").unwrap_or(24).clamp(0, 63);
+        for (name, bit) in self.types().enumerators("pageflags") {
+            // Names of one bit twice or more: the first is the general one.
+            let name = name.trim_start_matches("PG_").to_owned();
+            if (0..limit).contains(&bit) && flags >> bit & 1 == 1 && !set.iter().any(|(_, b)| *b == bit) {
+                set.push((name, bit));
+            }
+        }
+        state.flags = set.into_iter().map(|(name, _)| name).collect();
+        let free = self.info.number("PAGE_BUDDY_MAPCOUNT_VALUE").map(|n| n as u32);
+        let kind = self.first_value(page, "page", &["page_type", "_mapcount.counter"]).map(|n| n as u32);
+        state.free = match (free, kind) {
+            // One type a page since 4ffca5a96678 (v6.12); bits cleared from all ones before.
+            (Some(free), Some(kind)) if free & 0x00ff_ffff == 0 => kind >> 24 == free >> 24,
+            (Some(free), Some(kind)) => kind == free,
+            _ => false,
+        };
+        let slab = state.flags.iter().any(|name| name == "slab");
+        let mapping = self.value(page, "page", "mapping").filter(|m| *m != 0 && !slab && !state.free);
+        match mapping {
+            Some(mapping) if mapping & 3 == 1 => state.mapping = Some("anonymous"),
+            Some(mapping) if mapping & 3 == 0 && self.arch.is_kernel(VirtAddr(mapping)) => {
+                let inode = self.pointer(VirtAddr(mapping), "address_space", "host");
+                let number = inode.and_then(|inode| self.value(inode, "inode", "i_ino"));
+                let device = inode
+                    .and_then(|inode| self.pointer(inode, "inode", "i_sb"))
+                    .and_then(|sb| self.text(sb, "super_block", "s_id"));
+                if let (Some(number), Some(device)) = (number, device) {
+                    state.mapping = Some("file");
+                    state.file = Some((number, device));
+                }
+            }
+            _ => {}
+        }
+        Some(state)
+    }
+
+    /// The area of vmalloc memory that holds an address.
+    pub fn vmalloc_area(&self, at: VirtAddr) -> Option<Area> {
+        let types = self.types();
+        let node = types.offset("vmap_area", "rb_node")?;
+        let mut roots = Vec::new();
+        // d093602919ad "mm: vmalloc: remove global vmap_area_root rb-tree" (v6.9) spread the areas over nodes.
+        if let Some(root) = self.symbol_at("vmap_area_root") {
+            roots.push(root);
+        } else if let (Some(nodes), Some(busy), Some(size)) = (
+            self.symbol_at("vmap_nodes").and_then(|at| self.ptr(at).ok()),
+            types.offset("vmap_node", "busy.root"),
+            types.size_of("vmap_node"),
+        ) {
+            let count = self.symbol_at("nr_vmap_nodes").and_then(|at| self.u32(at).ok()).unwrap_or(1);
+            roots.extend((0..u64::from(count).clamp(1, MAX_NODES)).map(|nth| nodes + nth * size + busy));
+        }
+        roots.into_iter().find_map(|root| {
+            let mut next = self.ptr(root).ok()?;
+            for _ in 0..MAX_TREE {
+                if next.0 == 0 {
+                    return None;
+                }
+                let area = next - node;
+                let start = self.value(area, "vmap_area", "va_start")?;
+                let end = self.value(area, "vmap_area", "va_end")?;
+                next = if at.0 < start {
+                    self.ptr(next + types.offset("rb_node", "rb_left")?).ok()?
+                } else if at.0 >= end {
+                    self.ptr(next + types.offset("rb_node", "rb_right")?).ok()?
+                } else {
+                    let vm = self.pointer(area, "vmap_area", "vm");
+                    let caller = vm.and_then(|vm| self.pointer(vm, "vm_struct", "caller"));
+                    let caller = caller.and_then(|at| self.symbolize(at)).map(|s| plus(&s.name, s.offset));
+                    return Some(Area { start: Address(start), size: end.checked_sub(start)?, caller });
+                };
+            }
+            None
+        })
+    }
+}
