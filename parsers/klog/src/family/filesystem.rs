@@ -151,7 +151,16 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             let function = parts.next().unwrap_or_default().trim_end_matches("()");
             let number = parts.next().and_then(|n| n.trim().parse::<u32>().ok());
             let detail = if number.is_some() { parts.next().unwrap_or_default().trim() } else { rest };
-            let what = if rest.contains("IO failure") || rest.contains("Journal has aborted") {
+            // Behind `in f:123:` stands the error's name, or its number where it has none.
+            const NO_DAMAGE: &[&str] = &[
+                "IO failure",
+                "Journal has aborted",
+                "Out of memory",
+                "Readonly filesystem",
+                "Filesystem is readonly",
+                "No space",
+            ];
+            let what = if NO_DAMAGE.iter().any(|name| detail.starts_with(name)) || detail.starts_with("error ") {
                 "io-error"
             } else {
                 "corruption"
@@ -160,6 +169,7 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 .with("in_function", function)
                 .with_opt("line", number)
                 .with("detail", detail)
+                .with_opt("errno", detail.strip_prefix("error ").and_then(|n| n.parse::<i64>().ok()).map(i64::abs))
                 .with_opt("inode", number_after(rest, "inode #"));
             event.comm = between(rest, "comm ", ":").map(str::to_owned);
             return Opened::line(event);
@@ -240,7 +250,7 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     }
     let what = if rest.contains("metadata I/O error")
         || rest.starts_with("log I/O error")
-        || rest.starts_with("writeback error on sector")
+        || rest.starts_with("writeback error ")
     {
         "io-error"
     } else if rest.starts_with("Corruption of in-memory")
@@ -261,9 +271,7 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     } else {
         return None;
     };
-    let mut event = event(&XFS, "xfs", what, device)
-        .with("detail", rest)
-        .with_opt("errno", number_after(text, " error ").map(i64::abs).filter(|n| *n != 0));
+    let mut event = event(&XFS, "xfs", what, device).with("detail", rest).with_opt("errno", errno(text));
     if rest.starts_with("User initiated") {
         event.severity = Severity::Notice;
     }
@@ -271,6 +279,14 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         event = event.with("in_function", function.split('+').next().unwrap_or(function));
     }
     Opened::line(event)
+}
+
+/// The number behind one of the words `error`.
+fn errno(text: &str) -> Option<i64> {
+    text.match_indices(" error ")
+        .find_map(|(at, word)| Cursor::new(&text[at + word.len()..]).int())
+        .map(i64::abs)
+        .filter(|n| *n != 0)
 }
 
 /// Up to 3.0: `Filesystem "dm-0": text`, `xfs_force_shutdown(dm-0,0x8) called from line 1`, `XFS internal error`.

@@ -2,8 +2,8 @@
 
 use facts::{FieldType, Value};
 
-use super::{Before, Family, From, Opened, field, kind, no_finish};
-use crate::cursor::{Cursor, hex_after, number_after};
+use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
+use crate::cursor::{Cursor, after, between, hex_after, number_after};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -47,6 +47,35 @@ pub(super) static IRQ: Family = Family {
         ],
     ),
 };
+
+pub(super) static CONFLICT: Family = Family {
+    name: "irq_conflict",
+    anchors: &["genirq: Flags mismatch irq "],
+    from: From::Kernel,
+    open: open_conflict,
+    body: no_body,
+    finish: no_finish,
+    kind: kind(
+        "log.irq_conflict",
+        "Two drivers want one interrupt line in ways that exclude each other; the second did not get it",
+        &[
+            field("irq", FieldType::Int, "", "interrupt number"),
+            field("wants", FieldType::Text, "", "driver that was refused"),
+            field("has", FieldType::Text, "", "driver that holds the line"),
+        ],
+    ),
+};
+
+fn open_conflict(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let rest = line.text().strip_prefix("genirq: Flags mismatch irq ")?;
+    Opened::line(
+        Event::new(CONFLICT.name, class::WARNING, Severity::Failure)
+            .titled("irq: flags mismatch")
+            .with_opt("irq", Cursor::new(rest).number())
+            .with_opt("wants", between(rest, "(", ")"))
+            .with_opt("has", after(rest, " vs. ").and_then(|t| between(t, "(", ")"))),
+    )
+}
 
 fn open_nmi(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();

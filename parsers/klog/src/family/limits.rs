@@ -17,6 +17,7 @@ pub(super) static FAMILY: Family = Family {
         "Possible SYN flooding on port",
         "fork rejected by pids controller",
         "file-max limit ",
+        ": dropped over-mtu packet: ",
     ],
     from: From::Kernel,
     open,
@@ -26,9 +27,14 @@ pub(super) static FAMILY: Family = Family {
         "log.limit_reached",
         "A table or a counter of the kernel is full and requests are refused",
         &[
-            field("what", FieldType::Text, "", "conntrack, neighbour, orphans, tcp-memory, syn-backlog, pids, files"),
+            field(
+                "what",
+                FieldType::Text,
+                "",
+                "conntrack, neighbour, orphans, tcp-memory, syn-backlog, pids, files, over-mtu",
+            ),
             field("limit", FieldType::Int, "", "the limit, where printed"),
-            field("table", FieldType::Text, "", "name of the neighbour table, or the network namespace"),
+            field("table", FieldType::Text, "", "name of the neighbour table, the network namespace, or the device"),
             field("cgroup", FieldType::Text, "", "cgroup whose limit it is"),
             field("port", FieldType::Int, "", "port of a flooded socket"),
         ],
@@ -71,6 +77,10 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         )
     } else if text.starts_with("cgroup: fork rejected by pids controller in ") {
         event("pids").with_opt("cgroup", after(text, "controller in "))
+    } else if let Some((device, sizes)) = text.split_once(": dropped over-mtu packet: ") {
+        let mut event = event("over-mtu");
+        event.severity = Severity::Notice;
+        event.with("table", device).with_opt("limit", number_after(sizes, "> "))
     } else if text.starts_with("VFS: file-max limit ") {
         event("files").with_opt("limit", number_after(text, "limit "))
     } else {

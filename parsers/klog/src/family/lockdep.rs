@@ -34,6 +34,7 @@ pub(super) static FAMILY: Family = Family {
         "circular locking deadlock detected",
         "BUG: MAX_LOCK",
         "BUG: key ",
+        "BUG: looking up invalid subclass",
     ],
     from: From::Kernel,
     open,
@@ -109,12 +110,21 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
                 .with("what", "out-of-room"),
         );
     }
+    if headed && bare.starts_with("looking up invalid subclass: ") {
+        event = event.with("what", "invalid-subclass").titled("BUG: looking up invalid subclass");
+        return Opened::trace(event);
+    }
     if bare.starts_with("key ") {
         let key = bare.contains(" not in .data") || bare.contains(" has not been registered");
         event = event.with("what", "key").titled("BUG: lock key not in static memory");
         return (headed && key).then(|| Opened::trace(event)).flatten();
     }
     // The line of the check opens a report of its own only when the title is lost.
+    // 2.6.34 to 3.1: `[ INFO: suspicious rcu_dereference_check() usage. ]`
+    if headed && bare.starts_with("suspicious rcu_dereference_check() usage") {
+        event = event.with("what", "rcu").titled("WARNING: suspicious RCU usage");
+        return Opened::trace(event);
+    }
     if bare.contains("suspicious rcu_dereference_check") {
         if before.current.is_some_and(|e| e.family == FAMILY.name) {
             return None;
@@ -156,7 +166,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     if is_rule(text) {
         return Step::Take;
     }
-    if text.ends_with("usage!") && rcu_check(text, &mut report.event) {
+    if (text.ends_with("usage!") || text.ends_with("without protection!")) && rcu_check(text, &mut report.event) {
         return Step::Take;
     }
     if let Some((lock, at)) = lock_line(text) {

@@ -5,6 +5,7 @@ use facts::FieldType;
 use super::{Before, Family, From, Opened, field, kind, no_body};
 use crate::cursor::{Cursor, after};
 use crate::event::{Event, Severity};
+use crate::line::Writer;
 use crate::report::Report;
 use crate::{Line, class};
 
@@ -41,6 +42,9 @@ fn open_soft(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let text = text.strip_prefix("NMI ").unwrap_or(text);
     let text = text.strip_prefix("watchdog: ").unwrap_or(text);
+    // Printed while another line was not ended yet: glued behind it.
+    let glued = text.find("BUG: soft lockup - CPU#").filter(|_| line.writer == Writer::Kernel);
+    let text = glued.map_or(text, |at| &text[at..]);
     let mut c = Cursor::new(text);
     if !c.take("BUG: soft lockup") {
         return None;

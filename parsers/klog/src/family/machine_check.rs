@@ -21,6 +21,7 @@ pub(super) static MCE: Family = Family {
         "[Hardware Error]: Uncorrected",
         "[Hardware Error]: Deferred",
         "Uncorrected hardware memory error in ",
+        "Hardware error from AEST",
     ],
     from: From::Kernel,
     open: open_mce,
@@ -130,6 +131,15 @@ fn open_mce(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         event.cpu = cpu.parse().ok();
         return Opened::line(event);
     }
+    // Arm's RAS registers: `AEST: {1}[Hardware Error]: Hardware error from AEST memory.90d0000`
+    if text.starts_with("AEST: {") {
+        let detail = after(text, "Hardware error from AEST ")?;
+        let mut event = new("exception").with("detail", detail);
+        if detail.starts_with("memory") {
+            event.class = class::HARDWARE_MEMORY;
+        }
+        return Opened::lines(event);
+    }
     // Up to 2.6.3x the lines have no head: `CPU 0: Machine Check Exception: 4 Bank 0: b200000000000115`
     let bare = text.starts_with("CPU ") && text.contains(": Machine Check Exception: ");
     let rest = if bare { text } else { hardware(text)? };
@@ -183,6 +193,9 @@ fn mce_body(report: &mut Report, line: &Line<'_>) -> Step {
             }
         }
         return Step::Take;
+    }
+    if line.text().starts_with("AEST: {") {
+        return if line.text().contains("Hardware error from AEST") { Step::Stop } else { Step::Take };
     }
     let Some(rest) = hardware(line.text()) else { return Step::Pass };
     let event = &mut report.event;

@@ -194,6 +194,7 @@ pub(crate) static ALL: &[&Family] = &[
     &thermal::THERMAL,
     &interrupts::NMI,
     &interrupts::IRQ,
+    &interrupts::CONFLICT,
     &iommu_fault::FAMILY,
     &gpu::FAMILY,
     &host_adapter::FAMILY,

@@ -78,7 +78,8 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let mut event = Event::new(FAMILY.name, class::OOM, Severity::Failure).titled("out of memory");
     if let Some((comm, rest)) = text.split_once(" invoked oom-killer: ") {
-        if comm.len() > 63 || comm.contains(": ") {
+        // A command name may hold `: ` (`tmux: server`), but is short; a worker's is long and holds none.
+        if comm.len() > 63 || comm.len() > 15 && comm.contains(": ") {
             return None;
         }
         event.comm = Some(comm.to_owned());

@@ -239,6 +239,7 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
         ("int3: ", class::INVALID_OPCODE),
         ("stack guard page: ", class::STACK_OVERFLOW),
         ("kernel stack overflow (", class::STACK_OVERFLOW),
+        ("Internal error: Oops - BUG", class::BUG_ON),
         ("Internal error: ", class::TRAP),
         ("bounds: ", class::TRAP),
         ("invalid TSS: ", class::TRAP),

@@ -21,6 +21,8 @@ pub(super) static RAID: Family = Family {
         "switching pool to ",
         "metadata operation '",
         "no free data space available",
+        "failed to run raid set",
+        "cannot start dirty degraded array",
     ],
     from: From::Kernel,
     open: open_raid,
@@ -54,7 +56,11 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             "disk-failure"
         } else if rest.starts_with("read error not correctable") {
             "read-error"
-        } else if rest.contains("Cannot continue operation") || rest.contains("not enough operational devices") {
+        } else if rest.contains("Cannot continue operation")
+            || rest.contains("not enough operational devices")
+            || rest.starts_with("failed to run raid set")
+            || rest.starts_with("cannot start dirty degraded array")
+        {
             "failed"
         } else {
             return None;

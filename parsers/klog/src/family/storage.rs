@@ -3,7 +3,7 @@
 use facts::{Address, FieldType};
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::{after, between, hex_after, number_after};
+use crate::cursor::{Cursor, after, between, hex_after, number_after};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -15,6 +15,7 @@ pub(super) static BLOCK: Family = Family {
         "Buffer I/O error on dev",
         "lost page write due to I/O error on",
         "attempt to access beyond end of device",
+        ": writeback error on inode ",
     ],
     from: From::Kernel,
     open: open_block,
@@ -26,13 +27,14 @@ pub(super) static BLOCK: Family = Family {
         &[
             field("device", FieldType::Text, "", "block device"),
             field("sector", FieldType::Int, "sectors", "sector of 512 bytes"),
+            field("inode", FieldType::Int, "", "inode whose data could not be written"),
             field("block", FieldType::Int, "", "logical block of the buffer cache"),
             field("operation", FieldType::Text, "", "READ, WRITE, DISCARD, ..."),
             field(
                 "what",
                 FieldType::Text,
                 "",
-                "I/O, critical medium, critical target, timeout, buffer, lost write, beyond end, ...",
+                "I/O, critical medium, critical target, timeout, buffer, writeback, lost write, beyond end, ...",
             ),
         ],
     ),
@@ -81,6 +83,7 @@ pub(super) static NVME: Family = Family {
         "Disabling device after reset failure",
         "starting error recovery",
         "failed nvme_keep_alive_end_io",
+        ": timeout request 0x",
         "(sct 0x",
     ],
     from: From::Kernel,
@@ -138,9 +141,10 @@ pub(super) static ATA: Family = Family {
     ),
 };
 
-/// Drives that answer with an error as long as they are empty.
+/// Drives that answer with an error as long as they are empty, and the partition of a flash card that only its owner
+/// may read (RPMB).
 fn removable(device: &str) -> bool {
-    device.starts_with("fd") || device.starts_with("sr")
+    device.starts_with("fd") || device.starts_with("sr") || device.starts_with("mmcblk") && device.ends_with("rpmb")
 }
 
 fn open_block(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
@@ -200,6 +204,17 @@ fn open_block(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     if let Some(device) = text.strip_prefix("lost page write due to I/O error on ") {
         return Opened::line(new("lost write", device.trim()));
+    }
+    // Filesystems on iomap: `dm-0: writeback error on inode 89598, offset 20430848, sector 78472`
+    if let Some((device, rest)) = text.split_once(": writeback error on inode ") {
+        if device.contains(' ') {
+            return None;
+        }
+        return Opened::line(
+            new("writeback", device)
+                .with_opt("inode", Cursor::new(rest).number())
+                .with_opt("sector", number_after(rest, "sector ")),
+        );
     }
     if text.ends_with("attempt to access beyond end of device") {
         let device = text.split_once(": ").map_or("", |(head, _)| head);
@@ -384,6 +399,12 @@ fn open_nvme(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     if rest.starts_with("Disabling device after reset failure") {
         return Opened::line(new("removed"));
+    }
+    // Over TCP: `queue 5: timeout request 0x11 type 6`
+    if let Some((queue, request)) = rest.split_once(": timeout request ")
+        && let Some(queue) = queue.strip_prefix("queue ").and_then(|q| q.parse::<u64>().ok())
+    {
+        return Opened::line(new("timeout").with("queue", queue).with("action", request));
     }
     if rest.starts_with("starting error recovery") || rest.starts_with("failed nvme_keep_alive_end_io") {
         return Opened::line(new("connection-lost"));

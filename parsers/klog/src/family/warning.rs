@@ -310,6 +310,10 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         && !report.has_frames()
         && let Some(class) = class_of_message(text)
     {
+        if report.event.fields.get("message").and_then(|m| m.as_text()).is_some_and(|m| m != text) {
+            // The next one, of a kind that prints nothing else.
+            return Step::Stop;
+        }
         report.event.class = class;
         report.event.fields.entry("message".into()).or_insert_with(|| text.into());
         return Step::Take;
