@@ -103,7 +103,7 @@ pub struct LockWait {
 }
 
 /// Functions in which a task goes to sleep on behalf of its caller.
-const SLEEP: [&str; 36] = [
+const SLEEP: [&str; 37] = [
     "__schedule",
     "schedule",
     "__switch_to",
@@ -119,6 +119,7 @@ const SLEEP: [&str; 36] = [
     "schedule_hrtimeout_range_clock",
     "schedule_rtlock",
     "schedule_rtmutex",
+    "rt_mutex_schedule",
     "preempt_schedule",
     "preempt_schedule_common",
     "__cond_resched",

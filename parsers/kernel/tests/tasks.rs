@@ -178,3 +178,22 @@ fn members_concluded_from_init_task_are_where_the_types_say() {
         assert!(paths.iter().any(|p| p.starts_with("thread.")), "{name}: {paths:?}");
     });
 }
+
+#[test]
+fn frames_on_the_interrupt_stack_are_told_from_the_task_s() {
+    let mut stopped = 0;
+    with_each(|name, kernel, _| {
+        for cpu in kernel.cpus().items {
+            let Some(stack) = kernel.cpu_stack(cpu.number) else { continue };
+            // An interrupt of the idle loop changes to the CPU's own stack between its entry code and its handler.
+            let entry = stack.frames.iter().position(|f| f.function() == Some("asm_sysvec_reboot"));
+            let Some(entry) = entry.filter(|_| stack.goes_through("do_idle")) else { continue };
+            for (n, frame) in stack.frames.iter().enumerate() {
+                let expected = if n < entry { facts::Context::Irq } else { facts::Context::Task };
+                assert_eq!(frame.context, expected, "{name}: CPU {} {:?}", cpu.number, frame.name);
+            }
+            stopped += 1;
+        }
+    });
+    assert!(stopped > 0);
+}

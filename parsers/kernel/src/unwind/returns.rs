@@ -137,3 +137,41 @@ impl Kernel<'_> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic::{BASE, Memory};
+    use crate::types::{Shape, Types};
+
+    const TRAMPOLINE: u64 = 0xffff_ffff_8100_1000;
+    const REAL: u64 = 0xffff_ffff_8123_4567;
+
+    #[test]
+    fn the_latest_probe_of_a_place_that_is_no_trampoline_itself_has_the_address() {
+        let memory = Memory::new();
+        let (task, place) = (BASE + 0x10000, BASE + 0x20100);
+        // rethook_node here: llist at 16, ret_addr at 32, frame at 40. Two probes of one function, one of another.
+        let node = |n: u64| BASE + 0x30000 + n * 0x100 + 16;
+        memory.put64(task + 8, node(0));
+        for (n, frame, address) in [(0, place + 64, REAL + 1), (1, place, TRAMPOLINE), (2, place, REAL)] {
+            memory.put64(node(n), if n < 2 { node(n + 1) } else { 0 });
+            memory.put64(node(n) + 16, address);
+            memory.put64(node(n) + 24, frame);
+        }
+        let kernel = memory.kernel("");
+        let mut types = Types::none();
+        types.infer("task_struct", "rethooks.first", 8, 8, Shape::Pointer);
+        types.infer("rethook_node", "llist", 16, 8, Shape::Struct);
+        types.infer("rethook_node", "ret_addr", 32, 8, Shape::Pointer);
+        types.infer("rethook_node", "frame", 40, 8, Shape::Pointer);
+        assert!(kernel.types.set(types).is_ok());
+        let trampolines = Trampolines(vec![(TRAMPOLINE, Tracer::Rethook)]);
+        let real = |place| kernel.real_return(&trampolines, Tracer::Rethook, VirtAddr(task), place, 0);
+        assert_eq!(real(place), Some(REAL));
+        assert_eq!(real(place + 64), Some(REAL + 1));
+        assert_eq!(real(place + 8), None);
+        assert_eq!(trampolines.tracer(TRAMPOLINE), Some(Tracer::Rethook));
+        assert_eq!(trampolines.tracer(REAL), None);
+    }
+}

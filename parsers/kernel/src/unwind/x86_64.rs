@@ -253,7 +253,8 @@ fn after_registers(state: &State, registers: Registers) -> Next {
     })
 }
 
-/// A call through a bad pointer left nothing but its return address on the stack.
+/// A call through a bad pointer, or into code that ORC does not describe, left nothing but its return address on the
+/// stack.
 fn bad_call(target: &dyn Target, state: &State, found: Found) -> Next {
     match target.word(state.sp) {
         Some(pc) if target.is_text(pc) && scan::follows_call(target, pc) => Next::Frame(State {
@@ -337,6 +338,13 @@ fn orc_step(target: &dyn Target, orc: &Orc, task: Option<u64>, state: &State) ->
     };
     match entry.kind {
         Kind::End => return Next::End,
+        // The first instruction of a retpoline thunk: entered by a call or a jump, its caller's return address on top.
+        Kind::Undefined if state.exact => {
+            return match bad_call(target, state, Found::Orc) {
+                Next::Broken(_) => Next::Broken(format!("ORC knows nothing of {at:#x}")),
+                next => next,
+            };
+        }
         Kind::Undefined => return Next::Broken(format!("ORC knows nothing of {at:#x}")),
         _ => {}
     }
