@@ -88,7 +88,12 @@ pub(super) fn fault(fact: &Fact) -> Option<Fault> {
                 (Some((_, _, offset)), _, true) => Some(offset.wrapping_add(reading.offset.unwrap_or(0))),
                 _ => reading.offset,
             };
-            fault.text = format!("{through}{}", reading.text);
+            // The offset of the access counts too where the register holds NULL.
+            let text = match (reading.meaning, fault.offset) {
+                ("null-pointer", Some(offset)) => pointer::null_plus(offset),
+                _ => reading.text,
+            };
+            fault.text = format!("{through}{text}");
         }
         None if wide && pointer::non_canonical(address) => {
             fault.meaning = "non-canonical";
@@ -134,5 +139,27 @@ pub(super) fn number(value: Option<&Value>) -> Option<u64> {
         Value::Address(address) => Some(address.0),
         Value::Unsigned(n) => Some(*n),
         value => value.as_int().and_then(|n| u64::try_from(n).ok()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use facts::{Address, Origin};
+
+    use super::*;
+
+    #[test]
+    fn the_offset_of_the_access_counts_where_the_register_holds_null() {
+        let registers: BTreeMap<String, Value> =
+            [("RAX", 1u64), ("R12", 0)].map(|(name, value)| (name.to_owned(), Value::Address(Address(value)))).into();
+        let oops = Fact::new("log.oops", Origin::lines("dmesg", 1, 2))
+            .with("class", "null-deref")
+            .with("severity", "report")
+            .with("address", Address(0x20))
+            .with("registers", Value::Record(registers))
+            .with("code", "90 90 90 90 <49> 39 5c 24 20 0f 84 10 00 00 00 90");
+        let fault = fault(&oops).expect("a fault address is there");
+        assert_eq!((fault.meaning, fault.offset), ("null-pointer", Some(0x20)));
+        assert!(fault.text.contains("R12 = 0x0; NULL plus offset 0x20"), "{}", fault.text);
     }
 }

@@ -53,11 +53,7 @@ pub(super) fn read(value: u64, wide: bool) -> Option<Reading> {
         if forward < MEMBERS { Some(forward) } else { None }
     };
     if value < MEMBERS {
-        return reading(
-            "null-pointer",
-            format!("NULL plus offset {value:#x}: a member of a structure that is not there"),
-            Some(value),
-        );
+        return reading("null-pointer", null_plus(value), Some(value));
     }
     let top = if wide { u64::MAX } else { u64::from(u32::MAX) };
     if value <= top && value > top - MAX_ERRNO {
@@ -134,6 +130,14 @@ pub(super) fn one_bit_off(value: u64) -> Option<String> {
         ));
     }
     None
+}
+
+/// What an access at a small address means.
+pub(super) fn null_plus(offset: u64) -> String {
+    match offset {
+        0 => "NULL itself".to_owned(),
+        _ => format!("NULL plus offset {offset:#x}: a member of a structure that is not there"),
+    }
 }
 
 /// Whether a byte of poison has one bit flipped.
