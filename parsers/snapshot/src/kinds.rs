@@ -26,6 +26,7 @@ pub const KINDS: &[KindDef] = kinds! {
         "container": Text "" "container id the path names",
         "runtime": Text "" "container runtime the path names",
         "unit": Text "" "systemd unit the path names",
+        "name": Text "" "last component of the path: what the kernel puts into the names of its caches",
         "accounting": Text "" "on: memory.kmem.slabinfo is a table; off: Input/output error (3.10); empty: no bytes (kernels from 5.9); not-collected",
         "usage_bytes": Int "bytes" "memory.kmem.usage_in_bytes",
         "max_usage_bytes": Int "bytes" "memory.kmem.max_usage_in_bytes",
@@ -71,6 +72,7 @@ pub const KINDS: &[KindDef] = kinds! {
         "sock_bytes": Int "bytes" "memory.stat sock (v2)",
         "kernel_stack_bytes": Int "bytes" "memory.stat kernel_stack (v2)",
         "percpu_bytes": Int "bytes" "memory.stat percpu (v2)",
+        "shmem_bytes": Int "bytes" "memory.stat shmem: pages of tmpfs, which keep a removed group until the file goes",
         "total_cache_bytes": Int "bytes" "memory.stat total_cache (v1)",
         "total_rss_bytes": Int "bytes" "memory.stat total_rss (v1)",
         "inactive_file_bytes": Int "bytes" "total_inactive_file (v1) or inactive_file",
@@ -91,6 +93,8 @@ pub const KINDS: &[KindDef] = kinds! {
     ];
     "cgroup.dying", "Dying groups below a cgroup (cgroup.stat)", [
         "path": Text "" "path in its tree",
+        "topmost": Bool "" "no group above it was collected: its figures hold those of the others",
+        "mostly_below": Text "" "deepest group below which nine tenths of the dying ones were made; only for the root",
         "dying": Int "" "nr_dying_descendants",
         "descendants": Int "" "nr_descendants",
         "memory_dying": Int "" "nr_dying_subsys_memory",
@@ -119,6 +123,7 @@ pub const KINDS: &[KindDef] = kinds! {
         "unit": Text "" "systemd unit the path names",
         "current": Int "" "pids.current",
         "limit": Int "" "pids.max",
+        "refused": Int "" "pids.events max: forks that the limit refused",
     ];
     "cgroup.cpu_throttling", "A cgroup that was throttled", [
         "path": Text "" "path in its tree",
@@ -157,6 +162,7 @@ pub const KINDS: &[KindDef] = kinds! {
     "node.slab_names", "Names below /sys/kernel/slab", [
         "total": Int "" "names",
         "per_memcg": Int "" "names that belong to a memory cgroup",
+        "memcgs": Int "" "memory cgroups that these names tell apart (in a list of counts: at least as many)",
     ];
     "node.slab_totals", "Sums over /proc/slabinfo", [
         "caches": Int "" "rows",

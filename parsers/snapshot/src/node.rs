@@ -20,6 +20,8 @@ pub struct Node {
     /// Names below `/sys/kernel/slab`, as hashes, and how many of them belong to a memory cgroup.
     pub(crate) slab_names: HashSet<u64>,
     pub(crate) slab_children: i64,
+    /// The cgroups that those children name, as hashes.
+    pub(crate) slab_memcgs: HashSet<u64>,
     pub(crate) slab_member: String,
     /// Livepatches met by their directories: name -> enabled.
     pub(crate) livepatches: BTreeMap<String, Option<bool>>,

@@ -86,6 +86,8 @@ const TABLE: &[(&str, Reader)] = &[
 /// Names that stand alone, in a folder of any name, with or without `.txt`: their content must agree.
 const BARE: &[(&str, Reader)] = &[
     ("cgroups", proc::cgroups::read),
+    ("memory-cgroup-directories", proc::cgroups::counted),
+    ("cgroup-directories", proc::cgroups::counted),
     ("meminfo", proc::meminfo::read),
     ("slabinfo", slabinfo::read),
     ("memcg_slabinfo", slabinfo::memcg_slabinfo),
@@ -267,6 +269,10 @@ const FIRST_LINES: &[(&str, Reader)] = &[
 /// The reader for a text of unknown name.
 pub(crate) fn by_content(text: &str) -> Option<Reader> {
     let first = text.lines().map(str::trim_end).find(|l| !l.is_empty())?;
+    // `grep -r . /sys/fs/cgroup`, `head $(find ...)`: any of the first lines names a control file.
+    if first.starts_with(['.', '/', '=', 'g', 'c']) && text.lines().take(60).any(paste::names_control_file) {
+        return Some(pasted);
+    }
     let known = FIRST_LINES.iter().find(|(start, _)| first.starts_with(start)).map(|(_, reader)| *reader);
     known.or_else(|| system::sel::is_row(first).then_some(system::sel::read as Reader))
 }

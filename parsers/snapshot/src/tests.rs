@@ -223,6 +223,125 @@ fn dumps_with_path_marks_are_cut_into_files() {
     assert_eq!(accounting(&facts).values().collect::<Vec<_>>(), ["off"]);
 }
 
+/// Composed: the answers of a node to the commands that a verdict asks for.
+#[test]
+fn counts_that_were_typed_prove_as_much_as_files() {
+    let text = "[root@n1 ~]# grep memory /proc/cgroups\nmemory\t4\t65512\t1\n\
+                [root@n1 ~]# find /sys/fs/cgroup/memory -type d | wc -l\n318\n";
+    let facts = of_files(&[("ticket.txt", text)]);
+    let tree = kind(&facts, "cgroup.tree")[0];
+    assert_eq!(
+        (tree.int("num_cgroups"), tree.int("directories"), tree.int("excess")),
+        (Some(65512), Some(318), Some(65194))
+    );
+    assert_eq!(tree.origin.to_string(), "ticket.txt:4");
+    assert_eq!(kind(&facts, "cgroup.controllers")[0].origin.to_string(), "ticket.txt:2");
+    // A container sees the count of the machine and directories of its own.
+    let facts = of_files(&[("ticket.txt", text), ("proc/1/environ", "container=lxc\0")]);
+    assert_eq!(kind(&facts, "cgroup.tree")[0].int("excess"), None);
+    // Rows of four words elsewhere are no controllers.
+    assert!(kind(&of_files(&[("cgroups.txt", "disk 1 2 1\n")]), "cgroup.controllers").is_empty());
+}
+
+#[test]
+fn grep_dumps_keep_refused_reads_and_know_their_root() {
+    let text = "./cgroup.sane_behavior:0\n./memory.stat:cache 1\n./a/memory.usage_in_bytes:7\n\
+                grep: ./a/memory.kmem.slabinfo: Input/output error\n./a/memory.kmem.failcnt:0\n";
+    let facts = of_files(&[("grep-r.txt", text), ("proc/cgroups", "#subsys_name\nmemory\t1\t9\t1\n")]);
+    assert_eq!(accounting(&facts).into_iter().collect::<Vec<_>>(), [("/a".to_owned(), "off".to_owned())]);
+    let tree = kind(&facts, "cgroup.tree")[0];
+    assert_eq!(
+        (tree.text("controller"), tree.int("directories"), tree.int("excess")),
+        (Some("memory"), Some(2), Some(7))
+    );
+    assert!(crate::recognises(text.as_bytes()));
+    // From inside of a container's directory, nothing says which tree it is.
+    let facts = of_files(&[("grep-r.txt", "./memory.stat:cache 1\n./memory.usage_in_bytes:7\n")]);
+    assert!(kind(&facts, "cgroup.tree").is_empty());
+    assert!(!crate::recognises(b"./configure: line 3\n./a: x\n"));
+}
+
+#[test]
+fn control_files_without_any_content_are_no_answer() {
+    let d = "sys/fs/cgroup/memory/a";
+    let names = ["memory.usage_in_bytes", "memory.kmem.slabinfo", "memory.failcnt"].map(|n| format!("{d}/{n}"));
+    let mut node = Node::default();
+    for name in &names {
+        node.add(name, name, b"");
+    }
+    let (facts, gaps) = node.finish();
+    assert_eq!(kind(&facts, "cgroup.kmem")[0].text("accounting"), Some("not-collected"));
+    assert_eq!(gaps.len(), 1);
+    // One file with content shows that files were really read: an empty table is then the kernel's answer.
+    let mut node = Node::default();
+    for name in &names {
+        node.add(name, name, if name.ends_with("failcnt") { b"0\n" } else { b"" });
+    }
+    let (facts, gaps) = node.finish();
+    assert_eq!((kind(&facts, "cgroup.kmem")[0].text("accounting"), gaps.len()), (Some("empty"), 0));
+}
+
+#[test]
+fn cgroups_are_told_apart_by_the_names_of_their_caches() {
+    let listing = ":at-0000192\ndentry\ndentry(1:a)\nkmalloc-64(1:a)\ndentry(2:b)\n";
+    let names = |file: &str, text: &str| {
+        let facts = of_files(&[(file, text)]);
+        let fact = kind(&facts, "node.slab_names")[0].clone();
+        (fact.int("total"), fact.int("per_memcg"), fact.int("memcgs"))
+    };
+    assert_eq!(names("sys-slab-ls.txt", listing), (Some(5), Some(3), Some(2)));
+    assert_eq!(
+        names("slab-count.txt", "1715\n   1498 kmalloc-64\n    12 dentry\n"),
+        (Some(1715), Some(1510), Some(1498))
+    );
+}
+
+/// Composed from the output of `kubectl describe node` and `docker info`.
+#[test]
+fn descriptions_name_kernel_and_boot() {
+    let text = "System Info:\n Machine ID:   4c2f1d3e5a6b7c8d9e0f1a2b3c4d5e6f\n Boot ID:   0b1c2d3e-4f50-6172-8394-a5b6c7d8e9fa\n \
+                Kernel Version:   3.10.0-514.el7.x86_64\n Kubelet Version:   v1.13.5\nEvents:  <none>\n";
+    let mut node = Node::default();
+    node.add("describe-node.txt", "describe-node.txt", text.as_bytes());
+    assert_eq!(node.identity().kernel.as_deref(), Some("3.10.0-514.el7.x86_64"));
+    assert_eq!(node.identity().boot_id.as_deref(), Some("0b1c2d3e4f5061728394a5b6c7d8e9fa"));
+    let facts = finish(node);
+    assert_eq!(kind(&facts, "node.uname")[0].origin.to_string(), "describe-node.txt:4");
+    let info = "Server Version: 18.09.1\nCgroup Driver: cgroupfs\nKernel Version: 3.10.0-957.el7.x86_64\n";
+    assert_eq!(
+        kind(&of_files(&[("docker-info.txt", info)]), "node.uname")[0].text("release"),
+        Some("3.10.0-957.el7.x86_64")
+    );
+    assert!(of_files(&[("x.txt", "Kernel Version: 5.4.0 is old\nKernel Version: 5.4\n")]).is_empty());
+}
+
+#[test]
+fn refused_forks_and_throttled_time_are_read() {
+    let d = "sys/fs/cgroup/kubepods.slice";
+    let facts = of_files(&[
+        (&format!("{d}/pids.max"), "100\n"),
+        (&format!("{d}/pids.current"), "100\n"),
+        (&format!("{d}/pids.events"), "max 31\n"),
+        (&format!("{d}/cpu.stat"), "usage_usec 9\nnr_periods 10\nnr_throttled 4\nthrottled_usec 2500000\n"),
+        (
+            &format!("{d}/memory.pressure"),
+            "some avg10=12.50 avg60=3.00 avg300=1.00 total=5\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
+        ),
+        ("sys/fs/cgroup/cpu,cpuacct/docker/cpu.stat", "nr_periods 10\nnr_throttled 4\nthrottled_time 7000000\n"),
+        (&format!("{d}/memory.stat"), "anon 1\nfile 2\nkernel 66478080\npercpu 30430464\nslab 31\nshmem 6148096\n"),
+        (&format!("{d}/memory.events"), "low 0\nhigh 0\nmax 7\noom 2\noom_kill 1\noom_group_kill 0\n"),
+    ]);
+    let pids = kind(&facts, "cgroup.pids")[0];
+    assert_eq!((pids.int("limit"), pids.int("current"), pids.int("refused")), (Some(100), Some(100), Some(31)));
+    let throttled: Vec<_> = kind(&facts, "cgroup.cpu_throttling").iter().map(|f| f.int("throttled_us")).collect();
+    assert_eq!(throttled, [Some(7000), Some(2_500_000)]);
+    assert_eq!(kind(&facts, "cgroup.pressure").len(), 1, "a row without waiting says nothing");
+    let memory = kind(&facts, "cgroup.memory")[0];
+    assert_eq!((memory.int("version"), memory.int("events_max"), memory.int("oom_kill")), (Some(2), Some(7), Some(1)));
+    assert_eq!((memory.int("percpu_bytes"), memory.int("shmem_bytes")), (Some(30_430_464), Some(6_148_096)));
+    assert!(kind(&facts, "cgroup.kmem").is_empty(), "v2 has no kernel-memory accounting of its own to ask for");
+}
+
 #[test]
 fn supportconfig_sections_are_cut() {
     let text = "#==[ Command ]======================================#\n# /bin/cat /proc/meminfo\nMemTotal:       100 kB\n\

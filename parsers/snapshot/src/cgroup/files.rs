@@ -1,9 +1,9 @@
 //! The files of a cgroup directory.
 
-use super::{Group, KmemSlabinfo, is_unlimited, node_groups, tree};
+use super::{Group, KmemSlabinfo, Subject, is_unlimited, node_groups, tree};
 use crate::node::{Input, Node};
 use crate::slabinfo;
-use crate::text::{errno, number, pair, quote};
+use crate::text::{errno, number, pair};
 
 /// A cgroup control file, recognised by its path.
 pub(crate) struct File {
@@ -97,16 +97,31 @@ fn join(directory: &str, leaf: &str) -> String {
     if path.starts_with('/') { path } else { format!("/{path}") }
 }
 
+fn subject(name: &str) -> Subject {
+    match name {
+        _ if name.starts_with("memory.kmem.") => Subject::Kmem,
+        _ if name.ends_with(".pressure") => Subject::Pressure,
+        "cgroup.stat" => Subject::Dying,
+        _ if name.starts_with("pids.") => Subject::Pids,
+        _ if name.starts_with("cpu.") => Subject::Cpu,
+        _ => Subject::Memory,
+    }
+}
+
 /// Reads one control file into its group.
 pub(crate) fn read(node: &mut Node, file: &File, input: &Input<'_>) -> bool {
     let text = input.text;
-    let Some(group) = node_groups(node).group(&file.tree, &file.path, input) else { return true };
+    let Some(group) = node_groups(node).group(&file.tree, &file.path, subject(file.name), input) else { return true };
     if file.name == "memory.kmem.slabinfo" {
         kmem_slabinfo(group, text);
         return true;
     }
-    if let Some(error) = errno(text) {
-        group.quote = quote(&format!("{}: {error}", file.name));
+    if text.trim().is_empty() {
+        group.empty_files += 1;
+        return true;
+    }
+    group.has_content = true;
+    if errno(text).is_some() {
         return true;
     }
     match file.name {
@@ -116,6 +131,12 @@ pub(crate) fn read(node: &mut Node, file: &File, input: &Input<'_>) -> bool {
         "cgroup.stat" => cgroup_stat(group, text),
         "cpu.stat" => cpu_stat(group, text),
         "memory.pressure" | "cpu.pressure" | "io.pressure" => pressure(group, file.name, text),
+        // `max 12`: forks that the limit refused.
+        "pids.events" => {
+            if let Some(("max", value)) = text.lines().next().and_then(pair) {
+                group.other.insert(("cgroup.pids", "refused"), value);
+            }
+        }
         name => single(group, name, text),
     }
     true
@@ -197,6 +218,7 @@ fn memory_stat(group: &mut Group, text: &str) {
             "sock" => "sock_bytes",
             "kernel_stack" => "kernel_stack_bytes",
             "percpu" => "percpu_bytes",
+            "shmem" => "shmem_bytes",
             "total_cache" => "total_cache_bytes",
             "total_rss" => "total_rss_bytes",
             "total_inactive_file" => {

@@ -8,6 +8,9 @@ pub(crate) mod names;
 pub(crate) mod tree;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use facts::Origin;
 
 use crate::node::{Input, Node};
 
@@ -44,9 +47,41 @@ pub(crate) struct Group {
     pub(crate) other: BTreeMap<(&'static str, &'static str), i64>,
     pub(crate) pressure: Vec<(String, f64, f64, i64)>,
     pub(crate) dying: BTreeMap<&'static str, i64>,
-    /// The member of the first file, for the origin.
-    pub(crate) member: String,
-    pub(crate) quote: String,
+    /// Where the values of each kind of fact were read first.
+    pub(crate) origins: BTreeMap<Subject, Origin>,
+    /// A file with content was read; an archiver that trusts the size of control files (0) stores them all empty.
+    pub(crate) has_content: bool,
+    /// Files without content, `memory.kmem.slabinfo` aside.
+    pub(crate) empty_files: usize,
+}
+
+/// Which fact a control file speaks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    Memory,
+    Kmem,
+    Dying,
+    Pids,
+    Cpu,
+    Pressure,
+}
+
+impl Group {
+    /// Whether files of the group were collected, but none of them has content.
+    pub(crate) fn is_hollow(&self) -> bool {
+        !self.has_content
+            && self.empty_files > 0
+            && matches!(self.slabinfo, KmemSlabinfo::NotCollected | KmemSlabinfo::Empty)
+    }
+
+    /// Where a fact on `subject` comes from.
+    pub(crate) fn origin(&self, subject: Subject) -> Origin {
+        self.origins
+            .get(&subject)
+            .or_else(|| self.origins.values().next())
+            .cloned()
+            .unwrap_or_else(|| Origin::whole(""))
+    }
 }
 
 /// All groups of a node, by tree (v1 controller, or `unified`) and path in it.
@@ -56,23 +91,46 @@ pub(crate) struct Groups {
     pub(crate) trees: BTreeMap<String, tree::Tree>,
     /// The directory of the last member seen.
     pub(crate) last_directory: String,
-    /// `/proc/cgroups`: controller -> (hierarchy, num_cgroups, enabled, member).
-    pub(crate) controllers: BTreeMap<String, (i64, i64, bool, String)>,
+    /// `/proc/cgroups`, by controller.
+    pub(crate) controllers: BTreeMap<String, Controller>,
+    /// Directories that somebody counted (`find -type d | wc -l`), by tree.
+    pub(crate) counted: BTreeMap<String, (i64, Origin)>,
+}
+
+/// One row of `/proc/cgroups`.
+pub(crate) struct Controller {
+    pub(crate) hierarchy: i64,
+    pub(crate) count: i64,
+    pub(crate) enabled: bool,
+    pub(crate) origin: Origin,
 }
 
 impl Groups {
-    fn group(&mut self, tree: &str, path: &str, input: &Input<'_>) -> Option<&mut Group> {
+    fn group(&mut self, tree: &str, path: &str, subject: Subject, input: &Input<'_>) -> Option<&mut Group> {
         const MOST: usize = 20_000;
         let key = (tree.to_owned(), path.to_owned());
         if self.by_path.len() >= MOST && !self.by_path.contains_key(&key) {
             return None;
         }
         let group = self.by_path.entry(key).or_default();
-        if group.member.is_empty() || input.member < group.member.as_str() {
-            group.member = input.member.to_owned();
+        let origin = input.whole();
+        match group.origins.entry(subject) {
+            Entry::Vacant(entry) => drop(entry.insert(origin)),
+            // The order of the files must not show. The table of caches proves most, so it is named where it is there.
+            Entry::Occupied(mut entry) if precedes(&origin, entry.get()) => drop(entry.insert(origin)),
+            Entry::Occupied(_) => {}
         }
         Some(group)
     }
+}
+
+fn precedes(a: &Origin, b: &Origin) -> bool {
+    let line = |origin: &Origin| match origin.place {
+        facts::Place::Lines { first, .. } => first,
+        _ => 0,
+    };
+    let is_table = |origin: &Origin| origin.member.ends_with("slabinfo");
+    (!is_table(a), &a.member, line(a)) < (!is_table(b), &b.member, line(b))
 }
 
 /// The value that means "no limit" in v1, in all page sizes and in the first 3.10 builds.

@@ -22,6 +22,9 @@ pub(super) fn of(line: &str) -> Option<Mark<'_>> {
     if line.starts_with("#==[") {
         return Some(Mark::End);
     }
+    if let Some(mark) = refused(trimmed) {
+        return Some(mark);
+    }
     if let Some(mark) = prompt(line) {
         return Some(mark);
     }
@@ -78,6 +81,17 @@ fn prompt(line: &str) -> Option<Mark<'_>> {
         words.find(|w| !w.starts_with('-') && !w.starts_with('|') && !w.starts_with('>') && !w.starts_with('<'));
     match (program, argument) {
         ("cat" | "head" | "tail" | "less" | "more", Some(path)) => Some(Mark::File(path)),
+        // `find /sys/fs/cgroup/memory -type d | wc -l`
+        ("find", Some(path)) if path.contains("sys/fs/cgroup") && counts_directories(command) => {
+            Some(Mark::File(match path.trim_end_matches('/').ends_with("memory") {
+                true => "memory-cgroup-directories",
+                false if path.trim_end_matches('/').ends_with("sys/fs/cgroup") => "cgroup-directories",
+                false => return Some(Mark::End),
+            }))
+        }
+        ("grep" | "egrep" | "awk", _) if command.contains("/proc/cgroups") && !command.contains("print") => {
+            Some(Mark::File("proc/cgroups"))
+        }
         ("uname", _) if command.trim_end().ends_with("-r") => Some(Mark::File("proc/sys/kernel/osrelease")),
         ("uname", _) => Some(Mark::File("systeminfo/uname")),
         ("hostname", None) => Some(Mark::File("hostname")),
@@ -92,6 +106,19 @@ fn prompt(line: &str) -> Option<Mark<'_>> {
         ("ls", Some(path)) if path.trim_end_matches('/').ends_with("sys/kernel/slab") => Some(Mark::File("slab-count")),
         _ => Some(Mark::End),
     }
+}
+
+fn counts_directories(command: &str) -> bool {
+    command.contains("-type d") && command.trim_end().ends_with("wc -l") && !command.contains("-maxdepth")
+}
+
+/// `grep: ./a/memory.kmem.slabinfo: Input/output error`: the answer of a file that could not be read.
+fn refused(line: &str) -> Option<Mark<'_>> {
+    let rest = line.strip_prefix("grep: ").or_else(|| line.strip_prefix("cat: "))?;
+    let (path, error) = rest.split_once(": ")?;
+    let path = path.trim_matches(['\'', '\u{2018}', '\u{2019}']);
+    let fits = path.contains('/') && crate::text::errno(error).is_some() && crate::cgroup::File::of(path).is_some();
+    fits.then_some(Mark::Value(path, error))
 }
 
 /// The command behind a shell prompt.
@@ -131,6 +158,18 @@ mod tests {
         assert_eq!(of("# /bin/cat /proc/slabinfo"), Some(Mark::File("/proc/slabinfo")));
         assert_eq!(of("#==[ Command ]=====#"), Some(Mark::End));
         assert_eq!(of("./a/memory.failcnt:12"), Some(Mark::Value("./a/memory.failcnt", "12")));
+        assert_eq!(
+            of("grep: ./a/memory.kmem.slabinfo: Input/output error"),
+            Some(Mark::Value("./a/memory.kmem.slabinfo", "Input/output error"))
+        );
+        assert_eq!(of("cat: memory.kmem.slabinfo: Input/output error"), None, "it names no place");
+        assert_eq!(of("cat: ./notes: No such file or directory"), None);
+        assert_eq!(
+            of("[root@n ~]# find /sys/fs/cgroup/memory -type d | wc -l"),
+            Some(Mark::File("memory-cgroup-directories"))
+        );
+        assert_eq!(of("[root@n ~]# find /sys/fs/cgroup/memory/kubepods -type d | wc -l"), Some(Mark::End));
+        assert_eq!(of("[root@n ~]# grep memory /proc/cgroups"), Some(Mark::File("proc/cgroups")));
         assert_eq!(
             of("/sys/fs/cgroup/memory/a/memory.failcnt"),
             Some(Mark::File("/sys/fs/cgroup/memory/a/memory.failcnt"))

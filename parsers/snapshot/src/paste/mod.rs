@@ -5,6 +5,7 @@
 //! outputs are recognised by their own header lines wherever they stand.
 
 pub(crate) mod crash;
+mod described;
 mod marks;
 pub(crate) mod profile;
 pub(crate) mod slabtop;
@@ -36,11 +37,25 @@ pub(crate) fn read(node: &mut Node, input: &Input<'_>) -> bool {
     crash::read(node, input);
     stacks::read(node, input);
     tracers::read(node, input);
+    described::read(node, input);
     counts(node) != before
+}
+
+/// Whether a line says that a cgroup control file, or its value, follows.
+pub(crate) fn names_control_file(line: &str) -> bool {
+    match marks::of(line) {
+        Some(Mark::File(path) | Mark::Value(path, _)) => path.contains('/') && crate::cgroup::File::of(path).is_some(),
+        _ => false,
+    }
 }
 
 /// Cuts at the marks and hands each piece to the reader of its path.
 fn sections(node: &mut Node, input: &Input<'_>) {
+    let root = relative_root(input.text);
+    let in_tree = |path: &str| match (root, path.strip_prefix("./")) {
+        (Some(root), Some(below)) => format!("{root}/{below}"),
+        _ => path.to_owned(),
+    };
     let mut open: Option<(String, usize, u64)> = None;
     let mut grep: Vec<(String, String, u64)> = Vec::new();
     let mut at = 0;
@@ -51,19 +66,20 @@ fn sections(node: &mut Node, input: &Input<'_>) {
         match marks::of(plain) {
             Some(Mark::File(path)) => {
                 close(node, input, open.take(), start);
-                open = Some((path.to_owned(), at, index as u64 + 1));
+                open = Some((in_tree(path), at, index as u64 + 1));
             }
             Some(Mark::End) => close(node, input, open.take(), start),
             Some(Mark::Value(path, value)) => {
                 close(node, input, open.take(), start);
-                if grep.last().is_some_and(|(p, _, _)| p == path) {
+                let path = in_tree(path);
+                if grep.last().is_some_and(|(p, _, _)| *p == path) {
                     if let Some((_, text, _)) = grep.last_mut() {
                         text.push('\n');
                         text.push_str(value);
                     }
                 } else {
                     flush(node, input, &mut grep);
-                    grep.push((path.to_owned(), value.to_owned(), index as u64));
+                    grep.push((path, value.to_owned(), index as u64));
                 }
             }
             Some(Mark::Directory(path)) => {
@@ -76,6 +92,18 @@ fn sections(node: &mut Node, input: &Input<'_>) {
     }
     flush(node, input, &mut grep);
     close(node, input, open, input.text.len());
+}
+
+/// The hierarchy whose root a dump with relative names was made in: `./cgroup.sane_behavior` stands only at the root of
+/// a v1 hierarchy, `./cgroup.subtree_control` without `./cgroup.events` only at that of v2.
+fn relative_root(text: &str) -> Option<&'static str> {
+    let starts = |name: &str| text.starts_with(name) || text.contains(&format!("\n{name}"));
+    let memory = starts("./memory.stat") || starts("==> ./memory.stat <==");
+    if (starts("./cgroup.sane_behavior:") || starts("./release_agent:")) && memory {
+        return Some("sys/fs/cgroup/memory");
+    }
+    let v2 = starts("./cgroup.subtree_control:") && starts("./cgroup.controllers:") && !starts("./cgroup.events:");
+    v2.then_some("sys/fs/cgroup")
 }
 
 fn flush(node: &mut Node, input: &Input<'_>, grep: &mut Vec<(String, String, u64)>) {

@@ -20,21 +20,49 @@ pub(super) fn read(node: &mut Node, input: &Input<'_>) {
             command = Some((i, text.to_owned()));
             continue;
         }
-        let mut words = line.split_ascii_whitespace();
-        match (words.next(), words.next(), words.next()) {
-            (Some("real"), Some(value), None) if command.as_ref().is_some_and(|(at, _)| i - at <= REACH) => {
-                if let Some(seconds) = duration(value) {
-                    real = Some((i, seconds, quote(line)));
-                }
-            }
-            (Some("user"), Some(value), None) if real.is_some() => user = duration(value),
-            (Some("sys"), Some(value), None) if real.is_some() => {
-                emit(node, input, command.take().as_ref(), real.take(), user.take(), duration(value));
+        let near = command.as_ref().is_some_and(|(at, _)| i - at <= REACH);
+        if near && let Some((seconds, user, sys)) = one_line(line) {
+            let real = Some((i, seconds, quote(line)));
+            emit(node, input, command.take().as_ref(), real, Some(user), Some(sys));
+            continue;
+        }
+        let Some((what, value)) = row(line) else { continue };
+        match what {
+            "real" if near => real = Some((i, value, quote(line))),
+            "user" if real.is_some() => user = Some(value),
+            "sys" if real.is_some() => {
+                emit(node, input, command.take().as_ref(), real.take(), user.take(), Some(value));
             }
             _ => {}
         }
     }
     emit(node, input, command.as_ref(), real, user, None);
+}
+
+/// `real\t0m9.065s` of bash, `real 9.06` of POSIX, `real\t0m 9.06s` of busybox.
+fn row(line: &str) -> Option<(&str, f64)> {
+    let (what, value) = line.trim().split_once(char::is_whitespace)?;
+    let value: String = value.split_ascii_whitespace().collect();
+    matches!(what, "real" | "user" | "sys").then(|| Some((what, duration(&value)?)))?
+}
+
+/// Elapsed, user and system seconds in one line: `0.00user 9.06system 0:09.07elapsed 99%CPU` of GNU time, and zsh's
+/// `cat memory.stat  0.00s user 9.06s system 99% cpu 9.071 total`.
+fn one_line(line: &str) -> Option<(f64, f64, f64)> {
+    let words: Vec<&str> = line.split_ascii_whitespace().take(32).collect();
+    let clock = |text: &str| -> Option<f64> {
+        text.split(':').try_fold(0.0, |sum, part| Some(sum * 60.0 + part.parse::<f64>().ok().filter(|n| *n >= 0.0)?))
+    };
+    if let [user, system, elapsed, ..] = words[..]
+        && let (Some(user), Some(system), Some(elapsed)) =
+            (user.strip_suffix("user"), system.strip_suffix("system"), elapsed.strip_suffix("elapsed"))
+    {
+        return Some((clock(elapsed)?, clock(user)?, clock(system)?));
+    }
+    if let [.., user, "user", system, "system", _, "cpu", total, "total"] = words[..] {
+        return Some((clock(total)?, clock(user.strip_suffix('s')?)?, clock(system.strip_suffix('s')?)?));
+    }
+    None
 }
 
 /// The command of a line that measures it: behind a prompt, or bare.
@@ -70,4 +98,24 @@ fn emit(
             .with_opt("sys_share", sys.filter(|_| seconds > 0.0).map(|s| s * 100.0 / seconds))
             .quoting(format!("{command}: {text}")),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shells_time_is_read() {
+        assert_eq!(row("real\t0m9.065s"), Some(("real", 9.065)));
+        assert_eq!(row("sys\t0m 9.06s"), Some(("sys", 9.06)));
+        assert_eq!(row("real 1m0,500s"), Some(("real", 60.5)));
+        assert_eq!(row("real\t9.06"), Some(("real", 9.06)));
+        assert_eq!(row("real estate 9"), None);
+        assert_eq!(one_line("0.00user 9.06system 0:09.07elapsed 99%CPU (0avgtext+0avgdata"), Some((9.07, 0.0, 9.06)));
+        assert_eq!(
+            one_line("cat memory.stat > /dev/null  0.00s user 9.06s system 99% cpu 9.071 total"),
+            Some((9.071, 0.0, 9.06))
+        );
+        assert_eq!(one_line("0user x 1elapsed"), None);
+    }
 }

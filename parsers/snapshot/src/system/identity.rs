@@ -11,7 +11,7 @@ fn one_word<'t>(input: &Input<'t>) -> Option<&'t str> {
     (!text.is_empty() && text.len() <= 253 && !text.contains(char::is_whitespace)).then_some(text)
 }
 
-fn hex_id(text: &str) -> Option<String> {
+pub(crate) fn hex_id(text: &str) -> Option<String> {
     let id: String = text.trim().chars().filter(|c| *c != '-').collect();
     (id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| id.to_ascii_lowercase())
 }

@@ -1,11 +1,12 @@
 //! How many caches `/sys/kernel/slab` names, and how many of them belong to memory cgroups.
 
+use std::collections::HashSet;
+
 use facts::{Fact, Origin};
 
 use crate::cgroup::tree::hash;
 use crate::node::{Input, Node};
 use crate::slabinfo::Cache;
-use crate::text::quote;
 
 /// A child cache of a memory cgroup: `dentry(1234:name)`.
 fn is_child(name: &str) -> bool {
@@ -25,6 +26,9 @@ pub(crate) fn seen(node: &mut Node, path: &str) {
     };
     if node.slab_names.len() < 1_000_000 && node.slab_names.insert(hash(&key)) && child {
         node.slab_children += 1;
+        if let Some(group) = group_of(&key) {
+            node.slab_memcgs.insert(hash(group));
+        }
     }
     if node.slab_member.is_empty() {
         node.slab_member =
@@ -38,36 +42,47 @@ pub(crate) fn finish(node: &mut Node) {
         return;
     }
     let total = i64::try_from(node.slab_names.len()).unwrap_or(i64::MAX);
-    let fact = fact(Origin::whole(node.slab_member.as_str()), total, node.slab_children);
+    let memcgs = i64::try_from(node.slab_memcgs.len()).unwrap_or(i64::MAX);
+    let fact = fact(Origin::whole(node.slab_member.as_str()), total, node.slab_children, memcgs);
     node.push_once(fact);
 }
 
-fn fact(origin: Origin, total: i64, children: i64) -> Fact {
+fn fact(origin: Origin, total: i64, children: i64, memcgs: i64) -> Fact {
     Fact::new("node.slab_names", origin)
         .with("total", total)
         .with("per_memcg", children)
-        .quoting(format!("/sys/kernel/slab names {total} caches, {children} of them of memory cgroups"))
+        .with("memcgs", memcgs)
+        .quoting(format!("/sys/kernel/slab names {total} caches, {children} of them of {memcgs} memory cgroups"))
+}
+
+/// `12:0a1b` of `dentry(12:0a1b)`.
+fn group_of(name: &str) -> Option<&str> {
+    name.rsplit_once('(')?.1.strip_suffix(')')
 }
 
 /// A listing, `ls` in columns or `ls -l`.
 pub(crate) fn listing(node: &mut Node, input: &Input<'_>) -> bool {
     let (mut total, mut children) = (0i64, 0i64);
+    let mut memcgs = HashSet::new();
+    let mut take = |name: &str| {
+        total += 1;
+        if is_child(name) {
+            children += 1;
+            memcgs.extend(group_of(name).map(hash));
+        }
+    };
     for line in input.text.lines() {
         let long = line.starts_with(['d', 'l', '-']) && line.split_ascii_whitespace().count() >= 8;
         if long {
             // `lrwxrwxrwx 1 root root 0 Feb 10 09:40 dentry -> :0000192`
-            let name = line.split(" -> ").next().and_then(|l| l.split_ascii_whitespace().last()).unwrap_or_default();
-            total += 1;
-            children += i64::from(is_child(name));
+            take(line.split(" -> ").next().and_then(|l| l.split_ascii_whitespace().last()).unwrap_or_default());
         } else if !line.starts_with("total ") {
-            for name in line.split_ascii_whitespace() {
-                total += 1;
-                children += i64::from(is_child(name));
-            }
+            line.split_ascii_whitespace().for_each(&mut take);
         }
     }
     if total > 0 {
-        node.push_once(fact(input.whole(), total, children));
+        let memcgs = i64::try_from(memcgs.len()).unwrap_or(i64::MAX);
+        node.push_once(fact(input.whole(), total, children, memcgs));
     }
     total > 0
 }
@@ -78,16 +93,18 @@ pub(crate) fn counted(node: &mut Node, input: &Input<'_>) -> bool {
     let Some(total) = lines.next().and_then(|l| l.split_ascii_whitespace().next()?.parse::<i64>().ok()) else {
         return false;
     };
-    let mut children = 0;
+    let (mut children, mut memcgs) = (0i64, 0i64);
     for line in lines {
         let mut words = line.split_ascii_whitespace();
         if let (Some(Ok(n)), Some(_)) = (words.next().map(str::parse::<i64>), words.next())
             && n > 1
         {
-            // Names are unlike each other: a name that occurs n times stands for n children of one cache.
-            children += n;
+            // Names are unlike each other: a name that occurs n times stands for n children of one cache, each of
+            // another cgroup.
+            children = children.saturating_add(n);
+            memcgs = memcgs.max(n);
         }
     }
-    node.push_once(fact(input.whole(), total, children).quoting(quote(input.text.lines().next().unwrap_or_default())));
+    node.push_once(fact(input.whole(), total, children, memcgs));
     true
 }
