@@ -1,6 +1,6 @@
 //! Two states of one node, before and after: what changed, and whether a remedy took.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use facts::{Fact, Identity, Value};
 use serde::Serialize;
@@ -17,10 +17,23 @@ pub struct Comparison {
     pub after: Identity,
     /// The field in which the two certainly differ, when they are not of one boot: changes then prove little.
     pub conflict: Option<String>,
+    /// For each finding of the earlier state that is to be remedied: whether it was.
+    pub remedies: Vec<RemedyOutcome>,
     /// Findings that are new, gone or of another grade.
     pub findings: Vec<FindingChange>,
     /// Values of the node's state that changed, the largest relative change first.
     pub values: Vec<ValueChange>,
+}
+
+/// Whether what ailed the node before is gone after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RemedyOutcome {
+    /// The rule of the earlier finding.
+    pub rule: String,
+    /// `took`, `partly`, `did-not-take`, `cannot-tell`.
+    pub outcome: &'static str,
+    /// The values that show it, or what is missing.
+    pub why: String,
 }
 
 /// A finding that changed.
@@ -75,6 +88,7 @@ pub fn compare(before: (&Case, &Verdict), after: (&Case, &Verdict)) -> Compariso
         before: before.1.identity.clone(),
         after: after.1.identity.clone(),
         conflict: before.1.identity.conflict(&after.1.identity).map(str::to_owned),
+        remedies: remedy_outcomes(before, after),
         findings: finding_changes(before.1, after.1),
         values: values.into_iter().map(|(_, change)| change).collect(),
     }
@@ -93,6 +107,89 @@ fn states(case: &Case) -> BTreeMap<String, &Fact> {
         out.entry(key).and_modify(|old| *old = None).or_insert(Some(fact));
     }
     out.into_iter().filter_map(|(key, fact)| Some((key, fact?))).collect()
+}
+
+/// A value that fell by a tenth or more counts as relief.
+const RELIEF: f64 = 0.9;
+
+/// Judges by the facts on which each earlier finding rests: a finding that is gone only because the later state lacks
+/// those facts is not cured.
+fn remedy_outcomes(before: (&Case, &Verdict), after: (&Case, &Verdict)) -> Vec<RemedyOutcome> {
+    let (old, new) = (states(before.0), states(after.0));
+    let mut rules: Vec<&str> = Vec::new();
+    for finding in before.1.findings.iter().filter(|f| !f.remedies.is_empty() && f.explained_by.is_none()) {
+        if !rules.contains(&finding.rule.as_str()) {
+            rules.push(&finding.rule);
+        }
+    }
+    let mut out = Vec::new();
+    for rule in rules {
+        let earlier: Vec<_> = before.1.findings.iter().filter(|f| f.rule == rule).collect();
+        let grade = |verdict: &Verdict| verdict.findings.iter().filter(|f| f.rule == rule).map(|f| f.grade).max();
+        let rests_on: Vec<(&String, &&Fact)> = old
+            .iter()
+            .filter(|(_, fact)| {
+                let origin = fact.origin.to_string();
+                earlier.iter().any(|f| f.evidence.iter().any(|e| e.origin == origin && e.text == fact.quote))
+            })
+            .collect();
+        let shared: Vec<(&String, &Fact, &Fact)> =
+            rests_on.iter().filter_map(|(key, fact)| Some((*key, **fact, *new.get(*key)?))).collect();
+        // A group may be gone with its container; facts of its kind must still be there to say so.
+        let missing: BTreeSet<&str> = rests_on
+            .iter()
+            .map(|(_, fact)| &*fact.kind)
+            .filter(|kind| !new.values().any(|f| f.kind == *kind && f.text("accounting") != Some("not-collected")))
+            .collect();
+        // What the finding itself counts; other values of the same files move all the time.
+        let counted: Vec<f64> = earlier.iter().flat_map(|f| f.captures.values()).filter_map(Value::as_float).collect();
+        let (changes, others): (Vec<_>, Vec<_>) =
+            value_changes(&shared).into_iter().partition(|(_, was, _)| counted.contains(was));
+        let relief = changes.iter().any(|(_, was, is)| *is < *was * RELIEF);
+        let changes = if changes.is_empty() && grade(after.1).is_none() { others } else { changes };
+        let (outcome, why) = match (grade(before.1), grade(after.1)) {
+            (_, None) if rests_on.is_empty() => {
+                ("cannot-tell", "it rests on log lines: their absence in the later files proves nothing".to_owned())
+            }
+            (_, None) if !missing.is_empty() => {
+                ("cannot-tell", format!("the later state has no {}", Vec::from_iter(missing).join(", ")))
+            }
+            (_, None) => ("took", listed(&changes)),
+            (was, is) if is < was => ("partly", listed(&changes)),
+            (was, is) if is == was && relief => ("partly", listed(&changes)),
+            _ => ("did-not-take", listed(&changes)),
+        };
+        out.push(RemedyOutcome { rule: rule.to_owned(), outcome, why });
+    }
+    out
+}
+
+/// Numbers that differ between two states of the same facts.
+fn value_changes(shared: &[(&String, &Fact, &Fact)]) -> Vec<(String, f64, f64)> {
+    let mut out = Vec::new();
+    for (key, was, is) in shared {
+        for (name, value) in &was.values {
+            if let (Value::Int(_) | Value::Float(_), Some(was), Some(is)) =
+                (value, value.as_float(), is.get(name).and_then(Value::as_float))
+                && was != is
+            {
+                out.push((format!("{key} {name}"), was, is));
+            }
+        }
+    }
+    out
+}
+
+fn listed(changes: &[(String, f64, f64)]) -> String {
+    if changes.is_empty() {
+        return "the values on which it rests are the same".to_owned();
+    }
+    let mut parts: Vec<String> =
+        changes.iter().take(4).map(|(what, was, is)| format!("{what} {was} -> {is}")).collect();
+    if changes.len() > parts.len() {
+        parts.push(format!("and {} more", changes.len() - parts.len()));
+    }
+    parts.join(", ")
 }
 
 fn finding_changes(before: &Verdict, after: &Verdict) -> Vec<FindingChange> {
@@ -151,6 +248,8 @@ mod tests {
         let sick = Verdict { findings: vec![finding], ..Verdict::default() };
         let result = compare((&case(60000), &sick), (&case(120), &Verdict::default()));
         assert_eq!(result.findings[0].change, "gone");
+        // The finding rests on no fact of the state here.
+        assert_eq!(result.remedies, []);
         assert_eq!((result.values[0].before.as_str(), result.values[0].after.as_str()), ("60000", "120"));
     }
 }

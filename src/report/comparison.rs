@@ -14,6 +14,18 @@ pub fn comparison(c: &Comparison) -> String {
     if let Some(field) = &c.conflict {
         let _ = writeln!(out, "note    the two differ in {}: changes may come from that", printable(field));
     }
+    if !c.remedies.is_empty() {
+        out.push_str("\nDID IT HELP\n");
+    }
+    for r in &c.remedies {
+        let word = match r.outcome {
+            "took" => "yes",
+            "partly" => "partly",
+            "did-not-take" => "no",
+            _ => "unknown",
+        };
+        let _ = writeln!(out, "  {word:8} {}: {}", printable(&r.rule), printable(&r.why));
+    }
     out.push_str("\nFINDINGS\n");
     if c.findings.is_empty() {
         out.push_str("  no change\n");
