@@ -208,10 +208,14 @@ fn fault(way: Vec<Hop>, groups: &[Helper]) -> Blame {
     }
     // Others stop earlier or later on the way.
     let first = candidates.first().map(|c| c.function.clone()).unwrap_or_default();
-    let narrow = way.iter().find(|h| !passed(NEVER, h));
+    let narrow = way
+        .iter()
+        .find(|h| !NEVER.iter().any(|group| functions::is(*group, &h.function)))
+        .filter(|h| h.function != first)
+        .or_else(|| way.iter().find(|h| !h.helps(Helper::Reporting)));
     let broad = way.iter().find(|h| !groups.iter().any(|group| h.helps_by_file(*group)));
     let others = [
-        narrow.map(|h| Candidate::new(h, format!("innermost, called by {first}"))),
+        narrow.map(|h| Candidate::new(h, "innermost of the trace")),
         broad.map(|h| Candidate::new(h, "first caller outside the files of helpers")),
     ];
     for other in others.into_iter().flatten().filter(|c| c.function != first).rev() {
@@ -335,8 +339,9 @@ fn entry(way: &[Hop]) -> Option<&Hop> {
     way.get(..handed)?.iter().rev().find(|h| !h.helps(Helper::Reporting))
 }
 
-/// A CPU that does not come on. It was looked at once, somewhere in a loop; what does not return is the call that a
-/// dispatcher made, and that is the same wherever in the loop the look fell.
+/// A CPU that does not come on. A soft or hard lockup is a loop without a pause: the function at its top that decides is in
+/// it. A stalled grace period may take many seconds of much work, of which one moment is seen: what does not return is the
+/// call that a dispatcher made, and that is the same at every moment.
 fn stall(fact: &Fact) -> Blame {
     let way = path::interrupted_way(fact, path::main_stack(fact));
     let mut blame = Blame::default();
@@ -353,16 +358,17 @@ fn stall(fact: &Fact) -> Blame {
         found = way.iter().filter(|h| !h.helps(Helper::Reporting)).collect();
     }
     let entry = entry(&way).filter(|h| !passed(&[Helper::Locking, Helper::Library, Helper::Counting], h));
-    if let Some(entry) = entry {
-        blame.candidates.push(Candidate::new(entry, "does not return: the CPU was in it when the watchdog looked"));
-    }
+    let at = blame.candidates.len();
     callers(&mut blame, &found, "the CPU was here when the watchdog looked");
-    blame.frames = match entry {
-        Some(entry) => std::iter::once(entry.clone())
-            .chain(found.iter().filter(|h| h.function != entry.function).take(2).map(|h| (*h).clone()))
-            .collect(),
-        None => found.into_iter().take(3).cloned().collect(),
-    };
+    let outermost_first = fact.text("class") == Some("rcu-stall");
+    if let Some(entry) = entry {
+        let at = if outermost_first { at } else { (at + 1).min(blame.candidates.len()) };
+        let why = "does not return: the CPU was in it when the watchdog looked";
+        blame.candidates.insert(at, Candidate::new(entry, why));
+    }
+    let first = entry.filter(|_| outermost_first);
+    let rest = found.iter().copied().filter(|h| first.is_none_or(|f| f.function != h.function));
+    blame.frames = first.into_iter().chain(rest).take(3).cloned().collect();
     if let Some(innermost) = way.first()
         && passed(STALL, innermost)
     {

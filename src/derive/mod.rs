@@ -170,15 +170,18 @@ fn event(at: usize, fact: &Fact, derived: &mut Vec<Fact>) {
         );
     }
     let signature = signature::signature(class, &blame, fact.text("file"));
-    derived.push(
-        Fact::new("derived.signature", origin(fact))
-            .with("event", at)
-            .with("class", class)
-            .with("signature", signature.key)
-            .with("frames", signature.frames)
-            .with_opt("module", signature.module)
-            .with("alternatives", signature.alternatives),
-    );
+    // A class alone tells no two failures apart, but for those that are nobody's.
+    if !blame.frames.is_empty() || class == "oom" {
+        derived.push(
+            Fact::new("derived.signature", origin(fact))
+                .with("event", at)
+                .with("class", class)
+                .with("signature", signature.key)
+                .with("frames", signature.frames)
+                .with_opt("module", signature.module)
+                .with("alternatives", signature.alternatives),
+        );
+    }
     let Some(first) = blame.candidates.first() else { return };
     let candidates: Vec<Value> = blame
         .candidates

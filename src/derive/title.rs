@@ -35,6 +35,8 @@ fn word(word: &str) -> String {
     let is_hex = !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit());
     let new = if core.is_empty() {
         return word.to_owned();
+    } else if let Some(file) = source_file(core) {
+        file.to_owned()
     } else if core.bytes().all(|b| b.is_ascii_digit()) {
         "N".to_owned()
     } else if is_hex && (core.len() != hex.len() || hex.len() >= 8 && hex.bytes().any(|b| b.is_ascii_digit())) {
@@ -54,6 +56,34 @@ fn word(word: &str) -> String {
     format!("{lead}{new}{tail}")
 }
 
+/// A source file by its path in the kernel tree, without the directory it was built in and without the line.
+fn source_file(word: &str) -> Option<&str> {
+    let end = word.find(".c").or_else(|| word.find(".h"))?;
+    let path = word.get(..end + 2)?;
+    const TOPS: &[&str] = &[
+        "arch/",
+        "block/",
+        "crypto/",
+        "drivers/",
+        "fs/",
+        "include/",
+        "io_uring/",
+        "ipc/",
+        "kernel/",
+        "lib/",
+        "mm/",
+        "net/",
+        "security/",
+        "sound/",
+        "virt/",
+    ];
+    let start = TOPS
+        .iter()
+        .filter_map(|top| if path.starts_with(top) { Some(0) } else { path.find(&format!("/{top}")).map(|at| at + 1) })
+        .min()?;
+    path.get(start..)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +100,11 @@ mod tests {
             ),
             ("kernel panic: stuck on CPU 12 at 0xffff8880", None, "kernel panic: stuck on CPU N at ADDR"),
             ("WARNING in foo.isra.3", Some("foo.isra.3"), "WARNING in foo"),
+            (
+                "kernel BUG at /build/linux/fs/xfs/xfs_message.c:110! in assfail",
+                Some("xfs_ag_resv_init"),
+                "kernel BUG at fs/xfs/xfs_message.c! in xfs_ag_resv_init",
+            ),
             ("hung task kworker/3", None, "hung task kworker/N"),
             ("error in the ext4 journal", None, "error in the ext4 journal"),
         ] {

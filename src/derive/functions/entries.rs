@@ -29,6 +29,7 @@ pub(super) const PATTERNS: &[&str] = &[
     "do_mmap*",
     "do_page_fault",
     "do_sock_setsockopt",
+    "do_one_initcall*",
     "do_softirq*",
     "do_sys_ioctl",
     "do_syscall_*",
