@@ -35,7 +35,7 @@ pub fn all() -> Vec<KindDef> {
         fields: klog::COMMON_FIELDS,
     });
     kinds.extend(snapshot::KINDS.iter().copied());
-    kinds.extend(kernel::KINDS.iter().chain(kernel::waits::KINDS).chain(kernel::fault::KINDS).copied());
+    kinds.extend(kernel::kinds().copied());
     kinds.extend(crate::derive::KINDS.iter().copied());
     kinds.extend(crate::fixes::KINDS.iter().copied());
     kinds

@@ -24,6 +24,8 @@ fn main() -> ExitCode {
         Command::Mods(args) => cli::mods::run(args),
         Command::Slab(args) => cli::slab::run(args),
         Command::Cgroup(args) => cli::cgroup::run(args),
+        Command::Mem(args) => cli::mem::run(args),
+        Command::Dev(args) => cli::dev::run(args),
         Command::Runq(args) => cli::runq::run(args),
         Command::Sym(args) => cli::sym::run(args),
         Command::What(args) => cli::what::run(args),

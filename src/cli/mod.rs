@@ -10,10 +10,12 @@ pub mod cgroup;
 pub mod compare;
 pub mod completions;
 pub mod dis;
+pub mod dev;
 pub mod examine;
 pub mod info;
 pub mod log;
 pub mod looking;
+pub mod mem;
 pub mod mods;
 pub mod net;
 pub mod pack;
@@ -86,6 +88,10 @@ pub enum Command {
     Slab(slab::Arguments),
     /// List the memory cgroups of a dump, the dying ones among them.
     Cgroup(cgroup::Arguments),
+    /// Show where the memory of a dump is, by the kernel's counters, ending in what none explains.
+    Mem(mem::Arguments),
+    /// List the block devices of a dump with their requests in flight, and the character devices.
+    Dev(dev::Arguments),
     /// Show what each CPU of a dump runs, and how far its clock lags.
     Runq(runq::Arguments),
     /// Say the symbol of an address, the address of a symbol.

@@ -23,8 +23,20 @@ pub(super) fn read(kernel: &Kernel<'_>, piece: &mut Piece) {
     add(piece, &kinds, tasks);
     add(piece, &["mem.net_device"], devices);
     add(piece, &["mem.memcg_summary", "mem.memcg_pin", "mem.dead_memcg_caches"], cgroups);
+    machine(kernel, piece);
     state(kernel, piece);
     probes(kernel, piece);
+}
+
+/// What is read of the machine as a whole: short lists, and of long ones what stands out.
+fn machine(kernel: &Kernel<'_>, piece: &mut Piece) {
+    add(piece, &["mem.memory"], kernel.memory_facts());
+    add(piece, &["mem.super_block", "mem.freeze_wait"], kernel.super_block_facts());
+    add(piece, &["mem.block_device", "mem.block_request"], kernel.block_facts());
+    add(piece, &["mem.irq_switched_off", "mem.softirq_pending"], kernel.interrupt_facts());
+    add(piece, &["mem.timer_overdue"], kernel.timer_facts());
+    add(piece, &["mem.worker", "mem.worker_pool_stalled"], kernel.workqueue_facts());
+    add(piece, &["mem.kernel", "mem.sysctl", "mem.livepatch"], kernel.settings_facts());
 }
 
 fn add(piece: &mut Piece, sources: &[&str], (facts, gaps): (Vec<Fact>, Vec<Gap>)) {

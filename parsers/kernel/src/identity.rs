@@ -4,9 +4,6 @@ use facts::Identity;
 
 use crate::{Kernel, VirtAddr};
 
-/// Boot and wall-clock times are only believed between these years (1980 and 2200).
-const PLAUSIBLE: std::ops::Range<i64> = 315_532_800..7_258_118_400;
-
 impl Kernel<'_> {
     /// Kernel release: VMCOREINFO's, else that of the name in memory.
     pub fn release(&self) -> Option<String> {
@@ -62,35 +59,6 @@ impl Kernel<'_> {
         // All zero: nobody read it yet. Version 4, variant 1 otherwise.
         let uuid = bytes.get(6).is_some_and(|b| b >> 4 == 4) && bytes.get(8).is_some_and(|b| b >> 6 == 2);
         uuid.then(|| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    /// Wall-clock time of the boot in nanoseconds since 1970: realtime less monotonic time, which is minus the
-    /// timekeeper's `wall_to_monotonic`.
-    pub fn boot_time_ns(&self) -> Option<i64> {
-        let types = self.types();
-        let member = |path: &str| types.offset("timekeeper", path);
-        let (sec, nsec) = (member("wall_to_monotonic.tv_sec")?, member("wall_to_monotonic.tv_nsec")?);
-        let xtime = member("xtime_sec")?;
-        // 22c62b9a84b8 "timekeeping: Introduce auxiliary timekeepers" (v6.17): timekeeper_data[]; `tk_core` before, an
-        // anonymous structure of a sequence counter and the timekeeper; plain `timekeeper` before 3.17.
-        let candidates: Vec<VirtAddr> = match self.symbol_at("timekeeper_data") {
-            Some(at) => types.offset("tk_data", "timekeeper").into_iter().map(|offset| at + offset).collect(),
-            None => match self.symbol_at("tk_core") {
-                Some(at) => [8u64, 16, 32, 40, 64].into_iter().map(|offset| at + offset).collect(),
-                None => self.symbol_at("timekeeper").into_iter().collect(),
-            },
-        };
-        candidates.into_iter().find_map(|at| {
-            let wall = self.u64(at + xtime).ok()? as i64;
-            let to_monotonic = self.u64(at + sec).ok()? as i64;
-            let nanos = self.u64(at + nsec).ok()? as i64;
-            let uptime = wall.checked_add(to_monotonic)?;
-            // Self-check: the two give an uptime of a machine.
-            (PLAUSIBLE.contains(&wall)
-                && (0..20 * 366 * 86400).contains(&uptime)
-                && (0..1_000_000_000).contains(&nanos))
-            .then(|| to_monotonic.checked_neg()?.checked_mul(1_000_000_000)?.checked_sub(nanos))?
-        })
     }
 
     /// Host, boot and kernel.

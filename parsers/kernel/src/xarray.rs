@@ -32,6 +32,12 @@ impl Kernel<'_> {
         let Some(head) = head else {
             return Walk::gap(Gap::new(what, format!("{structure} at {root}"), "its layout is not known", ""));
         };
+        // Before c12e51b07b3a "radix-tree: replace node->height with node->shift" (v4.7) a node knows its height, and only the
+        // root's pointer is marked.
+        let by_height = ["height", "path"].into_iter().find(|name| types.member(node_type, name).is_some());
+        if let Some(height) = by_height.filter(|_| types.member(node_type, "shift").is_none()) {
+            return self.radix_by_height(head, height, limit, what);
+        }
         let mut walk = Walk::default();
         let (slots, shift) = (types.member(node_type, "slots"), types.member(node_type, "shift"));
         let is_node = |entry: u64| entry & 3 == mark && entry > 4096;
@@ -85,6 +91,39 @@ impl Kernel<'_> {
                 }
             }
         }
+        walk
+    }
+
+    /// A radix tree whose nodes know their height, in the low bits of `path` from 3.15 on.
+    fn radix_by_height(&self, head: u64, height: &str, limit: usize, what: &str) -> Walk<(u64, u64)> {
+        let mut walk = Walk::default();
+        let Some(slots) = self.types().member("radix_tree_node", "slots") else { return walk };
+        if head & 1 == 0 {
+            walk.items.extend((head != 0).then_some((0, head)));
+            return walk;
+        }
+        let count = (slots.size / 8).clamp(1, 256);
+        let bits = u64::from(count.trailing_zeros());
+        let mut seen = HashSet::new();
+        let mut stack = vec![(VirtAddr(head & !1), 0u64)];
+        while let Some((node, base)) = stack.pop() {
+            let level = self.value(node, "radix_tree_node", height).map(|n| n & 15).filter(|n| (1..=11).contains(n));
+            let (Some(level), true) = (level, seen.len() < MAX_NODES && seen.insert(node.0)) else {
+                walk.gaps.push(Gap::new(what, format!("node {node}"), "it is absent or damaged", ""));
+                continue;
+            };
+            for nth in (0..count).rev() {
+                let Ok(entry) = self.u64(node + slots.offset + nth * 8) else { continue };
+                let index = base | nth << ((level - 1) * bits).min(56);
+                match (entry, level) {
+                    (0, _) => {}
+                    (entry, 1) if walk.items.len() < limit => walk.items.push((index, entry)),
+                    (_, 1) => {}
+                    (entry, _) => stack.push((VirtAddr(entry), index)),
+                }
+            }
+        }
+        walk.items.sort_unstable();
         walk
     }
 

@@ -4,6 +4,8 @@ mod address;
 mod code;
 mod searching;
 mod structure;
+mod devices;
+mod memory;
 mod subsystems;
 mod tasks;
 
@@ -11,5 +13,7 @@ pub use address::{symbols, what, words};
 pub use code::code;
 pub use searching::search;
 pub use structure::{StructStyle, structure};
+pub use devices::disks;
+pub use memory::memory;
 pub use subsystems::{cgroups, modules, net, run_queues, slab};
 pub use tasks::{backtraces, processes, waiting};

@@ -1,0 +1,57 @@
+//! Character devices: which driver has which numbers.
+
+use facts::Gap;
+use serde::Serialize;
+
+use crate::{Kernel, VirtAddr, Walk};
+
+/// CHRDEV_MAJOR_HASH_SIZE
+const BUCKETS: u64 = 255;
+const MAX_RANGES: usize = 100_000;
+
+/// A range of character device numbers that a driver registered.
+#[derive(Clone, Debug, Serialize)]
+pub struct CharacterDevices {
+    /// Major number.
+    pub major: u32,
+    /// First minor number.
+    pub first_minor: u32,
+    /// How many.
+    pub minors: u32,
+    /// Name given by the driver.
+    pub name: String,
+}
+
+impl Kernel<'_> {
+    /// Registered ranges of character devices, by number: the table `chrdevs` of chains.
+    pub fn character_devices(&self) -> Walk<CharacterDevices> {
+        let types = self.types();
+        let (Some(table), Some(next)) = (self.symbol_at("chrdevs"), types.offset("char_device_struct", "next")) else {
+            return Walk::gap(Gap::new(
+                "character devices",
+                self.member(),
+                "no symbol chrdevs, or the layout of struct char_device_struct is not known",
+                "a vmlinux or a pack of this kernel (--vmlinux, --pack)",
+            ));
+        };
+        let mut walk: Walk<CharacterDevices> = Walk::default();
+        let mut visits = 0;
+        for bucket in 0..BUCKETS {
+            let mut at = self.ptr(table + bucket * 8).unwrap_or(VirtAddr(0));
+            while self.arch.is_kernel(at) {
+                visits += 1;
+                let value = |path: &str| self.value(at, "char_device_struct", path).map(|n| n as u32);
+                let numbers = value("major").zip(value("baseminor")).zip(value("minorct"));
+                let (Some(((major, first_minor), minors)), true) = (numbers, visits <= MAX_RANGES) else {
+                    walk.gaps.push(Gap::new("character devices", format!("{at}"), "it is absent, or a cycle", ""));
+                    break;
+                };
+                let name = self.text(at, "char_device_struct", "name").unwrap_or_default();
+                walk.items.push(CharacterDevices { major, first_minor, minors, name });
+                at = self.ptr(at + next).unwrap_or(VirtAddr(0));
+            }
+        }
+        walk.items.sort_by_key(|range| (range.major, range.first_minor));
+        walk
+    }
+}

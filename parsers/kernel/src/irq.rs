@@ -1,0 +1,256 @@
+//! Interrupts: how many of each came on each CPU, which were switched off, and what softirqs wait.
+
+use facts::FieldType::{Int, List, Text};
+use facts::{Fact, FieldDef, Gap, KindDef, Value};
+use serde::Serialize;
+
+use crate::{Kernel, VirtAddr, Walk};
+
+const MAX_IRQS: usize = 100_000;
+/// Actions of a shared interrupt.
+const MAX_ACTIONS: usize = 64;
+/// Interrupts times CPUs that are counted.
+const MAX_COUNTS: usize = 4_000_000;
+/// `IRQS_SPURIOUS_DISABLED` of `istate` (kernel/irq/internals.h).
+const SPURIOUS_DISABLED: u64 = 2;
+/// Softirqs in the order of their numbers (include/linux/interrupt.h).
+const SOFTIRQS: [&str; 10] =
+    ["HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU"];
+
+/// An interrupt.
+#[derive(Clone, Debug, Serialize)]
+pub struct Interrupt {
+    /// Number.
+    pub irq: u64,
+    /// Address of its `struct irq_desc`.
+    pub address: VirtAddr,
+    /// Who asked for it: names of its actions.
+    pub actions: Vec<String>,
+    /// Name of its chip.
+    pub chip: Option<String>,
+    /// Times it came, by CPU that it came on.
+    pub counts: Vec<(u32, u64)>,
+    /// All of them.
+    pub total: u64,
+    /// How often it was disabled more than enabled; 0 is enabled.
+    pub disabled: u64,
+    /// Times in a row that nobody handled it.
+    pub unhandled: u64,
+    /// Whether the kernel switched it off because nobody handled it ("nobody cared").
+    pub switched_off: bool,
+}
+
+/// Interrupts and softirqs of a CPU.
+#[derive(Clone, Debug, Serialize)]
+pub struct CpuInterrupts {
+    /// CPU.
+    pub cpu: u32,
+    /// Interrupts that came on it.
+    pub interrupts: Option<u64>,
+    /// Softirqs that ran on it, by name.
+    pub softirqs: Vec<(&'static str, u64)>,
+    /// Softirqs that wait to run.
+    pub pending: Vec<&'static str>,
+}
+
+const fn field(name: &'static str, ty: facts::FieldType, doc: &'static str) -> FieldDef {
+    FieldDef { name, ty, unit: "", doc }
+}
+
+/// The kinds of facts made here.
+pub(crate) const KINDS: &[KindDef] = &[
+    KindDef {
+        kind: "mem.irq_switched_off",
+        doc: "An interrupt that the kernel switched off because nobody handled it.",
+        fields: &[
+            field("irq", Int, "its number"),
+            field("actions", List, "who asked for it"),
+            field("chip", Text, "its chip"),
+            field("total", Int, "times it came"),
+            field("unhandled", Int, "times in a row that nobody handled it"),
+        ],
+    },
+    KindDef {
+        kind: "mem.softirq_pending",
+        doc: "A CPU on which softirqs wait to run.",
+        fields: &[
+            field("cpu", Int, "the CPU"),
+            field("pending", List, "names of the softirqs that wait"),
+            field("interrupts", Int, "interrupts that came on it"),
+        ],
+    },
+];
+
+impl Kernel<'_> {
+    /// Interrupt descriptors by number.
+    ///
+    /// Since 721255b9826b "genirq: Use a maple tree for interrupt descriptor management" (v6.5) a maple tree, a radix
+    /// tree before. Where neither has a symbol, what `irq_to_desc()` refers to.
+    fn interrupt_descriptors(&self) -> Walk<(u64, u64)> {
+        let what = "interrupts";
+        if let Some(tree) = self.symbol_at("sparse_irqs") {
+            return self.maple_tree(tree, MAX_IRQS, what);
+        }
+        if let Some(tree) = self.symbol_at("irq_desc_tree") {
+            return self.xarray(tree, self.radix_root(), MAX_IRQS, what);
+        }
+        let fits = |walk: &Walk<(u64, u64)>| {
+            let sound = |(irq, at): &(u64, u64)| self.value(VirtAddr(*at), "irq_desc", "irq_data.irq") == Some(*irq);
+            walk.gaps.is_empty() && walk.items.len() > 1 && walk.items.iter().all(sound)
+        };
+        let candidates = self.code_references("irq_to_desc");
+        let trees = candidates.iter().map(|at| self.maple_tree(*at, MAX_IRQS, what));
+        let radix = candidates.iter().map(|at| self.xarray(*at, self.radix_root(), MAX_IRQS, what));
+        trees.chain(radix).find(fits).unwrap_or_else(|| {
+            Walk::gap(Gap::new(
+                what,
+                self.member(),
+                "no symbol sparse_irqs or irq_desc_tree",
+                "a vmlinux or System.map of this kernel (--vmlinux, --system-map)",
+            ))
+        })
+    }
+
+    /// `struct radix_tree_root` became another name of `struct xarray` with f8d5d0cc145c "xarray: Add definition of
+    /// struct xarray" (v4.20).
+    fn radix_root(&self) -> &'static str {
+        if self.types().member("radix_tree_root", "rnode").is_some() { "radix_tree_root" } else { "xarray" }
+    }
+
+    /// All interrupts that somebody asked for or that came.
+    pub fn interrupts(&self) -> Walk<Interrupt> {
+        let walk = self.interrupt_descriptors();
+        let mut found = Walk { items: Vec::new(), gaps: walk.gaps };
+        let mut left = MAX_COUNTS;
+        for (irq, at) in walk.items {
+            let at = VirtAddr(at);
+            let counts = self.interrupt_counts(at, &mut left);
+            let actions = self.interrupt_actions(at);
+            let total = counts.iter().map(|(_, n)| *n).sum();
+            if actions.is_empty() && total == 0 {
+                continue;
+            }
+            let chip =
+                self.pointer(at, "irq_desc", "irq_data.chip").and_then(|chip| self.pointer(chip, "irq_chip", "name"));
+            let state = ["istate", "core_internal_state__do_not_mess_with_it"];
+            found.items.push(Interrupt {
+                irq,
+                address: at,
+                actions,
+                chip: chip.and_then(|name| self.cstr(name, 64).ok()),
+                counts,
+                total,
+                disabled: self.value(at, "irq_desc", "depth").unwrap_or(0),
+                unhandled: self.value(at, "irq_desc", "irqs_unhandled").unwrap_or(0),
+                switched_off: self.first_value(at, "irq_desc", &state).unwrap_or(0) & SPURIOUS_DISABLED != 0,
+            });
+        }
+        if left == 0 {
+            found.gaps.push(Gap::new("counts of interrupts", self.member(), "too many interrupts and CPUs", ""));
+        }
+        found
+    }
+
+    /// Counts by CPU: a per-CPU number; the first member of `struct irqstat` since 6.10.
+    fn interrupt_counts(&self, desc: VirtAddr, left: &mut usize) -> Vec<(u32, u64)> {
+        let Some(variable) = self.pointer(desc, "irq_desc", "kstat_irqs") else { return Vec::new() };
+        let mut counts = Vec::new();
+        for cpu in self.cpus_possible() {
+            if *left == 0 {
+                break;
+            }
+            *left -= 1;
+            if let Some(Ok(count)) = self.per_cpu(variable, *cpu).map(|at| self.u32(at))
+                && count > 0
+            {
+                counts.push((*cpu, u64::from(count)));
+            }
+        }
+        counts
+    }
+
+    fn interrupt_actions(&self, desc: VirtAddr) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut action = self.pointer(desc, "irq_desc", "action");
+        while let Some(at) = action {
+            let name = self.pointer(at, "irqaction", "name").and_then(|name| self.cstr(name, 64).ok());
+            names.push(name.unwrap_or_else(|| "?".to_owned()));
+            action = self.pointer(at, "irqaction", "next").filter(|_| names.len() < MAX_ACTIONS);
+        }
+        names
+    }
+
+    /// Interrupts and softirqs of each CPU that is present.
+    pub fn cpu_interrupts(&self) -> Vec<CpuInterrupts> {
+        let types = self.types();
+        let statistics = self.symbol_at("kstat");
+        let softirqs = types.member("kernel_stat", "softirqs");
+        let each = |cpu: &u32| {
+            let at = statistics.and_then(|variable| self.per_cpu(variable, *cpu));
+            let ran = at.zip(softirqs).map(|(at, member)| {
+                let count = |nth: u64| self.u32(at + member.offset + nth * 4).unwrap_or(0);
+                (0u64..)
+                    .zip(SOFTIRQS)
+                    .take((member.size / 4) as usize)
+                    .map(|(n, name)| (name, u64::from(count(n))))
+                    .collect()
+            });
+            let pending = self.softirqs_pending(*cpu).unwrap_or(0);
+            CpuInterrupts {
+                cpu: *cpu,
+                interrupts: at.and_then(|at| self.value(at, "kernel_stat", "irqs_sum")),
+                softirqs: ran.unwrap_or_default(),
+                pending: (0..).zip(SOFTIRQS).filter(|(bit, _)| pending >> bit & 1 == 1).map(|(_, name)| name).collect(),
+            }
+        };
+        self.cpus_present().iter().map(each).collect()
+    }
+
+    /// Bits of softirqs that wait: in `irq_stat`; on x86-64 in `pcpu_hot` from 6.2 on, a variable of its own since 6.15.
+    fn softirqs_pending(&self, cpu: u32) -> Option<u64> {
+        let places: [(&str, Option<u64>); 3] = [
+            ("__softirq_pending", Some(0)),
+            ("pcpu_hot", self.types().offset("pcpu_hot", "softirq_pending")),
+            ("irq_stat", self.types().offset("irq_cpustat_t", "__softirq_pending")),
+        ];
+        places.into_iter().find_map(|(name, offset)| {
+            let at = self.per_cpu(self.symbol_at(name)?, cpu)? + offset?;
+            self.u32(at).ok().map(u64::from).filter(|bits| *bits < 1 << 16)
+        })
+    }
+
+    /// `mem.irq_switched_off` and `mem.softirq_pending` facts.
+    pub fn interrupt_facts(&self) -> (Vec<Fact>, Vec<Gap>) {
+        let walk = self.interrupts();
+        let off = walk.items.iter().filter(|interrupt| interrupt.switched_off).map(|interrupt| {
+            Fact::new("mem.irq_switched_off", self.origin(interrupt.address, "struct irq_desc"))
+                .with("irq", interrupt.irq)
+                .with("actions", interrupt.actions.clone())
+                .with_opt("chip", interrupt.chip.clone())
+                .with("total", interrupt.total)
+                .with("unhandled", interrupt.unhandled)
+                .quoting(format!(
+                    "interrupt {} ({}) was switched off: nobody handled it",
+                    interrupt.irq,
+                    interrupt.actions.join(", ")
+                ))
+                .recheck(format!("crash> irq {}", interrupt.irq))
+                .recheck(format!("drgn> irq_to_desc(prog, {})", interrupt.irq))
+        });
+        let mut facts: Vec<Fact> = off.collect();
+        let place = ["kstat", "irq_stat"].into_iter().find_map(|name| self.symbol_at(name)).unwrap_or(VirtAddr(0));
+        for cpu in self.cpu_interrupts().into_iter().filter(|cpu| !cpu.pending.is_empty()) {
+            let pending: Vec<Value> = cpu.pending.iter().map(|name| Value::from(*name)).collect();
+            facts.push(
+                Fact::new("mem.softirq_pending", self.origin(place, "struct kernel_stat"))
+                    .with("cpu", cpu.cpu)
+                    .with("pending", pending)
+                    .with_opt("interrupts", cpu.interrupts)
+                    .quoting(format!("on CPU {} softirqs wait: {}", cpu.cpu, cpu.pending.join(", ")))
+                    .recheck("crash> irq -s")
+                    .recheck(format!("drgn> per_cpu(prog['kstat'], {})", cpu.cpu)),
+            );
+        }
+        (facts, walk.gaps)
+    }
+}

@@ -1,0 +1,231 @@
+//! What the machine was told and how it stands: command line, uptime, taint, sysctls, live patches.
+
+use facts::FieldType::{Bool, Int, List, Text};
+use facts::{Fact, FieldDef, Gap, KindDef, Value};
+use serde::Serialize;
+
+use crate::{Kernel, Walk};
+
+const MAX_PATCHES: usize = 1000;
+const MAX_FUNCTIONS: usize = 100_000;
+
+/// A sysctl: its name, the variables it may be (newest first), bytes.
+const SYSCTLS: &[(&str, &[&str], u64)] = &[
+    ("kernel.hardlockup_panic", &["hardlockup_panic"], 4),
+    ("kernel.hung_task_panic", &["sysctl_hung_task_panic"], 4),
+    ("kernel.hung_task_timeout_secs", &["sysctl_hung_task_timeout_secs"], 8),
+    ("kernel.modules_disabled", &["modules_disabled"], 4),
+    ("kernel.panic", &["panic_timeout"], 4),
+    ("kernel.panic_on_oops", &["panic_on_oops"], 4),
+    ("kernel.panic_on_rcu_stall", &["sysctl_panic_on_rcu_stall"], 4),
+    ("kernel.panic_on_unrecovered_nmi", &["panic_on_unrecovered_nmi"], 4),
+    ("kernel.panic_on_warn", &["panic_on_warn"], 4),
+    ("kernel.softlockup_panic", &["softlockup_panic"], 4),
+    ("kernel.sysrq", &["sysrq_enabled"], 4),
+    ("kernel.threads-max", &["max_threads"], 4),
+    ("kernel.watchdog_thresh", &["watchdog_thresh"], 4),
+    ("vm.dirty_background_ratio", &["dirty_background_ratio"], 4),
+    ("vm.dirty_ratio", &["vm_dirty_ratio"], 4),
+    ("vm.max_map_count", &["sysctl_max_map_count"], 4),
+    ("vm.min_free_kbytes", &["min_free_kbytes"], 4),
+    ("vm.oom_kill_allocating_task", &["sysctl_oom_kill_allocating_task"], 4),
+    ("vm.overcommit_memory", &["sysctl_overcommit_memory"], 4),
+    ("vm.overcommit_ratio", &["sysctl_overcommit_ratio"], 4),
+    ("vm.panic_on_oom", &["sysctl_panic_on_oom"], 4),
+    ("vm.swappiness", &["vm_swappiness"], 4),
+    ("vm.zone_reclaim_mode", &["node_reclaim_mode", "zone_reclaim_mode"], 4),
+];
+
+/// Taint letters by bit (kernel/panic.c).
+const TAINTS: &[u8] = b"PFSRMBUDAWCIOELKXTNJ";
+
+/// A sysctl.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sysctl {
+    /// `kernel.panic_on_oops`.
+    pub name: &'static str,
+    /// Its value.
+    pub value: i64,
+    /// The variable.
+    pub symbol: &'static str,
+}
+
+/// A live patch.
+#[derive(Clone, Debug, Serialize)]
+pub struct LivePatch {
+    /// Address of its `struct klp_patch`.
+    pub address: crate::VirtAddr,
+    /// Its module.
+    pub module: String,
+    /// Whether it is in force.
+    pub enabled: bool,
+    /// Whether tasks are still being moved to or from it.
+    pub in_transition: bool,
+    /// Functions it replaces.
+    pub functions: Vec<String>,
+}
+
+const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
+    FieldDef { name, ty, unit, doc }
+}
+
+/// The kinds of facts made here.
+pub(crate) const KINDS: &[KindDef] = &[
+    KindDef {
+        kind: "mem.kernel",
+        doc: "How the kernel was started and how it stands.",
+        fields: &[
+            field("command_line", Text, "", "its command line"),
+            field("uptime_s", Int, "s", "monotonic time since boot"),
+            field("taint", Text, "", "taint letters, as in a report"),
+            field("taint_modules", List, "", "modules with a taint: name and letters"),
+            field("cpus_online", Int, "", "CPUs online; a panic takes the others off"),
+            field("cpus_present", Int, "", "CPUs present"),
+        ],
+    },
+    KindDef {
+        kind: "mem.sysctl",
+        doc: "A setting that decides what the machine does when something goes wrong.",
+        fields: &[field("name", Text, "", "kernel.panic_on_oops"), field("value", Int, "", "its value")],
+    },
+    KindDef {
+        kind: "mem.livepatch",
+        doc: "A live patch.",
+        fields: &[
+            field("module", Text, "", "its module"),
+            field("enabled", Bool, "", "in force"),
+            field("in_transition", Bool, "", "tasks are still being moved to or from it"),
+            field("functions", List, "", "functions it replaces"),
+        ],
+    },
+];
+
+impl Kernel<'_> {
+    /// The sysctls whose variables have symbols.
+    pub fn sysctls(&self) -> Vec<Sysctl> {
+        let read = |(name, symbols, size): &(&'static str, &'static [&'static str], u64)| {
+            let (symbol, at) = symbols.iter().find_map(|symbol| Some((*symbol, self.symbol_at(symbol)?)))?;
+            let value = match size {
+                4 => i64::from(self.u32(at).ok()? as i32),
+                _ => self.u64(at).ok()? as i64,
+            };
+            Some(Sysctl { name, value, symbol })
+        };
+        SYSCTLS.iter().filter_map(read).collect()
+    }
+
+    /// Live patches (since b700e7f03df5 "livepatch: kernel: add support for live patching", v4.0).
+    pub fn live_patches(&self) -> Walk<LivePatch> {
+        let Some(head) = self.symbol_at("klp_patches") else { return Walk::default() };
+        let types = self.types();
+        let Some(list) = types.offset("klp_patch", "list") else {
+            return Walk::gap(Gap::new(
+                "live patches",
+                self.member(),
+                "the layout of struct klp_patch is not known",
+                "a vmlinux or a pack of this kernel (--vmlinux, --pack)",
+            ));
+        };
+        let walk = self.list(head, MAX_PATCHES, "live patches");
+        let moving = self.symbol_at("klp_transition_patch").and_then(|at| self.ptr(at).ok());
+        let patches = walk.items.into_iter().map(|node| {
+            let at = node - list;
+            let module = self.pointer(at, "klp_patch", "mod").and_then(|module| self.text(module, "module", "name"));
+            // A state of three before 4.11 (d83a7cb375ee), of which 1 is enabled.
+            let enabled = self.first_value(at, "klp_patch", &["enabled", "state"]);
+            LivePatch {
+                address: at,
+                module: module.unwrap_or_else(|| "?".to_owned()),
+                enabled: enabled.is_some_and(|state| state != 0),
+                in_transition: moving == Some(at),
+                functions: self.patched_functions(at),
+            }
+        });
+        Walk { items: patches.collect(), gaps: walk.gaps }
+    }
+
+    /// Functions of the objects of a patch: arrays that end with an empty element.
+    fn patched_functions(&self, patch: crate::VirtAddr) -> Vec<String> {
+        let types = self.types();
+        let mut names = Vec::new();
+        let (Some(object_size), Some(function_size)) = (types.size_of("klp_object"), types.size_of("klp_func")) else {
+            return names;
+        };
+        let Some(mut object) = self.pointer(patch, "klp_patch", "objs") else { return names };
+        for _ in 0..MAX_PATCHES {
+            let Some(mut function) = self.pointer(object, "klp_object", "funcs") else { break };
+            while names.len() < MAX_FUNCTIONS {
+                let Some(name) = self.pointer(function, "klp_func", "old_name") else { break };
+                let Ok(name) = self.cstr(name, 256) else { break };
+                names.push(name);
+                function = function + function_size;
+            }
+            object = object + object_size;
+        }
+        names
+    }
+
+    /// `mem.kernel`, `mem.sysctl` and `mem.livepatch` facts.
+    pub fn settings_facts(&self) -> (Vec<Fact>, Vec<Gap>) {
+        let mut facts = Vec::new();
+        let taint = self.taint();
+        if let Some(place) = self.symbol_at("tainted_mask") {
+            let mask = taint.unwrap_or(0);
+            let letters: String = (0..)
+                .zip(TAINTS)
+                .filter(|(bit, _)| mask >> bit & 1 == 1)
+                .map(|(_, letter)| char::from(*letter))
+                .collect();
+            let modules = self.modules().items.iter().filter(|module| module.taints.is_some_and(|bits| bits != 0));
+            let modules: Vec<Value> =
+                modules.map(|module| Value::from(format!("{} ({})", module.name, module.taint_letters()))).collect();
+            let uptime = self.monotonic_ns().map(|ns| ns / 1_000_000_000);
+            facts.push(
+                Fact::new("mem.kernel", self.origin(place, "tainted_mask"))
+                    .with_opt("command_line", self.command_line())
+                    .with_opt("uptime_s", uptime)
+                    .with("taint", letters.as_str())
+                    .with("taint_modules", modules)
+                    .with("cpus_online", self.cpus_online().len())
+                    .with("cpus_present", self.cpus_present().len())
+                    .quoting(format!(
+                        "up {} s, {}",
+                        uptime.unwrap_or(0),
+                        if letters.is_empty() { "not tainted".to_owned() } else { format!("tainted {letters}") }
+                    ))
+                    .recheck("crash> sys -t")
+                    .recheck("drgn> prog['tainted_mask']"),
+            );
+        }
+        for sysctl in self.sysctls() {
+            let Some(at) = self.symbol_at(sysctl.symbol) else { continue };
+            facts.push(
+                Fact::new("mem.sysctl", self.origin(at, "sysctl"))
+                    .with("name", sysctl.name)
+                    .with("value", sysctl.value)
+                    .quoting(format!("{} = {}", sysctl.name, sysctl.value))
+                    .recheck(format!("crash> p {}", sysctl.symbol))
+                    .recheck(format!("drgn> prog['{}']", sysctl.symbol)),
+            );
+        }
+        let patches = self.live_patches();
+        for patch in &patches.items {
+            let state = match (patch.in_transition, patch.enabled) {
+                (true, _) => "in transition",
+                (false, true) => "enabled",
+                (false, false) => "disabled",
+            };
+            facts.push(
+                Fact::new("mem.livepatch", self.origin(patch.address, "struct klp_patch"))
+                    .with("module", patch.module.as_str())
+                    .with("enabled", patch.enabled)
+                    .with("in_transition", patch.in_transition)
+                    .with("functions", patch.functions.clone())
+                    .quoting(format!("live patch {} is {state}, {} functions", patch.module, patch.functions.len()))
+                    .recheck(format!("crash> struct klp_patch {:#x}", patch.address.0))
+                    .recheck(format!("drgn> Object(prog, 'struct klp_patch', address={:#x})", patch.address.0)),
+            );
+        }
+        (facts, patches.gaps)
+    }
+}

@@ -1,0 +1,245 @@
+//! Timers: how many each CPU has, and which should have run long ago.
+
+use facts::FieldType::{Int, Text};
+use facts::{Fact, FieldDef, Gap, KindDef};
+use serde::Serialize;
+
+use crate::{Kernel, VirtAddr, Walk};
+
+/// Timers looked at in all.
+const MAX_TIMERS: usize = 2_000_000;
+/// Lists of one wheel: 512 or 576 (LVL_SIZE times LVL_DEPTH).
+const MAX_LISTS: u64 = 1024;
+/// A timer that is overdue by less may be late because the dump was taken just then.
+const OVERDUE_FROM_NS: u64 = 5_000_000_000;
+/// Wheels of a CPU in the order of their numbers, with a tick that stops when idle. Global since 6.9.
+const WHEELS: [&str; 3] = ["standard", "deferrable", "global"];
+
+/// The timers of a CPU of one kind.
+#[derive(Clone, Debug, Serialize)]
+pub struct TimerQueue {
+    /// CPU.
+    pub cpu: u32,
+    /// `standard`, `deferrable`, `global`: lists by jiffy; `high-resolution`: trees by nanosecond.
+    pub kind: &'static str,
+    /// Address of its base.
+    pub address: VirtAddr,
+    /// Timers, or `None` where they are not counted.
+    pub timers: Option<usize>,
+    /// The timer that is due first.
+    pub first: Option<Timer>,
+    /// How long that timer is overdue, nanoseconds.
+    pub overdue_ns: Option<u64>,
+}
+
+/// A timer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Timer {
+    /// Address of its `struct timer_list` or `struct hrtimer`.
+    pub address: VirtAddr,
+    /// When it is due: jiffies, nanoseconds of monotonic time for a high-resolution one.
+    pub expires: u64,
+    /// Its function.
+    pub function: Option<String>,
+}
+
+const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
+    FieldDef { name, ty, unit, doc }
+}
+
+/// The kinds of facts made here.
+pub(crate) const KINDS: &[KindDef] = &[KindDef {
+    kind: "mem.timer_overdue",
+    doc: "A CPU whose first timer should have run long ago: it takes no timer interrupts, or does not get to run timers.",
+    fields: &[
+        field("cpu", Int, "", "the CPU"),
+        field("kind", Text, "", "standard, global, high-resolution"),
+        field("function", Text, "", "function of the timer"),
+        field("overdue_s", Int, "s", "how long ago it was due"),
+        field("timers", Int, "", "timers of that kind on the CPU"),
+    ],
+}];
+
+impl Kernel<'_> {
+    /// The timers of each CPU that is present.
+    pub fn timer_queues(&self) -> Walk<TimerQueue> {
+        let mut walk = Walk::default();
+        let mut left = MAX_TIMERS;
+        let now = self.jiffies().zip(self.ticks_per_second());
+        let monotonic = self.monotonic_ns();
+        for cpu in self.cpus_present() {
+            for mut queue in self.wheels(*cpu, &mut left, &mut walk.gaps) {
+                queue.overdue_ns = queue.first.as_ref().zip(now).and_then(|(timer, (jiffies, hz))| {
+                    let ticks = (jiffies as i64).wrapping_sub(timer.expires as i64);
+                    u64::try_from(ticks).ok()?.checked_mul(1_000_000_000)?.checked_div(hz)
+                });
+                walk.items.push(queue);
+            }
+            if let Some(mut queue) = self.high_resolution(*cpu) {
+                let due = queue.first.as_ref().map(|timer| timer.expires);
+                queue.overdue_ns = due.zip(monotonic).and_then(|(due, now)| now.checked_sub(due));
+                walk.items.push(queue);
+            }
+        }
+        if left == 0 {
+            walk.gaps.push(Gap::new("timers", self.member(), format!("more than {MAX_TIMERS} timers"), ""));
+        }
+        if walk.items.is_empty() {
+            walk.gaps.push(Gap::new(
+                "timers",
+                self.member(),
+                "no symbols of the timer bases, or their layout is not known",
+                "a vmlinux or a pack of this kernel (--vmlinux, --pack)",
+            ));
+        }
+        walk
+    }
+
+    /// The wheels of a CPU: `timer_bases[]` since 500462a9de65 "timers: Switch to a non-cascading wheel" (v4.8); before,
+    /// `tvec_bases` with five arrays of lists.
+    fn wheels(&self, cpu: u32, left: &mut usize, gaps: &mut Vec<Gap>) -> Vec<TimerQueue> {
+        let types = self.types();
+        let mut found = Vec::new();
+        if let (Some(variable), Some(vectors), Some(size)) =
+            (self.symbol_at("timer_bases"), types.member("timer_base", "vectors"), types.size_of("timer_base"))
+        {
+            let Some(bases) = self.per_cpu(variable, cpu) else { return found };
+            // One without NO_HZ, two with it, three since 6.9, where timers that may move to another CPU have their own.
+            let own = |nth: u64| {
+                let base = bases + nth * size;
+                let clock = self.value(base, "timer_base", "clk").zip(self.jiffies());
+                let near =
+                    clock.is_some_and(|(clock, now)| clock.abs_diff(now) < 1 << 32 || clock == now & 0xffff_ffff);
+                self.value(base, "timer_base", "cpu") == Some(cpu.into()) && near
+            };
+            let last = (0..3).take_while(|nth| own(*nth)).count() as u64;
+            for nth in 0..last {
+                let base = bases + nth * size;
+                let lists = self.hlists(base + vectors.offset, (vectors.size / 8).min(MAX_LISTS));
+                let kind = match (last, nth) {
+                    (_, 0) => WHEELS[0],
+                    (3, 1) => WHEELS[2],
+                    _ => WHEELS[1],
+                };
+                found.push(self.wheel(cpu, kind, base, lists, left, gaps));
+            }
+            return found;
+        }
+        let base = self.symbol_at("tvec_bases").and_then(|variable| self.per_cpu(variable, cpu));
+        let Some(base) = base.and_then(|at| self.ptr(at).ok()).filter(|at| self.arch.is_kernel(*at)) else {
+            return found;
+        };
+        let mut lists = Vec::new();
+        for member in ["tv1.vec", "tv2.vec", "tv3.vec", "tv4.vec", "tv5.vec"] {
+            let Some(array) = types.member("tvec_base", member) else { continue };
+            for nth in 0..(array.size / 16).min(MAX_LISTS) {
+                let head = base + array.offset + nth * 16;
+                match self.ptr(head) {
+                    Ok(first) if first != head && self.arch.is_kernel(first) => lists.push(head),
+                    _ => {}
+                }
+            }
+        }
+        found.push(self.wheel(cpu, WHEELS[0], base, lists, left, gaps));
+        found
+    }
+
+    /// Heads of the lists in an array that are not empty.
+    fn hlists(&self, array: VirtAddr, count: u64) -> Vec<VirtAddr> {
+        let Ok(bytes) = self.bytes(array, (count * 8) as usize) else { return Vec::new() };
+        let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+        (0u64..).zip(words).filter(|(_, word)| *word != 0).map(|(nth, _)| array + nth * 8).collect()
+    }
+
+    fn wheel(
+        &self,
+        cpu: u32,
+        kind: &'static str,
+        base: VirtAddr,
+        lists: Vec<VirtAddr>,
+        left: &mut usize,
+        gaps: &mut Vec<Gap>,
+    ) -> TimerQueue {
+        let types = self.types();
+        let chained = types.member("timer_list", "entry").is_some_and(|entry| entry.size == 16)
+            && types.member("timer_list", "entry.pprev").is_some();
+        let (entry, expires) =
+            (types.offset("timer_list", "entry").unwrap_or(0), types.offset("timer_list", "expires"));
+        let (mut count, mut first) = (0usize, None::<(u64, VirtAddr)>);
+        for head in lists {
+            let walk = match chained {
+                true => self.hlist(head, *left, "timers"),
+                false => self.list(head, *left, "timers"),
+            };
+            *left = left.saturating_sub(walk.items.len());
+            gaps.extend(walk.gaps);
+            count += walk.items.len();
+            for node in walk.items {
+                let at = node - entry;
+                let due = expires.and_then(|offset| self.u64(at + offset).ok());
+                if let Some(due) = due.filter(|due| first.is_none_or(|(other, _)| *due < other)) {
+                    first = Some((due, at));
+                }
+            }
+        }
+        let first = first.map(|(expires, address)| {
+            let function = self.pointer(address, "timer_list", "function");
+            Timer { address, expires, function: function.and_then(|at| self.symbolize(at)).map(|s| s.name) }
+        });
+        TimerQueue { cpu, kind, address: base, timers: Some(count), first, overdue_ns: None }
+    }
+
+    /// The first high-resolution timer of a CPU on the monotonic clock: base 0, since 4.16 also base 4,
+    /// whose timers run in a softirq.
+    fn high_resolution(&self, cpu: u32) -> Option<TimerQueue> {
+        let types = self.types();
+        let base = self.per_cpu(self.symbol_at("hrtimer_bases")?, cpu)?;
+        let clocks = types.member("hrtimer_cpu_base", "clock_base")?;
+        let size = types.size_of("hrtimer_clock_base")?;
+        // The first node: `active.next` until 511885d7061e "lib/timerqueue: Rely on rbtree semantics for next timer"
+        // (v5.4), then the tree's leftmost one.
+        let paths = ["active.rb_root.rb_leftmost", "active.next", "active.head.rb_leftmost"];
+        let node = types.offset("hrtimer", "node").unwrap_or(0);
+        let clocks = [0u64, 4]
+            .into_iter()
+            .filter(|nth| (nth + 1) * size <= clocks.size)
+            .map(|nth| base + clocks.offset + nth * size);
+        let first = clocks.filter_map(|clock| {
+            let at = self.first_value(clock, "hrtimer_clock_base", &paths).filter(|at| *at != 0)?;
+            let address = VirtAddr(at) - node;
+            let expires = self.first_value(address, "hrtimer", &["node.expires.tv64", "node.expires"])?;
+            let function = self.pointer(address, "hrtimer", "function").and_then(|at| self.symbolize(at));
+            Some(Timer { address, expires, function: function.map(|s| s.name) })
+        });
+        let first = first.min_by_key(|timer| timer.expires);
+        Some(TimerQueue { cpu, kind: "high-resolution", address: base, timers: None, first, overdue_ns: None })
+    }
+
+    /// `mem.timer_overdue` facts. A deferrable timer may wait as long as its CPU is idle.
+    pub fn timer_facts(&self) -> (Vec<Fact>, Vec<Gap>) {
+        let walk = self.timer_queues();
+        let late = walk
+            .items
+            .iter()
+            .filter(|queue| queue.kind != "deferrable" && queue.overdue_ns.is_some_and(|late| late >= OVERDUE_FROM_NS));
+        let facts = late.map(|queue| {
+            let late = queue.overdue_ns.unwrap_or(0) / 1_000_000_000;
+            let function = queue.first.as_ref().and_then(|timer| timer.function.clone());
+            Fact::new("mem.timer_overdue", self.origin(queue.address, "timer base"))
+                .with("cpu", queue.cpu)
+                .with("kind", queue.kind)
+                .with_opt("function", function.clone())
+                .with("overdue_s", late)
+                .with_opt("timers", queue.timers)
+                .quoting(format!(
+                    "on CPU {} the {} timer {} is {late} s overdue",
+                    queue.cpu,
+                    queue.kind,
+                    function.as_deref().unwrap_or("?")
+                ))
+                .recheck(format!("crash> timer -C {}", queue.cpu))
+                .recheck(format!("drgn> per_cpu(prog['timer_bases'], {})", queue.cpu))
+        });
+        (facts.collect(), walk.gaps)
+    }
+}
