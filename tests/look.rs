@@ -80,6 +80,38 @@ fn runq_has_a_line_for_each_cpu() {
 }
 
 #[test]
+fn mem_adds_up_as_drgn_counts_and_ends_in_what_is_unaccounted() {
+    let said: Value = serde_json::from_str(
+        &std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/vmcores/overview.oracle.json"))
+            .expect("the oracle"),
+    )
+    .expect("JSON");
+    let counters = &said["netdev-leak"]["counters"];
+    let view = json(&["mem", "--format", "json", NETDEV]);
+    let bytes = |name: &str| {
+        let line = list(&view, "lines").iter().find(|line| line["name"] == name);
+        line.and_then(|line| line["bytes"].as_i64()).unwrap_or_else(|| panic!("no {name}"))
+    };
+    for (ours, theirs) in [("total", "total"), ("free", "NR_FREE_PAGES"), ("page_cache", "NR_FILE_PAGES")] {
+        assert_eq!(Some(bytes(ours)), counters[theirs].as_i64(), "{ours}");
+    }
+    let parts = list(&view, "lines").iter().filter(|line| line["share"] == "part");
+    let sum: i64 = parts.filter_map(|line| line["bytes"].as_i64()).sum();
+    assert_eq!(view["unaccounted"].as_i64(), Some(bytes("total") - sum));
+    assert!(text(&["mem", NETDEV]).contains("unaccounted"));
+}
+
+#[test]
+fn dev_irq_timer_work_mount_and_sysctl_have_a_table_each() {
+    assert!(text(&["dev", NETDEV]).contains("no block devices"), "drgn lists none either");
+    assert!(text(&["irq", NETDEV]).contains("ttyS0"));
+    assert!(text(&["timer", NETDEV]).contains("high-resolution"));
+    assert!(text(&["work", NETDEV]).starts_with("POOL"));
+    assert!(text(&["mount", NETDEV]).contains("/sys/kernel/debug"));
+    assert!(text(&["sysctl", NETDEV]).contains("kernel.panic_on_oops = "));
+}
+
+#[test]
 fn sym_goes_both_ways() {
     let out = text(&["sym", NETDEV, "init_task"]);
     assert!(out.contains("ffffffffa3e0f600"), "{out}");
@@ -97,7 +129,7 @@ fn what_knows_a_slab_object_and_a_symbol() {
 
 #[test]
 fn what_is_no_dump_is_refused_with_exit_code_two() {
-    for command in ["ps", "net", "mods", "slab", "cgroup", "runq", "waits"] {
+    for command in ["ps", "net", "mods", "slab", "cgroup", "runq", "waits", "mem", "dev", "irq", "work", "mount"] {
         let output = vmcoroner(&[command, "Cargo.toml"]);
         assert_eq!(output.status.code(), Some(2), "{command}");
         assert!(!output.stderr.is_empty());

@@ -13,10 +13,12 @@ pub mod dis;
 pub mod dev;
 pub mod examine;
 pub mod info;
+pub mod irq;
 pub mod log;
 pub mod looking;
 pub mod mem;
 pub mod mods;
+pub mod mount;
 pub mod net;
 pub mod pack;
 mod progress;
@@ -29,8 +31,11 @@ pub mod search;
 pub mod slab;
 pub mod structure;
 pub mod sym;
+pub mod sysctl;
+pub mod timer;
 pub mod waits;
 pub mod what;
+pub mod work;
 
 /// What a command ends with: an exit code, or an error that becomes exit code 2.
 pub type Outcome = Result<std::process::ExitCode, Box<dyn std::error::Error>>;
@@ -92,6 +97,16 @@ pub enum Command {
     Mem(mem::Arguments),
     /// List the block devices of a dump with their requests in flight, and the character devices.
     Dev(dev::Arguments),
+    /// List the interrupts of a dump by CPU, and the softirqs that ran and wait.
+    Irq(irq::Arguments),
+    /// Show the timers of each CPU of a dump, and how long the first is overdue.
+    Timer(timer::Arguments),
+    /// Show what the workers of work queues do in a dump, and what waits for them.
+    Work(work::Arguments),
+    /// List the mounts of a dump, and which file systems are frozen.
+    Mount(mount::Arguments),
+    /// Print the settings of a dump that decide what happens when something goes wrong.
+    Sysctl(sysctl::Arguments),
     /// Show what each CPU of a dump runs, and how far its clock lags.
     Runq(runq::Arguments),
     /// Say the symbol of an address, the address of a symbol.

@@ -8,6 +8,8 @@ use super::piece::Piece;
 
 /// Reports of the log whose registers are looked up: memory is as the first left it.
 const MAX_LOOKED_UP: usize = 2;
+/// Slab caches that facts are made of, the largest ones.
+const LARGEST_CACHES: usize = 10;
 
 /// Adds the facts of a dump's memory to its piece. A source counts as read when its reader found something and left
 /// no gap: an empty list of modules or devices in a dump that was cut says nothing.
@@ -22,7 +24,7 @@ pub(super) fn read(kernel: &Kernel<'_>, piece: &mut Piece) {
     let kinds = ["mem.task", "mem.lock_wait", "mem.lock_cycle", "mem.mempool", "mem.mempool_sleeper", "mem.runq"];
     add(piece, &kinds, tasks);
     add(piece, &["mem.net_device"], devices);
-    add(piece, &["mem.memcg_summary", "mem.memcg_pin", "mem.dead_memcg_caches"], cgroups);
+    add(piece, &["mem.memcg_summary", "mem.memcg_pin", "mem.dead_memcg_caches", "mem.dead_memcg_cache"], cgroups);
     machine(kernel, piece);
     state(kernel, piece);
     probes(kernel, piece);
@@ -31,6 +33,7 @@ pub(super) fn read(kernel: &Kernel<'_>, piece: &mut Piece) {
 /// What is read of the machine as a whole: short lists, and of long ones what stands out.
 fn machine(kernel: &Kernel<'_>, piece: &mut Piece) {
     add(piece, &["mem.memory"], kernel.memory_facts());
+    add(piece, &["mem.slab_cache"], kernel.slab_facts(LARGEST_CACHES));
     add(piece, &["mem.super_block", "mem.freeze_wait"], kernel.super_block_facts());
     add(piece, &["mem.block_device", "mem.block_request"], kernel.block_facts());
     add(piece, &["mem.irq_switched_off", "mem.softirq_pending"], kernel.interrupt_facts());

@@ -8,6 +8,7 @@ mod backtrace;
 mod code;
 mod devices;
 mod joined;
+mod machine;
 mod memory;
 mod processes;
 mod searching;
@@ -20,6 +21,7 @@ pub use backtrace::{Backtraces, FrameRow, TaskName, Trace, Which, backtraces, gr
 pub use code::{CodeRange, CodeRow, CodeView, code};
 pub use devices::{DiskRow, DiskView, MajorRow, disks};
 pub use joined::{Joined, JoinedFrame, Side, join};
+pub use machine::{InterruptView, Listed, MountRow, interrupts, mounts, sysctls, timers, workers};
 pub use memory::{MemoryView, memory};
 pub use processes::{Filter, ProcessRow, Processes, processes};
 pub use searching::{HitRow, SearchAsk, SearchView, search};

@@ -139,19 +139,29 @@ impl Kernel<'_> {
                 sets.find(|set| self.pointer(*set, "subsys_private", "class") == Some(class))
             }
         };
-        let layout = (
-            private.and_then(|private| self.place(private, "subsys_private", "klist_devices.k_list")),
-            types.offset("device_private", "knode_class.n_node"),
-        );
-        let (Some(head), Some(link)) = layout else { return gap("its private part or the layout is not known") };
+        let head = private.and_then(|private| self.place(private, "subsys_private", "klist_devices.k_list"));
+        let Some(head) = head else { return gap("its private part or the layout is not known") };
         let walk = self.list(head, MAX_DEVICES, "devices of a class");
-        let devices = walk.items.into_iter().filter_map(|node| self.pointer(node - link, "device_private", "device"));
-        Walk { items: devices.collect(), gaps: walk.gaps }
+        // 570d0200123f "driver core: move device->knode_class to device_private" (v5.1).
+        let devices = match types.offset("device", "knode_class.n_node") {
+            Some(link) => walk.items.into_iter().map(|node| node - link).collect(),
+            None => {
+                let Some(link) = types.offset("device_private", "knode_class.n_node") else {
+                    return gap("the layout of struct device_private is not known");
+                };
+                let private = walk.items.into_iter().map(|node| node - link);
+                private.filter_map(|at| self.pointer(at, "device_private", "device")).collect()
+            }
+        };
+        Walk { items: devices, gaps: walk.gaps }
     }
 
     /// Disks, in the order of their making, with the requests that their drivers have.
     pub fn disks(&self) -> Walk<Disk> {
         let types = self.types();
+        if self.symbol_count() > 0 && self.symbols("submit_bio").is_empty() {
+            return Walk::default(); // a kernel without block layer
+        }
         let Some(class) = self.block_class() else {
             return Walk::gap(Gap::new(
                 "block devices",

@@ -11,8 +11,6 @@ const MAX_NETS: usize = 100_000;
 const MAX_DEVICES: usize = 1_000_000;
 /// IFNAMSIZ
 const NAME_LEN: usize = 16;
-/// Page structures looked at when the holders of a device are searched: 64 GiB of memory.
-const HOLDER_PAGES: u64 = 16 << 20;
 
 /// A network namespace.
 #[derive(Clone, Debug, Serialize)]
@@ -54,22 +52,6 @@ pub struct NetDevice {
     pub inet6_dev: Option<VirtAddr>,
     /// How a device that is on no list was found.
     pub found: Option<String>,
-}
-
-/// Something that refers to a device.
-#[derive(Clone, Debug, Serialize)]
-pub struct Holder {
-    /// `ipv4-route`, `ipv6-route`, `in-device`, `inet6-device`; what keeps such a route: `fib-nexthop-exception`,
-    /// `socket`, `packet`.
-    pub kind: &'static str,
-    /// Address of the holder.
-    pub address: VirtAddr,
-    /// Its type.
-    pub type_name: &'static str,
-    /// Its own reference count.
-    pub references: Option<i64>,
-    /// The slab cache it lives in.
-    pub cache: Option<String>,
 }
 
 const STATES: [&str; 6] = ["uninitialized", "registered", "unregistering", "unregistered", "released", "dummy"];
@@ -273,113 +255,6 @@ impl Kernel<'_> {
         words
     }
 
-    /// Who refers to a device: routes in the slab caches of IPv4 and IPv6, its own protocol parts. Bounded; a bound
-    /// that is hit is a gap, so an empty answer with a gap does not mean that nobody does.
-    pub fn net_device_holders(&self, device: VirtAddr) -> Walk<Holder> {
-        let mut walk = Walk::default();
-        for (member, kind, type_name) in
-            [("ip_ptr", "in-device", "in_device"), ("ip6_ptr", "inet6-device", "inet6_dev")]
-        {
-            if let Some(at) = self.pointer(device, "net_device", member) {
-                // refcount_t since 4.13, atomic_t before.
-                let references = self.first_value(at, type_name, &["refcnt.refs.counter", "refcnt.counter"]);
-                let references = references.map(|n| i64::from(n as i32));
-                walk.items.push(Holder { kind, address: at, type_name, references, cache: None });
-            }
-        }
-        // dst_entry is the first member of both; `dev` is its first (dev_rcu in a union since 6.12 stable).
-        let Some(dev) = self.types().first_member("dst_entry", &["dev", "dev_rcu"]) else {
-            walk.gaps.push(Gap::new(
-                "routes that hold devices",
-                self.member(),
-                "the layout of struct dst_entry is not known",
-                "a vmlinux or a pack of this kernel (--vmlinux, --pack)",
-            ));
-            return walk;
-        };
-        for (cache_name, ops, kind, type_name) in [
-            ("ip_dst_cache", "ipv4_dst_ops", "ipv4-route", "rtable"),
-            ("ip6_dst_cache", "ip6_dst_ops_template", "ipv6-route", "rt6_info"),
-        ] {
-            // The cache may be merged into one of another name: the operations know its address.
-            let cache = self
-                .symbol_at(ops)
-                .and_then(|at| self.pointer(at, "dst_ops", "kmem_cachep"))
-                .or_else(|| self.slab_caches().items.into_iter().find(|c| c.name == cache_name).map(|c| c.address));
-            let Some(cache) = cache else { continue };
-            let objects = self.slab_objects(cache, HOLDER_PAGES);
-            walk.gaps.extend(objects.gaps);
-            let name = self.pointer(cache, "kmem_cache", "name").and_then(|p| self.cstr(p, 128).ok());
-            for at in objects.items {
-                if self.ptr(at + dev.offset).ok() == Some(device) {
-                    walk.items.push(Holder {
-                        kind,
-                        address: at,
-                        type_name,
-                        references: self.dst_references(at),
-                        cache: name.clone(),
-                    });
-                }
-            }
-        }
-        walk
-    }
-
-    /// Who keeps these routes: next-hop exceptions of the forwarding table, sockets, packets. Told by the member of the
-    /// holder's structure that the word is, in a slab whose objects can be of that structure.
-    fn route_holders(&self, routes: &HashSet<u64>) -> Walk<Holder> {
-        let types = self.types();
-        // Structure, members, kind, and what the cache's name begins with where the structure has a cache of its own.
-        type Row = (&'static str, &'static [&'static str], &'static str, &'static str);
-        let rows: [Row; 3] = [
-            (
-                "fib_nh_exception",
-                // One fnhe_rth in the first kernels that had exceptions (3.6).
-                &["fnhe_rth_input", "fnhe_rth_output", "fnhe_rth"],
-                "fib-nexthop-exception",
-                "kmalloc",
-            ),
-            ("sock", &["sk_dst_cache", "sk_rx_dst"], "socket", ""),
-            ("sk_buff", &["_skb_refdst"], "packet", "skbuff"),
-        ];
-        let references = self.slab_references(routes);
-        let mut walk = Walk { items: Vec::new(), gaps: references.gaps };
-        for reference in references.items {
-            let name = self.pointer(reference.cache, "kmem_cache", "name").and_then(|p| self.cstr(p, 128).ok());
-            let name = name.unwrap_or_default();
-            for (structure, members, kind, prefix) in rows {
-                let Some(size) = types.size_of(structure) else { continue };
-                // kmalloc gives the next power of two (or 96, 192): a structure fills more than half of its object.
-                let fits = match prefix {
-                    "kmalloc" => size <= reference.size && reference.size < size * 2,
-                    "" => size <= reference.size && !name.starts_with("kmalloc"),
-                    _ => size <= reference.size,
-                };
-                let here = members.iter().any(|m| types.offset(structure, m) == Some(reference.offset));
-                if fits && here && name.starts_with(prefix) && reference.object.0 != reference.target {
-                    walk.items.push(Holder {
-                        kind,
-                        address: reference.object,
-                        type_name: structure,
-                        references: None,
-                        cache: Some(name.clone()),
-                    });
-                    break;
-                }
-            }
-        }
-        walk
-    }
-
-    /// `__refcnt`, an atomic_t; since bc9d3a9f2afc "net: dst: Switch to rcuref_t reference counting" (v6.4) `__rcuref`,
-    /// where 0 means one reference.
-    fn dst_references(&self, dst: VirtAddr) -> Option<i64> {
-        if let Some(count) = self.value(dst, "dst_entry", "__rcuref.refcnt.counter") {
-            return Some(i64::from(count as i32) + 1);
-        }
-        self.first_value(dst, "dst_entry", &["__refcnt.counter", "__refcnt"]).map(|n| i64::from(n as i32))
-    }
-
     /// `mem.net_device` facts, and `mem.net_device_holder` facts for the devices that leak.
     pub fn net_facts(&self) -> (Vec<Fact>, Vec<Gap>) {
         let nets = self.nets();
@@ -437,6 +312,11 @@ impl Kernel<'_> {
             let keepers = self.route_holders(&routes.map(|holder| holder.address.0).collect());
             gaps.extend(keepers.gaps);
             holders.items.extend(keepers.items);
+            if holders.items.iter().all(|holder| matches!(holder.kind, "in-device" | "inet6-device")) {
+                let unnamed = self.unnamed_holders(device.address);
+                gaps.extend(unnamed.gaps);
+                holders.items.extend(unnamed.items);
+            }
             let mut targets: HashSet<u64> = holders.items.iter().map(|holder| holder.address.0).collect();
             targets.insert(at);
             let references = self.module_references(&targets);
@@ -459,8 +339,11 @@ impl Kernel<'_> {
                     .with_opt("module_out_of_tree", by.map(|r| r.out_of_tree))
                     .with_opt("module_symbol", by.and_then(|r| r.symbol.clone()))
                     .quoting(format!(
-                        "struct {} at {} {} {}{}",
-                        holder.type_name,
+                        "{} at {} {} {}{}",
+                        match (&holder.cache, holder.kind) {
+                            (Some(cache), "slab-object") => format!("an object of slab cache {cache}"),
+                            _ => format!("struct {}", holder.type_name),
+                        },
                         holder.address,
                         if keeps_route { "keeps a route through" } else { "refers to" },
                         device.name,

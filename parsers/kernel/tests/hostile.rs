@@ -56,9 +56,22 @@ fn read_everything(kernel: &Kernel<'_>) -> usize {
     let log = kernel.log();
     let _ = log.render(kernel::Render { caller: true, boot_time_ns: kernel.boot_time_ns() });
     let mut count = log.records.len() + kernel.symbol_count() + kernel.modules().items.len();
-    count += kernel.module_facts().0.len() + kernel.net_facts().0.len() + kernel.slab_facts().0.len();
+    count += kernel.module_facts().0.len() + kernel.net_facts().0.len() + kernel.slab_facts(20).0.len();
     count += kernel.memcg_facts().0.len() + kernel.ip6mr_facts().0.len() + kernel.fault_injection_facts().len();
     count += kernel.tasks().items.len();
+    for facts in [
+        kernel.memory_facts(),
+        kernel.super_block_facts(),
+        kernel.block_facts(),
+        kernel.interrupt_facts(),
+        kernel.timer_facts(),
+        kernel.workqueue_facts(),
+        kernel.settings_facts(),
+    ] {
+        count += facts.0.len();
+    }
+    count += kernel.mounts().items.len() + kernel.character_devices().items.len() + kernel.neighbours().items.len();
+    count += kernel.cpu_interrupts().len();
     let _ = (kernel.identity(), kernel.build_id(), kernel.command_line());
     for module in kernel.modules().items.iter().take(8) {
         count += kernel.symbols_of_module(&module.name).len();

@@ -195,3 +195,30 @@ fn sysctls_equal_drgn_s() {
         }
     }
 }
+
+#[test]
+fn neighbours_equal_drgn_s() {
+    for (name, path, said) in dumps() {
+        let dump = Dump::open(&[&path]).unwrap();
+        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let walk = kernel.neighbours();
+        assert_eq!(walk.gaps, [], "{name}");
+        let mut seen: Vec<_> =
+            walk.items.iter().map(|n| (n.address.0, n.device.0, n.references.unwrap_or(0))).collect();
+        seen.sort_unstable();
+        assert_eq!(serde_json::json!(seen), said["neighbours"], "{name}");
+    }
+}
+
+#[test]
+fn the_largest_caches_are_those_of_the_whole_list() {
+    for (name, path, _) in dumps() {
+        let dump = Dump::open(&[&path]).unwrap();
+        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let bytes = |cache: &kernel::SlabCache| cache.total.unwrap_or(0) * cache.size;
+        let mut all: Vec<u64> = kernel.slab_caches().items.iter().map(bytes).collect();
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        let largest: Vec<u64> = kernel.largest_slab_caches(5).items.iter().map(bytes).collect();
+        assert_eq!(largest, all.into_iter().take(5).collect::<Vec<_>>(), "{name}");
+    }
+}

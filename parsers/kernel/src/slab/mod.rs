@@ -351,9 +351,40 @@ impl Kernel<'_> {
         if head == 0 { 0 } else { length(true).max(if link.random.is_some() { length(false) } else { 0 }) }
     }
 
-    /// One `mem.slab_cache` fact per cache.
-    pub fn slab_facts(&self) -> (Vec<Fact>, Vec<Gap>) {
-        let walk = self.slab_caches();
+    /// The `count` largest slab caches by the memory of their objects, the largest first. Only these are counted in
+    /// full: what is free on lists takes a visit of each slab on them.
+    pub fn largest_slab_caches(&self, count: usize) -> Walk<SlabCache> {
+        let (Some(list), Some(head)) = (self.types().offset("kmem_cache", "list"), self.slab_caches_head()) else {
+            // The whole reader says what is missing.
+            return self.slab_caches();
+        };
+        let nodes = self.node_count();
+        let walk = self.list(head, MAX_CACHES, "slab caches");
+        let mut found = Walk { items: Vec::new(), gaps: walk.gaps };
+        let mut sizes: Vec<(u64, VirtAddr)> = walk
+            .items
+            .into_iter()
+            .filter_map(|node| {
+                let at = node - list;
+                let size = self.value(at, "kmem_cache", "size")?;
+                let objects = (0..nodes).filter_map(|nid| self.cache_node(at, nid));
+                let objects = objects.filter_map(|node| self.value(node, "kmem_cache_node", "total_objects"));
+                Some((objects.fold(0u64, u64::saturating_add).saturating_mul(size), at))
+            })
+            .collect();
+        sizes.sort_by_key(|(bytes, at)| (std::cmp::Reverse(*bytes), *at));
+        let descriptor = self.slab_descriptor();
+        let mut budget = Budget(MAX_VISITS);
+        for (_, at) in sizes.into_iter().take(count) {
+            let cache = self.slab_cache(at, nodes, descriptor.as_ref(), &mut budget, &mut found.gaps);
+            found.items.extend(cache);
+        }
+        found
+    }
+
+    /// `mem.slab_cache` facts of the `count` largest caches.
+    pub fn slab_facts(&self, count: usize) -> (Vec<Fact>, Vec<Gap>) {
+        let walk = self.largest_slab_caches(count);
         let addresses: HashSet<u64> = walk.items.iter().map(|cache| cache.address.0).collect();
         let owners = self.module_references(&addresses);
         let facts = walk.items.iter().map(|cache| {
@@ -363,6 +394,7 @@ impl Kernel<'_> {
                 .with("address", facts::Address::from(cache.address))
                 .with("object_size", cache.object_size)
                 .with("size", cache.size)
+                .with_opt("bytes", cache.total.map(|total| total.saturating_mul(cache.size)))
                 .with_opt("slabs", cache.slabs)
                 .with_opt("total", cache.total)
                 .with_opt("active", cache.active)

@@ -1,0 +1,21 @@
+//! `vmcoroner timer`: timers of each CPU.
+
+use clap::Args;
+
+use super::Outcome;
+use super::looking::Looking;
+use crate::{look, report};
+
+/// Arguments of `timer`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vmcoroner timer vmcore")]
+pub struct Arguments {
+    /// What to read, and how to print.
+    #[command(flatten)]
+    pub looking: Looking,
+}
+
+/// Runs it.
+pub fn run(args: &Arguments) -> Outcome {
+    args.looking.show(|kernel, _| Ok(look::timers(kernel)), report::looking::timers)
+}

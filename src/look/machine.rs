@@ -1,0 +1,96 @@
+//! `irq`, `timer`, `work`, `mount`, `sysctl`: lists of the whole machine.
+
+use std::collections::HashMap;
+
+use facts::{Address, Gap};
+use kernel::{CpuInterrupts, Interrupt, Kernel, Sysctl, TimerQueue, WorkerPool};
+use serde::Serialize;
+
+/// A list, and what is missing from it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listed<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+impl<T> From<kernel::Walk<T>> for Listed<T> {
+    fn from(walk: kernel::Walk<T>) -> Self {
+        Listed { items: walk.items, gaps: walk.gaps }
+    }
+}
+
+/// Interrupts and softirqs.
+#[derive(Clone, Debug, Serialize)]
+pub struct InterruptView {
+    /// CPUs that are present.
+    pub cpus: Vec<CpuInterrupts>,
+    /// Interrupts by number.
+    pub interrupts: Vec<Interrupt>,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+/// Interrupts by CPU, softirqs that ran and wait.
+pub fn interrupts(kernel: &Kernel<'_>) -> InterruptView {
+    let walk = kernel.interrupts();
+    InterruptView { cpus: kernel.cpu_interrupts(), interrupts: walk.items, gaps: walk.gaps }
+}
+
+/// Timers of each CPU.
+pub fn timers(kernel: &Kernel<'_>) -> Listed<TimerQueue> {
+    kernel.timer_queues().into()
+}
+
+/// Pools of workers.
+pub fn workers(kernel: &Kernel<'_>) -> Listed<WorkerPool> {
+    kernel.worker_pools().into()
+}
+
+/// A mount, with how its file system stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct MountRow {
+    /// Address of its struct mount.
+    pub mount: Address,
+    /// Address of its super_block.
+    pub super_block: Address,
+    /// Type of file system.
+    pub fs_type: String,
+    /// Source.
+    pub source: String,
+    /// Where it is mounted.
+    pub path: Option<String>,
+    /// Whether the file system is read-only.
+    pub read_only: Option<bool>,
+    /// How far it is frozen; `no` when it is not.
+    pub frozen: Option<String>,
+    /// Tasks that wait for it to thaw.
+    pub waiters: usize,
+}
+
+/// Mounts of the first process.
+pub fn mounts(kernel: &Kernel<'_>) -> Listed<MountRow> {
+    let walk = kernel.mounts();
+    let blocks = kernel.super_blocks();
+    let known: HashMap<u64, _> = blocks.items.iter().map(|block| (block.address.0, block)).collect();
+    let items = walk.items.into_iter().map(|mount| {
+        let block = known.get(&mount.super_block.0);
+        MountRow {
+            mount: mount.address.into(),
+            super_block: mount.super_block.into(),
+            fs_type: mount.fs_type,
+            source: mount.source,
+            path: mount.path,
+            read_only: block.map(|block| block.read_only),
+            frozen: block.and_then(|block| block.frozen).map(str::to_owned),
+            waiters: block.map_or(0, |block| block.waiters.len()),
+        }
+    });
+    Listed { items: items.collect(), gaps: walk.gaps.into_iter().chain(blocks.gaps).collect() }
+}
+
+/// Settings.
+pub fn sysctls(kernel: &Kernel<'_>) -> Listed<Sysctl> {
+    Listed { items: kernel.sysctls(), gaps: Vec::new() }
+}
