@@ -23,7 +23,7 @@ pub(super) fn read(kernel: &Kernel<'_>, piece: &mut Piece) {
     add(piece, &["mem.module"], modules);
     let kinds = ["mem.task", "mem.lock_wait", "mem.lock_cycle", "mem.mempool", "mem.mempool_sleeper", "mem.runq"];
     add(piece, &kinds, tasks);
-    add(piece, &["mem.net_device"], devices);
+    add(piece, &["mem.net_device", "mem.net_summary"], devices);
     add(piece, &["mem.memcg_summary", "mem.memcg_pin", "mem.dead_memcg_caches", "mem.dead_memcg_cache"], cgroups);
     machine(kernel, piece);
     state(kernel, piece);

@@ -60,6 +60,15 @@ const KINDS: &[KindDef] = &[
         ],
     },
     KindDef {
+        kind: "mem.net_summary",
+        doc: "The network namespaces and devices of the machine, counted.",
+        fields: &[
+            field("namespaces", Int, "", "network namespaces on the kernel's list"),
+            field("devices", Int, "", "their devices"),
+            field("leaving", Int, "", "devices on no list, being unregistered"),
+        ],
+    },
+    KindDef {
         kind: "mem.net_device_holder",
         doc: "Something that refers to a network device whose count is too high.",
         fields: &[
@@ -108,6 +117,10 @@ const KINDS: &[KindDef] = &[
             field("dying", Int, "", "removed ones that something still keeps"),
             field("total", Int, "", "both"),
             field("ids_used", Int, "", "ids of memory cgroups in use; 65535 is the end"),
+            field("dying_pages", Int, "pages", "memory charged to the removed ones"),
+            field("dying_kmem_pages", Int, "pages", "of it kernel memory, where it is counted apart"),
+            field("dying_refs", Int, "", "references on the removed ones, where they are counted in one word"),
+            field("kmem_active", Int, "", "memory cgroups to which kernel memory is accounted"),
         ],
     },
     KindDef {

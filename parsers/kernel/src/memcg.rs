@@ -39,6 +39,8 @@ pub struct Memcg {
     pub pages: Option<u64>,
     /// Pages of kernel memory charged to it.
     pub kmem_pages: Option<u64>,
+    /// Whether kernel memory is accounted to it.
+    pub kmem_active: Option<bool>,
 }
 
 /// What keeps dying memory cgroups.
@@ -241,7 +243,22 @@ impl Kernel<'_> {
             // struct page_counter has `usage` since bbec2e15170a (v4.18), `count` before.
             pages: value(&["memory.usage.counter", "memory.count.counter"]),
             kmem_pages: value(&["kmem.usage.counter", "kmem.count.counter"]),
+            kmem_active: self.memcg_accounts_kmem(at),
         }
+    }
+
+    /// Whether kernel memory is accounted to a memory cgroup: bit 0 of `kmem_account_flags` up to 4.1 and in RHEL 7,
+    /// `kmem_state` from 4.5 (567e9ab2e614) to 5.15, then by its kmem id.
+    fn memcg_accounts_kmem(&self, at: VirtAddr) -> Option<bool> {
+        if let Some(flags) = self.value(at, "mem_cgroup", "kmem_account_flags") {
+            return Some(flags & 1 == 1);
+        }
+        if let (Some(state), Some(online)) =
+            (self.value(at, "mem_cgroup", "kmem_state"), self.types().enumerator("KMEM_ONLINE"))
+        {
+            return Some(state as i64 == online);
+        }
+        self.value(at, "mem_cgroup", "kmemcg_id").map(|id| id as i32 >= 0)
     }
 
     /// References on a removed css: `percpu_ref`, before 3.12 an `atomic_t` that starts from the lowest number.
@@ -432,12 +449,18 @@ impl Kernel<'_> {
         if ids.is_none() {
             gaps.push(Gap::new("ids of memory cgroups in use", self.member(), "no symbol leads to them", ""));
         }
+        let removed = || walk.items.iter().filter(|m| !m.online);
+        let sum = |values: Vec<Option<u64>>| values.into_iter().try_fold(0u64, |sum, n| sum.checked_add(n?));
         facts.push(
             Fact::new("mem.memcg_summary", self.origin(root.address, "struct mem_cgroup"))
                 .with("online", online)
                 .with("dying", dying)
                 .with("total", walk.items.len())
                 .with_opt("ids_used", ids)
+                .with_opt("dying_pages", sum(removed().map(|m| m.pages).collect()))
+                .with_opt("dying_kmem_pages", sum(removed().map(|m| m.kmem_pages).collect()))
+                .with_opt("dying_refs", removed().map(|m| m.css_refs).try_fold(0i64, |sum, n| sum.checked_add(n?)))
+                .with("kmem_active", walk.items.iter().filter(|m| m.kmem_active == Some(true)).count())
                 .quoting(format!(
                     "{} memory cgroups, {online} online, {dying} dying{}",
                     walk.items.len(),

@@ -259,6 +259,8 @@ impl Kernel<'_> {
     pub fn net_facts(&self) -> (Vec<Fact>, Vec<Gap>) {
         let nets = self.nets();
         let mut gaps = nets.gaps;
+        let namespaces = nets.items.len();
+        let first = nets.items.first().map(|net| net.address);
         let mut devices: Vec<NetDevice> = nets.items.into_iter().flat_map(|net| net.devices).collect();
         if devices.is_empty() && self.types().offset("net_device", "name").is_none() {
             return (Vec::new(), gaps);
@@ -269,6 +271,18 @@ impl Kernel<'_> {
         devices.extend(unlisted.items);
         let base = self.net_device_base();
         let mut facts = Vec::new();
+        if let Some(first) = first {
+            let leaving = devices.iter().filter(|device| !device.listed).count();
+            facts.push(
+                Fact::new("mem.net_summary", self.origin(first, "struct net"))
+                    .with("namespaces", namespaces)
+                    .with("devices", devices.len() - leaving)
+                    .with("leaving", leaving)
+                    .quoting(format!("{namespaces} network namespaces with {} devices", devices.len() - leaving))
+                    .recheck("crash> net -n")
+                    .recheck("drgn> list(for_each_net(prog))"),
+            );
+        }
         for device in &devices {
             // A registered device is referred to by many; only one on its way out should have none left.
             let leaving = matches!(device.state.as_str(), "unregistering" | "unregistered");

@@ -197,6 +197,9 @@ fn memory_cgroups_equal_the_oracle_s() {
         let summary = facts.iter().find(|f| f.kind == "mem.memcg_summary").unwrap();
         assert_eq!(summary.int("dying"), oracle["memory_cgroups"]["dying"].as_i64(), "{name}");
         assert_eq!(summary.int("online"), oracle["memory_cgroups"]["online"].as_i64(), "{name}");
+        let dying = expected.iter().filter(|m| m["online"] == false);
+        let pages: Option<u64> = dying.map(|m| m["memory_pages"].as_u64()).sum();
+        assert_eq!(summary.int("dying_pages"), pages.map(|n| n as i64), "{name}");
         if kernel.symbol("root_mem_cgroup").is_some() {
             assert_eq!(gaps, [], "{name}");
             let id = if expected[0]["own_id"].is_u64() { "own_id" } else { "memcg_id" };
