@@ -2,20 +2,20 @@
 
 mod address;
 mod code;
-mod searching;
-mod structure;
 mod devices;
 mod machine;
 mod memory;
+mod searching;
+mod structure;
 mod subsystems;
 mod tasks;
 
 pub use address::{symbols, what, words};
 pub use code::code;
-pub use searching::search;
-pub use structure::{StructStyle, structure};
 pub use devices::disks;
 pub use machine::{interrupts, mounts, sysctls, timers, workers};
 pub use memory::memory;
+pub use searching::search;
+pub use structure::{StructStyle, structure};
 pub use subsystems::{cgroups, modules, net, run_queues, slab};
 pub use tasks::{backtraces, processes, waiting};
