@@ -301,3 +301,132 @@ fn examine_says_what_the_registers_of_an_oops_point_at() {
     let shown = text(&["examine", "testdata/vmcores/ip6mr-null.kdump"]);
     assert!(shown.contains("REGISTERS (oops in ip6mr_sk_done)"), "{shown}");
 }
+
+#[test]
+fn bt_filters_by_state_name_and_cpu() {
+    let all = json(&["bt", "--all", "--format", "json", ABBA]);
+    let all = list(&all, "traces");
+    let count = |args: &[&str]| {
+        let args: Vec<&str> = ["bt", "--format", "json", ABBA].iter().chain(args).copied().collect();
+        list(&json(&args), "traces").len()
+    };
+    let those = |wanted: &dyn Fn(&Value) -> bool| all.iter().filter(|t| wanted(&t["tasks"][0])).count();
+    assert_eq!(count(&["--state", "D"]), those(&|t| t["state"] == "D"));
+    assert_eq!(count(&["--comm", "kworker"]), those(&|t| t["comm"].as_str().is_some_and(|c| c.contains("kworker"))));
+    assert_eq!(count(&["--cpu", "1"]), those(&|t| t["cpu"] == 1));
+    let both = those(&|t| t["cpu"] == 0 && t["state"] == "D");
+    assert_eq!(count(&["--cpu", "0", "--state", "D"]), both);
+    let groups = json(&["bt", "--all", "--group", "--format", "json", ABBA]);
+    let tasks: usize = list(&groups, "traces").iter().map(|t| list(t, "tasks").len()).sum();
+    assert_eq!(tasks, all.len(), "each task is in one group");
+    assert!(list(&groups, "traces").len() < all.len());
+}
+
+#[test]
+fn ps_sorts_and_filters() {
+    let by_pid = json(&["ps", "--sort", "pid", "--format", "json", ABBA]);
+    let pids: Vec<i64> = list(&by_pid, "tasks").iter().filter_map(|t| t["pid"].as_i64()).collect();
+    assert!(pids.is_sorted() && pids.len() > 40);
+    let off = json(&["ps", "--sort", "off-cpu", "--user", "--cpu", "0", "--format", "json", ABBA]);
+    assert!(list(&off, "tasks").iter().all(|t| t["cpu"] == 0 && t["kthread"] == false));
+}
+
+/// The joined trace of the task that crashed.
+fn joined(args: &[&str]) -> Value {
+    let args: Vec<&str> = ["bt", "--format", "json"].iter().chain(args).copied().collect();
+    json(&args)["traces"][0]["joined"].clone()
+}
+
+#[test]
+fn the_trace_in_memory_is_joined_with_the_one_of_the_oops() {
+    let trace = joined(&["testdata/vmcores/ip6mr-null.kdump"]);
+    assert_eq!((&trace["since"], &trace["differ"]), (&Value::from(6), &Value::from(0)), "{trace:#}");
+    let both: Vec<&str> =
+        list(&trace, "frames").iter().filter(|f| f["side"] == "both").filter_map(|f| f["function"].as_str()).collect();
+    assert_eq!(both[..2], ["ip6mr_sk_done", "rawv6_close"]);
+    let shown = text(&["bt", "testdata/vmcores/ip6mr-null.kdump"]);
+    assert!(shown.contains("6 of 20 frames ran since the report; 0 others differ"), "{shown}");
+}
+
+/// Commands that take a dump first.
+fn looking_commands() -> Vec<clap::Command> {
+    use clap::CommandFactory;
+    let all = vmcoroner::cli::Cli::command();
+    let looks = |c: &&clap::Command| c.get_arguments().any(|a| a.get_id() == "dump");
+    all.get_subcommands().filter(looks).cloned().collect()
+}
+
+#[test]
+fn every_example_of_the_help_texts_works() {
+    let commands = looking_commands();
+    assert!(commands.len() >= 14);
+    for command in commands {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let mut examples = 0;
+        for line in help.lines().filter_map(|line| line.trim().strip_prefix("vmcoroner ")) {
+            // A comment stands behind two blanks, a filter of another program behind a bar.
+            let line = line.split("  ").next().unwrap_or_default().split(" | ").next().unwrap_or_default();
+            let line = line.replace("--vmlinux vmlinux ", "").replace("--pack 1160.pack ", "");
+            let args: Vec<String> = line
+                .split_whitespace()
+                .map(|word| word.trim_matches('\'').replace("vmcore", NETDEV))
+                .filter(|word| !word.is_empty())
+                .collect();
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let output = vmcoroner(&args);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{args:?}: {said}");
+            assert!(!output.stdout.is_empty(), "{args:?} prints nothing");
+            examples += 1;
+        }
+        assert!(examples > 0, "{} has no example", command.get_name());
+    }
+}
+
+#[test]
+fn a_view_of_which_nothing_can_be_read_says_why_and_fails() {
+    for command in ["ps", "mods", "slab", "net", "runq"] {
+        let output = vmcoroner(&[command, "--format", "json", "testdata/formats/a-zlib.kdump"]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let view: Value = serde_json::from_str(&said).unwrap_or_default();
+        let empty = view.as_object().is_some_and(|v| {
+            v.iter().filter_map(|(n, v)| Some((n, v.as_array()?))).all(|(n, v)| n == "gaps" || v.is_empty())
+        });
+        if empty {
+            assert_eq!(output.status.code(), Some(2), "{command}: {said}");
+            assert!(!list(&view, "gaps").is_empty(), "{command} says why: {said}");
+        }
+    }
+}
+
+#[test]
+fn the_parts_of_a_split_dump_are_given_one_by_one() {
+    let whole = vmcoroner(&["sym", "testdata/formats/a-zlib.kdump", "schedule"]);
+    let parts = ["1", "2", "3"].map(|n| format!("testdata/formats/a-split.{n}"));
+    let [a, b, c] = &parts;
+    let split = vmcoroner(&["sym", b, "--part", a, "--part", c, "schedule"]);
+    assert_eq!(whole.status.code(), split.status.code());
+    assert_eq!(String::from_utf8_lossy(&whole.stdout), String::from_utf8_lossy(&split.stdout));
+}
+
+#[test]
+fn the_page_on_looking_around_shows_what_the_commands_print() {
+    let page = std::fs::read_to_string("docs/looking-around.md").expect("the page");
+    let mut examples = 0;
+    for block in page.split("```").skip(1).step_by(2) {
+        let mut lines = block.lines().skip(1).peekable();
+        while let Some(line) = lines.next() {
+            let Some(command) = line.strip_prefix("$ vmcoroner ") else { continue };
+            examples += 1;
+            let args: Vec<&str> = command.split_whitespace().collect();
+            let output = text(&args);
+            let printed: Vec<&str> = output.lines().map(str::trim_end).collect();
+            while let Some(shown) = lines.next_if(|line| !line.starts_with("$ ")) {
+                let shown = shown.trim_end();
+                let left_out = shown.trim() == "..." || shown.is_empty();
+                assert!(left_out || printed.contains(&shown), "{command}: not printed: {shown}");
+            }
+        }
+    }
+    assert!(examples >= 14, "one a command, found {examples}");
+}

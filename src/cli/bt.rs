@@ -10,7 +10,7 @@ use crate::{look, report};
 /// Arguments of `bt`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vmcoroner bt vmcore                   the task that crashed, or what the CPUs run\n  vmcoroner bt vmcore 1 khungtaskd      by pid or command name\n  vmcoroner bt --state D --group vmcore equal stacks of blocked tasks, with counts\n  vmcoroner bt --all --format json vmcore | jq '.traces[].frames[0].function'"
+    after_help = "Examples:\n  vmcoroner bt vmcore                   the task that crashed, or what the CPUs run\n  vmcoroner bt vmcore 1 kthreadd        by pid or command name\n  vmcoroner bt --state D --group vmcore  equal stacks of blocked tasks, with counts\n  vmcoroner bt --comm kworker --cpu 0 vmcore\n  vmcoroner bt --all --format json vmcore | jq '.traces[].frames[0].function'"
 )]
 pub struct Arguments {
     /// What to read, and how to print.
@@ -25,6 +25,12 @@ pub struct Arguments {
     /// Tasks in these states: `D`, `RD`.
     #[arg(long, value_name = "LETTERS", default_value = "", hide_default_value = true)]
     pub state: String,
+    /// Tasks whose command name contains this.
+    #[arg(long, value_name = "NAME")]
+    pub comm: Option<String>,
+    /// Tasks that are on this CPU, or were last.
+    #[arg(long, value_name = "CPU")]
+    pub cpu: Option<u32>,
     /// Show equal stacks once, with the tasks that have them, the most frequent first.
     #[arg(long)]
     pub group: bool,
@@ -32,7 +38,13 @@ pub struct Arguments {
 
 /// Runs it.
 pub fn run(_cli: &Cli, args: &Arguments) -> Outcome {
-    let which = look::Which { words: args.tasks.clone(), all: args.all, states: args.state.clone() };
+    let which = look::Which {
+        words: args.tasks.clone(),
+        all: args.all,
+        states: args.state.clone(),
+        comm: args.comm.clone(),
+        cpu: args.cpu,
+    };
     args.looking.show(
         |kernel, opened| {
             let mut view = look::backtraces(kernel, &which)?;

@@ -18,6 +18,9 @@ pub struct Looking {
     /// The dump; a directory for the parts of a split one.
     #[arg(value_name = "DUMP")]
     pub dump: PathBuf,
+    /// A further part of a split dump; a directory as DUMP has them all.
+    #[arg(long, value_name = "FILE")]
+    pub part: Vec<PathBuf>,
     /// Form of the output.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -43,19 +46,48 @@ impl Looking {
         view: impl FnOnce(&Kernel<'_>, &Opened) -> Result<V, String>,
         text: impl FnOnce(&V, Option<usize>) -> String,
     ) -> Outcome {
-        let dumps = extract::dump_members(std::slice::from_ref(&self.dump))?;
+        let inputs: Vec<PathBuf> = std::iter::once(&self.dump).chain(&self.part).cloned().collect();
+        let dumps = extract::dump_members(&inputs)?;
         let Some(opened) = dumps.first() else { return Ok(ExitCode::from(2)) };
+        if let Some(other) = dumps.get(1) {
+            complain(&[Gap::new(
+                "a second dump",
+                other.member.as_str(),
+                format!("only {} is looked at", opened.member),
+                "one command for each",
+            )])?;
+        }
         let kernel = Kernel::open(&opened.dump, self.kernel.sources())
             .map_err(|error| format!("{}: {error}", opened.member))?
             .named(opened.member.as_str());
         let value = view(&kernel, opened)?;
-        match self.format {
-            Format::Text => print(&text(&value, terminal_width()))?,
-            Format::Json => print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?,
-        }
+        let empty = match self.format {
+            Format::Text => {
+                let out = text(&value, terminal_width());
+                print(&out)?;
+                // What was read is longer: a list of 50,000 tasks need not be made twice.
+                out.len() < MAX_EMPTY && found_nothing(&serde_json::to_value(&value)?)
+            }
+            Format::Json => {
+                let out = serde_json::to_value(&value)?;
+                print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
+                found_nothing(&out)
+            }
+        };
         complain(&kernel.gaps())?;
-        Ok(ExitCode::SUCCESS)
+        Ok(if empty { ExitCode::from(2) } else { ExitCode::SUCCESS })
     }
+}
+
+/// Bytes of text that a view without anything in it stays below.
+const MAX_EMPTY: usize = 16 << 10;
+
+/// Whether a view has gaps and nothing else: nothing at all could be read.
+fn found_nothing(view: &serde_json::Value) -> bool {
+    let Some(view) = view.as_object() else { return false };
+    let lists = || view.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_array()?)));
+    let gaps = lists().any(|(name, list)| name == "gaps" && !list.is_empty());
+    gaps && lists().count() > 1 && lists().all(|(name, list)| name == "gaps" || list.is_empty())
 }
 
 /// The most gaps printed; JSON has all of a view's own.

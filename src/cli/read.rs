@@ -8,7 +8,7 @@ use crate::{look, report};
 
 /// Arguments of `read`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  vmcoroner read vmcore 0xffff8c2dc086d200 16\n  vmcoroner read vmcore init_task")]
+#[command(after_help = "Examples:\n  vmcoroner read vmcore task:1 16\n  vmcoroner read vmcore init_task")]
 pub struct Arguments {
     /// What to read, and how to print.
     #[command(flatten)]

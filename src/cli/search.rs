@@ -10,7 +10,7 @@ use crate::{look, report};
 /// Arguments of `search`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vmcoroner search vmcore 0xffff8c2dc086d200        who points there\n  vmcoroner search vmcore init_task\n  vmcoroner search --string vmcore 'net_device'\n  vmcoroner search --u32 vmcore 0xdead4ead --limit 5\n  vmcoroner search -m 0xfff vmcore init_task        pointers into the same page"
+    after_help = "Examples:\n  vmcoroner search vmcore init_task                 who points there\n  vmcoroner search vmcore task:1 --limit 20\n  vmcoroner search --string vmcore 'net_device'\n  vmcoroner search --u32 vmcore 0xdead4ead --limit 5\n  vmcoroner search -m 0xfff vmcore init_task        pointers into the same page"
 )]
 pub struct Arguments {
     /// What to read, and how to print.

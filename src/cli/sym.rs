@@ -8,9 +8,7 @@ use crate::{look, report};
 
 /// Arguments of `sym`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  vmcoroner sym vmcore schedule init_task\n  vmcoroner sym vmcore 0xffffffff81000010"
-)]
+#[command(after_help = "Examples:\n  vmcoroner sym vmcore schedule init_task\n  vmcoroner sym vmcore schedule+0x10")]
 pub struct Arguments {
     /// What to read, and how to print.
     #[command(flatten)]

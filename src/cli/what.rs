@@ -8,9 +8,7 @@ use crate::{look, report};
 
 /// Arguments of `what`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  vmcoroner what vmcore 0xffff8c2dc086d200\n  vmcoroner what --format json vmcore init_task"
-)]
+#[command(after_help = "Examples:\n  vmcoroner what vmcore task:1\n  vmcoroner what --format json vmcore init_task")]
 pub struct Arguments {
     /// What to read, and how to print.
     #[command(flatten)]

@@ -19,6 +19,10 @@ pub struct Which {
     pub all: bool,
     /// Tasks in these states.
     pub states: String,
+    /// Tasks whose command name contains this.
+    pub comm: Option<String>,
+    /// Tasks that are or were on this CPU.
+    pub cpu: Option<u32>,
 }
 
 /// Who a stack belongs to.
@@ -107,13 +111,13 @@ pub fn backtraces(kernel: &Kernel<'_>, which: &Which) -> Result<Backtraces, Stri
             return Err(super::no_such_task(kernel, word));
         }
     }
+    let filtered = !which.states.is_empty() || which.comm.is_some() || which.cpu.is_some();
     let wanted = |task: &Task| {
-        if !which.words.is_empty() {
-            return which.words.iter().any(|word| super::is_chosen(task, word))
-                && (which.states.is_empty() || which.states.contains(task.state));
-        }
-        if !which.states.is_empty() {
-            return which.states.contains(task.state);
+        if filtered || !which.words.is_empty() {
+            return (which.words.is_empty() || which.words.iter().any(|word| super::is_chosen(task, word)))
+                && (which.states.is_empty() || which.states.contains(task.state))
+                && which.comm.as_ref().is_none_or(|comm| task.comm.contains(comm.as_str()))
+                && which.cpu.is_none_or(|cpu| task.cpu == Some(cpu));
         }
         which.all
             || match crashed.and_then(|c| c.task) {

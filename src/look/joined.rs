@@ -36,6 +36,10 @@ pub struct Joined {
     pub event: String,
     /// Its first line.
     pub quote: Option<String>,
+    /// Frames of memory on top of the report's: what ran since it was printed.
+    pub since: usize,
+    /// Other frames that only one side has.
+    pub differ: usize,
     /// Frames.
     pub frames: Vec<JoinedFrame>,
 }
@@ -63,10 +67,19 @@ pub fn join(trace: &mut Trace, facts: &[Fact]) {
         return;
     };
     let Some(stack) = fact.stacks.first() else { return };
+    let frames = merge(trace, fact.text("function"), stack);
+    let since = match frames.iter().position(|frame| frame.side != Side::Memory) {
+        // Traces that have nothing in common are of two times.
+        Some(first) if frames.iter().any(|frame| frame.side == Side::Both) => first,
+        _ => 0,
+    };
+    let differ = frames.iter().skip(since).filter(|frame| frame.side != Side::Both).count();
     trace.joined = Some(Joined {
+        since,
+        differ,
         event: fact.kind.to_string(),
         quote: fact.quote.lines().next().map(str::to_owned).filter(|line| !line.is_empty()),
-        frames: merge(trace, fact.text("function"), stack),
+        frames,
     });
 }
 
@@ -74,7 +87,10 @@ pub fn join(trace: &mut Trace, facts: &[Fact]) {
 /// not the entry.
 fn bare(name: &str) -> &str {
     let name = without_suffix(name);
-    name.strip_suffix("_after_hwframe").unwrap_or(name)
+    let name = name.strip_suffix("_after_hwframe").unwrap_or(name);
+    // Before 4.17 a system call has three names at one address, of which the log prints SyS_.
+    let name = name.strip_prefix("SyS_").or_else(|| name.strip_prefix("sys_")).unwrap_or(name);
+    name.strip_suffix("_fastpath").unwrap_or(name)
 }
 
 fn merge(trace: &Trace, top: Option<&str>, stack: &Stack) -> Vec<JoinedFrame> {

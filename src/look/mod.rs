@@ -23,7 +23,7 @@ pub use devices::{DiskRow, DiskView, MajorRow, disks};
 pub use joined::{Joined, JoinedFrame, Side, join};
 pub use machine::{InterruptView, Listed, MountRow, interrupts, mounts, sysctls, timers, workers};
 pub use memory::{MemoryView, memory};
-pub use processes::{Filter, ProcessRow, Processes, processes};
+pub use processes::{Filter, ProcessRow, Processes, Sort, processes};
 pub use searching::{HitRow, SearchAsk, SearchView, search};
 pub use structure::{Ask, FieldRow, MemberValue, Number, ObjectRow, StructView, Value, structure};
 pub use subsystems::{

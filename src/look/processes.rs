@@ -6,6 +6,22 @@ use facts::{Address, Gap};
 use kernel::{Kernel, Task};
 use serde::Serialize;
 
+/// The order of tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// As the kernel lists them.
+    #[default]
+    List,
+    /// By thread id.
+    Pid,
+    /// By CPU.
+    Cpu,
+    /// Those that did not run for the longest time first.
+    OffCpu,
+    /// The youngest first.
+    Start,
+}
+
 /// Which tasks.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -17,6 +33,12 @@ pub struct Filter {
     pub kthreads: Option<bool>,
     /// Whether to order parents before their children.
     pub tree: bool,
+    /// Tasks whose command name contains this.
+    pub comm: Option<String>,
+    /// Tasks that are or were on this CPU.
+    pub cpu: Option<u32>,
+    /// The order of the rows, where they are no tree.
+    pub sort: Sort,
 }
 
 /// One task.
@@ -105,6 +127,8 @@ pub fn processes(kernel: &Kernel<'_>, filter: &Filter) -> Result<Processes, Stri
     let wanted = |task: &Task| {
         (filter.words.is_empty() || filter.words.iter().any(|word| super::is_chosen(task, word)))
             && (filter.states.is_empty() || filter.states.contains(task.state))
+            && filter.comm.as_ref().is_none_or(|comm| task.comm.contains(comm.as_str()))
+            && filter.cpu.is_none_or(|cpu| task.cpu == Some(cpu))
             && filter.kthreads.is_none_or(|kthread| task.kthread == kthread)
     };
     let order: Vec<(usize, usize)> = match filter.tree {
@@ -112,7 +136,15 @@ pub fn processes(kernel: &Kernel<'_>, filter: &Filter) -> Result<Processes, Stri
         false => (0..walk.items.len()).map(|n| (n, 0)).collect(),
     };
     let tasks = order.iter().filter_map(|(n, depth)| Some((walk.items.get(*n)?, *depth)));
-    let tasks = tasks.filter(|(task, _)| wanted(task)).map(|(task, depth)| row(task, depth)).collect();
+    let mut tasks: Vec<ProcessRow> =
+        tasks.filter(|(task, _)| wanted(task)).map(|(task, depth)| row(task, depth)).collect();
+    match filter.sort {
+        Sort::List => {}
+        Sort::Pid => tasks.sort_by_key(|row| row.pid),
+        Sort::Cpu => tasks.sort_by_key(|row| row.cpu),
+        Sort::OffCpu => tasks.sort_by_key(|row| std::cmp::Reverse(row.off_cpu_s)),
+        Sort::Start => tasks.sort_by_key(|row| std::cmp::Reverse(row.start_ns)),
+    }
     Ok(Processes { tasks, states, tree: filter.tree, gaps: walk.gaps })
 }
 

@@ -36,6 +36,14 @@ impl Vmcoreinfo {
         u64::from_str_radix(text.trim_start_matches("0x"), 16).ok()
     }
 
+    /// All symbols with their run-time addresses.
+    pub fn symbols(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.values.iter().filter_map(|(key, value)| {
+            let name = key.strip_prefix("SYMBOL(")?.strip_suffix(')')?;
+            Some((name, u64::from_str_radix(value.trim_start_matches("0x"), 16).ok()?))
+        })
+    }
+
     /// `NUMBER(name)`: signed decimal where the kernel's macro wrote it, hex with `0x` where written by hand.
     /// Negative numbers come as their two's complement.
     pub fn number(&self, name: &str) -> Option<u64> {

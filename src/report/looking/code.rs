@@ -32,13 +32,14 @@ pub fn code(view: &CodeView, bytes: bool) -> String {
         let symbol = instruction.symbol.as_ref().map(|s| format!("<{s}>:")).unwrap_or_default();
         let raw = if bytes { format!("{:widest$}  ", instruction.bytes) } else { String::new() };
         let mut text = instruction.text.clone();
-        if let Some(target) = &instruction.target_symbol {
-            let at = instruction.target.map_or(0, |at| at.0);
+        if let Some(at) = instruction.target {
             // A branch has its target in the text already.
-            let _ = match text.contains(&format!("{at:#x}")) {
-                true => write!(text, " <{target}>"),
-                false => write!(text, "        # {at:#x} <{target}>"),
-            };
+            if !text.contains(&format!("{:#x}", at.0)) {
+                let _ = write!(text, "        # {:#x}", at.0);
+            }
+            if let Some(target) = &instruction.target_symbol {
+                let _ = write!(text, " <{target}>");
+            }
         }
         let row = format!("{mark}{:#x} {symbol:wide$} {raw}{text}", instruction.address.0);
         let _ = writeln!(out, "{}", printable(row.trim_end()));

@@ -58,7 +58,10 @@ pub fn modules(view: &ModuleView, width: Option<usize>) -> String {
             or_dash(m.version.as_deref()),
         ]
     });
-    let mut out = table(&["MODULE", "NAME", "BASE", ">SIZE", "STATE", "TAINT", "VERSION"], rows, width);
+    let mut out = match view.modules.is_empty() {
+        true => "no modules\n".to_owned(),
+        false => table(&["MODULE", "NAME", "BASE", ">SIZE", "STATE", "TAINT", "VERSION"], rows, width),
+    };
     gaps(&mut out, &view.gaps);
     out
 }
@@ -82,7 +85,7 @@ pub fn slab(view: &SlabView, width: Option<usize>) -> String {
         ]
     });
     let header = ["CACHE", ">OBJSIZE", ">ALLOCATED", ">TOTAL", ">SLABS", ">SSIZE", ">MEMORY", "NAME"];
-    let mut out = table(&header, rows, width);
+    let mut out = if view.caches.is_empty() { String::new() } else { table(&header, rows, width) };
     let _ = writeln!(out, "{} of {} caches, {}", view.caches.len(), view.count, kib(Some(view.bytes)));
     gaps(&mut out, &view.gaps);
     out
@@ -104,7 +107,12 @@ pub fn cgroups(view: &CgroupView, width: Option<usize>) -> String {
             or_dash(c.path.as_deref()),
         ]
     });
-    let mut out = table(&["MEM_CGROUP", ">ID", "STATE", ">REFS", ">PAGES", ">KMEM", "PATH"], rows, width);
+    let mut out = String::new();
+    if view.cgroups.is_empty() && view.gaps.is_empty() {
+        out.push_str("no memory cgroups: the kernel was built without them, or cgroup_disable=memory was given\n");
+        return out;
+    }
+    out.push_str(&table(&["MEM_CGROUP", ">ID", "STATE", ">REFS", ">PAGES", ">KMEM", "PATH"], rows, width));
     if view.cgroups.len() > MAX_CGROUPS {
         let _ = writeln!(out, "and {} more, see --format json", view.cgroups.len() - MAX_CGROUPS);
     }
@@ -145,6 +153,11 @@ pub fn run_queues(view: &QueueView, width: Option<usize>) -> String {
             marks.join(" "),
         ]
     });
+    if view.queues.is_empty() {
+        let mut out = "no run queues\n".to_owned();
+        gaps(&mut out, &view.gaps);
+        return out;
+    }
     let mut out = table(&[">CPU", "RUNQUEUE", ">PID", "COMM", ">RUNNING", ">CLOCK s", ">LAG s", ""], rows, width);
     gaps(&mut out, &view.gaps);
     out

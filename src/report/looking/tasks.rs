@@ -128,7 +128,6 @@ fn one(out: &mut String, trace: &Trace, width: Option<usize>) {
     if let Some(joined) = &trace.joined {
         let quote = joined.quote.as_deref().unwrap_or(&joined.event);
         let _ = writeln!(out, "  joined with the log's report: {}", printable(quote));
-        let differ = joined.frames.iter().filter(|f| f.side != Side::Both).count();
         for frame in &joined.frames {
             let side = match frame.side {
                 Side::Both => " ",
@@ -139,8 +138,10 @@ fn one(out: &mut String, trace: &Trace, width: Option<usize>) {
         }
         let _ = writeln!(
             out,
-            "    {differ} of {} frames differ (+ only in memory, - only in the log)",
-            joined.frames.len()
+            "    {} of {} frames ran since the report; {} others differ (+ only in memory, - only in the log)",
+            joined.since,
+            joined.frames.len(),
+            joined.differ
         );
     }
 }

@@ -1,6 +1,9 @@
 //! kallsyms: the kernel's own symbol table, compressed by tokens, as it lies in memory.
 
+use std::collections::HashMap;
+
 use facts::Gap;
+use rayon::prelude::*;
 
 use super::{Table, scan};
 use crate::{Kernel, VirtAddr};
@@ -79,8 +82,30 @@ fn from_vmcoreinfo(kernel: &Kernel<'_>) -> Result<Places, String> {
     })
 }
 
-/// Reads as much of `len` bytes as there is, and says what stopped it.
+/// Bytes that one thread reads, and how many make it worth several.
+const SHARE: u64 = 128 << 10;
+const SHARED_FROM: u64 = 512 << 10;
+
+/// Reads as much of `len` bytes as there is, and says what stopped it. Threads share what is long: most of the time
+/// goes into decompressing pages.
 pub(super) fn read_some(kernel: &Kernel<'_>, at: u64, len: u64) -> (Vec<u8>, Option<String>) {
+    if len < SHARED_FROM {
+        return read_in_turn(kernel, at, len);
+    }
+    let shares: Vec<u64> = (0..len).step_by(SHARE as usize).collect();
+    let one = |from: &u64| read_in_turn(kernel, at.saturating_add(*from), SHARE.min(len - from));
+    let parts: Vec<_> = shares.par_iter().map(one).collect();
+    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
+    for (part, stopped) in parts {
+        bytes.extend_from_slice(&part);
+        if stopped.is_some() {
+            return (bytes, stopped);
+        }
+    }
+    (bytes, None)
+}
+
+fn read_in_turn(kernel: &Kernel<'_>, at: u64, len: u64) -> (Vec<u8>, Option<String>) {
     let mut bytes = Vec::new();
     while (bytes.len() as u64) < len {
         let here = VirtAddr(at) + bytes.len() as u64;
@@ -132,7 +157,7 @@ pub(super) fn decode(kernel: &Kernel<'_>, places: &Places) -> Result<Table, Stri
 }
 
 /// The 256 tokens.
-fn tokens(kernel: &Kernel<'_>, places: &Places) -> Result<Vec<Vec<u8>>, String> {
+fn tokens(kernel: &Kernel<'_>, places: &Places) -> Result<Vec<String>, String> {
     let index = kernel.bytes(VirtAddr(places.token_index), 512).map_err(|e| format!("kallsyms_token_index: {e}"))?;
     let offsets: Vec<u16> = index.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect();
     let last = u64::from(offsets.last().copied().unwrap_or(0));
@@ -142,7 +167,9 @@ fn tokens(kernel: &Kernel<'_>, places: &Places) -> Result<Vec<Vec<u8>>, String> 
         .map(|offset| {
             let rest = table.get(usize::from(*offset)..).unwrap_or_default();
             let end = memchr::memchr(0, rest).ok_or("kallsyms_token_table cannot be read")?;
-            Ok(rest.get(..end).unwrap_or_default().to_vec())
+            // Names are ASCII; anything else is damage that must not change the length.
+            let token = rest.get(..end).unwrap_or_default().iter();
+            Ok(token.map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect())
         })
         .collect()
 }
@@ -164,7 +191,7 @@ impl Expanded {
     }
 }
 
-fn expand(names: &[u8], count: u32, tokens: &[Vec<u8>]) -> Expanded {
+fn expand(names: &[u8], count: u32, tokens: &[String]) -> Expanded {
     let mut text = String::with_capacity(names.len() * 2);
     let mut ends = Vec::with_capacity(count as usize);
     let mut rest = names;
@@ -177,10 +204,7 @@ fn expand(names: &[u8], count: u32, tokens: &[Vec<u8>]) -> Expanded {
             if text.len() - start > MAX_NAME {
                 break;
             }
-            for byte in tokens.get(usize::from(*symbol)).map(Vec::as_slice).unwrap_or_default() {
-                // Names are ASCII; anything else is damage that must not change the length.
-                text.push(if byte.is_ascii() { char::from(*byte) } else { '?' });
-            }
+            text.push_str(tokens.get(usize::from(*symbol)).map(String::as_str).unwrap_or_default());
         }
         if text.len() == start || text.len() - start > MAX_NAME || text.len() > MAX_TEXT {
             text.truncate(start);
@@ -229,14 +253,14 @@ fn choose(kernel: &Kernel<'_>, places: &Places, expanded: &Expanded, values: &[u
         Values::Offsets { base: Some(_), .. } => &[Encoding::BaseOrAbsolute, Encoding::Base, Encoding::Place],
         Values::Offsets { base: None, .. } => &[Encoding::Place],
     };
-    let info = kernel.vmcoreinfo();
+    let known: HashMap<&str, u64> = kernel.vmcoreinfo().symbols().collect();
     let mut agree = vec![(0usize, 0usize); candidates.len()];
     for (index, (kind, name)) in expanded.iter().enumerate() {
-        let Some(known) = info.symbol(name) else { continue };
         // Static symbols may share a name with what VMCOREINFO means.
         if !kind.is_ascii_uppercase() && name != "_stext" {
             continue;
         }
+        let Some(known) = known.get(name).copied() else { continue };
         for (encoding, (yes, no)) in candidates.iter().zip(&mut agree) {
             if value(places, *encoding, values, index) == Some(known) {
                 *yes += 1;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use facts::Gap;
+use rayon::prelude::*;
 
 use super::btf::{self, Btf, Header};
 use super::pack::{self, Pack};
@@ -151,18 +152,29 @@ fn find_pack(kernel: &Kernel<'_>, identity: &Identity, sources: &Sources) -> Opt
 
 /// Bytes of which absent pages read as zeroes; true if any was absent.
 fn bytes_with_holes(kernel: &Kernel<'_>, at: VirtAddr, len: usize) -> (Vec<u8>, bool) {
-    let mut bytes = vec![0; len];
-    let mut holes = false;
-    let mut done = 0;
-    while done < len {
-        let here = at + done as u64;
-        let room = (4096 - (here.0 & 4095)) as usize;
-        let end = len.min(done + room);
-        if let Some(piece) = bytes.get_mut(done..end) {
-            holes |= kernel.read(here, piece).is_err();
+    // A share for each thread: most of the time goes into decompressing pages.
+    const SHARE: usize = 128 << 10;
+    let fill = |(nth, share): (usize, &mut [u8])| {
+        let from = at + (nth * SHARE) as u64;
+        let mut holes = false;
+        let mut done = 0;
+        while done < share.len() {
+            let here = from + done as u64;
+            let room = (4096 - (here.0 & 4095)) as usize;
+            let end = share.len().min(done + room);
+            if let Some(piece) = share.get_mut(done..end) {
+                holes |= kernel.read(here, piece).is_err();
+            }
+            done = end;
         }
-        done = end;
-    }
+        holes
+    };
+    let mut bytes = vec![0; len];
+    let holes = if len <= SHARE {
+        fill((0, &mut bytes))
+    } else {
+        bytes.par_chunks_mut(SHARE).enumerate().map(fill).reduce(|| false, |a, b| a | b)
+    };
     (bytes, holes)
 }
 
