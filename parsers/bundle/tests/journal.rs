@@ -31,7 +31,15 @@ fn entries(bytes: &[u8]) -> (Vec<Entry>, Vec<facts::Gap>) {
 fn files_say_what_journalctl_prints() {
     let (oracle, gaps) = entries(&testdata("journal.json"));
     assert_eq!((oracle.len(), gaps), (48, vec![]));
-    for name in ["regular.journal.xz", "compact.journal.xz", "journal.export.xz"] {
+    for name in [
+        "regular.journal.xz",
+        "compact.journal.xz",
+        "xz-regular.journal.xz",
+        "xz-compact.journal.xz",
+        "lz4-regular.journal.xz",
+        "lz4-compact.journal.xz",
+        "journal.export.xz",
+    ] {
         let bytes = testdata(name);
         let (found, gaps) = entries(&bytes);
         assert_eq!(gaps, [], "{name}");
