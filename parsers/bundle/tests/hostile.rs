@@ -318,3 +318,152 @@ fn mutated_archives_end_in_an_answer() {
         }
     }
 }
+
+fn cpio_entry(name: &str, mode: u32, data: &[u8]) -> Vec<u8> {
+    let mut out = format!(
+        "070701{:08x}{mode:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}",
+        1,
+        0,
+        0,
+        1,
+        0,
+        data.len(),
+        0,
+        0,
+        0,
+        0,
+        name.len() + 1,
+        0
+    )
+    .into_bytes();
+    out.extend(name.bytes().chain([0]));
+    out.resize(out.len().next_multiple_of(4), 0);
+    out.extend(data);
+    out.resize(out.len().next_multiple_of(4), 0);
+    out
+}
+
+fn cpio(entries: &[Vec<u8>]) -> Vec<u8> {
+    [entries.concat(), cpio_entry("TRAILER!!!", 0, b"")].concat()
+}
+
+fn zipped(files: &[(&str, &[u8])], method: zip::CompressionMethod) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, data) in files {
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        writer.start_file(*name, options).unwrap();
+        writer.write_all(data).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+fn xz(data: &[u8]) -> Vec<u8> {
+    let mut writer = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+    writer.write_all(data).unwrap();
+    writer.finish().unwrap()
+}
+
+#[test]
+fn cpio_links_devices_and_names_outside_are_harmless() {
+    let archive = cpio(&[
+        cpio_entry("link", 0o120_777, b"/etc/shadow"),
+        cpio_entry("device", 0o020_600, b""),
+        cpio_entry("../../etc/x", 0o100_644, b"xx"),
+        cpio_entry("/abs", 0o100_644, b"y"),
+        cpio_entry("/abs", 0o100_644, b"zzz"),
+    ]);
+    let (seen, gaps) = run(&archive);
+    assert_eq!(seen, [("in!etc/x".to_owned(), 2), ("in!abs".to_owned(), 1), ("in!abs#2".to_owned(), 3)]);
+    assert!(why(&gaps).contains("lead out of the archive") && why(&gaps).contains("more than once"), "{gaps:?}");
+}
+
+#[test]
+fn every_container_cut_anywhere_ends_in_an_answer() {
+    let text: Vec<u8> = (0..4000u32).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
+    let tar = [entry(b"a", &text), entry(b"b", &[b'b'; 700]), end()].concat();
+    let containers = [
+        cpio(&[cpio_entry("a", 0o100_644, &text), cpio_entry("b", 0o100_644, b"bb")]),
+        zipped(&[("a", &text), ("b", b"bb")], zip::CompressionMethod::Deflated),
+        xz(&tar),
+        ruzstd::encoding::compress_to_vec(Cursor::new(&tar), ruzstd::encoding::CompressionLevel::Fastest),
+    ];
+    for (which, whole) in containers.iter().enumerate() {
+        assert_eq!(run(whole).0.len(), 2, "{which}");
+        for i in 1..40 {
+            let (seen, gaps) = run(&whole[..whole.len() * i / 40]);
+            assert!(seen.len() <= 2, "{which} {i}: {seen:?}");
+            assert!(!gaps.is_empty(), "{which} {i}: a cut container without a gap, {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn a_zip_that_lies_about_sizes_is_bounded_and_said() {
+    let text = vec![b't'; 50_000];
+    let whole = zipped(&[("lies", &text), ("after", b"x")], zip::CompressionMethod::Deflated);
+    let central = whole.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    for size in [10u32, 0xfff0_0000] {
+        let mut bytes = whole.clone();
+        // Uncompressed size, in the local header and in the directory.
+        bytes[22..26].copy_from_slice(&size.to_le_bytes());
+        bytes[central + 24..central + 28].copy_from_slice(&size.to_le_bytes());
+        let (seen, gaps) = run(&bytes);
+        assert!(seen.iter().any(|(name, length)| name == "in!after" && *length == 1), "{seen:?} {gaps:?}");
+        assert!(seen.iter().all(|(_, length)| *length <= 50_000), "{seen:?}");
+    }
+    // A checksum that is not that of the bytes.
+    let mut bytes = whole.clone();
+    bytes[14] ^= 0xff;
+    bytes[central + 16] ^= 0xff;
+    let (seen, gaps) = run(&bytes);
+    assert!(why(&gaps).to_lowercase().contains("checksum"), "{gaps:?}");
+    assert!(seen.iter().any(|(name, _)| name == "in!after"), "{seen:?}");
+}
+
+#[test]
+fn a_zip_bomb_is_stopped() {
+    let bomb = zipped(&[("bomb", &vec![0; 96 << 20]), ("after", b"x")], zip::CompressionMethod::Deflated);
+    let limits = Limits { total_floor: 16 << 20, stream_floor: 8 << 20, ratio: 50, ..Limits::default() };
+    let (seen, gaps) = run_with(&bomb, &limits);
+    assert!(seen[0].1 < 40 << 20, "{seen:?}");
+    assert!(why(&gaps).contains("bomb"), "{gaps:?}");
+}
+
+#[test]
+fn a_checksum_of_xz_that_is_broken_is_a_gap() {
+    let mut bytes = xz(&vec![b'x'; 100_000]);
+    let tar = |inner: &[u8]| [entry(b"dmesg.xz", inner), entry(b"after", b"x"), end()].concat();
+    assert_eq!(run(&tar(&bytes)).1, []);
+    // The check of the only block stands before the index.
+    let at = bytes.len() - 12 - 8 - 4;
+    for byte in &mut bytes[at - 8..at] {
+        *byte ^= 0x5a;
+    }
+    let (seen, gaps) = run(&tar(&bytes));
+    assert!(seen.iter().any(|(name, _)| name == "in!after"), "{seen:?}");
+    assert!(why(&gaps).contains("in!dmesg.xz"), "{gaps:?}");
+}
+
+#[test]
+fn pax_sizes_that_lie_are_a_cut_archive() {
+    let record = b"23 size=99999999999999\n";
+    let pax = [header(b"pax", record.len() as u64, tar::EntryType::XHeader).as_bytes().to_vec(), {
+        let mut data = record.to_vec();
+        data.resize(512, 0);
+        data
+    }]
+    .concat();
+    let (seen, gaps) = run(&[entry(b"a", b"1"), pax, entry(b"b", b"22"), end()].concat());
+    assert_eq!(seen.first(), Some(&("in!a".to_owned(), 1)));
+    assert!(why(&gaps).contains("missing") || why(&gaps).contains("cut") || why(&gaps).contains("middle"), "{gaps:?}");
+}
+
+#[test]
+fn a_gzip_header_without_end_is_bounded() {
+    // FNAME set, and a name of 40 MB without its NUL.
+    let mut bytes = b"\x1f\x8b\x08\x08\0\0\0\0\0\x03".to_vec();
+    bytes.resize(40 << 20, b'n');
+    let (seen, gaps) = run(&bytes);
+    assert!(seen.iter().all(|(_, length)| *length == 0), "{seen:?}");
+    assert!(!gaps.is_empty());
+}
