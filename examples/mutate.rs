@@ -3,8 +3,10 @@
 //!     cargo run --example mutate -- --seconds 120 --seed 1
 //!     cargo run --release --example mutate -- --dumps 20000 --logs 100000
 //!
+//! Archives, journals and files of a node are mutated too, and read each by its own entry point.
+//!
 //! Dumps are mutated through an overlay, never by copying. A failing input is named by its seed; run it alone with
-//! `--only dump:SEED` or `--only log:SEED`.
+//! `--only dump:SEED`, `--only log:SEED` or `--only other:SEED`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -160,6 +162,129 @@ fn mutated_log(base: &[u8], seed: u64) -> Vec<u8> {
     lines.join(&b'\n')
 }
 
+/// Something that is neither dump nor log.
+enum Other {
+    Archive(Vec<u8>),
+    Journal(Vec<u8>),
+    /// A file of a node: its path and its bytes.
+    State(String, Vec<u8>),
+}
+
+/// Changed bytes: a few places overwritten, a piece repeated or left out, sometimes cut.
+fn mutated_bytes(base: &[u8], seed: u64) -> Vec<u8> {
+    let mut random = Random(seed);
+    let mut bytes = base.to_vec();
+    for _ in 0..1 + random.below(12) {
+        if bytes.is_empty() {
+            break;
+        }
+        let len = bytes.len() as u64;
+        let at = if random.below(3) == 0 { random.below(len.min(600)) } else { random.below(len) } as usize;
+        let end = (at + 1 + random.below(64) as usize).min(bytes.len());
+        match random.below(6) {
+            0 => bytes[at..end].fill(0xff),
+            1 => bytes[at..end].fill(0),
+            2 => {
+                let piece = bytes[at..end].to_vec();
+                bytes.splice(at..at, piece);
+            }
+            3 => drop(bytes.drain(at..end)),
+            _ => bytes[at] = random.next() as u8,
+        }
+    }
+    if random.below(4) == 0 {
+        bytes.truncate(random.below(bytes.len() as u64 + 1) as usize);
+    }
+    bytes
+}
+
+/// Archives made here of files of the rules' cases, journals that systemd wrote, files of nodes.
+fn others(root: &Path) -> Vec<Other> {
+    let mut others = Vec::new();
+    let mut states = Vec::new();
+    state_files(&root.join("rules"), &mut states);
+    states.truncate(400);
+    let pack = |files: &[(String, Vec<u8>)]| -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (path, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_cksum();
+            drop(builder.append_data(&mut header, path.trim_start_matches('/'), bytes.as_slice()));
+        }
+        builder.into_inner().unwrap_or_default()
+    };
+    let gzip = |bytes: &[u8]| {
+        use std::io::Write as _;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        drop(encoder.write_all(bytes));
+        encoder.finish().unwrap_or_default()
+    };
+    let small: Vec<_> = states.iter().filter(|(_, bytes)| bytes.len() < 4096).take(12).cloned().collect();
+    let tar = pack(&small);
+    let nested = pack(&[("inner.tar.gz".to_owned(), gzip(&tar)), ("dmesg".to_owned(), b"[    1.0] x\n".to_vec())]);
+    others.extend([tar.clone(), gzip(&tar), nested].map(Other::Archive));
+    let mut packed = Vec::new();
+    files(&root.join("testdata/bundle"), "xz", &mut packed);
+    for bytes in packed {
+        let walk =
+            bundle::walk(bundle::Source::Reader(&mut bytes.as_slice(), "x"), &Default::default(), &mut |mut m| {
+                others.push(Other::Journal(m.read(8 << 20).data));
+                bundle::Flow::Continue
+            });
+        drop(walk);
+        others.push(Other::Archive(bytes));
+    }
+    others.extend(states.into_iter().map(|(path, bytes)| Other::State(path, bytes)));
+    others
+}
+
+/// Small files below the folders of the rules, with their paths.
+fn state_files(folder: &Path, out: &mut Vec<(String, Vec<u8>)>) {
+    let mut entries: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            state_files(&path, out);
+        } else if !path.to_string_lossy().ends_with(".yaml")
+            && let Ok(bytes) = std::fs::read(&path)
+            && bytes.len() < 64 << 10
+        {
+            out.push((path.to_string_lossy().into_owned(), bytes));
+        }
+    }
+}
+
+fn read_other(other: &Other, seed: u64) {
+    match other {
+        Other::Archive(base) => {
+            let limits = bundle::Limits { total_floor: 8 << 20, stream_floor: 2 << 20, ..Default::default() };
+            let bytes = mutated_bytes(base, seed);
+            let source = &mut bytes.as_slice();
+            let walk = bundle::walk(bundle::Source::Reader(source, "mutated"), &limits, &mut |mut member| {
+                if !member.content().is_archive() {
+                    std::hint::black_box(member.read(1 << 20));
+                }
+                bundle::Flow::Continue
+            });
+            drop(walk);
+        }
+        Other::Journal(base) => {
+            std::hint::black_box(bundle::journal::read(&mutated_bytes(base, seed), &mut |entry| {
+                std::hint::black_box((entry.kernel_line(), entry.text_line()));
+                bundle::Flow::Continue
+            }));
+        }
+        Other::State(path, base) => {
+            let bytes = mutated_bytes(base, seed);
+            std::hint::black_box(snapshot::read(path, &bytes));
+            let mut log = snapshot::NodeLog::new("mutated");
+            String::from_utf8_lossy(&bytes).lines().for_each(|line| log.line(line));
+            std::hint::black_box(log.finish());
+        }
+    }
+}
+
 fn run(what: &str, seed: u64, failures: &mut Vec<String>, work: impl Fn()) {
     let mut start = Instant::now();
     let mut panicked = catch_unwind(AssertUnwindSafe(&work)).is_err();
@@ -189,7 +314,7 @@ fn files(folder: &Path, ending: &str, out: &mut Vec<Vec<u8>>) {
 
 fn main() -> ExitCode {
     let mut seconds = None;
-    let (mut dumps, mut logs, mut first, mut only) = (u64::MAX, u64::MAX, 1u64, None);
+    let (mut dumps, mut logs, mut other, mut first, mut only) = (u64::MAX, u64::MAX, u64::MAX, 1u64, None);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let value = args.next().unwrap_or_default();
@@ -197,15 +322,18 @@ fn main() -> ExitCode {
             "--seconds" => seconds = value.parse().ok(),
             "--dumps" => dumps = value.parse().unwrap_or(0),
             "--logs" => logs = value.parse().unwrap_or(0),
+            "--others" => other = value.parse().unwrap_or(0),
             "--seed" => first = value.parse().unwrap_or(1),
             "--only" => only = Some(value),
             _ => {
-                eprintln!("usage: mutate [--seconds N] [--dumps N] [--logs N] [--seed N] [--only dump:SEED|log:SEED]");
+                eprintln!(
+                    "usage: mutate [--seconds N] [--dumps N] [--logs N] [--others N] [--seed N] [--only KIND:SEED]"
+                );
                 return ExitCode::from(2);
             }
         }
     }
-    if seconds.is_none() && dumps == u64::MAX && logs == u64::MAX {
+    if seconds.is_none() && dumps == u64::MAX && logs == u64::MAX && other == u64::MAX {
         seconds = Some(60);
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -233,20 +361,23 @@ fn main() -> ExitCode {
             std::hint::black_box(vmcoroner::report::text(&examine(&case, &rules), vmcoroner::report::Style::default()));
         }
     };
+    let others = others(root);
+    let other_run = |seed: u64| read_other(&others[(seed % others.len() as u64) as usize], seed);
     let mut failures = Vec::new();
     if let Some(only) = only {
         let (what, seed) = only.split_once(':').unwrap_or(("", ""));
         let seed = seed.parse().unwrap_or(0);
         match what {
             "dump" => dump_run(seed),
+            "other" => other_run(seed),
             _ => log_run(seed),
         }
         return ExitCode::SUCCESS;
     }
     let start = Instant::now();
     let left = || seconds.is_none_or(|s| start.elapsed() < Duration::from_secs(s));
-    let (mut done_dumps, mut done_logs) = (0u64, 0u64);
-    while left() && (done_dumps < dumps || done_logs < logs) {
+    let (mut done_dumps, mut done_logs, mut done_others) = (0u64, 0u64, 0u64);
+    while left() && (done_dumps < dumps || done_logs < logs || done_others < other) {
         if done_dumps < dumps {
             let seed = first + done_dumps;
             run("dump", seed, &mut failures, || dump_run(seed));
@@ -258,9 +389,17 @@ fn main() -> ExitCode {
                 run("log", seed, &mut failures, || log_run(seed));
                 done_logs += 1;
             }
+            if done_others < other {
+                let seed = first + done_others;
+                run("other", seed, &mut failures, || other_run(seed));
+                done_others += 1;
+            }
         }
     }
-    println!("{done_dumps} mutated dumps, {done_logs} mutated logs, {} failures", failures.len());
+    println!(
+        "{done_dumps} mutated dumps, {done_logs} mutated logs, {done_others} mutated archives, journals and files, {} failures",
+        failures.len()
+    );
     for failure in &failures {
         println!("{failure}");
     }
