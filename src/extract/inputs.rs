@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use bundle::{ContentKind, Flow, Limits, Member, Source};
@@ -12,7 +12,7 @@ use facts::{Gap, Identity};
 use super::layouts::{self, Role};
 use super::naming::{self, Naming};
 use super::piece::Piece;
-use super::{Options, dump as dumps, join, log, pstore};
+use super::{Options, apport, dump as dumps, join, log, pstore};
 use crate::case::Case;
 
 /// The largest journal or saved case that is read. Logs are read to their end, in pieces.
@@ -168,7 +168,8 @@ impl Found {
         // In a bundle the name decides first: what nobody wants is never decompressed.
         let alone = single && !name.contains('!');
         let role = layouts::role(&path);
-        let state = snapshot::wants(&path) || matches!(role, Some(Role::Sections | Role::CaptureLog));
+        let state =
+            snapshot::wants(&path) || matches!(role, Some(Role::Sections | Role::CaptureLog | Role::ClusterNodes));
         let named = alone || state || role.is_some() || looks_like_log(&path) || looks_like_dump(&path);
         if !named && !self.recognised(&mut member, &path, naming.depth(&path)) {
             return Flow::Continue;
@@ -278,6 +279,11 @@ impl Found {
 
     fn text(&mut self, mut member: Member<'_>, name: &str, path: &str, role: Option<Role>, state: bool, alone: bool) {
         let head = member.head().to_vec();
+        if apport::is_report(&head) {
+            self.texts += 1;
+            self.apport(&mut member, name, path);
+            return;
+        }
         let by_name = state && !matches!(role, Some(Role::KernelLog | Role::NodeLog));
         let mut bytes = Vec::new();
         // An error is a gap of the walk; what was read before it counts.
@@ -290,7 +296,7 @@ impl Found {
         }
         if !whole && (by_name || role == Some(Role::Pstore)) {
             let why = format!("only the first {MAX_STATE} bytes are read");
-            self.gaps.push(Gap::new(format!("the end of {name}"), name, why, "a smaller piece of it"));
+            self.gaps.push(Gap::new("the end of a file", name, why, "a smaller piece of it"));
         }
         self.texts += 1;
         if Case::is_saved(&bytes) {
@@ -308,14 +314,75 @@ impl Found {
             self.pstore.push(pstore::Part::read(name, &bytes));
             return;
         }
+        if role == Some(Role::ClusterNodes) {
+            self.cluster_nodes(name, &bytes);
+            return;
+        }
         // What an engineer pasted has no name to go by: small texts are shown to the readers of pasted output, and a
         // text that was given alone may be a ticket with files and tool outputs in it.
         let pasted = role.is_none() && whole && (alone || bytes.len() <= MAX_PASTED);
         let understood = (state || pasted || snapshot::recognises(&head)) && self.node().add(path, name, &bytes);
-        if understood && by_name {
+        // Sections hold logs among other files.
+        if understood && by_name && role != Some(Role::Sections) {
             return;
         }
         self.log(name, &bytes, member.reader(), role == Some(Role::CaptureLog));
+    }
+
+    /// A report of apport: what it says of the machine, and its packed dump and log as members of their own.
+    fn apport(&mut self, member: &mut Member<'_>, name: &str, path: &str) {
+        let mut source = BufReader::with_capacity(1 << 16, member.reader());
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        let damaged = apport::read(&mut source, &mut |key, value| match value {
+            apport::Value::Text(text) => {
+                let file = match key {
+                    "Uname" => "kernel",
+                    "ProcVersionSignature" => "proc/version_signature",
+                    "ProcCmdline" | "ProcKernelCmdLine" => "proc/cmdline",
+                    _ => return,
+                };
+                // `Linux 5.15.0-91-generic x86_64`: the line of uname without host and build.
+                let release = text.split_ascii_whitespace().nth(1).filter(|_| key == "Uname").map(str::to_owned);
+                let text = release.unwrap_or(text);
+                self.node().add(&format!("{folder}/{file}"), name, text.as_bytes());
+            }
+            apport::Value::Packed(stream) => {
+                let inner = format!("{name}!{key}");
+                let root = self.root.clone();
+                let walked = bundle::walk(Source::Reader(stream, &inner), &Limits::default(), &mut |mut packed| {
+                    self.root.clone_from(&root);
+                    let content = packed.content();
+                    if content.is_dump() {
+                        self.dump(packed, &inner);
+                    } else if matches!(content, ContentKind::Text | ContentKind::Binary) && key == "VmCoreDmesg" {
+                        self.log(&inner, &[], packed.reader(), false);
+                    }
+                    Flow::Skip
+                });
+                self.gaps.extend(walked.unwrap_or_default());
+            }
+        });
+        for key in damaged {
+            self.gaps.push(Gap::new(format!("value {key}"), name, "its lines are no base64", "an undamaged copy"));
+        }
+    }
+
+    /// API objects of cluster nodes: each node is a machine of its own.
+    fn cluster_nodes(&mut self, name: &str, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        let object = serde_json::from_str(&text).or_else(|_| serde_saphyr::from_str::<serde_json::Value>(&text));
+        let object = match object {
+            Ok(object) => object,
+            Err(error) => {
+                let why = format!("neither JSON nor YAML: {}", error.to_string().lines().next().unwrap_or_default());
+                self.gaps.push(Gap::new("nodes of a cluster", name, why, "the whole file"));
+                return;
+            }
+        };
+        for (identity, facts) in snapshot::cluster_nodes(name, &object) {
+            let sources = std::iter::once("node.condition".to_owned()).collect();
+            self.pieces.push(Piece { identity, facts, sources, member: name.to_owned(), ..Piece::default() });
+        }
     }
 
     /// A log: kernel reports for the pieces of its boots, and the node-level lines. What the capture kernel printed
@@ -394,6 +461,14 @@ impl Found {
         }
         for (root, node) in std::mem::take(&mut self.nodes) {
             let identity = node.identity();
+            // What dmesg printed when the bundle was collected is of the boot whose state was collected.
+            let of_collection =
+                |p: &&mut Piece| p.stream.is_some() && p.root == root && layouts::is_of_collection(&p.member);
+            for piece in self.pieces.iter_mut().filter(of_collection) {
+                if piece.identity.conflict(&identity).is_none() {
+                    piece.identity.fill(&identity);
+                }
+            }
             let (facts, gaps) = node.finish();
             if facts.is_empty() && gaps.is_empty() {
                 continue;

@@ -1,6 +1,6 @@
 //! Joins pieces of one machine and one boot to cases.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use facts::{Fact, Gap};
 
@@ -23,9 +23,15 @@ struct Draft {
 pub(super) fn cases(mut pieces: Vec<Piece>) -> Vec<Case> {
     // A dump says which machine and boot its case is about; logs name boots; the state of a node joins the last boot.
     pieces.sort_by_key(|p| (!p.is_dump, p.stream.is_none()));
+    let mut boots: BTreeMap<usize, usize> = BTreeMap::new();
+    for stream in pieces.iter().filter_map(|p| p.stream) {
+        *boots.entry(stream).or_default() += 1;
+    }
     let mut drafts: Vec<Draft> = Vec::new();
     for piece in pieces {
-        let place = drafts.iter().rposition(|draft| belongs(draft, &piece));
+        let only = piece.stream.and_then(|stream| boots.get(&stream)) == Some(&1);
+        let of = |draft: &Draft| belongs(draft, &piece) && (!draft.has_dump || of_the_dump(draft, &piece, only));
+        let place = drafts.iter().rposition(of);
         match place.and_then(|at| drafts.get_mut(at)) {
             Some(draft) => add(draft, piece),
             None => {
@@ -119,6 +125,28 @@ fn belongs(draft: &Draft, piece: &Piece) -> bool {
         && draft.case.identity.conflict(&piece.identity).is_none()
 }
 
+/// Whether something says that a piece is of the very boot that a dump is of: logs and state are mostly collected after
+/// the reboot. `only`: the log has no other boot.
+fn of_the_dump(draft: &Draft, piece: &Piece, only: bool) -> bool {
+    let (dump, other) = (&draft.case.identity, &piece.identity);
+    let same_boot =
+        dump.boot_id.is_some() && dump.boot_id == other.boot_id || dump.booted().is_some() && other.booted().is_some();
+    let crashed = draft.case.facts.iter().any(|f| match f.kind.as_ref() {
+        "dump.state" => f.get("live") == Some(&false.into()),
+        "log.panic" => true,
+        _ => false,
+    });
+    let stamp = |f: &Fact| f.time.and_then(|t| t.since_boot_ns);
+    let known = |f: &Fact| {
+        f.kind.starts_with("log.")
+            && stamp(f).is_some()
+            && draft.case.facts.iter().any(|old| old.kind == f.kind && stamp(old) == stamp(f) && old.quote == f.quote)
+    };
+    // A log of one boot may reach further back than the ring in the dump.
+    let log = piece.stream.is_some() && (only || piece.facts.iter().any(known));
+    same_boot || log || piece.stream.is_none() && !crashed
+}
+
 fn add(draft: &mut Draft, piece: Piece) {
     draft.case.identity.fill(&piece.identity);
     draft.has_dump |= piece.is_dump;
@@ -173,6 +201,9 @@ fn aside(drafts: &[Draft], first: usize, at: usize) -> Option<Gap> {
     };
     let why = match first.case.identity.conflict(&other.case.identity) {
         Some(field) => format!("another {field}: {} here, {} in the case", name(other), name(first)),
+        None if first.has_dump => {
+            format!("{}: nothing proves that it is the boot of the dump, {}", name(other), name(first))
+        }
         None => format!("another boot of {}", name(other)),
     };
     Some(Gap::new(

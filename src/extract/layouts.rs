@@ -21,8 +21,10 @@ pub enum Role {
     Dump,
     /// A piece of a pstore record; the pieces of one record go together, highest part number first.
     Pstore,
-    /// Several files in one text, with marks between them: for `snapshot`.
+    /// Several files in one text, with marks between them: for `snapshot`, and for `klog`.
     Sections,
+    /// API objects of cluster nodes, JSON or YAML: for `snapshot::cluster_nodes`.
+    ClusterNodes,
 }
 
 /// One kind of bundle.
@@ -111,6 +113,9 @@ pub const LAYOUTS: &[Layout] = &[
             "must-gather.logs",
         ],
         members: &[
+            ("cluster-scoped-resources/core/nodes/*.yaml", Role::ClusterNodes),
+            ("cluster-scoped-resources/core/nodes/*.json", Role::ClusterNodes),
+            ("cluster-scoped-resources/core/nodes.yaml", Role::ClusterNodes),
             ("host_service_logs/*/*_service.log", Role::NodeLog),
             ("nodes/*/*_logs_*", Role::NodeLog),
             ("nodes/*/dmesg*", Role::KernelLog),
@@ -131,7 +136,7 @@ pub const LAYOUTS: &[Layout] = &[
         name: "cluster-info",
         doc: "kubectl cluster-info dump",
         markers: &["nodes.json", "*/events.json", "*/pods.json", "*/*/logs.txt"],
-        members: &[],
+        members: &[("nodes.json", Role::ClusterNodes)],
     },
     Layout {
         name: "crash-directory",
@@ -224,6 +229,12 @@ pub fn role(path: &str) -> Option<Role> {
         }
     }
     None
+}
+
+/// Whether a log is that of the boot in which the bundle was collected: what `dmesg` printed then.
+pub fn is_of_collection(name: &str) -> bool {
+    let path = name.rsplit('!').next().unwrap_or(name);
+    ["sos_commands/kernel/dmesg*", "systeminfo/dmesg", "nodes/*/dmesg*"].iter().any(|pattern| matches(pattern, path))
 }
 
 /// Recognises layouts while the names of a walk go by.

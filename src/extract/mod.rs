@@ -1,6 +1,7 @@
 //! Decides which member of the input goes to which parser, and joins the facts of one machine and boot to a case.
 //! The only module that calls parsers.
 
+mod apport;
 mod describe;
 mod dump;
 mod inputs;

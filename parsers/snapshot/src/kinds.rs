@@ -314,6 +314,10 @@ pub const KINDS: &[KindDef] = kinds! {
         "source": Text "" "cluster, hypervisor, sel", "target": Text "" "the machine, where it is named; of sel the machine itself",
         "time": Text "" "wall clock of the line", "count": Int "" "lines", "text": Text "" "the line",
     ];
+    "node.condition", "A condition of a Kubernetes node as its API object has it", [
+        "type": Text "" "Ready, KernelDeadlock, ...", "status": Text "" "True, False, Unknown", "reason": Text "" "one word",
+        "message": Text "" "in words", "since": Text "" "RFC 3339",
+    ];
     "node.dump_file", "A file of a crash dump, or a crash folder without one", [
         "path": Text "" "the folder",
         "state": Text "" "whole: a dump by its name; incomplete; empty; absent: a crash folder with a log and no dump",

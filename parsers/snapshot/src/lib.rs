@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod cgroup;
+mod cluster;
 mod kinds;
 mod node;
 mod nodelog;
@@ -33,6 +34,7 @@ mod text;
 
 use facts::{Fact, Gap, Identity};
 
+pub use cluster::cluster_nodes;
 pub use kinds::KINDS;
 pub use node::Node;
 pub use nodelog::NodeLog;

@@ -50,6 +50,10 @@ pub(crate) fn stat(node: &mut Node, input: &Input<'_>) -> bool {
     let total: i64 = ticks.iter().take(8).fold(0i64, |a, b| a.saturating_add(*b));
     let share = |i: usize| ticks.get(i).filter(|_| total > 0).map(|t| *t as f64 * 100.0 / total as f64);
     let rows: std::collections::BTreeMap<&str, i64> = input.text.lines().filter_map(pair).collect();
+    let booted = rows.get("btime").and_then(|t| u64::try_from(*t).ok()).and_then(crate::stamp::Stamp::of_unix);
+    if let Some(booted) = booted {
+        node.identity.boot_time.get_or_insert_with(|| format!("{}Z", booted.to_string().replace(' ', "T")));
+    }
     let cpus = input.text.lines().filter(|l| l.starts_with("cpu") && !l.starts_with("cpu ")).count();
     node.push_once(
         Fact::new("node.stat", input.whole())

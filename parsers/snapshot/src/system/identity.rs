@@ -63,7 +63,9 @@ pub(crate) fn uname(node: &mut Node, input: &Input<'_>) -> bool {
     // The machine stands behind the build date; distributions print it up to three times.
     const MACHINES: &[&str] = &["x86_64", "aarch64", "ppc64le", "ppc64", "s390x", "riscv64", "i686", "armv7l"];
     let machine = words.iter().rev().find_map(|w| MACHINES.iter().find(|m| *m == w));
-    node.identity.host.get_or_insert_with(|| host.to_owned());
+    if host != "(none)" {
+        node.identity.host.get_or_insert_with(|| host.to_owned());
+    }
     node.identity.kernel.get_or_insert_with(|| release.to_owned());
     if let Some(machine) = machine {
         node.identity.arch.get_or_insert_with(|| (*machine).to_owned());
