@@ -20,6 +20,9 @@ struct Group {
     marks: Vec<&'static str>,
 }
 
+/// Characters of a title that are printed.
+const LONGEST: usize = 100;
+
 /// A regular cadence is one of which nearly all intervals are this near to the middle one.
 const REGULAR: std::ops::Range<f64> = 0.5..1.5;
 
@@ -82,7 +85,11 @@ fn line(group: &Group, boot: bool, wall: bool, wide: usize) -> String {
     if wall {
         let _ = write!(out, "{:20}  ", group.first.and_then(wall_clock).unwrap_or_default());
     }
-    let _ = write!(out, "{:8} {:wide$} {}", group.severity, group.class, printable(&group.title));
+    let mut title: String = group.title.chars().take(LONGEST).collect();
+    if title.len() < group.title.len() {
+        title.push('…');
+    }
+    let _ = write!(out, "{:8} {:wide$} {}", group.severity, group.class, printable(&title));
     if group.count > 1 {
         let _ = write!(out, "  ({})", repetition(group));
     }

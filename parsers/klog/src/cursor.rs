@@ -33,13 +33,21 @@ impl<'a> Cursor<'a> {
 
     /// Passes over blanks and tabs.
     pub(crate) fn blanks(&mut self) -> &mut Self {
-        self.rest = self.rest.trim_start_matches([' ', '\t']);
+        self.ascii(|b| matches!(b, b' ' | b'\t'));
         self
+    }
+
+    /// Reads the bytes for which `accept` holds, which must be of ASCII.
+    fn ascii(&mut self, accept: impl Fn(u8) -> bool) -> &'a str {
+        let end = self.rest.bytes().position(|b| !b.is_ascii() || !accept(b)).unwrap_or(self.rest.len());
+        let (run, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        run
     }
 
     /// Reads up to `end`, and passes over it.
     pub(crate) fn until(&mut self, end: &str) -> Option<&'a str> {
-        let (before, after) = self.rest.split_once(end)?;
+        let (before, after) = split(self.rest, end)?;
         self.rest = after;
         Some(before)
     }
@@ -65,7 +73,7 @@ impl<'a> Cursor<'a> {
     /// Reads a decimal number without sign.
     pub(crate) fn number(&mut self) -> Option<u64> {
         let mut ahead = *self;
-        let number = ahead.run(|c| c.is_ascii_digit()).parse().ok()?;
+        let number = ahead.ascii(|b| b.is_ascii_digit()).parse().ok()?;
         *self = ahead;
         Some(number)
     }
@@ -83,21 +91,29 @@ impl<'a> Cursor<'a> {
     pub(crate) fn hex(&mut self) -> Option<u64> {
         let mut ahead = *self;
         ahead.take("0x");
-        let digits = ahead.run(|c| c.is_ascii_hexdigit());
+        let digits = ahead.ascii(|b| b.is_ascii_hexdigit());
         let number = u64::from_str_radix(digits, 16).ok()?;
         *self = ahead;
         Some(number)
     }
 }
 
+/// Splits at the first `needle`. Lines are short and needles rare: a search that prepares nothing is the fastest.
+pub(crate) fn split<'a>(text: &'a str, needle: &str) -> Option<(&'a str, &'a str)> {
+    let first = *needle.as_bytes().first()?;
+    let at =
+        memchr::memchr_iter(first, text.as_bytes()).find(|at| text.as_bytes()[*at..].starts_with(needle.as_bytes()))?;
+    Some((text.get(..at)?, text.get(at + needle.len()..)?))
+}
+
 /// The text behind the first `needle`.
 pub(crate) fn after<'a>(text: &'a str, needle: &str) -> Option<&'a str> {
-    text.split_once(needle).map(|(_, rest)| rest)
+    split(text, needle).map(|(_, rest)| rest)
 }
 
 /// The text between the first `start` and the next `end`.
 pub(crate) fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
-    after(text, start)?.split_once(end).map(|(inside, _)| inside)
+    split(after(text, start)?, end).map(|(inside, _)| inside)
 }
 
 /// The decimal number, perhaps negative, behind the first `needle`.

@@ -89,6 +89,10 @@ impl Entry {
 
     /// Takes a line. A complete entry comes back; the flag says whether the line itself was taken.
     pub(super) fn line(&mut self, text: &str, number: u64) -> (Option<Whole>, bool) {
+        // Entries begin with a weekday or with `__CURSOR=`.
+        if !self.open && !text.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+            return (None, false);
+        }
         if let Some(wall) = header(text) {
             let before = self.flush();
             *self = Entry { open: true, first: number, wall, ..Entry::default() };
@@ -159,7 +163,7 @@ fn header(text: &str) -> Option<Option<Stamp>> {
     if text.starts_with("__CURSOR=") {
         return Some(None);
     }
-    let at = text.get(..64.min(text.len())).unwrap_or(text).find(" [s=")?;
+    let at = memchr::memmem::find(text.as_bytes().get(..64.min(text.len()))?, b" [s=")?;
     if !text.trim_end().ends_with(']') || !text.contains(";b=") {
         return None;
     }

@@ -63,7 +63,7 @@ impl<'a> Prefix<'a> {
             host: self.host,
             tag: self.tag,
             writer: self.writer,
-            body: self.rest.trim_end_matches([' ', '\t', '\r', '\n', '\0']),
+            body: trimmed(self.rest),
         }
     }
 
@@ -87,6 +87,12 @@ impl<'a> Prefix<'a> {
             rest: inner.rest,
         }
     }
+}
+
+/// Without the blanks, line ends and NUL bytes at the end.
+fn trimmed(text: &str) -> &str {
+    let tail = text.bytes().rev().take_while(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0)).count();
+    text.get(..text.len() - tail).unwrap_or_default()
 }
 
 type Strip = for<'a> fn(&'a str) -> Option<Prefix<'a>>;
@@ -171,7 +177,7 @@ impl Reader {
             record(&text, number, true, each);
         }
         if let Some((text, number)) = self.wrap.flush() {
-            pieces(&text, number, Prefix::default(), true, each);
+            pieces(&text, number, None, true, each);
         }
     }
 
@@ -185,7 +191,7 @@ impl Reader {
             // A machine that booted before the message ends is not ours: the outer stamp is of the collector.
             let message = escape::clean(message);
             for piece in message.split('\n') {
-                pieces(piece, number, said, true, each);
+                pieces(piece, number, Some(&said), true, each);
             }
         });
         if many {
@@ -236,7 +242,7 @@ impl Reader {
                 return self.wrap.join(text);
             }
             if let Some((held, first)) = self.wrap.flush() {
-                pieces(&held, first, Prefix::default(), true, each);
+                pieces(&held, first, None, true, each);
             }
         }
         if around.telling {
@@ -249,7 +255,7 @@ impl Reader {
             if self.wrap.active() && self.wrap.hold(piece, &strip(piece), number) {
                 continue;
             }
-            pieces(piece, number, Prefix::default(), changed, each);
+            pieces(piece, number, None, changed, each);
         }
     }
 
@@ -262,7 +268,7 @@ impl Reader {
 
     fn whole(whole: &journal_fields::Whole, each: &mut Each<'_>) {
         for piece in whole.message.split('\n') {
-            pieces(piece, whole.first, whole.prefix(), true, each);
+            pieces(piece, whole.first, Some(&whole.prefix()), true, each);
         }
     }
 
@@ -276,20 +282,22 @@ impl Reader {
 /// A record of `/dev/kmsg`: its text may hold several lines.
 fn record(text: &str, number: u64, changed: bool, each: &mut Each<'_>) {
     let Some(record) = kmsg::record(text) else {
-        return pieces(text, number, Prefix::default(), changed, each);
+        return pieces(text, number, None, changed, each);
     };
     let body = kmsg::unescape(record.prefix.rest);
     let changed = changed || matches!(body, Cow::Owned(_));
     for piece in body.split('\n') {
-        pieces(piece, number, record.prefix, changed, each);
+        pieces(piece, number, Some(&record.prefix), changed, each);
     }
 }
 
 /// Takes the prefixes off `text`, splits it where newlines were lost, and adds what an outer carrier said.
-fn pieces(text: &str, number: u64, outer: Prefix<'_>, changed: bool, each: &mut Each<'_>) {
+fn pieces<'a>(text: &'a str, number: u64, outer: Option<&Prefix<'a>>, changed: bool, each: &mut Each<'_>) {
     // What a program wrote is its own, even where it quotes a kernel line.
-    let whole = |text| {
-        if outer.writer == Writer::Program { Prefix { rest: text, ..outer } } else { outer.with_inner(strip(text)) }
+    let whole = |text: &'a str| match outer {
+        None => strip(text),
+        Some(outer) if outer.writer == Writer::Program => Prefix { rest: text, ..*outer },
+        Some(outer) => outer.with_inner(strip(text)),
     };
     let mut prefix = whole(text);
     loop {

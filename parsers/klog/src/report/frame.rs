@@ -60,6 +60,13 @@ pub(crate) fn read(text: &str) -> Option<Frame> {
         frame.reliable = reliable;
         return Some(frame);
     }
+    if pc.is_none()
+        && is_decoded(rest)
+        && let Some(mut frame) = symbol_frame(rest)
+    {
+        frame.reliable = reliable;
+        return Some(frame);
+    }
     if pc.is_none() && !has_offset(rest) && !rest.ends_with("[inline]") {
         // arm since 6.1: ` callee from caller+0x3c/0x5c`
         let (callee, caller) = rest.split_once(" from ")?;
@@ -126,12 +133,17 @@ fn symbol_frame(text: &str) -> Option<Frame> {
             frame.line = Some(place.to_owned());
         }
         rest = tail.trim_start_matches(')').trim();
+        // The script leaves the brackets of the module out.
+        if frame.line.is_some() && !rest.is_empty() && rest.bytes().all(is_module_byte) {
+            frame.module = Some(rest.to_owned());
+            rest = "";
+        }
     }
     if let Some(inner) = rest.strip_prefix('[')
         && let Some((module, tail)) = inner.split_once(']')
     {
         let module = module.split([' ', '(']).next().unwrap_or(module);
-        if !module.is_empty() && module.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) {
+        if !module.is_empty() && module.bytes().all(is_module_byte) {
             frame.module = Some(module.to_owned());
         }
         rest = tail.trim();
@@ -148,10 +160,32 @@ fn symbol_frame(text: &str) -> Option<Frame> {
     (rest.len() <= 24 || offset.is_some() && rest.len() <= 60).then_some(frame)
 }
 
+fn is_module_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+/// `schedule (kernel/sched/core.c:5865 (discriminator 1))`: the offset was resolved and left out.
+fn is_decoded(text: &str) -> bool {
+    let place = text.split_once(" (").filter(|(name, _)| !name.contains(' ')).map(|(_, place)| place);
+    place.and_then(|p| p.split([' ', ')']).next()).is_some_and(|p| is_source(p) || p == "??:?")
+}
+
 fn is_source(text: &str) -> bool {
     text.rsplit_once(':')
         .is_some_and(|(file, line)| file.contains('.') && !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit()))
 }
+
+/// Bytes of which the kernel's symbols are made, those of Rust code among them.
+static IN_SYMBOL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$' | b':' | b'<' | b'>' | b'~');
+        byte += 1;
+    }
+    table
+};
 
 /// A symbol with its offset and size at the start of `text`, and what stands behind it.
 pub(crate) fn symbol(text: &str) -> Option<(&str, Option<u64>, Option<u64>, &str)> {
@@ -159,10 +193,7 @@ pub(crate) fn symbol(text: &str) -> Option<(&str, Option<u64>, Option<u64>, &str
     if !matches!(bytes.first(), Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'.' | b'$')) {
         return None;
     }
-    let end = bytes
-        .iter()
-        .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$' | b':' | b'<' | b'>' | b'~')))
-        .unwrap_or(bytes.len());
+    let end = bytes.iter().position(|b| !IN_SYMBOL[usize::from(*b)]).unwrap_or(bytes.len());
     let name = text.get(..end)?;
     let rest = text.get(end..)?;
     if name.ends_with(':') {
@@ -226,7 +257,10 @@ mod tests {
             ("f+0x1/0x2 net/core/dev.c:123", "f", Some(1), None, true),
             ("g include/x.h:1 [inline]", "g", None, None, true),
             ("ext4_iget+0x10/0x20 (P)", "ext4_iget", Some(0x10), None, true),
-            ("f+0x1/0x2 (fs/ext4/inode.c:123 (discriminator 1)) mod", "f", Some(1), None, true),
+            ("f+0x1/0x2 (fs/ext4/inode.c:123 (discriminator 1)) mod", "f", Some(1), Some("mod"), true),
+            ("schedule (arch/x86/include/asm/preempt.h:26 kernel/sched/core.c:5865)", "schedule", None, None, true),
+            ("? f (kernel/async.c:317 (discriminator 9))", "f", None, None, false),
+            ("f (fs/xfs/xfs_icache.c:123) xfs", "f", None, Some("xfs"), true),
         ] {
             if function.is_empty() {
                 assert!(read(text).is_none(), "{text}");
@@ -240,9 +274,16 @@ mod tests {
 
     #[test]
     fn other_lines_are_no_frames() {
-        for text in
-            ["CPU: 0 PID: 1 Comm: x Not tainted", "Code: 00 11", "RIP: 0010:f+0x1/0x2", "x: y", "", "Call Trace:"]
-        {
+        for text in [
+            "CPU: 0 PID: 1 Comm: x Not tainted",
+            "Code: 00 11",
+            "RIP: 0010:f+0x1/0x2",
+            "x: y",
+            "",
+            "Call Trace:",
+            "see f (x)",
+            "f (a b)",
+        ] {
             assert!(read(text).is_none(), "{text}");
         }
     }

@@ -95,7 +95,7 @@ fn double_bracket(text: &str) -> Option<Location> {
 }
 
 fn place_anywhere(text: &str) -> Option<Location> {
-    let at = text.find("+0x")?;
+    let Some(at) = text.find("+0x") else { return location(text) };
     let start = text[..at].rfind([' ', '(', ']', ')']).map_or(0, |i| i + 1);
     let (symbol, offset, size, rest) = frame::symbol(&text[start..])?;
     let module = rest.trim_start().strip_prefix('[').and_then(|m| m.split_once(']')).map(|(m, _)| m.to_owned());
