@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use bundle::{ContentKind, Flow, Limits, Member, Source};
 use dump::Dump;
 use facts::{Gap, Identity};
+use regex_automata::meta::Regex;
 
 use super::layouts::{self, Role};
 use super::naming::{self, Naming};
@@ -320,7 +322,7 @@ impl Found {
         }
         // What an engineer pasted has no name to go by: small texts are shown to the readers of pasted output, and a
         // text that was given alone may be a ticket with files and tool outputs in it.
-        let pasted = role.is_none() && whole && (alone || bytes.len() <= MAX_PASTED);
+        let pasted = role.is_none() && whole && (alone || bytes.len() <= MAX_PASTED) && !is_plain_log(&head, &bytes);
         let understood = (state || pasted || snapshot::recognises(&head)) && self.node().add(path, name, &bytes);
         // Sections hold logs among other files.
         if understood && by_name && role != Some(Role::Sections) {
@@ -492,6 +494,52 @@ fn looks_like_kernel_text(head: &[u8]) -> bool {
         stamp.contains(&b'.') && stamp.iter().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b' '))
     };
     head.split(|b| *b == b'\n').filter(|line| stamped(line)).count() >= 3
+}
+
+/// Texts at which pasted files and tool outputs begin.
+static PASTED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    const WORDS: [&str; 22] = [
+        "==> ",
+        "#==\\[",
+        "\n# [a-z/]",
+        "\n\\$ ",
+        "\\][#$] ",
+        "~[#$] ",
+        "/sys/fs/cgroup",
+        "kubepods",
+        "memory\\.[a-z]+[_.:]",
+        "/proc/[0-9]+/stack",
+        "/proc/(slabinfo|cgroups|meminfo|vmstat|modules)",
+        "% time ",
+        "OBJS ACTIVE",
+        "\nreal\t",
+        "# Overhead",
+        "Samples:",
+        "flat%",
+        "COMMAND: \"",
+        "PID +PPID",
+        "OBJSIZE",
+        "\n#0  ",
+        "<... ",
+    ];
+    Regex::new(&WORDS.join("|")).ok()
+});
+
+/// Whether a long text is a log and nothing else: its lines have stamps from the start, and nothing of what people paste
+/// stands in it. Readers of pasted output need not look at it then.
+fn is_plain_log(head: &[u8], bytes: &[u8]) -> bool {
+    const LONG: usize = 256 << 10;
+    let stamped = |line: &&[u8]| {
+        let digits = line.iter().take(40).filter(|b| b.is_ascii_digit()).count();
+        let colons = line.iter().take(40).filter(|b| **b == b':').count();
+        digits >= 6 && (colons >= 2 || line.starts_with(b"[") || line.starts_with(b"<"))
+    };
+    let end = head.iter().rposition(|b| *b == b'\n').unwrap_or(0);
+    let mut lines = head.get(..end).unwrap_or_default().split(|b| *b == b'\n').filter(|l| !l.is_empty()).peekable();
+    bytes.len() > LONG
+        && lines.peek().is_some()
+        && lines.all(|line| stamped(&line))
+        && PASTED.as_ref().is_some_and(|words| !words.is_match(bytes))
 }
 
 /// Names under which kernel logs reach a support desk.

@@ -17,7 +17,7 @@ struct Group {
     /// Stamps of all, as seconds of one clock.
     seconds: Vec<f64>,
     origin: String,
-    marks: Vec<&'static str>,
+    marks: Vec<String>,
 }
 
 /// Characters of a title that are printed.
@@ -56,8 +56,10 @@ pub fn timeline(case: &Case) -> String {
         let Some(group) = groups.get_mut(at) else { continue };
         group.count += count;
         group.seconds.extend(seconds);
-        for (field, mark) in [("corrupted", "torn"), ("interleaved", "mixed with another")] {
-            if fact.get(field).is_some() && !group.marks.contains(&mark) {
+        let torn = fact.text("corrupted").map(|why| format!("torn: {why}"));
+        let mixed = fact.get("interleaved").map(|_| "mixed with another report".to_owned());
+        for mark in torn.into_iter().chain(mixed) {
+            if !group.marks.contains(&mark) {
                 group.marks.push(mark);
             }
         }
@@ -94,7 +96,7 @@ fn line(group: &Group, boot: bool, wall: bool, wide: usize) -> String {
         let _ = write!(out, "  ({})", repetition(group));
     }
     if !group.marks.is_empty() {
-        let _ = write!(out, "  ({})", group.marks.join(", "));
+        let _ = write!(out, "  ({})", printable(&group.marks.join("; ")));
     }
     let _ = write!(out, "  [{}]", printable(&group.origin));
     out

@@ -121,6 +121,8 @@ pub fn read_records<'a>(member: &str, records: impl IntoIterator<Item = Record<'
 
 /// Events with the same title that are listed one by one in a boot; the last one stands for those behind.
 const MAX_EQUAL: usize = 1000;
+/// Boots of one member that are told apart.
+const MAX_BOOTS: usize = 1000;
 /// Events of one member that are kept.
 const MAX_EVENTS: usize = 20_000;
 
@@ -131,6 +133,8 @@ struct Collector<'a> {
     events: usize,
     /// Events that are not.
     dropped: u64,
+    /// Boots beyond the limit.
+    boots_dropped: u64,
     /// How many events of a title a boot has, and where the last one is.
     equal: HashMap<(usize, String), (usize, usize)>,
     /// Gaps of the same kind by what they say without their numbers: place in the list, how many more, and the last one.
@@ -144,6 +148,7 @@ impl<'a> Collector<'a> {
             reading: Reading::default(),
             events: 0,
             dropped: 0,
+            boots_dropped: 0,
             equal: HashMap::new(),
             gaps: BTreeMap::new(),
         }
@@ -158,7 +163,10 @@ impl<'a> Collector<'a> {
 
     fn item(&mut self, item: Item) {
         match item {
-            Item::Boot(identity) => self.reading.boots.push(Boot { identity: *identity, events: Vec::new() }),
+            Item::Boot(identity) if self.reading.boots.len() < MAX_BOOTS => {
+                self.reading.boots.push(Boot { identity: *identity, events: Vec::new() });
+            }
+            Item::Boot(_) => self.boots_dropped += 1,
             Item::Event(event) => self.event(*event),
             Item::Gap(gap) => self.gap(gap),
             Item::Seen(_) => {}
@@ -218,7 +226,9 @@ impl<'a> Collector<'a> {
     fn boot(&mut self, host: Option<&str>) -> usize {
         let boots = &mut self.reading.boots;
         let at = boots.iter().rposition(|b| !hosts_differ(b.identity.host.as_deref(), host)).unwrap_or_else(|| {
-            boots.push(Boot::default());
+            if boots.len() < MAX_BOOTS || boots.is_empty() {
+                boots.push(Boot::default());
+            }
             boots.len() - 1
         });
         if let Some(boot) = boots.get_mut(at).filter(|b| b.identity.host.is_none()) {
@@ -232,6 +242,10 @@ impl<'a> Collector<'a> {
             if let Some(gap) = self.reading.gaps.get_mut(at).filter(|_| more > 0) {
                 gap.place = format!("{}, and {more} more to {last}", gap.place);
             }
+        }
+        if self.boots_dropped > 0 {
+            let why = format!("{} more boots than the {MAX_BOOTS} that are told apart", self.boots_dropped);
+            self.reading.gaps.push(Gap::new("the rest of the boots", self.member, why, "a smaller piece of the log"));
         }
         if self.dropped > 0 {
             let why = format!("{} more events than the {MAX_EVENTS} that are kept", self.dropped);

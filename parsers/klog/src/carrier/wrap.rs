@@ -116,15 +116,16 @@ fn measure(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
     let before = memchr::memchr(b'\n', before).map_or(&b""[..], |at| &before[at + 1..]);
     let whole = memchr::memrchr(b'\n', behind).map_or(&b""[..], |at| &behind[..at]);
     let lines = || before.split(|b| *b == b'\n').chain(std::iter::once(line)).chain(whole.split(|b| *b == b'\n'));
-    let mut longest = 0;
+    let (mut longest, mut count, mut beyond) = (0, 0, 0);
     for line in lines() {
-        let plain = quoted_length(line);
-        if plain > MAX_WIDTH {
-            return None;
+        count += 1;
+        match quoted_length(line) {
+            // A long word cannot be broken; more than a few long lines were not.
+            plain if plain > MAX_WIDTH => beyond += 1,
+            plain => longest = longest.max(plain),
         }
-        longest = longest.max(plain);
     }
-    if longest < MIN_WIDTH {
+    if longest < MIN_WIDTH || beyond > count / 16 {
         return None;
     }
     // Pairs of a kernel line and one without prefix behind it.
@@ -147,7 +148,7 @@ fn measure(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
             at_column += usize::from(length == longest);
         }
     }
-    if kernel < 3 || broken == 0 && at_column == 0 {
+    if kernel < 3 || broken.max(at_column) < 1 + usize::from(beyond > 0) {
         return None;
     }
     Some(if at_column >= 2 && at_column >= broken { Break::AtColumn(longest) } else { Break::AtBlank(longest) })

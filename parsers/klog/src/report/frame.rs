@@ -31,7 +31,7 @@ pub(crate) fn read(text: &str) -> Option<Frame> {
             let _ = from;
             return Some(frame);
         }
-    } else if rest.starts_with("[c0") || rest.starts_with("[c0000") {
+    } else if is_address_pair(rest) {
         // ppc: `[sp] [ip] sym+0x/0x (unreliable)`
         let (sp, tail) = rest.strip_prefix('[')?.split_once(']')?;
         let (ip, tail) = tail.trim_start().strip_prefix('[')?.split_once(']')?;
@@ -92,6 +92,16 @@ pub(crate) fn read(text: &str) -> Option<Frame> {
     frame.pc = pc.map(Address);
     frame.reliable = reliable;
     Some(frame)
+}
+
+/// `[c0000000fe5d3a40] [c000000000a1b2c4] `
+fn is_address_pair(text: &str) -> bool {
+    let hex = |text: &str| {
+        let digits = text.bytes().take_while(u8::is_ascii_hexdigit).count();
+        (8..=16).contains(&digits).then_some(digits)
+    };
+    let first = text.strip_prefix('[').and_then(|t| t.get(hex(t)?..)).and_then(|t| t.strip_prefix("] ["));
+    first.and_then(|t| t.get(hex(t)?..)).is_some_and(|t| t.starts_with("] "))
 }
 
 fn nameless(pc: u64, reliable: bool) -> Frame {
@@ -251,6 +261,7 @@ mod tests {
                 None,
                 false,
             ),
+            ("[ec8d7d40] [c0037c48] __might_sleep+0xe8/0x10c", "__might_sleep", Some(0xe8), None, true),
             ("([<00000000001143e6>] show_stack+0x56/0x80)", "show_stack", Some(0x56), None, false),
             ("[<c01f3200>] (callee) from [<c01f32a0>] (caller+0x3c/0x5c)", "callee", None, None, true),
             ("callee from caller+0x3c/0x5c", "callee", None, None, true),
