@@ -283,6 +283,8 @@ fn read_other(other: &Other, seed: u64) {
             std::hint::black_box(log.finish());
         }
     }
+}
+
 /// Time this thread ran, where the system says it: what other programs take of the machine does not count.
 fn ran() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
