@@ -171,11 +171,15 @@ impl Kernel<'_> {
 
     fn interrupt_actions(&self, desc: VirtAddr) -> Vec<String> {
         let mut names = Vec::new();
+        let mut left = MAX_ACTIONS;
         let mut action = self.pointer(desc, "irq_desc", "action");
         while let Some(at) = action {
-            let name = self.pointer(at, "irqaction", "name").and_then(|name| self.cstr(name, 64).ok());
-            names.push(name.unwrap_or_else(|| "?".to_owned()));
-            action = self.pointer(at, "irqaction", "next").filter(|_| names.len() < MAX_ACTIONS);
+            // The one of a chained interrupt has no name.
+            if let Some(name) = self.pointer(at, "irqaction", "name") {
+                names.push(self.cstr(name, 64).unwrap_or_else(|_| "?".to_owned()));
+            }
+            left -= 1;
+            action = self.pointer(at, "irqaction", "next").filter(|_| left > 0);
         }
         names
     }
