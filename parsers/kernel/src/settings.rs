@@ -1,6 +1,6 @@
 //! What the machine was told and how it stands: command line, uptime, taint, sysctls, live patches.
 
-use facts::FieldType::{Bool, Int, List, Text};
+use facts::FieldType::{Int, List, Text};
 use facts::{Fact, FieldDef, Gap, KindDef, Value};
 use serde::Serialize;
 
@@ -61,7 +61,7 @@ pub struct LivePatch {
     pub enabled: bool,
     /// Whether tasks are still being moved to or from it.
     pub in_transition: bool,
-    /// Functions it replaces.
+    /// Functions it replaces, those of modules as `object:function`.
     pub functions: Vec<String>,
 }
 
@@ -87,16 +87,6 @@ pub(crate) const KINDS: &[KindDef] = &[
         kind: "mem.sysctl",
         doc: "A setting that decides what the machine does when something goes wrong.",
         fields: &[field("name", Text, "", "kernel.panic_on_oops"), field("value", Int, "", "its value")],
-    },
-    KindDef {
-        kind: "mem.livepatch",
-        doc: "A live patch.",
-        fields: &[
-            field("module", Text, "", "its module"),
-            field("enabled", Bool, "", "in force"),
-            field("in_transition", Bool, "", "tasks are still being moved to or from it"),
-            field("functions", List, "", "functions it replaces"),
-        ],
     },
 ];
 
@@ -154,10 +144,15 @@ impl Kernel<'_> {
         let Some(mut object) = self.pointer(patch, "klp_patch", "objs") else { return names };
         for _ in 0..MAX_PATCHES {
             let Some(mut function) = self.pointer(object, "klp_object", "funcs") else { break };
+            // The kernel itself has no name.
+            let module = self.pointer(object, "klp_object", "name").and_then(|name| self.cstr(name, 64).ok());
             while names.len() < MAX_FUNCTIONS {
                 let Some(name) = self.pointer(function, "klp_func", "old_name") else { break };
                 let Ok(name) = self.cstr(name, 256) else { break };
-                names.push(name);
+                names.push(match &module {
+                    Some(module) => format!("{module}:{name}"),
+                    None => name,
+                });
                 function = function + function_size;
             }
             object = object + object_size;
@@ -165,7 +160,8 @@ impl Kernel<'_> {
         names
     }
 
-    /// `mem.kernel`, `mem.sysctl` and `mem.livepatch` facts.
+    /// `mem.kernel`, `mem.sysctl` and `mem.livepatch` facts; the last kind's table is that of the statuses of fixes, which
+    /// other parsers' facts on live patches share.
     pub fn settings_facts(&self) -> (Vec<Fact>, Vec<Gap>) {
         let mut facts = Vec::new();
         let taint = self.taint();
@@ -217,9 +213,9 @@ impl Kernel<'_> {
             };
             facts.push(
                 Fact::new("mem.livepatch", self.origin(patch.address, "struct klp_patch"))
-                    .with("module", patch.module.as_str())
+                    .with("name", patch.module.as_str())
                     .with("enabled", patch.enabled)
-                    .with("in_transition", patch.in_transition)
+                    .with("transition", patch.in_transition)
                     .with("functions", patch.functions.clone())
                     .quoting(format!("live patch {} is {state}, {} functions", patch.module, patch.functions.len()))
                     .recheck(format!("crash> struct klp_patch {:#x}", patch.address.0))
