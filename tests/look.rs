@@ -428,5 +428,18 @@ fn the_page_on_looking_around_shows_what_the_commands_print() {
             }
         }
     }
-    assert!(examples >= 14, "one a command, found {examples}");
+    // Names of the JSON stand in front of the first example of each command.
+    for part in page.split("\nJSON: ").skip(1) {
+        let (names, rest) = part.split_once("\n").expect("an example behind");
+        let command = rest.split("$ vmcoroner ").nth(1).and_then(|rest| rest.lines().next()).expect("a command");
+        let args: Vec<&str> = command.split_whitespace().chain(["--format", "json"]).collect();
+        let output = text(&args);
+        for name in names.split('`').skip(1).step_by(2) {
+            assert!(output.contains(&format!("\"{name}\":")), "{command}: no {name}");
+        }
+    }
+    for command in looking_commands() {
+        assert!(page.contains(&format!("\n## {}\n", command.get_name())), "no word on {}", command.get_name());
+    }
+    assert!(examples >= 20, "one a command, found {examples}");
 }
