@@ -86,6 +86,7 @@ pub(super) fn endings(facts: &[Fact], identity: &Identity) -> Vec<Fact> {
         let mut fact = Fact::new("derived.boot_end", origin(source))
             .with("ended", boot.how)
             .with("sure", boot.sure)
+            .with_opt("user_space", boot.fact.get("user_space").cloned())
             .with_opt("kernel", boot.fact.text("kernel"))
             .with_opt("boot_id", boot.fact.text("boot_id"))
             .with_opt("time", boot.fact.text("time"))

@@ -95,6 +95,11 @@ pub const KINDS: &[KindDef] = &[
         fields: &[
             field("ended", Text, "as node.boot_end.how"),
             field("sure", FieldType::Bool, "said by somebody, not inferred from the lack of a word"),
+            field(
+                "user_space",
+                FieldType::Bool,
+                "user space wrote to the boot's log too, so that the lack of a word counts",
+            ),
             field("kernel", Text, "release"),
             field("boot_id", Text, "32 hex digits"),
             field("time", Text, "wall clock of the last line, of an unknown zone"),

@@ -298,6 +298,7 @@ pub const KINDS: &[KindDef] = kinds! {
         "kernel": Text "" "release",
         "how": Text "" "requested, panic, crash-requested, watchdog, fenced, hypervisor, thermal, power, hardware, kexec, reset-by-hand, hung, silent-reset; from last: clean, unclean",
         "sure": Bool "" "said by a line, not inferred from the lack of one",
+        "user_space": Bool "" "user space wrote to the log too: what it does not say of a shutdown was not there",
         "capture_kernel": Bool "" "this boot is the capture kernel",
         "source": Text "" "log or last",
         "time": Text "" "wall clock of its last line, of an unknown zone: 2026-11-26 03:00:00, or 11-26 03:00:00 where the log has no year",

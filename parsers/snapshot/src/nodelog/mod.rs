@@ -11,7 +11,7 @@ use crate::stamp::Stamp;
 use crate::text::quote;
 
 mod words;
-use words::{CAPTURE_MEMORY, ENDINGS, HINDSIGHT, KDUMP, OUTSIDE, RUNTIME, TROUBLE};
+use words::{CAPTURE_MEMORY, ENDINGS, HINDSIGHT, KDUMP, OUTSIDE, RUNTIME, TROUBLE, USER_SPACE};
 
 /// Reads log lines in their order, whatever their prefixes, with flat memory.
 ///
@@ -42,6 +42,8 @@ struct Boot {
     id: Option<String>,
     kernel: Option<String>,
     capture: bool,
+    /// User space wrote to this log: it would have said that it ends.
+    user_space: bool,
     first: u64,
     last: u64,
     last_text: String,
@@ -102,7 +104,7 @@ impl NodeLog {
     /// [`NodeLog::telling`] and nothing else.
     pub fn words() -> impl Iterator<Item = &'static str> {
         const SINGLE: [&str; 6] = [REBOOT_MARK, BOOT_MARK, BANNER, CAPTURE, CGROUP_MKDIR, KMEM_LIMIT];
-        (SINGLE.iter().chain(TROUBLE).chain(CAPTURE_MEMORY).copied())
+        (SINGLE.iter().chain(TROUBLE).chain(USER_SPACE).chain(CAPTURE_MEMORY).copied())
             .chain(OUTSIDE.iter().map(|(words, _)| *words))
             .chain(ENDINGS.iter().chain(HINDSIGHT).map(|(words, _, _)| *words))
             .chain(KDUMP.iter().chain(RUNTIME).map(|(words, _)| *words))
@@ -178,6 +180,7 @@ impl NodeLog {
         if TROUBLE.iter().any(|t| line.contains(t)) {
             boot.trouble = Some(Ending { how: "hung", rank: 1, line: self.lines, text: quote(line) });
         }
+        boot.user_space |= USER_SPACE.iter().any(|words| line.contains(words));
         let previous = self.boots.len().checked_sub(2);
         if let Some(mut found) = hit(line, HINDSIGHT, self.lines)
             && let Some(boot) = previous.and_then(|i| self.boots.get_mut(i))
@@ -325,6 +328,7 @@ impl NodeLog {
                 .with_opt("kernel", boot.kernel.as_deref())
                 .with("how", ending.how)
                 .with("sure", sure)
+                .with("user_space", boot.user_space)
                 .with("capture_kernel", boot.capture)
                 .with("source", "log")
                 .with_opt("time", boot.time.map(|t| t.to_string()))

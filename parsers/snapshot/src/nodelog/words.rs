@@ -43,6 +43,10 @@ pub(super) const ENDINGS: &[(&str, &str, u8)] = &[
     ("Journal stopped", "requested", 3),
 ];
 
+/// Words of user space, once in a boot whose whole text was kept: such a text would have said that it ends.
+pub(super) const USER_SPACE: &[&str] =
+    &["Startup finished in ", "Reached target Multi-User", "Reached target multi-user", "origin software=\"rsyslogd\""];
+
 /// Trouble in the last lines of a boot: without an ending it says that the machine hung first.
 pub(super) const TROUBLE: &[&str] = &[
     "blocked for more than ",
