@@ -64,8 +64,6 @@ const EXCEPTIONS: &[Row] = &[
     ("Internal error: SP/PC alignment exception: 8a000000 [#1] SMP", "oops", "trap", REPORT),
     ("SError Interrupt on CPU2, code 0x00000000be000000 -- SError", "oops", "hardware-mce", REPORT),
     ("Bad mode in Synchronous Abort handler detected, code 0x84000005", "oops", "trap", REPORT),
-    ("Unhandled fault: external abort on non-linefetch (0x1008) at 0xb6f11000", "oops", "trap", REPORT),
-    ("Unhandled prefetch abort: breakpoint debug exception (0x002) at 0x00000000", "oops", "trap", REPORT),
     // s390x
     ("Unable to handle kernel pointer dereference in virtual kernel address space", "oops", "paging-fault", REPORT),
     ("Oops: 0004 ilc:2 [#1] SMP", "oops", "paging-fault", REPORT),
@@ -381,4 +379,45 @@ fn panics_are_sorted_by_what_led_to_them() {
             "{reason}"
         );
     }
+}
+
+#[test]
+fn a_fault_of_a_program_on_arm_is_a_notice_and_the_kernels_own_is_not() {
+    let line = "[   12.300000] Unhandled fault: external abort on non-linefetch (0x1008) at 0xb6f11000\n";
+    assert!(events(line).iter().all(|e| e.severity < FAILURE));
+    let kernel = format!("{line}[   12.300001] Internal error: : 1008 [#1] SMP ARM\n");
+    assert_eq!(events(&kernel).first().map(|e| (e.severity, e.class)), Some((REPORT, "trap")));
+}
+
+#[test]
+fn powerpc_says_twice_what_happened_once() {
+    let text = "[  123.806902] Kernel attempted to read user page (28) - exploit attempt? (uid: 0)\n\
+         [  123.806937] BUG: Kernel NULL pointer dereference on read at 0x00000028\n\
+         [  123.806952] Faulting instruction address: 0xc000000000165a60\n\
+         [  123.806980] Oops: Kernel access of bad area, sig: 11 [#1]\n\
+         [  123.806990] NIP [c000000000165a60] f+0x10/0x20\n";
+    let found = events(text);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!((found[0].class, found[0].address), ("null-deref", Some(0x28)));
+    assert_eq!(found[0].place.as_ref().map(|p| p.function.as_str()), Some("f"));
+}
+
+#[test]
+fn a_decoded_trace_keeps_its_functions_and_lines() {
+    let text = "[  997.046615][   T25] INFO: task swapper:1 blocked for more than 491 seconds.\n\
+         [  997.046615][   T25] task:swapper         state:D stack:0     pid:1     tgid:1     ppid:0      flags:0x00004000\n\
+         [  997.046615][   T25] Call Trace:\n\
+         [  997.046615][   T25] __schedule (kernel/sched/core.c:5372 kernel/sched/core.c:6756)\n\
+         [  997.060058][   T25] ? do_wait_intr_irq (kernel/sched/wait.c:383)\n\
+         [  997.109522][   T25] wait_for_initramfs (init/initramfs.c:767)\n";
+    let found = events(text);
+    let frames: Vec<_> = found[0].stacks[0].frames.iter().map(|f| (f.function.as_deref(), f.line.as_deref())).collect();
+    assert_eq!(
+        frames,
+        [
+            (Some("__schedule"), Some("kernel/sched/core.c:5372")),
+            (Some("do_wait_intr_irq"), Some("kernel/sched/wait.c:383")),
+            (Some("wait_for_initramfs"), Some("init/initramfs.c:767")),
+        ]
+    );
 }

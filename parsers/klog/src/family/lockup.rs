@@ -6,7 +6,7 @@ use super::{Before, Family, From, Opened, field, kind, no_body};
 use crate::cursor::{Cursor, after};
 use crate::event::{Event, Severity};
 use crate::line::Writer;
-use crate::report::Report;
+use crate::report::{Report, location};
 use crate::{Line, class};
 
 pub(super) static SOFT: Family = Family {
@@ -83,6 +83,8 @@ fn open_hard(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         .or_else(|| after(text, "CPU:"))
         .and_then(|t| Cursor::new(t).number())
         .and_then(|n| u32::try_from(n).ok());
+    // powerpc: `CPU 28 self-detected hard LOCKUP @ .do_raw_spin_lock+0x90/0x1d0`
+    event.place = after(text, "LOCKUP @ ").and_then(|place| location(place.trim_start_matches('.')));
     Opened::trace(event)
 }
 

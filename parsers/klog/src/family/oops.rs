@@ -335,7 +335,18 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     if report.ended {
         return ended(text);
     }
+    let bare = !report.has_frames();
     let event = &mut report.event;
+    // powerpc says first that a user's page was meant, then what it is.
+    if bare
+        && event.fields.get("header").and_then(|h| h.as_text()).is_some_and(|h| h.starts_with("Kernel attempted to "))
+        && text.starts_with("BUG: ")
+        && fault_header(text, event)
+    {
+        event.set("header", text);
+        event.quote = text.to_owned();
+        return Step::Take;
+    }
     if !event.fields.contains_key("count") && die_header(text, event) {
         return Step::Take;
     }
@@ -413,6 +424,13 @@ fn finish(report: &mut Report) {
             event.class = class::NULL_DEREF;
         }
     }
+    // arm prints the same line for programs; only the kernel's own fault goes on.
+    let of_arm = ["Unhandled fault", "Unhandled prefetch abort", "Alignment trap"].contains(&event.title.as_str());
+    if of_arm && !report.has_frames() && report.event.release.is_none() && !report.event.fields.contains_key("count") {
+        report.event.severity = Severity::Notice;
+        report.event.class = class::USER_SPACE;
+    }
+    let event = &mut report.event;
     if let Some(place) = &event.place {
         event.title = format!("{} in {}", event.title, place.function);
     }

@@ -153,7 +153,8 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         return None;
     }
     event.class = class;
-    if text.starts_with("unchecked MSR access error") {
+    // Complaints with a stack, short of a WARN; older kernels wrap the second in one.
+    if text.starts_with("unchecked MSR access error") || text.starts_with("sysfs: cannot create duplicate") {
         event.severity = Severity::Failure;
     }
     event.set("message", text);
@@ -281,6 +282,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
             return Step::Take;
         }
         if header(text, &mut report.event) {
+            report.event.severity = Severity::Report;
             return Step::Take;
         }
         // A mail program wrapped the header before the file's name.

@@ -27,6 +27,12 @@ pub(super) fn read(text: &str, report: &mut Report) -> Step {
                 report.set_place(place);
                 return Step::Take;
             }
+            if let Some(address) = rest.trim_start().strip_prefix("0x").and_then(|hex| Cursor::new(hex).hex())
+                && report.event.place.is_none()
+            {
+                report.event.fields.entry("pc".into()).or_insert_with(|| facts::Address(address).into());
+                return Step::Take;
+            }
             return if values(text, report) { Step::Take } else { Step::Pass };
         }
     }
