@@ -415,7 +415,7 @@ fn a_decoded_trace_keeps_its_functions_and_lines() {
     assert_eq!(
         frames,
         [
-            (Some("__schedule"), Some("kernel/sched/core.c:5372")),
+            (Some("__schedule"), Some("kernel/sched/core.c:5372 kernel/sched/core.c:6756")),
             (Some("do_wait_intr_irq"), Some("kernel/sched/wait.c:383")),
             (Some("wait_for_initramfs"), Some("init/initramfs.c:767")),
         ]
