@@ -37,7 +37,7 @@ pub struct Arguments {
 pub fn run(_cli: &Cli, args: &Arguments) -> Outcome {
     if args.events {
         let options = Options { log_only: true, kernel: args.kernel.sources() };
-        let cases = extract::gather(&args.inputs, &options)?;
+        let cases = extract::gather_facts(&args.inputs, &options)?;
         for case in &cases {
             print(&report::timeline(case))?;
         }

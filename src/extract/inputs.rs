@@ -87,6 +87,19 @@ struct Found {
 
 /// Reads all inputs (`-` is standard input) and joins them to cases, the one to report first in front.
 pub fn gather(inputs: &[PathBuf], options: &Options) -> Result<Vec<Case>, Error> {
+    cases_of(inputs, options, join::concluded)
+}
+
+/// The same without what follows from the facts, for those who want to see the facts alone.
+pub fn gather_facts(inputs: &[PathBuf], options: &Options) -> Result<Vec<Case>, Error> {
+    cases_of(inputs, options, |cases| cases)
+}
+
+fn cases_of(
+    inputs: &[PathBuf],
+    options: &Options,
+    conclude: impl FnOnce(Vec<Case>) -> Vec<Case>,
+) -> Result<Vec<Case>, Error> {
     let mut found = walk_all(inputs, false)?;
     let mut pieces = std::mem::take(&mut found.pieces);
     for opened in &found.dumps {
@@ -96,7 +109,7 @@ pub fn gather(inputs: &[PathBuf], options: &Options) -> Result<Vec<Case>, Error>
         let names: Vec<String> = inputs.iter().map(|p| p.display().to_string()).collect();
         return Err(found.errors.into_iter().next().unwrap_or(Error::Nothing(names.join(", "))));
     }
-    let mut cases = join::cases(pieces);
+    let mut cases = conclude(join::cases(pieces));
     cases.extend(found.saved);
     if cases.is_empty() {
         // Text was read, and nothing in it is of note: that is an answer too.
@@ -113,12 +126,13 @@ pub fn gather(inputs: &[PathBuf], options: &Options) -> Result<Vec<Case>, Error>
 
 /// The case of one opened dump.
 pub fn dump_case(opened: &Opened, options: &Options) -> Case {
-    join::cases(vec![dumps::read(&opened.dump, &opened.member, options)]).pop().unwrap_or_default()
+    let cases = join::cases(vec![dumps::read(&opened.dump, &opened.member, options)]);
+    join::concluded(cases).pop().unwrap_or_default()
 }
 
 /// The cases of one text.
 pub fn text_cases(member: &str, bytes: &[u8]) -> Vec<Case> {
-    join::cases(log::read_text(member, bytes, 1))
+    join::concluded(join::cases(log::read_text(member, bytes, 1)))
 }
 
 /// The dumps among the inputs, nothing else.

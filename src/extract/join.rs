@@ -57,14 +57,19 @@ pub(super) fn cases(mut pieces: Vec<Piece>) -> Vec<Case> {
     let mut slots: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
     let mut cases: Vec<Case> =
         order.into_iter().filter_map(|at| slots.get_mut(at)?.take()).map(|draft| draft.case).collect();
+    if let Some(first) = cases.first_mut() {
+        first.gaps.extend(asides);
+    }
+    cases
+}
+
+/// Adds to each case what follows from its facts.
+pub(super) fn concluded(mut cases: Vec<Case>) -> Vec<Case> {
     for case in &mut cases {
         let derived = derive::derive(&case.facts);
         let endings = derive::endings(&case.facts, &case.identity);
         case.facts.extend(derived);
         case.facts.extend(endings);
-    }
-    if let Some(first) = cases.first_mut() {
-        first.gaps.extend(asides);
     }
     cases
 }

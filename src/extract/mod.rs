@@ -15,7 +15,7 @@ mod pstore;
 
 pub use describe::{Described, describe};
 pub use dump::{Rendered, dump_log};
-pub use inputs::{Error, Opened, dump_case, dump_members, gather, text_cases};
+pub use inputs::{Error, Opened, dump_case, dump_members, gather, gather_facts, text_cases};
 
 /// What to read and how far.
 #[derive(Clone, Debug, Default)]
