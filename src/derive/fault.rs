@@ -104,10 +104,20 @@ pub(super) fn fault(fact: &Fact) -> Option<Fault> {
             fault.meaning = "user-address";
             fault.text = format!("{through}{address:#x} is an address of user space");
         }
+        // Without registers nothing tells a kernel of 32 bits from a stray pointer of 64.
+        None if registers.is_empty() && address <= u64::from(u32::MAX) => {
+            fault.meaning = "unmapped";
+            fault.text = format!("{through}{address:#x} is not mapped");
+        }
         None => fault.text = format!("{through}{address:#x} is a kernel address that is not mapped that way"),
     }
-    if wide && x86 {
-        fault.flipped = fault.value.and_then(pointer::one_bit_off).or_else(|| pointer::one_bit_off(address));
+    // The sanitizer's check reads the shadow of a pointer: what is off there is no bit of the pointer. An address is a
+    // poison plus a member's offset; only a register holds the poison itself.
+    if wide && x86 && fact.text("kasan").is_none() {
+        fault.flipped = fault
+            .value
+            .and_then(pointer::one_bit_off)
+            .or_else(|| pointer::one_bit_off(address).filter(|_| pointer::read(address, true).is_none()));
     }
     Some(fault)
 }

@@ -47,7 +47,7 @@ pub const KINDS: &[KindDef] = &[
             field(
                 "meaning",
                 Text,
-                "null-pointer, error-pointer, poison-freed, poison-uninitialised, list-poison, text, non-canonical, user-address, kernel-address, ...",
+                "null-pointer, error-pointer, poison-freed, poison-uninitialised, list-poison, text, non-canonical, user-address, kernel-address, unmapped, ...",
             ),
             field("text", Text, "the same in a sentence"),
             field("register", Text, "register the access went through"),

@@ -13,6 +13,8 @@ pub(super) struct Reading {
 
 /// Members of one structure lie within this of its start.
 const MEMBERS: u64 = 0x1000;
+/// User space has no page below this (`vm.mmap_min_addr`), so an access here is through NULL, if far from it.
+const LOWEST: u64 = 0x1_0000;
 /// The greatest errno that is used as a pointer.
 const MAX_ERRNO: u64 = 4095;
 
@@ -52,8 +54,8 @@ pub(super) fn read(value: u64, wide: bool) -> Option<Reading> {
         let forward = value.wrapping_sub(pattern);
         if forward < MEMBERS { Some(forward) } else { None }
     };
-    if value < MEMBERS {
-        return reading("null-pointer", null_plus(value), Some(value));
+    if value < LOWEST {
+        return reading("null-pointer", null(value), Some(value));
     }
     let top = if wide { u64::MAX } else { u64::from(u32::MAX) };
     if value <= top && value > top - MAX_ERRNO {
@@ -109,6 +111,15 @@ pub(crate) fn meaning(value: u64) -> Option<String> {
     read(value, true).map(|reading| reading.text)
 }
 
+/// An access at that offset from NULL, in words.
+pub(super) fn null(offset: u64) -> String {
+    match offset {
+        0 => "NULL itself".to_owned(),
+        1..MEMBERS => format!("NULL plus offset {offset:#x}: a member of a structure that is not there"),
+        _ => format!("NULL plus offset {offset:#x}: an element or a far member of something that is not there"),
+    }
+}
+
 /// A 64-bit address that no page table can map, however many levels it has: its highest byte is no sign extension.
 pub(super) fn non_canonical(value: u64) -> bool {
     !matches!(value >> 56, 0 | 0xff)
@@ -116,6 +127,11 @@ pub(super) fn non_canonical(value: u64) -> bool {
 
 /// The word of which `value` is one bit off: a poison, or a kernel pointer that one bit makes non-canonical.
 pub(super) fn one_bit_off(value: u64) -> Option<String> {
+    // The shadow of a low address is one bit off a kernel pointer, and no fault of the memory.
+    let shadow = (SHADOW..SHADOW + (1 << 45)).contains(&value);
+    if shadow {
+        return None;
+    }
     for (pattern, ..) in PATTERNS {
         if (value ^ pattern).is_power_of_two() {
             return Some(format!("{value:#018x} is the poison {pattern:#018x} with one bit flipped"));
@@ -154,6 +170,7 @@ mod tests {
         for (value, meaning, offset) in [
             (0u64, "null-pointer", Some(0)),
             (0x20, "null-pointer", Some(0x20)),
+            (0x1044, "null-pointer", Some(0x1044)),
             (0x6b6b_6b6b_6b6b_6b6b, "poison-freed", Some(0)),
             (0x6b6b_6b6b_6b6b_6b83, "poison-freed", Some(0x18)),
             (0xdead_0000_0000_0100, "list-poison", Some(0)),
@@ -174,7 +191,13 @@ mod tests {
     fn a_flipped_bit_is_seen_in_a_poison_and_in_a_pointer() {
         assert!(one_bit_off(0x6b6b_6b6b_6b6b_6b7b).is_some());
         assert!(one_bit_off(0xfffb_8880_1234_5678).is_some());
-        for value in [0x6b6b_6b6b_6b6b_6b6b, 0xffff_8880_1234_5678, 0x0000_7fff_1234_5678, 0x6b6b_6b6b_6b6b_6b68] {
+        for value in [
+            0x6b6b_6b6b_6b6b_6b6b,
+            0xffff_8880_1234_5678,
+            0x0000_7fff_1234_5678,
+            0x6b6b_6b6b_6b6b_6b68,
+            0xdfff_fc00_0000_000b,
+        ] {
             assert_eq!(one_bit_off(value), None, "{value:#x}");
         }
     }
