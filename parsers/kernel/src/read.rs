@@ -1,5 +1,7 @@
 //! Bytes at virtual addresses.
 
+use std::sync::Mutex;
+
 use crate::address::Fault;
 use crate::{Kernel, Missing, PhysAddr, VirtAddr};
 
@@ -28,6 +30,20 @@ pub enum ReadError {
     /// No page tables are known.
     #[error("{0} cannot be translated: the page tables were not found")]
     NoTranslation(VirtAddr),
+}
+
+/// From this size on a range is read by several threads.
+const PARALLEL: usize = 256 * 1024;
+/// More gain nothing: the ranges have some MB.
+const MAX_THREADS: usize = 4;
+
+/// One thread's part of a range.
+struct Work<'w> {
+    at: VirtAddr,
+    /// Its place in the whole range.
+    start: usize,
+    part: &'w mut [u8],
+    first: &'w Mutex<Option<(usize, ReadError)>>,
 }
 
 impl Kernel<'_> {
@@ -70,6 +86,55 @@ impl Kernel<'_> {
         let mut buf = vec![0; len];
         self.read(at, &mut buf)?;
         Ok(buf)
+    }
+
+    /// `len` bytes at `at`, with what could not be read: absent pages are zeroes, and the first one is told by its place
+    /// in the bytes and the reason. Of a large range the pages are decoded by several threads. Callers bound `len`.
+    pub(crate) fn bytes_with_holes(&self, at: VirtAddr, len: usize) -> (Vec<u8>, Option<(usize, ReadError)>) {
+        let mut bytes = vec![0; len];
+        let threads = match len {
+            0..PARALLEL => 1,
+            _ => std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS)),
+        };
+        let size = len.div_ceil(threads).next_multiple_of(4096).max(4096);
+        let first = Mutex::new(None::<(usize, ReadError)>);
+        let parts = bytes.chunks_mut(size).enumerate().map(|(n, part)| {
+            let start = n * size;
+            Work { at: at + start as u64, start, part, first: &first }
+        });
+        let queue = Mutex::new(parts.collect::<Vec<_>>());
+        let run = || {
+            let next = || queue.lock().ok().and_then(|mut queue| queue.pop());
+            while let Some(work) = next() {
+                self.fill(work);
+            }
+        };
+        // Threads of its own, not rayon's: this runs where others wait for its result, and may not take up their work.
+        // Where no more can be had, this one does it all.
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                let _ = std::thread::Builder::new().spawn_scoped(scope, run);
+            }
+            run();
+        });
+        let first = first.into_inner().unwrap_or_default();
+        (bytes, first)
+    }
+
+    fn fill(&self, work: Work<'_>) {
+        let mut done = 0;
+        while done < work.part.len() {
+            let here = work.at + done as u64;
+            let end = work.part.len().min(done + (4096 - (here.0 & 4095)) as usize);
+            if let Some(piece) = work.part.get_mut(done..end)
+                && let Err(error) = self.read(here, piece)
+                && let Ok(mut first) = work.first.lock()
+                && first.as_ref().is_none_or(|(at, _)| *at > work.start + done)
+            {
+                *first = Some((work.start + done, error));
+            }
+            done = end;
+        }
     }
 
     /// The byte at `at`.

@@ -155,7 +155,8 @@ impl Kdump {
                 Cow::Owned(bytes) => Page::shared(bytes.into()),
             });
         }
-        let mut page: Arc<[u8]> = vec![0; self.page_size].into();
+        // Made in place: a vector would be copied.
+        let mut page: Arc<[u8]> = std::iter::repeat_n(0, self.page_size).collect();
         let buffer = Arc::get_mut(&mut page).ok_or(damaged(Problem::BadStream(codec)))?;
         codec::decode(codec, &data, buffer).map_err(damaged)?;
         self.cache.put(pfn, page.clone());

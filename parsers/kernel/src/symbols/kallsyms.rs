@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use facts::Gap;
-use rayon::prelude::*;
 
 use super::{Table, scan};
 use crate::{Kernel, VirtAddr};
@@ -82,42 +81,14 @@ fn from_vmcoreinfo(kernel: &Kernel<'_>) -> Result<Places, String> {
     })
 }
 
-/// Bytes that one thread reads, and how many make it worth several.
-const SHARE: u64 = 128 << 10;
-const SHARED_FROM: u64 = 512 << 10;
-
-/// Reads as much of `len` bytes as there is, and says what stopped it. Threads share what is long: most of the time
-/// goes into decompressing pages.
+/// Reads as much of `len` bytes as there is, and says what stopped it.
 pub(super) fn read_some(kernel: &Kernel<'_>, at: u64, len: u64) -> (Vec<u8>, Option<String>) {
-    if len < SHARED_FROM {
-        return read_in_turn(kernel, at, len);
-    }
-    let shares: Vec<u64> = (0..len).step_by(SHARE as usize).collect();
-    let one = |from: &u64| read_in_turn(kernel, at.saturating_add(*from), SHARE.min(len - from));
-    let parts: Vec<_> = shares.par_iter().map(one).collect();
-    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
-    for (part, stopped) in parts {
-        bytes.extend_from_slice(&part);
-        if stopped.is_some() {
-            return (bytes, stopped);
-        }
-    }
-    (bytes, None)
-}
-
-fn read_in_turn(kernel: &Kernel<'_>, at: u64, len: u64) -> (Vec<u8>, Option<String>) {
-    let mut bytes = Vec::new();
-    while (bytes.len() as u64) < len {
-        let here = VirtAddr(at) + bytes.len() as u64;
-        let want = (4096 - (here.0 & 4095)).min(len - bytes.len() as u64) as usize;
-        let mut page = [0u8; 4096];
-        let page = page.get_mut(..want).unwrap_or_default();
-        if let Err(error) = kernel.read(here, page) {
-            return (bytes, Some(error.to_string()));
-        }
-        bytes.extend_from_slice(page);
-    }
-    (bytes, None)
+    let (mut bytes, hole) = kernel.bytes_with_holes(VirtAddr(at), usize::try_from(len).unwrap_or(0));
+    let stopped = hole.map(|(end, error)| {
+        bytes.truncate(end);
+        error.to_string()
+    });
+    (bytes, stopped)
 }
 
 pub(super) fn decode(kernel: &Kernel<'_>, places: &Places) -> Result<Table, String> {
@@ -168,8 +139,8 @@ fn tokens(kernel: &Kernel<'_>, places: &Places) -> Result<Vec<String>, String> {
             let rest = table.get(usize::from(*offset)..).unwrap_or_default();
             let end = memchr::memchr(0, rest).ok_or("kallsyms_token_table cannot be read")?;
             // Names are ASCII; anything else is damage that must not change the length.
-            let token = rest.get(..end).unwrap_or_default().iter();
-            Ok(token.map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect())
+            let plain = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { '?' };
+            Ok(rest.get(..end).unwrap_or_default().iter().map(plain).collect())
         })
         .collect()
 }
@@ -253,9 +224,21 @@ fn choose(kernel: &Kernel<'_>, places: &Places, expanded: &Expanded, values: &[u
         Values::Offsets { base: Some(_), .. } => &[Encoding::BaseOrAbsolute, Encoding::Base, Encoding::Place],
         Values::Offsets { base: None, .. } => &[Encoding::Place],
     };
+    // Few names of very many: most are told apart by their length and first letter.
     let known: HashMap<&str, u64> = kernel.vmcoreinfo().symbols().collect();
+    let key = |name: &str| (name.len() & 63) << 8 | usize::from(name.bytes().next().unwrap_or(0));
+    let mut told = vec![false; 64 << 8];
+    for name in known.keys() {
+        if let Some(told) = told.get_mut(key(name)) {
+            *told = true;
+        }
+    }
+    let may_be = |name: &str| told.get(key(name)) == Some(&true);
     let mut agree = vec![(0usize, 0usize); candidates.len()];
     for (index, (kind, name)) in expanded.iter().enumerate() {
+        let Some(known) = Some(name).filter(|name| may_be(name)).and_then(|name| known.get(name).copied()) else {
+            continue;
+        };
         // Static symbols may share a name with what VMCOREINFO means.
         if !kind.is_ascii_uppercase() && name != "_stext" {
             continue;

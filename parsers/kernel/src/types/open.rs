@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use facts::Gap;
-use rayon::prelude::*;
 
 use super::btf::{self, Btf, Header};
 use super::pack::{self, Pack};
@@ -150,34 +149,6 @@ fn find_pack(kernel: &Kernel<'_>, identity: &Identity, sources: &Sources) -> Opt
     None
 }
 
-/// Bytes of which absent pages read as zeroes; true if any was absent.
-fn bytes_with_holes(kernel: &Kernel<'_>, at: VirtAddr, len: usize) -> (Vec<u8>, bool) {
-    // A share for each thread: most of the time goes into decompressing pages.
-    const SHARE: usize = 128 << 10;
-    let fill = |(nth, share): (usize, &mut [u8])| {
-        let from = at + (nth * SHARE) as u64;
-        let mut holes = false;
-        let mut done = 0;
-        while done < share.len() {
-            let here = from + done as u64;
-            let room = (4096 - (here.0 & 4095)) as usize;
-            let end = share.len().min(done + room);
-            if let Some(piece) = share.get_mut(done..end) {
-                holes |= kernel.read(here, piece).is_err();
-            }
-            done = end;
-        }
-        holes
-    };
-    let mut bytes = vec![0; len];
-    let holes = if len <= SHARE {
-        fill((0, &mut bytes))
-    } else {
-        bytes.par_chunks_mut(SHARE).enumerate().map(fill).reduce(|| false, |a, b| a | b)
-    };
-    (bytes, holes)
-}
-
 fn read_btf(kernel: &Kernel<'_>, at: VirtAddr, label: &str, base: Option<Arc<Btf>>) -> Result<Btf, String> {
     let mut head = [0; 32];
     kernel.read(at, &mut head).map_err(|e| format!("the header of {label} cannot be read: {e}"))?;
@@ -185,8 +156,8 @@ fn read_btf(kernel: &Kernel<'_>, at: VirtAddr, label: &str, base: Option<Arc<Btf
     if header.total() > MAX_BTF {
         return Err(format!("{label} at {at} says it has {} bytes", header.total()));
     }
-    let (bytes, holes) = bytes_with_holes(kernel, at, header.total() as usize);
-    if holes {
+    let (bytes, hole) = kernel.bytes_with_holes(at, header.total() as usize);
+    if hole.is_some() {
         kernel.gap(Gap::new(
             "structure layouts",
             format!("{label} at {at}"),
