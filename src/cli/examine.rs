@@ -82,13 +82,22 @@ impl FailOn {
 
 /// Runs it.
 pub fn run(cli: &Cli, args: &Arguments) -> Outcome {
-    let mut rules = Rules::embedded()?;
+    let options = Options { log_only: args.log_only, kernel: args.kernel.sources() };
+    let progress = Progress::start("reading");
+    // Rules and fixes are parsed while the inputs are read.
+    let (cases, rules) = rayon::join(
+        || extract::gather(&args.inputs, &options),
+        || {
+            extract::prepare();
+            let _ = crate::fixes::catalogue();
+            Rules::embedded()
+        },
+    );
+    let mut rules = rules?;
     if let Some(directory) = &args.rules {
         rules.add_directory(directory)?;
     }
-    let options = Options { log_only: args.log_only, kernel: args.kernel.sources() };
-    let progress = Progress::start("reading");
-    let cases = extract::gather(&args.inputs, &options)?;
+    let cases = cases?;
     let verdicts: Vec<Verdict> = cases.iter().map(|case| crate::examine::examine(case, &rules)).collect();
     drop(progress);
     if let (Some(path), Some(case)) = (&args.save_case, cases.first()) {

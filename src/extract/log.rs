@@ -12,7 +12,9 @@ use super::piece::Piece;
 const CHUNK: usize = 1 << 20;
 
 /// The anchors of kernel reports and the words of node-level lines: one search finds both.
-static ANCHORS: LazyLock<Arc<klog::Anchors>> = LazyLock::new(|| Arc::new(klog::Anchors::with_words(NodeLog::words())));
+/// What every log is searched for.
+pub(super) static ANCHORS: LazyLock<Arc<klog::Anchors>> =
+    LazyLock::new(|| Arc::new(klog::Anchors::with_words(NodeLog::words())));
 
 /// The pieces of a text log: one for each boot in it.
 pub(super) fn read_text(member: &str, bytes: &[u8], stream: usize) -> Vec<Piece> {

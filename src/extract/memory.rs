@@ -3,6 +3,7 @@
 use facts::{Fact, Gap, Origin, Value};
 use kernel::Kernel;
 use kernel::fault::Oops;
+use rayon::prelude::*;
 
 use super::piece::Piece;
 
@@ -14,33 +15,38 @@ const LARGEST_CACHES: usize = 10;
 /// Adds the facts of a dump's memory to its piece. A source counts as read when its reader found something and left
 /// no gap: an empty list of modules or devices in a dump that was cut says nothing.
 pub(super) fn read(kernel: &Kernel<'_>, piece: &mut Piece) {
-    // The readers share what they read: symbols, types, tasks. The tasks come first, which all others ask for.
+    // The readers share what they read: symbols, types, tasks. The tasks come first, which most others ask for.
     kernel.tasks();
-    let ((modules, tasks), (devices, cgroups)) = rayon::join(
-        || rayon::join(|| kernel.module_facts(), || kernel.task_facts()),
-        || rayon::join(|| kernel.net_facts(), || kernel.memcg_facts()),
-    );
-    add(piece, &["mem.module"], modules);
-    let kinds = ["mem.task", "mem.lock_wait", "mem.lock_cycle", "mem.mempool", "mem.mempool_sleeper", "mem.runq"];
-    add(piece, &kinds, tasks);
-    add(piece, &["mem.net_device", "mem.net_summary"], devices);
-    add(piece, &["mem.memcg_summary", "mem.memcg_pin", "mem.dead_memcg_caches", "mem.dead_memcg_cache"], cgroups);
-    machine(kernel, piece);
+    let read: Vec<_> = READERS.par_iter().map(|(_, reader)| reader(kernel)).collect();
+    for ((kinds, _), found) in READERS.iter().zip(read) {
+        add(piece, kinds, found);
+    }
     state(kernel, piece);
     probes(kernel, piece);
 }
 
-/// What is read of the machine as a whole: short lists, and of long ones what stands out.
-fn machine(kernel: &Kernel<'_>, piece: &mut Piece) {
-    add(piece, &["mem.memory"], kernel.memory_facts());
-    add(piece, &["mem.slab_cache"], kernel.slab_facts(LARGEST_CACHES));
-    add(piece, &["mem.super_block", "mem.freeze_wait"], kernel.super_block_facts());
-    add(piece, &["mem.block_device", "mem.block_request"], kernel.block_facts());
-    add(piece, &["mem.irq_switched_off", "mem.softirq_pending"], kernel.interrupt_facts());
-    add(piece, &["mem.timer_overdue"], kernel.timer_facts());
-    add(piece, &["mem.worker", "mem.worker_pool_stalled"], kernel.workqueue_facts());
-    add(piece, &["mem.kernel", "mem.sysctl", "mem.livepatch"], kernel.settings_facts());
-}
+type Reader = fn(&Kernel<'_>) -> (Vec<Fact>, Vec<Gap>);
+
+/// What is read of every dump, with the kinds of facts that count as read: short lists, and of long ones what stands
+/// out. They run side by side; the facts come in this order.
+const READERS: [(&[&str], Reader); 12] = [
+    (&["mem.module"], |kernel| kernel.module_facts()),
+    (&["mem.task", "mem.lock_wait", "mem.lock_cycle", "mem.mempool", "mem.mempool_sleeper", "mem.runq"], |kernel| {
+        kernel.task_facts()
+    }),
+    (&["mem.net_device", "mem.net_summary"], |kernel| kernel.net_facts()),
+    (&["mem.memcg_summary", "mem.memcg_pin", "mem.dead_memcg_caches", "mem.dead_memcg_cache"], |kernel| {
+        kernel.memcg_facts()
+    }),
+    (&["mem.memory"], |kernel| kernel.memory_facts()),
+    (&["mem.slab_cache"], |kernel| kernel.slab_facts(LARGEST_CACHES)),
+    (&["mem.super_block", "mem.freeze_wait"], |kernel| kernel.super_block_facts()),
+    (&["mem.block_device", "mem.block_request"], |kernel| kernel.block_facts()),
+    (&["mem.irq_switched_off", "mem.softirq_pending"], |kernel| kernel.interrupt_facts()),
+    (&["mem.timer_overdue"], |kernel| kernel.timer_facts()),
+    (&["mem.worker", "mem.worker_pool_stalled"], |kernel| kernel.workqueue_facts()),
+    (&["mem.kernel", "mem.sysctl", "mem.livepatch"], |kernel| kernel.settings_facts()),
+];
 
 fn add(piece: &mut Piece, sources: &[&str], (facts, gaps): (Vec<Fact>, Vec<Gap>)) {
     if !facts.is_empty() && gaps.is_empty() {
