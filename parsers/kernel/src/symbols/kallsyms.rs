@@ -243,7 +243,6 @@ fn choose(kernel: &Kernel<'_>, places: &Places, expanded: &Expanded, values: &[u
         if !kind.is_ascii_uppercase() && name != "_stext" {
             continue;
         }
-        let Some(known) = known.get(name).copied() else { continue };
         for (encoding, (yes, no)) in candidates.iter().zip(&mut agree) {
             if value(places, *encoding, values, index) == Some(known) {
                 *yes += 1;
