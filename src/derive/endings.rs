@@ -70,12 +70,18 @@ impl<'f> Boot<'f> {
     }
 }
 
+fn flag(boot: &Boot<'_>, name: &str) -> Option<bool> {
+    boot.fact.get(name).and_then(facts::Value::as_bool)
+}
+
 /// One `derived.boot_end` for each boot that is known to have ended, oldest first, and `derived.missing_dump`.
 pub(super) fn endings(facts: &[Fact], identity: &Identity) -> Vec<Fact> {
     let mut boots = boots(facts);
     let noted: Vec<&Fact> =
         facts.iter().filter(|f| f.kind == "node.reset_by_others" && concerns(f, identity)).collect();
     hear_others(&mut boots, &noted);
+    // A log of the kernel alone does not tell that a boot was not shut down in order: nothing is said of its end.
+    boots.retain(|b| b.sure || b.how != "silent-reset" || flag(b, "user_space") != Some(false));
     boots.sort_by_key(|boot| boot.moment.map(|m| (m.year, m.seconds)));
     let mut out = Vec::new();
     let panics = boots.iter().filter(|boot| boot.panicked()).count();
@@ -120,7 +126,7 @@ fn boots(facts: &[Fact]) -> Vec<Boot<'_>> {
     let of = |source: &'static str| all().filter(move |f| f.text("source") == Some(source)).filter_map(Boot::of);
     let mut boots: Vec<Boot<'_>> = Vec::new();
     // The end of the capture kernel is no end of a boot of the machine.
-    let own = of("log").filter(|b| b.fact.get("capture_kernel").and_then(facts::Value::as_bool) != Some(true));
+    let own = of("log").filter(|b| flag(b, "capture_kernel") != Some(true));
     for boot in own {
         match boots.iter_mut().find(|known| known.is(&boot)) {
             Some(known) if (boot.sure, boot.how == "panic") > (known.sure, known.how == "panic") => *known = boot,
