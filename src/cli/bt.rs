@@ -4,8 +4,7 @@ use clap::Args;
 
 use super::looking::Looking;
 use super::{Cli, Outcome};
-use crate::extract::{self, Options};
-use crate::{look, report};
+use crate::{extract, look, report};
 
 /// Arguments of `bt`.
 #[derive(Debug, Args)]
@@ -46,11 +45,11 @@ pub fn run(_cli: &Cli, args: &Arguments) -> Outcome {
         cpu: args.cpu,
     };
     args.looking.show(
-        |kernel, opened| {
+        |kernel, _| {
             let mut view = look::backtraces(kernel, &which)?;
-            let facts = extract::dump_case(opened, &Options { log_only: true, kernel: args.looking.kernel.sources() });
+            let reports = extract::log_reports(kernel);
             for trace in &mut view.traces {
-                look::join(trace, &facts.facts);
+                look::join(trace, &reports);
             }
             if args.group {
                 view.traces = look::group(view.traces);

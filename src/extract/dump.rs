@@ -52,6 +52,11 @@ pub(super) fn gap(gap: dump::Gap) -> Gap {
     Gap::new(gap.what, place, gap.why, gap.closes)
 }
 
+/// The reports of a dump's log, of a kernel that is open already.
+pub fn log_reports(kernel: &Kernel<'_>) -> Vec<facts::Fact> {
+    log::read_ring(kernel.member(), &kernel.log()).facts
+}
+
 /// The kernel log of a dump as text.
 #[derive(Clone, Debug, Default)]
 pub struct Rendered {

@@ -19,7 +19,7 @@ pub fn prepare() {
 }
 
 pub use describe::{Described, describe};
-pub use dump::{Rendered, dump_log};
+pub use dump::{Rendered, dump_log, log_reports};
 pub use inputs::{Error, Opened, dump_case, dump_members, gather, gather_facts, text_cases};
 
 /// What to read and how far.
