@@ -87,6 +87,11 @@ fn carried(line: &[u8], random: &mut Random) -> Vec<u8> {
     }
 }
 
+/// A line some times over, a megabyte at most: the time limit is one for an input of a few megabytes.
+fn repeated(line: &[u8], times: usize) -> Vec<u8> {
+    line.repeat(times.min((1 << 20) / line.len().max(1)).max(1))
+}
+
 /// A changed log: lines torn, repeated, swapped, shuffled, mixed with each other, put into carriers, made huge; numbers
 /// and bytes changed.
 fn mutated_log(base: &[u8], seed: u64) -> Vec<u8> {
@@ -150,12 +155,11 @@ fn mutated_log(base: &[u8], seed: u64) -> Vec<u8> {
             }
             _ if random.below(16) == 0 => {
                 // A megabyte without a newline.
-                let times = (1 << 20) / lines[at].len().max(1);
-                lines[at] = lines[at].repeat(times.min(1 << 20));
+                lines[at] = repeated(&lines[at], 1 << 20);
             }
             _ => {
                 let times = 1 + random.below(64) as usize;
-                lines[at] = lines[at].repeat(times);
+                lines[at] = repeated(&lines[at], times);
             }
         }
     }

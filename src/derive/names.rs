@@ -43,6 +43,10 @@ const SYSCALL_PREFIXES: &[&str] = &[
 pub fn plain(name: &str) -> &str {
     let mut name = name.strip_prefix('.').unwrap_or(name);
     name = name.strip_prefix("__pfx_").unwrap_or(name);
+    // Every suffix begins with a dot, and few names have one.
+    if !name.contains('.') {
+        return name;
+    }
     let end = SUFFIXES.iter().filter_map(|suffix| find_suffix(name, suffix)).min().unwrap_or(name.len());
     name.get(..end).filter(|n| !n.is_empty()).unwrap_or(name)
 }

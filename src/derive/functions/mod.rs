@@ -13,13 +13,17 @@ mod device_core;
 mod dispatch;
 mod entries;
 mod files;
+mod index;
 mod library;
 mod locking;
 mod reporting;
 mod table;
 mod waiting;
 
+use std::sync::LazyLock;
+
 pub use files::of_file;
+use index::Index;
 
 /// What a function that is passed over does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +49,18 @@ pub enum Helper {
 }
 
 impl Helper {
+    const ALL: [Helper; 9] = [
+        Helper::Reporting,
+        Helper::Allocator,
+        Helper::Library,
+        Helper::Locking,
+        Helper::Counting,
+        Helper::Container,
+        Helper::Waiting,
+        Helper::Dispatch,
+        Helper::Core,
+    ];
+
     /// In words.
     pub fn word(self) -> &'static str {
         match self {
@@ -77,7 +93,10 @@ impl Helper {
 
 /// Is the function in that group? Some are in several: `mutex_lock` locks and waits. `name` may carry suffixes.
 pub fn is(helper: Helper, name: &str) -> bool {
-    any(helper.patterns(), super::names::plain(name).trim_start_matches('_'))
+    // In the order of the variants.
+    static GROUPS: LazyLock<[Index; 9]> = LazyLock::new(|| Helper::ALL.map(|helper| Index::of(helper.patterns())));
+    let name = super::names::plain(name).trim_start_matches('_');
+    GROUPS.get(helper as usize).is_some_and(|group| group.has(name))
 }
 
 /// The group of the file that defines the function.
@@ -87,7 +106,8 @@ pub fn of_defining_file(name: &str) -> Option<Helper> {
 
 /// Does the function hand over to the code of a subsystem?
 pub fn hands_over(name: &str) -> bool {
-    any(entries::PATTERNS, super::names::plain(name).trim_start_matches('_'))
+    static ENTRIES: LazyLock<Index> = LazyLock::new(|| Index::of(entries::PATTERNS));
+    ENTRIES.has(super::names::plain(name).trim_start_matches('_'))
 }
 
 /// Does one of the patterns match the name, which has no leading underscores?
@@ -150,11 +170,11 @@ mod tests {
         ] {
             assert!(is(group, name) || of_defining_file(name) == Some(group), "{name}");
         }
-        let every = [Reporting, Allocator, Library, Locking, Counting, Container, Waiting, Dispatch, Core];
+        assert!(Helper::ALL.iter().enumerate().all(|(at, helper)| *helper as usize == at));
         for name in
             ["tcp_ack", "ext4_writepages", "updater", "ip6mr_sk_done", "get_user_pages", "rb_alloc", "bfs_rename"]
         {
-            assert!(!every.iter().any(|group| is(*group, name)), "{name}");
+            assert!(!Helper::ALL.iter().any(|group| is(*group, name)), "{name}");
             assert_eq!(of_defining_file(name), None, "{name}");
         }
     }

@@ -81,8 +81,25 @@ fn from_vmcoreinfo(kernel: &Kernel<'_>) -> Result<Places, String> {
     })
 }
 
-/// Reads as much of `len` bytes as there is, and says what stopped it.
+/// Reads as much of `len` bytes as there is, and says what stopped it. Stops at the first hole: a search through an
+/// image full of holes comes here for each of them.
 pub(super) fn read_some(kernel: &Kernel<'_>, at: u64, len: u64) -> (Vec<u8>, Option<String>) {
+    let mut bytes = Vec::new();
+    while (bytes.len() as u64) < len {
+        let here = VirtAddr(at) + bytes.len() as u64;
+        let want = (4096 - (here.0 & 4095)).min(len - bytes.len() as u64) as usize;
+        let before = bytes.len();
+        bytes.resize(before + want, 0);
+        if let Err(error) = kernel.read(here, bytes.get_mut(before..).unwrap_or_default()) {
+            bytes.truncate(before);
+            return (bytes, Some(error.to_string()));
+        }
+    }
+    (bytes, None)
+}
+
+/// The same for a large table that is expected to be whole: several threads decode it.
+fn read_table(kernel: &Kernel<'_>, at: u64, len: u64) -> (Vec<u8>, Option<String>) {
     let (mut bytes, hole) = kernel.bytes_with_holes(VirtAddr(at), usize::try_from(len).unwrap_or(0));
     let stopped = hole.map(|(end, error)| {
         bytes.truncate(end);
@@ -99,13 +116,13 @@ pub(super) fn decode(kernel: &Kernel<'_>, places: &Places) -> Result<Table, Stri
     // In every order of the tables the names lie below the markers and those below the tokens.
     let span = places.token_table.checked_sub(places.names).filter(|n| *n <= MAX_NAMES);
     let span = span.ok_or("kallsyms_names does not lie before kallsyms_token_table")?;
-    let (names, stopped) = read_some(kernel, places.names, span);
+    let (names, stopped) = read_table(kernel, places.names, span);
     let width = match places.values {
         Values::Absolute { .. } => 8,
         Values::Offsets { .. } => 4,
     };
     let (Values::Absolute { at } | Values::Offsets { at, .. }) = places.values;
-    let (values, values_stopped) = read_some(kernel, at, u64::from(places.count) * width);
+    let (values, values_stopped) = read_table(kernel, at, u64::from(places.count) * width);
 
     let expanded = expand(&names, places.count, &tokens);
     let encoding = choose(kernel, places, &expanded, &values)?;
