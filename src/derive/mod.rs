@@ -33,7 +33,8 @@ pub(crate) use pointer::meaning;
 ///     .with("severity", "report")
 ///     .with("function", "ip6mr_sk_done");
 /// let derived = vmcoroner::derive::derive(&[oops]);
-/// assert_eq!(derived[0].text("function"), Some("ip6mr_sk_done"));
+/// let blamed = derived.iter().find(|f| f.kind == "derived.blamed");
+/// assert_eq!(blamed.and_then(|f| f.text("function")), Some("ip6mr_sk_done"));
 /// ```
 pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     let mut derived = Vec::new();
