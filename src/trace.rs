@@ -22,9 +22,10 @@ pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
     Some(Trace {
         origin: fact.origin.to_string(),
         name: stack.name.clone(),
-        cpu: fact.int("cpu").or(stack.cpu.map(i64::from)),
-        pid: fact.int("pid").or(stack.pid),
-        comm: fact.text("comm").map(str::to_owned).or_else(|| stack.comm.clone()),
+        // The stack may be another task's: the owner of a lock.
+        cpu: stack.cpu.map(i64::from).or_else(|| fact.int("cpu")),
+        pid: stack.pid.or_else(|| fact.int("pid")),
+        comm: stack.comm.clone().or_else(|| fact.text("comm").map(str::to_owned)),
         blamed: candidates,
         fault: about("derived.fault").and_then(|f| f.text("text")).map(str::to_owned),
         left_out: frames.len().saturating_sub(MAX_FRAMES),
