@@ -1,12 +1,14 @@
 //! Other projects' test logs against what those projects themselves expect of them. The result is docs/more-oops.md;
 //! `UPDATE_DOCS=1 cargo test -p vmcoroner-klog --test projects` renews it where the collection is at hand.
 
+mod more_oops;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use klog::{Event, Severity};
+use more_oops::{collection, read};
 
 /// Why we differ from a project's expectation, file by file.
 const DIFFERENCES: &[(&str, &str)] = &[
@@ -67,21 +69,6 @@ struct Row {
     file: String,
     says: String,
     expect: String,
-}
-
-fn collection() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().ok()?;
-    root.ancestors().map(|dir| dir.join("shared/corpora/more-oops")).find(|dir| dir.is_dir())
-}
-
-fn read(path: &Path) -> Option<Vec<u8>> {
-    let bytes = std::fs::read(path).ok()?;
-    if path.extension().is_none_or(|e| e != "gz") {
-        return Some(bytes);
-    }
-    let mut plain = Vec::new();
-    flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).ok()?;
-    Some(plain)
 }
 
 fn rows(collection: &Path) -> Vec<Row> {

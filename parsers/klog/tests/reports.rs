@@ -3,11 +3,13 @@
 //!
 //! `cargo test -p vmcoroner-klog --test reports -- --nocapture` prints the table of docs/logs.md.
 
+mod more_oops;
+
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use klog::{Event, Severity};
+use more_oops::{collection, read};
 
 struct Label {
     file: String,
@@ -40,21 +42,6 @@ fn labels() -> Vec<Label> {
             }
         })
         .collect()
-}
-
-fn collection() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().ok()?;
-    root.ancestors().map(|dir| dir.join("shared/corpora/more-oops")).find(|dir| dir.is_dir())
-}
-
-fn read(path: &Path) -> Option<Vec<u8>> {
-    let bytes = std::fs::read(path).ok()?;
-    if path.extension().is_none_or(|e| e != "gz") {
-        return Some(bytes);
-    }
-    let mut plain = Vec::new();
-    flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).ok()?;
-    Some(plain)
 }
 
 /// The label's family of an event's kind.
