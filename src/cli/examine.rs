@@ -88,7 +88,6 @@ pub fn run(cli: &Cli, args: &Arguments) -> Outcome {
     let (cases, rules) = rayon::join(
         || extract::gather(&args.inputs, &options),
         || {
-            extract::prepare();
             let _ = crate::fixes::catalogue();
             Rules::embedded()
         },

@@ -13,8 +13,7 @@ const CHUNK: usize = 1 << 20;
 
 /// The anchors of kernel reports and the words of node-level lines: one search finds both.
 /// What every log is searched for.
-pub(super) static ANCHORS: LazyLock<Arc<klog::Anchors>> =
-    LazyLock::new(|| Arc::new(klog::Anchors::with_words(NodeLog::words())));
+static ANCHORS: LazyLock<Arc<klog::Anchors>> = LazyLock::new(|| Arc::new(klog::Anchors::with_words(NodeLog::words())));
 
 /// The pieces of a text log: one for each boot in it.
 pub(super) fn read_text(member: &str, bytes: &[u8], stream: usize) -> Vec<Piece> {

@@ -13,11 +13,6 @@ mod naming;
 mod piece;
 mod pstore;
 
-/// Makes what is made once and needed by every reading, so that a thread of its own can do it.
-pub fn prepare() {
-    std::sync::LazyLock::force(&log::ANCHORS);
-}
-
 pub use describe::{Described, describe};
 pub use dump::{Rendered, dump_log, log_reports};
 pub use inputs::{Error, Opened, dump_case, dump_members, gather, gather_facts, text_cases};

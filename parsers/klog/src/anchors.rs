@@ -1,9 +1,11 @@
 //! The texts that are searched for in the raw bytes of a log, all in one pass.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::dfa::DFA;
+use aho_corasick::nfa::{contiguous, noncontiguous};
 use aho_corasick::{Anchored, MatchKind};
 
 use crate::{carrier, family};
@@ -32,11 +34,49 @@ pub(crate) type Hits = u128;
 
 /// The texts a [`Scanner`](crate::Scanner) looks for: those of the families, and words of its user. Made once and shared.
 pub struct Anchors {
-    dfa: DFA,
+    states: States,
     /// What each pattern stands for, as a bit; none for a mark of a carrier.
     bits: Vec<Hits>,
     /// Longest pattern.
     longest: usize,
+}
+
+/// The automaton in three forms. The table of all transitions is the fastest to search with, and making it takes as
+/// long as searching some megabytes without it: most logs are smaller.
+struct States {
+    /// What the table is made from.
+    source: noncontiguous::NFA,
+    small: contiguous::NFA,
+    table: OnceLock<DFA>,
+    /// Bytes searched while there was no table.
+    searched: AtomicUsize,
+}
+
+/// Bytes after whose search the table is made.
+const WORTH_A_TABLE: usize = 2 << 20;
+
+impl States {
+    fn new(patterns: &[&str]) -> States {
+        let source = noncontiguous::NFA::builder().match_kind(MatchKind::Standard).prefilter(false).build(patterns);
+        let source = source.expect("the anchors are few and constant");
+        let small = contiguous::NFA::builder().prefilter(false).build_from_noncontiguous(&source);
+        let small = small.expect("the anchors are few and constant");
+        States { source, small, table: OnceLock::new(), searched: AtomicUsize::new(0) }
+    }
+
+    /// The table, once enough was searched; `more` bytes are to be searched now.
+    fn table(&self, more: usize) -> Option<&DFA> {
+        if let Some(table) = self.table.get() {
+            return Some(table);
+        }
+        let before = self.searched.fetch_add(more, Ordering::Relaxed);
+        (before.saturating_add(more) >= WORTH_A_TABLE).then(|| {
+            self.table.get_or_init(|| {
+                let table = DFA::builder().prefilter(false).build_from_noncontiguous(&self.source);
+                table.expect("the anchors are few and constant")
+            })
+        })
+    }
 }
 
 /// The bit of the words that the user of the scanner asked for.
@@ -75,12 +115,7 @@ impl Anchors {
             }
         }
         let longest = patterns.iter().map(|p| p.len()).max().unwrap_or(0);
-        let dfa = DFA::builder()
-            .match_kind(MatchKind::Standard)
-            .prefilter(false)
-            .build(&patterns)
-            .expect("the anchors are few and constant");
-        Anchors { dfa, bits, longest }
+        Anchors { states: States::new(&patterns), bits, longest }
     }
 
     /// The anchors that everybody shares who has no words.
@@ -98,34 +133,44 @@ impl Anchors {
         self.bits.last() == Some(&WORD)
     }
 
-    fn root(&self) -> StateID {
-        self.dfa.start_state(Anchored::No).unwrap_or_default()
+    /// Puts where matches end into `places`, in ascending order: the offset of the last byte but one of each.
+    pub(crate) fn places(&self, text: &[u8], places: &mut Vec<usize>) {
+        match self.states.table(text.len()) {
+            Some(table) => self.places_by(table, text, places),
+            None => self.places_by(&self.states.small, text, places),
+        }
     }
 
-    /// Puts where matches end into `places`, in ascending order: the offset of the last byte but one of each.
-    ///
+    /// The families whose anchors stand in `line`, and whether one of the words does.
+    pub(crate) fn hits(&self, line: &[u8]) -> (Hits, bool) {
+        match self.states.table(line.len()) {
+            Some(table) => self.hits_by(table, line),
+            None => self.hits_by(&self.states.small, line),
+        }
+    }
+
     /// The automaton takes one step a byte, and each step waits for the one before. Four parts of the text are
     /// searched in turn, so that the steps of one part run while those of the others wait.
-    pub(crate) fn places(&self, text: &[u8], places: &mut Vec<usize>) {
+    fn places_by(&self, automaton: &impl Automaton, text: &[u8], places: &mut Vec<usize>) {
         places.clear();
         let quarter = text.len() / 4;
         if quarter < 4 * self.longest {
-            self.run(self.root(), text, 0, places);
+            run(automaton, root(automaton), text, 0, places);
             return;
         }
         let (a, rest) = text.split_at(quarter);
         let (b, rest) = rest.split_at(quarter);
         let (c, d) = rest.split_at(quarter);
-        let mut at = [self.root(); 4];
+        let mut at = [root(automaton); 4];
         for (i, (((a, b), c), d)) in a.iter().zip(b).zip(c).zip(d).enumerate() {
-            at[0] = self.dfa.next_state(Anchored::No, at[0], *a);
-            at[1] = self.dfa.next_state(Anchored::No, at[1], *b);
-            at[2] = self.dfa.next_state(Anchored::No, at[2], *c);
-            at[3] = self.dfa.next_state(Anchored::No, at[3], *d);
-            let special = self.dfa.is_special(at[0]) | self.dfa.is_special(at[1]);
-            if special | self.dfa.is_special(at[2]) | self.dfa.is_special(at[3]) {
+            at[0] = automaton.next_state(Anchored::No, at[0], *a);
+            at[1] = automaton.next_state(Anchored::No, at[1], *b);
+            at[2] = automaton.next_state(Anchored::No, at[2], *c);
+            at[3] = automaton.next_state(Anchored::No, at[3], *d);
+            let special = automaton.is_special(at[0]) | automaton.is_special(at[1]);
+            if special | automaton.is_special(at[2]) | automaton.is_special(at[3]) {
                 for (part, state) in at.iter().enumerate() {
-                    if self.dfa.is_match(*state) {
+                    if automaton.is_match(*state) {
                         places.push((part * quarter + i).saturating_sub(1));
                     }
                 }
@@ -135,34 +180,38 @@ impl Anchors {
         for (part, state) in at.into_iter().enumerate() {
             let start = (part + 1) * quarter;
             let end = if part == 3 { text.len() } else { start + self.longest };
-            self.run(state, &text[start..end], start, places);
+            run(automaton, state, &text[start..end], start, places);
         }
         places.sort_unstable();
         places.dedup();
     }
 
-    fn run(&self, mut state: StateID, text: &[u8], before: usize, places: &mut Vec<usize>) {
-        for (i, byte) in text.iter().enumerate() {
-            state = self.dfa.next_state(Anchored::No, state, *byte);
-            if self.dfa.is_special(state) && self.dfa.is_match(state) {
-                places.push((before + i).saturating_sub(1));
-            }
-        }
-    }
-
-    /// The families whose anchors stand in `line`, and whether one of the words does.
-    pub(crate) fn hits(&self, line: &[u8]) -> (Hits, bool) {
-        let mut state = self.root();
+    fn hits_by(&self, automaton: &impl Automaton, line: &[u8]) -> (Hits, bool) {
+        let mut state = root(automaton);
         let mut hits = 0;
         for byte in line {
-            state = self.dfa.next_state(Anchored::No, state, *byte);
-            if self.dfa.is_special(state) && self.dfa.is_match(state) {
-                for index in 0..self.dfa.match_len(state) {
-                    hits |= self.bits.get(self.dfa.match_pattern(state, index).as_usize()).copied().unwrap_or_default();
+            state = automaton.next_state(Anchored::No, state, *byte);
+            if automaton.is_special(state) && automaton.is_match(state) {
+                for index in 0..automaton.match_len(state) {
+                    hits |=
+                        self.bits.get(automaton.match_pattern(state, index).as_usize()).copied().unwrap_or_default();
                 }
             }
         }
         (hits & !WORD, hits & WORD != 0)
+    }
+}
+
+fn root(automaton: &impl Automaton) -> StateID {
+    automaton.start_state(Anchored::No).unwrap_or_default()
+}
+
+fn run(automaton: &impl Automaton, mut state: StateID, text: &[u8], before: usize, places: &mut Vec<usize>) {
+    for (i, byte) in text.iter().enumerate() {
+        state = automaton.next_state(Anchored::No, state, *byte);
+        if automaton.is_special(state) && automaton.is_match(state) {
+            places.push((before + i).saturating_sub(1));
+        }
     }
 }
 
@@ -182,6 +231,7 @@ mod tests {
                 assert_eq!(places, [at + 9], "{length} {at}");
             }
         }
+        assert!(anchors.states.table.get().is_some(), "both forms were searched with");
         assert_eq!(anchors.hits(b"a word"), (0, true));
         let (hits, word) = anchors.hits(b"x INFO: task y");
         assert!(hits > 1 && !word);
