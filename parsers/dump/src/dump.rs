@@ -171,9 +171,22 @@ impl Dump {
     /// [`Short`] when it ends early: how many bytes at the start of the buffer are good, and
     /// what is absent. The rest of the buffer is unspecified.
     pub fn read(&self, start: PhysAddr, buffer: &mut [u8]) -> Result<(), Short> {
-        if let Body::Elf(elf) = &self.body {
-            return elf.read(start, buffer).map_err(|(done, absent)| Short { done, absent });
-        }
+        self.read_by(start, buffer, false)
+    }
+
+    /// The same for what is read once: whole pages are decoded where they are wanted and not kept for others.
+    ///
+    /// # Errors
+    /// As [`read`](Dump::read); what lies behind the bytes that it counts as done is then undefined.
+    pub fn read_once(&self, start: PhysAddr, buffer: &mut [u8]) -> Result<(), Short> {
+        self.read_by(start, buffer, true)
+    }
+
+    fn read_by(&self, start: PhysAddr, buffer: &mut [u8], once: bool) -> Result<(), Short> {
+        let kdump = match &self.body {
+            Body::Elf(elf) => return elf.read(start, buffer).map_err(|(done, absent)| Short { done, absent }),
+            Body::Kdump(kdump) => kdump,
+        };
         let page_size = self.page_size() as u64;
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
@@ -181,11 +194,19 @@ impl Dump {
             let Some(at) = start.checked_add(done as u64) else {
                 return Err(short(Absent { at: PhysAddr(u64::MAX), why: Why::NotRam }));
             };
-            let page = self.page(at.0 / page_size).map_err(|mut absent| {
+            let (pfn, within) = (at.0 / page_size, (at.0 % page_size) as usize);
+            if once
+                && within == 0
+                && let Some(whole) = rest.get_mut(..page_size as usize)
+            {
+                kdump.page_into(pfn, whole).map_err(short)?;
+                done += page_size as usize;
+                continue;
+            }
+            let page = kdump.page(pfn).map_err(|mut absent| {
                 absent.at = absent.at.max(at);
                 short(absent)
             })?;
-            let within = (at.0 % page_size) as usize;
             let from = page.get(within..).unwrap_or_default();
             let n = from.len().min(rest.len());
             let (Some(to), Some(from)) = (rest.get_mut(..n), from.get(..n)) else {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use facts::{Fact, Gap};
 use serde::Serialize;
 
-use crate::symbols::Table;
+use crate::symbols::{Lookup, Table};
 use crate::{Kernel, Resolved, VirtAddr, Walk};
 
 /// More modules than any machine loads.
@@ -333,7 +333,7 @@ impl Kernel<'_> {
         let found = self.module_tables().get(nth)?.as_ref().and_then(|table| table.containing(at.0));
         let (symbol, size) = found?;
         Some(Resolved {
-            name: symbol.name.to_owned(),
+            name: symbol.name.into_owned(),
             offset: at.0 - symbol.address,
             size,
             module: Some(module.name.clone()),
@@ -345,7 +345,9 @@ impl Kernel<'_> {
         let tables = self.module_tables().iter().zip(&self.modules().items);
         tables
             .filter_map(|(table, module)| table.as_ref().map(|table| (table, module)))
-            .flat_map(|(table, module)| table.addresses(name).map(|at| (VirtAddr(at), module.name.as_str())))
+            .flat_map(|(table, module)| {
+                table.addresses(name).into_iter().map(|at| (VirtAddr(at), module.name.as_str()))
+            })
             .collect()
     }
 
@@ -355,8 +357,8 @@ impl Kernel<'_> {
         let table = self.module_tables().get(nth).and_then(Option::as_ref);
         table
             .into_iter()
-            .flat_map(Table::iter)
-            .map(|s| (VirtAddr(s.address), u64::from(s.size), s.name.to_owned()))
+            .flat_map(|table| (0..table.len()).filter_map(|nth| table.symbol(nth)))
+            .map(|s| (VirtAddr(s.address), u64::from(s.size), s.name.into_owned()))
             .collect()
     }
 

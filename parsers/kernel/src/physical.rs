@@ -40,21 +40,34 @@ pub trait Physical: Send + Sync {
     /// Fills `buf` with the bytes at the physical address `at`, or says where the first absent byte is.
     fn read(&self, at: u64, buf: &mut [u8]) -> Result<(), Missing>;
 
+    /// The same for bytes that nobody else will ask for: they need not be kept. After an error `buf` may hold anything.
+    fn read_once(&self, at: u64, buf: &mut [u8]) -> Result<(), Missing> {
+        self.read(at, buf)
+    }
+
     /// Ranges of physical addresses that may hold RAM, ascending.
     fn ranges(&self) -> Vec<std::ops::Range<u64>>;
 }
 
+fn missing(short: dump::Short) -> Missing {
+    Missing {
+        at: short.absent.at.0,
+        why: match short.absent.why {
+            dump::Why::ExcludedByFilter => Why::Excluded,
+            dump::Why::MissingFromFile { .. } => Why::Lost,
+            dump::Why::Damaged { .. } => Why::Damaged,
+            _ => Why::NotRam,
+        },
+    }
+}
+
 impl Physical for dump::Dump {
     fn read(&self, at: u64, buf: &mut [u8]) -> Result<(), Missing> {
-        dump::Dump::read(self, dump::PhysAddr(at), buf).map_err(|short| Missing {
-            at: short.absent.at.0,
-            why: match short.absent.why {
-                dump::Why::ExcludedByFilter => Why::Excluded,
-                dump::Why::MissingFromFile { .. } => Why::Lost,
-                dump::Why::Damaged { .. } => Why::Damaged,
-                _ => Why::NotRam,
-            },
-        })
+        dump::Dump::read(self, dump::PhysAddr(at), buf).map_err(missing)
+    }
+
+    fn read_once(&self, at: u64, buf: &mut [u8]) -> Result<(), Missing> {
+        dump::Dump::read_once(self, dump::PhysAddr(at), buf).map_err(missing)
     }
 
     fn ranges(&self) -> Vec<std::ops::Range<u64>> {

@@ -46,6 +46,10 @@ struct Work<'w> {
     first: &'w Mutex<Option<(usize, ReadError)>>,
 }
 
+fn absent(at: VirtAddr, phys: PhysAddr, missing: Missing) -> ReadError {
+    ReadError::Absent { at: VirtAddr(at.0.wrapping_add(missing.at.wrapping_sub(phys.0))), missing }
+}
+
 impl Kernel<'_> {
     /// The physical address behind a virtual one, by the kernel's own page tables.
     pub fn translate(&self, at: VirtAddr) -> Result<PhysAddr, ReadError> {
@@ -72,10 +76,7 @@ impl Kernel<'_> {
             let end = buf.len().min(done.saturating_add(room));
             let phys = self.translate(here)?;
             let part = buf.get_mut(done..end).unwrap_or_default();
-            self.physical.read(phys.0, part).map_err(|missing| ReadError::Absent {
-                at: VirtAddr(here.0.wrapping_add(missing.at.wrapping_sub(phys.0))),
-                missing,
-            })?;
+            self.physical.read(phys.0, part).map_err(|missing| absent(here, phys, missing))?;
             done = end;
         }
         Ok(())
@@ -127,7 +128,7 @@ impl Kernel<'_> {
             let here = work.at + done as u64;
             let end = work.part.len().min(done + (4096 - (here.0 & 4095)) as usize);
             if let Some(piece) = work.part.get_mut(done..end)
-                && let Err(error) = self.read(here, piece)
+                && let Err(error) = self.read_page_once(here, piece)
                 && let Ok(mut first) = work.first.lock()
                 && first.as_ref().is_none_or(|(at, _)| *at > work.start + done)
             {
@@ -135,6 +136,15 @@ impl Kernel<'_> {
             }
             done = end;
         }
+    }
+
+    /// Reads inside one page what is read once; what cannot be read becomes zeroes.
+    fn read_page_once(&self, at: VirtAddr, piece: &mut [u8]) -> Result<(), ReadError> {
+        let phys = self.translate(at)?;
+        self.physical.read_once(phys.0, piece).map_err(|missing| {
+            piece.fill(0);
+            absent(at, phys, missing)
+        })
     }
 
     /// The byte at `at`.

@@ -399,7 +399,7 @@ impl Kernel<'_> {
             if within < fixed {
                 let value = start.wrapping_add(within);
                 let (symbol, _) = self.symbol_tables().kernel.containing(value)?;
-                return Some((*cpu, plus(symbol.name, value - symbol.address)));
+                return Some((*cpu, plus(&symbol.name, value - symbol.address)));
             }
             if within < unit {
                 return Some((*cpu, format!("memory given out at run time, {within:#x} into the area")));

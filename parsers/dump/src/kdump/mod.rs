@@ -55,6 +55,12 @@ enum Stored {
     Absent(Why),
 }
 
+/// Where a page can be had.
+enum Place<'a> {
+    Kept(Arc<[u8]>),
+    Stored(&'a Part, Descriptor),
+}
+
 /// A kdump dump. The parts are sorted by their ranges, which do not overlap.
 pub(crate) struct Kdump {
     parts: Vec<Part>,
@@ -117,18 +123,46 @@ impl Kdump {
     }
 
     pub(crate) fn page(&self, pfn: u64) -> Result<Page<'_>, Absent> {
+        match self.find(pfn)? {
+            Place::Kept(page) => Ok(Page::shared(page)),
+            Place::Stored(part, descriptor) => self
+                .decode(pfn, part, &descriptor)
+                .map_err(|why| Absent { at: address::of_page(pfn, self.page_size), why }),
+        }
+    }
+
+    /// Decodes a page into `to`, which has its size, and does not keep it.
+    pub(crate) fn page_into(&self, pfn: u64, to: &mut [u8]) -> Result<(), Absent> {
+        match self.find(pfn)? {
+            Place::Kept(page) => {
+                if to.len() == page.len() {
+                    to.copy_from_slice(&page);
+                }
+                Ok(())
+            }
+            Place::Stored(part, descriptor) => part
+                .data(&descriptor)
+                .and_then(|(codec, data)| {
+                    codec::decode(codec, &data, to)
+                        .map_err(|problem| Why::Damaged { offset: descriptor.offset, problem })
+                })
+                .map_err(|why| Absent { at: address::of_page(pfn, self.page_size), why }),
+        }
+    }
+
+    /// Where a page can be had.
+    fn find(&self, pfn: u64) -> Result<Place<'_>, Absent> {
         let absent = |why| Absent { at: address::of_page(pfn, self.page_size), why };
         let Some(part) = self.part_of(pfn) else {
             return Err(absent(self.outside_all_parts(pfn)));
         };
         if let Some(page) = self.cache.get(pfn) {
-            return Ok(Page::shared(page));
+            return Ok(Place::Kept(page));
         }
-        let descriptor = match part.stored(pfn, self.page_size) {
-            Stored::Present(descriptor) => descriptor,
-            Stored::Absent(why) => return Err(absent(why)),
-        };
-        self.decode(pfn, part, &descriptor).map_err(absent)
+        match part.stored(pfn, self.page_size) {
+            Stored::Present(descriptor) => Ok(Place::Stored(part, descriptor)),
+            Stored::Absent(why) => Err(absent(why)),
+        }
     }
 
     /// A page that no part is responsible for: not RAM, excluded, or in a part that was not given.
@@ -144,11 +178,7 @@ impl Kdump {
 
     fn decode<'a>(&'a self, pfn: u64, part: &'a Part, descriptor: &Descriptor) -> Result<Page<'a>, Why> {
         let damaged = |problem| Why::Damaged { offset: descriptor.offset, problem };
-        let codec = part
-            .codec_of(descriptor.flags)
-            .ok_or(Why::Damaged { offset: descriptor.at, problem: Problem::UnknownCodec(descriptor.flags) })?;
-        let missing = Why::MissingFromFile { offset: descriptor.offset };
-        let data = part.image.read(descriptor.offset, descriptor.size as usize).ok_or(missing)?;
+        let (codec, data) = part.data(descriptor)?;
         if codec == Codec::Stored {
             return Ok(match data {
                 Cow::Borrowed(bytes) => Page::borrowed(bytes),
@@ -250,6 +280,15 @@ impl Part {
             return missing(offset);
         }
         Stored::Present(Descriptor { at, offset, size, flags })
+    }
+
+    /// How a page is stored, and its bytes in the file.
+    fn data(&self, descriptor: &Descriptor) -> Result<(Codec, Cow<'_, [u8]>), Why> {
+        let codec = self
+            .codec_of(descriptor.flags)
+            .ok_or(Why::Damaged { offset: descriptor.at, problem: Problem::UnknownCodec(descriptor.flags) })?;
+        let missing = Why::MissingFromFile { offset: descriptor.offset };
+        Ok((codec, self.image.read(descriptor.offset, descriptor.size as usize).ok_or(missing)?))
     }
 
     fn codec_of(&self, flags: u32) -> Option<Codec> {

@@ -1,20 +1,16 @@
 //! kallsyms: the kernel's own symbol table, compressed by tokens, as it lies in memory.
 
-use std::collections::HashMap;
-
 use facts::Gap;
 
-use super::{Table, scan};
+use super::lookup::Lookup;
+use super::packed::{Names, Packed};
+use super::scan;
 use crate::{Kernel, VirtAddr};
 
 /// More symbols than any kernel has (about 220,000 in a distribution's 7.3).
 const MAX_SYMBOLS: u32 = 4_000_000;
 /// More bytes of compressed names than any kernel has (about 3 MB).
 const MAX_NAMES: u64 = 64 << 20;
-/// KSYM_NAME_LEN is 512 since b8a94bfb3395 "kallsyms: increase maximum kernel symbol length to 512" (v6.1).
-const MAX_NAME: usize = 1024;
-/// More text than all names of any kernel have (about 5 MB).
-const MAX_TEXT: usize = 128 << 20;
 
 /// Where the tables lie.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +44,7 @@ pub(super) enum Encoding {
     Place,
 }
 
-pub(super) fn read(kernel: &Kernel<'_>) -> Result<Table, String> {
+pub(super) fn read(kernel: &Kernel<'_>) -> Result<Box<dyn Lookup>, String> {
     match from_vmcoreinfo(kernel).and_then(|places| decode(kernel, &places)) {
         Ok(table) => Ok(table),
         Err(first) => {
@@ -108,7 +104,7 @@ fn read_table(kernel: &Kernel<'_>, at: u64, len: u64) -> (Vec<u8>, Option<String
     (bytes, stopped)
 }
 
-pub(super) fn decode(kernel: &Kernel<'_>, places: &Places) -> Result<Table, String> {
+fn decode(kernel: &Kernel<'_>, places: &Places) -> Result<Box<dyn Lookup>, String> {
     if places.count == 0 || places.count > MAX_SYMBOLS {
         return Err(format!("kallsyms_num_syms is {}, which cannot be", places.count));
     }
@@ -124,14 +120,10 @@ pub(super) fn decode(kernel: &Kernel<'_>, places: &Places) -> Result<Table, Stri
     let (Values::Absolute { at } | Values::Offsets { at, .. }) = places.values;
     let (values, values_stopped) = read_table(kernel, at, u64::from(places.count) * width);
 
-    let expanded = expand(&names, places.count, &tokens);
-    let encoding = choose(kernel, places, &expanded, &values)?;
-    let mut table = Table::default();
-    for (index, (kind, name)) in expanded.iter().enumerate() {
-        let Some(value) = value(places, encoding, &values, index) else { break };
-        table.push(value, 0, kind, name);
-    }
-    let got = table.len();
+    let mut names = Names::new(names, places.count as usize, tokens);
+    names.truncate(values.len() / width as usize);
+    let encoding = choose(kernel, places, &names, &values)?;
+    let got = names.len();
     if got < places.count as usize {
         let why = stopped.or(values_stopped).unwrap_or_else(|| "the name table is damaged".to_owned());
         kernel.gap(Gap::new(
@@ -141,7 +133,8 @@ pub(super) fn decode(kernel: &Kernel<'_>, places: &Places) -> Result<Table, Stri
             "a vmlinux or System.map of this kernel",
         ));
     }
-    Ok(table.finish())
+    let places = *places;
+    Ok(Box::new(Packed::new(names, move |nth| value(&places, encoding, &values, nth))))
 }
 
 /// The 256 tokens.
@@ -160,60 +153,6 @@ fn tokens(kernel: &Kernel<'_>, places: &Places) -> Result<Vec<String>, String> {
             Ok(rest.get(..end).unwrap_or_default().iter().map(plain).collect())
         })
         .collect()
-}
-
-/// Expanded names: type letters and names of all symbols, in table order.
-struct Expanded {
-    text: String,
-    ends: Vec<u32>,
-}
-
-impl Expanded {
-    fn iter(&self) -> impl Iterator<Item = (u8, &str)> {
-        let mut start = 0usize;
-        self.ends.iter().map(move |end| {
-            let whole = self.text.get(start..*end as usize).unwrap_or_default();
-            start = *end as usize;
-            (whole.bytes().next().unwrap_or(b'?'), whole.get(1..).unwrap_or_default())
-        })
-    }
-}
-
-fn expand(names: &[u8], count: u32, tokens: &[String]) -> Expanded {
-    let mut text = String::with_capacity(names.len() * 2);
-    let mut ends = Vec::with_capacity(count as usize);
-    let mut rest = names;
-    for _ in 0..count {
-        let Some((len, after)) = name_len(rest) else { break };
-        let Some((symbols, after)) = after.split_at_checked(len) else { break };
-        let start = text.len();
-        for symbol in symbols {
-            // A damaged token table has tokens of any length.
-            if text.len() - start > MAX_NAME {
-                break;
-            }
-            text.push_str(tokens.get(usize::from(*symbol)).map(String::as_str).unwrap_or_default());
-        }
-        if text.len() == start || text.len() - start > MAX_NAME || text.len() > MAX_TEXT {
-            text.truncate(start);
-            break;
-        }
-        ends.push(text.len() as u32);
-        rest = after;
-    }
-    Expanded { text, ends }
-}
-
-/// Length of the next name in tokens: one byte, or two when bit 7 of the first is set (73bbb94466fd "kallsyms:
-/// support "big" kernel symbols", v6.1; no older kernel has a length of 128 or more).
-pub(super) fn name_len(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    match bytes {
-        [first, second, rest @ ..] if first & 0x80 != 0 => {
-            Some((usize::from(first & 0x7f) | usize::from(*second) << 7, rest))
-        }
-        [first, rest @ ..] if first & 0x80 == 0 => Some((usize::from(*first), rest)),
-        _ => None,
-    }
 }
 
 fn value(places: &Places, encoding: Encoding, values: &[u8], index: usize) -> Option<u64> {
@@ -235,36 +174,26 @@ fn value(places: &Places, encoding: Encoding, values: &[u8], index: usize) -> Op
 
 /// The encoding in which the table agrees with what is known: every symbol that VMCOREINFO has, or that the dump
 /// proves otherwise. Being sorted proves nothing: with a wrong encoding the table is often sorted too.
-fn choose(kernel: &Kernel<'_>, places: &Places, expanded: &Expanded, values: &[u8]) -> Result<Encoding, String> {
+fn choose(kernel: &Kernel<'_>, places: &Places, names: &Names, values: &[u8]) -> Result<Encoding, String> {
     let candidates: &[Encoding] = match places.values {
         Values::Absolute { .. } => &[Encoding::Absolute],
         Values::Offsets { base: Some(_), .. } => &[Encoding::BaseOrAbsolute, Encoding::Base, Encoding::Place],
         Values::Offsets { base: None, .. } => &[Encoding::Place],
     };
-    // Few names of very many: most are told apart by their length and first letter.
-    let known: HashMap<&str, u64> = kernel.vmcoreinfo().symbols().collect();
-    let key = |name: &str| (name.len() & 63) << 8 | usize::from(name.bytes().next().unwrap_or(0));
-    let mut told = vec![false; 64 << 8];
-    for name in known.keys() {
-        if let Some(told) = told.get_mut(key(name)) {
-            *told = true;
-        }
-    }
-    let may_be = |name: &str| told.get(key(name)) == Some(&true);
     let mut agree = vec![(0usize, 0usize); candidates.len()];
-    for (index, (kind, name)) in expanded.iter().enumerate() {
-        let Some(known) = Some(name).filter(|name| may_be(name)).and_then(|name| known.get(name).copied()) else {
-            continue;
-        };
-        // Static symbols may share a name with what VMCOREINFO means.
-        if !kind.is_ascii_uppercase() && name != "_stext" {
-            continue;
-        }
-        for (encoding, (yes, no)) in candidates.iter().zip(&mut agree) {
-            if value(places, *encoding, values, index) == Some(known) {
-                *yes += 1;
-            } else {
-                *no += 1;
+    for (name, known) in kernel.vmcoreinfo().symbols() {
+        for index in names.find(name) {
+            // Static symbols may share a name with what VMCOREINFO means.
+            let global = names.get(index).is_some_and(|(kind, _)| kind.is_ascii_uppercase());
+            if !global && name != "_stext" {
+                continue;
+            }
+            for (encoding, (yes, no)) in candidates.iter().zip(&mut agree) {
+                if value(places, *encoding, values, index) == Some(known) {
+                    *yes += 1;
+                } else {
+                    *no += 1;
+                }
             }
         }
     }

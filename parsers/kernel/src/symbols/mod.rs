@@ -4,12 +4,15 @@ mod code;
 mod elf;
 mod exports;
 mod kallsyms;
+mod lookup;
+mod packed;
 mod scan;
 mod system_map;
 mod table;
 
 use facts::Gap;
 
+pub(crate) use lookup::Lookup;
 pub use table::Symbol;
 pub(crate) use table::Table;
 
@@ -30,7 +33,7 @@ pub struct Resolved {
 
 /// Symbols of the kernel itself.
 pub(crate) struct Symbols {
-    pub(crate) kernel: Table,
+    pub(crate) kernel: Box<dyn Lookup>,
     /// Exported symbols, where the table has functions only.
     exports: Table,
 }
@@ -38,9 +41,9 @@ pub(crate) struct Symbols {
 impl Symbols {
     fn open(kernel: &Kernel<'_>) -> Symbols {
         let table = kallsyms::read(kernel);
-        let file = Symbols::from_files(kernel, table.as_ref().ok());
+        let file = Symbols::from_files(kernel, table.as_deref().ok());
         if let Some(table) = file {
-            return Symbols { kernel: table, exports: Table::default() };
+            return Symbols { kernel: Box::new(table), exports: Table::default() };
         }
         let table = table.unwrap_or_else(|why| {
             kernel.gap(Gap::new(
@@ -49,13 +52,13 @@ impl Symbols {
                 why,
                 "a vmlinux or System.map of this kernel (--vmlinux, --system-map)",
             ));
-            Table::default()
+            Box::new(Table::default())
         });
         // Without CONFIG_KALLSYMS_ALL the table has functions only. Every kernel has init_task.
-        let functions_only = table.addresses("init_task").next().is_none();
+        let functions_only = table.first("init_task").is_none();
         let exports = if functions_only { exports::read(kernel) } else { Some(Table::default()) };
         if functions_only && table.len() > 0 {
-            let found = exports.as_ref().map_or(0, Table::len);
+            let found = exports.as_ref().map_or(0, Lookup::len);
             kernel.gap(Gap::new(
                 "names of data that is not exported",
                 kernel.member(),
@@ -67,14 +70,14 @@ impl Symbols {
     }
 
     /// The table of a vmlinux or a System.map that the user gave. One that is not of this kernel is refused.
-    fn from_files(kernel: &Kernel<'_>, memory: Option<&Table>) -> Option<Table> {
+    fn from_files(kernel: &Kernel<'_>, memory: Option<&dyn Lookup>) -> Option<Table> {
         let refuse = |why: String| {
             kernel.gap(Gap::new("symbols from a file", kernel.member(), why, "the file of exactly this kernel"));
         };
         if let Some(path) = kernel.sources.vmlinux.as_deref() {
             match elf::read(kernel, path) {
                 Ok((table, id)) => {
-                    let mark = |name: &str| memory.and_then(|table| table.addresses(name).next());
+                    let mark = |name: &str| memory.and_then(|table| table.first(name));
                     let own = mark("__start_notes").zip(mark("__stop_notes"));
                     let own = own.and_then(|(start, stop)| kernel.build_id_between(start, stop));
                     match (own, id) {
@@ -103,7 +106,7 @@ impl Kernel<'_> {
     pub fn symbol(&self, name: &str) -> Option<u64> {
         self.info.symbol(name).or_else(|| {
             let tables = self.symbol_tables();
-            tables.kernel.addresses(name).chain(tables.exports.addresses(name)).next()
+            tables.kernel.first(name).or_else(|| tables.exports.first(name))
         })
     }
 
@@ -115,7 +118,7 @@ impl Kernel<'_> {
     /// The values of all kernel symbols of that name.
     pub fn symbols(&self, name: &str) -> Vec<u64> {
         let tables = self.symbol_tables();
-        tables.kernel.addresses(name).chain(tables.exports.addresses(name)).collect()
+        [tables.kernel.addresses(name), tables.exports.addresses(name)].concat()
     }
 
     /// Number of kernel symbols.
@@ -125,7 +128,8 @@ impl Kernel<'_> {
 
     /// All symbols of the kernel itself by ascending value.
     pub fn all_symbols(&self) -> impl Iterator<Item = Symbol<'_>> {
-        self.symbol_tables().kernel.iter()
+        let table = &self.symbol_tables().kernel;
+        (0..table.len()).filter_map(|nth| table.symbol(nth))
     }
 
     /// The symbol that contains an address, of the kernel or of a module.
@@ -140,7 +144,7 @@ impl Kernel<'_> {
                 let size = size.or((at.0 == symbol.address).then_some(0));
                 if size.is_some() {
                     return Some(Resolved {
-                        name: symbol.name.to_owned(),
+                        name: symbol.name.into_owned(),
                         offset: at.0 - symbol.address,
                         size: size.filter(|size| *size > 0),
                         module: None,

@@ -4,7 +4,8 @@
 //! From it the index is found, then the markers, the names (whose lengths must hit every marker: that walk is the
 //! proof), and the addresses.
 
-use super::kallsyms::{Places, Values, name_len, read_some};
+use super::kallsyms::{Places, Values, read_some};
+use super::packed::name_len;
 use crate::{Kernel, VirtAddr};
 
 /// Image bytes searched, from `_stext` on: the largest images have about 60 MiB.

@@ -1,7 +1,11 @@
 //! A compact symbol table: sorted by address, hashed by name.
 
+use std::borrow::Cow;
+
+use super::lookup::Lookup;
+
 /// One symbol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Symbol<'a> {
     /// Value: an address, or for per-CPU symbols what [`crate::Kernel::per_cpu`] takes.
     pub address: u64,
@@ -10,7 +14,7 @@ pub struct Symbol<'a> {
     /// Type letter as `nm` prints it; capitals are global.
     pub kind: u8,
     /// Name.
-    pub name: &'a str,
+    pub name: Cow<'a, str>,
 }
 
 #[derive(Clone, Copy)]
@@ -73,26 +77,28 @@ impl Table {
         self
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     fn name(&self, entry: &Entry) -> &str {
         let start = entry.name as usize;
         self.names.get(start..start + usize::from(entry.len)).unwrap_or_default()
     }
+}
 
-    fn symbol(&self, entry: &Entry) -> Symbol<'_> {
-        Symbol { address: entry.address, size: entry.size, kind: entry.kind, name: self.name(entry) }
+impl Lookup for Table {
+    fn len(&self) -> usize {
+        self.entries.len()
     }
 
-    /// All symbols by ascending address.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Symbol<'_>> {
-        self.entries.iter().map(|e| self.symbol(e))
+    fn address(&self, nth: usize) -> Option<u64> {
+        self.entries.get(nth).map(|e| e.address)
     }
 
-    /// Values of all symbols of that name, ascending.
-    pub(crate) fn addresses(&self, name: &str) -> impl Iterator<Item = u64> {
+    fn symbol(&self, nth: usize) -> Option<Symbol<'_>> {
+        let entry = self.entries.get(nth)?;
+        let name = Cow::Borrowed(self.name(entry));
+        Some(Symbol { address: entry.address, size: entry.size, kind: entry.kind, name })
+    }
+
+    fn addresses(&self, name: &str) -> Vec<u64> {
         let mask = self.by_name.len().wrapping_sub(1);
         let mut slot = hash(name) & mask;
         let mut left = self.by_name.len();
@@ -107,106 +113,8 @@ impl Table {
                 break;
             }
         }
-        found.into_iter()
+        found
     }
-
-    /// The symbol that contains an address, and its size. Of several at one address the one a debugger names: a
-    /// global before a weak before a local one, and a bare section mark (`_stext`, `__x_start`) last. A label inside
-    /// an assembler function is passed over for the function.
-    pub(crate) fn containing(&self, address: u64) -> Option<(Symbol<'_>, Option<u64>)> {
-        let mut after = self.entries.partition_point(|e| e.address <= address);
-        let mut next = after;
-        // Labels are few: no function has more than some in a row.
-        for _ in 0..32 {
-            let start = self.entries.get(after.checked_sub(1)?)?.address;
-            let first = self.entries.partition_point(|e| e.address < start);
-            let group = self.entries.get(first..after)?;
-            if group.iter().all(|e| INNER_LABELS.contains(&self.name(e))) {
-                after = first;
-                continue;
-            }
-            while self.entries.get(next).is_some_and(|e| INNER_LABELS.contains(&self.name(e))) {
-                next += 1;
-            }
-            let best = group.iter().min_by_key(|e| rank(&self.symbol(e)))?;
-            let symbol = self.symbol(best);
-            let size = match symbol.size {
-                0 => self.entries.get(next).map(|e| e.address - start),
-                size => Some(u64::from(size)),
-            };
-            let inside = symbol.size == 0 || address - start < u64::from(symbol.size);
-            return inside.then_some((symbol, size));
-        }
-        None
-    }
-}
-
-/// Labels inside functions of the entry and start code (SYM_INNER_LABEL), which kallsyms has and which have no
-/// size in a vmlinux.
-const INNER_LABELS: [&str; 45] = [
-    "entry_SYSCALL_64_safe_stack",
-    "entry_SYSCALL_64_after_hwframe",
-    "entry_SYSRETQ_unsafe_stack",
-    "entry_SYSRETQ_end",
-    "entry_SYSCALL_compat_safe_stack",
-    "entry_SYSCALL_compat_after_hwframe",
-    "entry_SYSRETL_compat_unsafe_stack",
-    "entry_SYSRETL_compat_end",
-    "secondary_startup_64_no_verify",
-    "swapgs_restore_regs_and_return_to_usermode",
-    "nmi_restore",
-    "common_startup_64",
-    "first_nmi",
-    "nested_nmi",
-    "nested_nmi_out",
-    "nmi_no_fsgsbase",
-    "nmi_swapgs",
-    "nmi_kernel",
-    "repeat_nmi",
-    "end_repeat_nmi",
-    // 3.10
-    "system_call_fastpath",
-    "system_call_after_swapgs",
-    "ret_from_sys_call",
-    "sysret_check",
-    "sysret_careful",
-    "sysret_signal",
-    "sysret_audit",
-    "badsys",
-    "auditsys",
-    "tracesys",
-    "int_ret_from_sys_call",
-    "int_with_check",
-    "int_check_syscall_exit_work",
-    "int_careful",
-    "int_very_careful",
-    "int_signal",
-    "int_restore_rest",
-    "ret_from_fork_nospec_begin",
-    "ret_from_fork_nospec_end",
-    "restore_args",
-    "irq_return",
-    "retint_swapgs",
-    "retint_check",
-    // arm64
-    "work_pending",
-    "finish_ret_to_user",
-];
-
-fn rank(symbol: &Symbol<'_>) -> u8 {
-    let name = symbol.name;
-    let mark = matches!(name, "_text" | "_stext" | "_sinittext" | "_etext")
-        || (name.starts_with("__") && (name.ends_with("_start") || name.ends_with("_begin") || name.ends_with("_end")))
-        || name.starts_with("__pfx_")
-        || name.starts_with('$');
-    let binding = match symbol.kind {
-        b'W' | b'w' | b'V' | b'v' => 1,
-        kind if kind.is_ascii_uppercase() => 0,
-        _ => 2,
-    };
-    // Identical functions share an address: the 64-bit system call is meant, not its compatibility twin.
-    let twin = name.starts_with("__ia32_") || name.contains("compat_");
-    binding + if mark { 10 } else { 0 } + if twin { 5 } else { 0 }
 }
 
 #[cfg(test)]
@@ -222,12 +130,12 @@ mod tests {
         table.push(0x2000, 0, b'T', "global");
         table.push(0x3000, 0, b't', "local");
         let table = table.finish();
-        assert_eq!(table.addresses("local").collect::<Vec<_>>(), [0x2000, 0x3000]);
-        assert_eq!(table.addresses("none").count(), 0);
+        assert_eq!(table.addresses("local"), [0x2000, 0x3000]);
+        assert!(table.addresses("none").is_empty());
         let (symbol, size) = table.containing(0x1fff).unwrap();
-        assert_eq!((symbol.name, size), ("real", Some(0x1000)));
+        assert_eq!((symbol.name.as_ref(), size), ("real", Some(0x1000)));
         assert_eq!(table.containing(0x2001).unwrap().0.name, "global");
         assert!(table.containing(0xfff).is_none());
-        assert_eq!(Table::default().addresses("x").count(), 0);
+        assert!(Table::default().addresses("x").is_empty());
     }
 }
