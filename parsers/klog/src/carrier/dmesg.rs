@@ -2,7 +2,7 @@
 
 use facts::Stamp;
 
-use super::{Prefix, calendar, printk};
+use super::{Prefix, calendar, printk, vendor};
 use crate::cursor::Cursor;
 use crate::line::Writer;
 
@@ -12,6 +12,9 @@ const LEVELS: &[&str] = &["emerg", "alert", "crit", "err", "warn", "notice", "in
 /// Recognises a decoded level, a bracketed wall-clock stamp, a delta, or an ISO stamp.
 pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
     let mut prefix = Prefix { writer: Writer::Kernel, rest: text, ..Prefix::default() };
+    if talos(text, &mut prefix).is_some() {
+        return Some(prefix);
+    }
     let decoded = level(text, &mut prefix).is_some();
     let rest = prefix.rest;
     if let Some(inner) = printk::strip(rest) {
@@ -65,6 +68,31 @@ fn level<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
     Some(())
 }
 
+/// `kern:     err: [2024-06-29T10:52:39.030745602Z]: `, as Talos prints it.
+fn talos<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
+    let mut c = Cursor::new(text);
+    let facility = FACILITIES.iter().position(|f| c.take(f))?;
+    if !c.take(": ") {
+        return None;
+    }
+    let level = LEVELS.iter().position(|l| c.blanks().take(l))?;
+    c.take("ing");
+    if !c.take(": [") {
+        return None;
+    }
+    prefix.time = calendar::iso(&mut c);
+    if !c.take("]: ") {
+        return None;
+    }
+    prefix.facility = Some(facility as u8);
+    prefix.level = Some(level as u8);
+    if facility != 0 {
+        prefix.writer = Writer::Program;
+    }
+    prefix.rest = c.rest();
+    Some(())
+}
+
 /// `[Sat Nov 21 10:15:55 2026] `, `[五 7月  3 00:00:50 2020] `, `[Nov21 10:15] `, `[  +0.000669] `, `[12.3 <    0.000669>] `
 fn bracketed(text: &str) -> Option<(Option<Stamp>, &str)> {
     let inside = text.get(1..)?;
@@ -95,13 +123,25 @@ fn bracketed(text: &str) -> Option<(Option<Stamp>, &str)> {
             + micros.parse::<i64>().ok()? * 10i64.pow(9 - micros.len() as u32);
         return Some((Some(Stamp::since_boot(ns)), rest));
     }
-    if let Some((day, clock)) = trimmed.split_once(' ')
+    // The day is padded with a blank.
+    if let Some((day, clock)) = trimmed.rsplit_once(' ')
         && clock.len() == 5
         && clock.as_bytes()[2] == b':'
         && day.ends_with(|c: char| c.is_ascii_digit())
-        && calendar::month(day.trim_end_matches(|c: char| c.is_ascii_digit())).is_some()
+        && calendar::month(day.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ')).is_some()
     {
         return Some((None, rest));
+    }
+    // Phones: `[20180812_18:10:10.424695]@0 text`, CPU behind it.
+    if let Some((date, clock)) = trimmed.split_once('_')
+        && date.len() == 8
+        && digits(date)
+    {
+        let ns = calendar::clock(&mut Cursor::new(clock))?;
+        let part = |range: std::ops::Range<usize>| date.get(range).and_then(|d| d.parse::<i64>().ok());
+        let month = u8::try_from(part(4..6)?).ok()?;
+        let time = calendar::stamp(part(0..4), month, u64::try_from(part(6..8)?).ok()?, ns, None)?;
+        return Some((Some(time), vendor::behind_stamp(rest).unwrap_or(rest)));
     }
     wall(trimmed).map(|time| (Some(time), rest))
 }
@@ -157,6 +197,10 @@ mod tests {
             "[  467.167731 <    0.000669>] body",
             "[<    0.000669>] body",
             "[Nov21 10:15] body",
+            "[Nov 1 10:15] body",
+            "[20180812_18:10:10.424695]@0 body",
+            "kern:     err: [2024-06-29T10:52:39.030745602Z]: body",
+            "kern: warning: [2024-06-29T10:52:39.030745602Z]: body",
             "[  +0.000669] body",
             "2026-11-21T10:15:55,167062+00:00 body",
         ] {

@@ -9,7 +9,18 @@ use crate::cursor::Cursor;
 use crate::line::Writer;
 
 /// Keys whose value is the message, the more telling first.
-const KEYS: &[&str] = &["\"MESSAGE\"", "\"log\"", "\"message\"", "\"msg\"", "\"textPayload\"", "\"Output\""];
+const KEYS: &[&str] = &[
+    "\"MESSAGE\"",
+    "\"log\"",
+    "\"message\"",
+    "\"msg\"",
+    "\"textPayload\"",
+    "\"Output\"",
+    "\"line\"",
+    "\"original\"",
+    "\"_raw\"",
+    "\"@message\"",
+];
 /// Where `dmesg -J` ends one object and begins the next.
 const NEXT_OBJECT: [&str; 2] = ["},{", "}, {"];
 /// Lines above a message in which its other keys may stand, where each key has a line of its own.
@@ -51,7 +62,8 @@ pub(super) fn messages(text: &str, above: &[u8], each: &mut dyn FnMut(&str, Pref
 
 /// The message of one object.
 fn message(object: &str) -> Option<Cow<'_, str>> {
-    let (key, value) = KEYS.iter().find_map(|key| value(object, key).map(|value| (*key, value)))?;
+    let said = |key: &&'static str| value(object, key).filter(|v| v.starts_with(['"', '['])).map(|v| (*key, v));
+    let (key, value) = KEYS.iter().find_map(said)?;
     if let Some(string) = value.strip_prefix('"') {
         let mut message = unescape(string);
         // `dmesg -J -F` of util-linux 2.38 lets each message run on to the end of the file.
@@ -184,6 +196,8 @@ mod tests {
             r#"{"log":"a \"b\"","stream":"stdout"}"#,
             r#"{"pri":1,"msg":"a \u0022b\u0022"}"#,
             r#"{"MESSAGE" : [97,32,34,98,34] }"#,
+            r#"{"log":{"offset":1},"message":"a \"b\""}"#,
+            r#"{"line":"a \"b\"","timestamp":"2023-01-01T12:00:00Z"}"#,
             r#"   "msg": "a \"b\"\n<6>[ 1.0] the rest of the file""#,
         ] {
             let found = all(text, "");

@@ -18,6 +18,7 @@ mod paste;
 mod printk;
 mod quoted_printable;
 mod syslog;
+mod vendor;
 mod wide;
 mod wrap;
 
@@ -99,7 +100,7 @@ type Strip = for<'a> fn(&'a str) -> Option<Prefix<'a>>;
 
 /// Collectors' prefixes, which may stand before the kernel's own one. The first that recognises the text is taken.
 const COLLECTORS: &[Strip] =
-    &[syslog::strip, journal::strip, dmesg::strip, broadcast::strip, kmsg::strip, container::strip];
+    &[container::strip, syslog::strip, journal::strip, dmesg::strip, broadcast::strip, kmsg::strip];
 
 /// What stands around a physical line in the piece of text at hand.
 #[derive(Clone, Copy, Default)]
@@ -332,6 +333,9 @@ fn strip(text: &str) -> Prefix<'_> {
         if let Some(outer) = collector(unquoted) {
             return match inner(outer.rest) {
                 Some(inner) if outer.writer != Writer::Program => outer.with_inner(inner),
+                None if outer.writer == Writer::Unknown => {
+                    syslog::inside(outer.rest).map_or(outer, |inner| outer.with_inner(inner))
+                }
                 _ => outer,
             };
         }
@@ -341,10 +345,41 @@ fn strip(text: &str) -> Prefix<'_> {
     }
     // A stamp in the middle: a console prompt, an unknown collector, a lost newline.
     let bare = Prefix { rest: text, ..Prefix::default() };
-    match printk::inside(text) {
-        Some(at) => printk::strip(&text[at..]).unwrap_or(bare),
-        None => printk::cut(text).unwrap_or(bare),
+    if text.starts_with("(XEN) ") {
+        // The hypervisor has stamps of its own: its lines are not the kernel's.
+        return bare;
     }
+    if let Some(at) = printk::inside(text) {
+        return printk::strip(&text[at..]).unwrap_or(bare);
+    }
+    printk::cut(text).or_else(|| foreign(text)).unwrap_or(bare)
+}
+
+/// Prefixes before a line that has no stamp of the kernel: those of phones and memory dumps, of Android's log, of a tool
+/// that names the host or the file, of a collector before a line of syslog.
+fn foreign(text: &str) -> Option<Prefix<'_>> {
+    let first = text.as_bytes().first()?;
+    if first.is_ascii_digit() {
+        if let Some(rest) = vendor::memory_dump(text) {
+            return Some(Prefix { writer: Writer::Kernel, rest, ..Prefix::default() });
+        }
+        if let Some((rest, kernel)) = vendor::logcat(text) {
+            let writer = if kernel { Writer::Kernel } else { Writer::Program };
+            return Some(Prefix { writer, rest, ..Prefix::default() });
+        }
+    }
+    if let Some(rest) = text.strip_prefix("MESSAGE=") {
+        return Some(Prefix { rest, ..Prefix::default() });
+    }
+    // `node042: [Mon Feb 12 10:00:01 2024] text`, `10.0.0.1: kern: warning: [2026-04-22T21:27:51Z]: text`
+    if let Some((host, rest)) = text.split_once(": ")
+        && !host.contains(' ')
+        && let Some(prefix) = dmesg::strip(rest)
+        && prefix.time.is_some()
+    {
+        return Some(Prefix { host: Some(host), ..prefix });
+    }
+    syslog::inside(text)
 }
 
 /// The kernel's own prefix inside a collector's one.

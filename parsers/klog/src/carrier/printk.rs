@@ -33,6 +33,12 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
     if !found {
         return None;
     }
+    if prefix.time.is_some()
+        && let Some(rest) = super::vendor::behind_stamp(c.rest())
+    {
+        prefix.rest = rest;
+        return Some(prefix);
+    }
     c.take(" ");
     prefix.rest = c.rest();
     Some(prefix)
@@ -111,13 +117,42 @@ pub(super) fn stamp(c: &mut Cursor<'_>) -> Option<i64> {
     if !ahead.take(".") {
         return None;
     }
-    let digits = ahead.run(|c| c.is_ascii_digit());
-    if !(3..=9).contains(&digits.len()) || !ahead.blanks().take("]") {
+    let start = ahead.rest().len();
+    let mut fraction = i64::try_from(ahead.number()?).ok()?;
+    let mut digits = start - ahead.rest().len();
+    // Some boards print more digits than a nanosecond has.
+    while (10..=12).contains(&digits) {
+        fraction /= 10;
+        digits -= 1;
+    }
+    if !(3..=9).contains(&digits) || !end_of_stamp(&mut ahead) {
         return None;
     }
-    let fraction: i64 = digits.parse().ok()?;
     *c = ahead;
-    seconds.checked_mul(1_000_000_000)?.checked_add(fraction * 10i64.pow(9 - digits.len() as u32))
+    // A clock that ran below zero prints 584 years: the line is the kernel's, the stamp says nothing.
+    let seconds = if seconds > MAX_SECONDS { 0 } else { seconds };
+    seconds.checked_mul(1_000_000_000)?.checked_add(fraction * 10i64.pow(9 - digits as u32))
+}
+
+/// More seconds than this no machine has run: 285 years, what a signed count of nanoseconds holds.
+const MAX_SECONDS: i64 = 9_000_000_000;
+
+/// `]`; `s]` and ` / 01-22 09:26:14.131]` of makers of phones.
+fn end_of_stamp(c: &mut Cursor<'_>) -> bool {
+    let mut ahead = *c;
+    if ahead.take("s]") || ahead.blanks().take("]") {
+        *c = ahead;
+        return true;
+    }
+    if !ahead.take("/ ") {
+        return false;
+    }
+    ahead.run(|c| c.is_ascii_digit() || matches!(c, '-' | ':' | '.' | ' '));
+    if !ahead.take("]") {
+        return false;
+    }
+    *c = ahead;
+    true
 }
 
 /// `[ T1234]` or `[    C0]`.
@@ -157,6 +192,18 @@ mod tests {
         assert_eq!(strip("[    C0] x").unwrap().caller, Some(Caller::Cpu(0)));
         // makedumpfile writes a blank between the two.
         assert_eq!(strip("[    1.000000] [    T1] x").unwrap().rest, "x");
+    }
+
+    #[test]
+    fn stamps_of_other_clocks_are_read() {
+        fn at(text: &str) -> Option<(i64, &str)> {
+            strip(text).map(|p| (p.time.unwrap().since_boot_ns.unwrap(), p.rest))
+        }
+        assert_eq!(at("[18446743966.478412] x"), Some((478_412_000, "x")));
+        assert_eq!(at("[  467.16706212345] x"), Some((467_167_062_123, "x")));
+        assert_eq!(at("[  467.167062s][pid:1,cpu0,swapper/0]x"), Some((467_167_062_000, "x")));
+        assert_eq!(at("[  467.167062 / 01-22 09:26:14.131] x"), Some((467_167_062_000, "x")));
+        assert_eq!(at("[  467.167062]  [2:  swapper/0:    1] x"), Some((467_167_062_000, "x")));
     }
 
     #[test]

@@ -12,7 +12,8 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
     if first == b'<' {
         return rfc5424(text);
     }
-    if !first.is_ascii_alphanumeric() {
+    // Months are words of any language.
+    if !first.is_ascii_alphanumeric() && first.is_ascii() {
         return None;
     }
     // A comma before the fraction is dmesg's: no host and no tag follow.
@@ -25,18 +26,71 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
         return None;
     }
     let mut prefix = Prefix { time: Some(time), ..Prefix::default() };
-    tagged(c.blanks().rest(), &mut prefix)?;
+    // `ts`, terminal programs and consoles put a stamp before the kernel's line and nothing else.
+    let bare = c.rest();
+    let rest = c.blanks().rest();
+    if is_kernel_text(rest) || tagged(rest, &mut prefix).is_none() {
+        prefix = Prefix { time: Some(time), rest: bare, ..Prefix::default() };
+    }
+    if time == Stamp::default() {
+        // A month of no language we know: only a tag proves that it was one.
+        (prefix.writer == Writer::Kernel).then_some(())?;
+        prefix.time = None;
+    }
     Some(prefix)
+}
+
+/// Does the kernel itself begin so? These texts look like a host and a tag.
+fn is_kernel_text(text: &str) -> bool {
+    const STARTS: &[&str] = &[
+        "BUG:",
+        "WARNING:",
+        "INFO:",
+        "Call Trace:",
+        "Call trace:",
+        "Hardware name:",
+        "Modules linked in:",
+        "Internal error:",
+        "Oops:",
+        "CPU:",
+        "RIP:",
+        "RSP:",
+        "Code:",
+        "Workqueue:",
+        "invalid opcode:",
+        "divide error:",
+        "general protection fault:",
+        "Kernel panic -",
+    ];
+    // A stamp or a level; `<redacted>` may be a host.
+    let inside =
+        text.strip_prefix(['[', '<']).is_some_and(|t| t.trim_start().starts_with(|c: char| c.is_ascii_digit()));
+    inside || STARTS.iter().any(|start| text.starts_with(start))
+}
+
+/// Where in `text` a line of syslog of the kernel begins, behind what a collector or `grep` put before it:
+/// `messages-20230101:12:Jan  1 12:00:00 n kernel: text`, `host=n source=/x Jan  1 12:00:00 n kernel: text`.
+pub(super) fn inside(text: &str) -> Option<Prefix<'_>> {
+    let tag = text.find(" kernel: ")?;
+    let head = text.get(..tag)?;
+    let is_start = |b: u8| matches!(b, b' ' | b':' | b'\t' | b',' | b'"' | b';');
+    // A stamp and a host have few words.
+    let starts = head.bytes().enumerate().rev().filter(|(_, b)| is_start(*b)).map(|(at, _)| at + 1);
+    let prefix = starts.take(16).find_map(|at| strip(text.get(at..)?).filter(|p| p.writer == Writer::Kernel))?;
+    prefix.time.is_some().then_some(prefix)
 }
 
 /// `Jul  5 19:33:34`, `Jul 05 19:33:34.123456`
 pub(super) fn short(c: &mut Cursor<'_>) -> Option<Stamp> {
     let mut ahead = *c;
-    let word = ahead.run(|c| c.is_alphabetic());
-    if word.len() < 3 || word.len() > 12 {
+    // `2月`
+    let numbered = ahead.run(|c| c.is_ascii_digit());
+    let word =
+        if numbered.is_empty() { ahead.run(|c| c.is_alphabetic()) } else { ahead.run(|c| matches!(c, '月' | '월')) };
+    if word.len() < 3 || word.len() > 20 {
         return None;
     }
-    let month = calendar::month(word)?;
+    let month = if numbered.is_empty() { calendar::month(word) } else { numbered.parse().ok() };
     ahead.take(".");
     let day = ahead.blanks().number()?;
     let mut year = None;
@@ -50,7 +104,10 @@ pub(super) fn short(c: &mut Cursor<'_>) -> Option<Stamp> {
     }
     let ns = calendar::clock(ahead.blanks())?;
     *c = ahead;
-    calendar::stamp(year, month, day, ns, None)
+    match month {
+        Some(month) => calendar::stamp(year, month, day, ns, None),
+        None => Some(Stamp::default()),
+    }
 }
 
 /// `Tue 2023-11-14 22:13:20 UTC`
@@ -101,6 +158,11 @@ pub(super) fn tagged<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
         }
         if rest[end..].starts_with(':') {
             let tag = word.split(['[', '(']).next().unwrap_or(word);
+            // Without a host only the kernel's lines and those of a process are known.
+            let pid = word.ends_with([']', ')']);
+            if words == 0 && !pid && !matches!(word, "kernel" | "vmunix") {
+                return None;
+            }
             // An IPv6 host or a port holds colons: a tag is followed by a blank, an opening bracket, or text after `kernel:`.
             let behind = &rest[end + 1..];
             let kernel = matches!(word, "kernel" | "vmunix");
@@ -175,6 +237,21 @@ mod tests {
     }
 
     #[test]
+    fn a_stamp_alone_before_the_kernel_s_line_makes_no_tag_of_it() {
+        for rest in ["[  467.167062] BUG: x", "Hardware name: x", "Call Trace:", "BUG: kernel x", "CPU: 1 PID: 2"] {
+            for stamp in ["Jan 01 12:00:00", "2023-01-01 12:00:00.123"] {
+                let text = format!("{stamp} {rest}");
+                assert_eq!(strip(&text).map(|p| (p.rest, p.writer)), Some((rest, Writer::Unknown)), "{text}");
+            }
+        }
+        assert_eq!(strip("2023-01-01 12:00:00   f+0x1/0x2").unwrap().rest, "  f+0x1/0x2");
+        for text in ["messages-2023:12:Jan  1 12:00:00 n kernel: body", "x host=n Jan  1 12:00:00 n kernel: body"] {
+            assert_eq!(inside(text).map(|p| p.rest), Some("body"), "{text}");
+        }
+        assert!(inside("we saw the kernel: it was slow").is_none());
+    }
+
+    #[test]
     fn every_form_of_stamp_is_read() {
         for text in [
             "<4>1 2023-08-26T06:39:24.123456+02:00 host kernel - - - body",
@@ -184,6 +261,12 @@ mod tests {
             "Nov 14 22:13:20.002000 node1 kernel: body",
             "May 17 18:48:11 kernel: body",
             "Jul 05 19:33:34 host kernel:body",
+            "фев 12 10:00:01 host kernel: body",
+            "2月 12 10:00:01 host kernel: body",
+            "12月 12 10:00:01 host kernel: body",
+            "Φεβ 12 10:00:01 host kernel: body",
+            "févr. 12 10:00:01 host kernel: body",
+            "2024-02-12 10:00:00 body",
         ] {
             assert_eq!(strip(text).map(|p| p.rest), Some("body"), "{text}");
         }
