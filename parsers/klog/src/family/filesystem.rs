@@ -9,14 +9,19 @@ use crate::event::{Event, Severity};
 use crate::report::{Report, Step, location_at};
 use crate::{Line, class};
 
-const FIELDS: &[FieldDef] = &[
-    field("filesystem", FieldType::Text, "", "ext4, jbd2, xfs, btrfs, f2fs, fat, gfs2, nfs, cifs, ceph, verity"),
+pub(super) const FIELDS: &[FieldDef] = &[
+    field(
+        "filesystem",
+        FieldType::Text,
+        "",
+        "ext4, jbd2, xfs, btrfs, f2fs, fat, gfs2, nfs, cifs, ceph, lustre, zfs, verity, ...",
+    ),
     field("device", FieldType::Text, "", "block device or server"),
     field(
         "what",
         FieldType::Text,
         "",
-        "corruption, io-error, shutdown, read-only, abort, mount, not-responding, ok, deadlock",
+        "corruption, io-error, shutdown, read-only, abort, mount, not-responding, evicted, state-recovery, hung, ok, deadlock",
     ),
     field("detail", FieldType::Text, "", "what the filesystem says"),
     field("in_function", FieldType::Text, "", "function that found it"),
@@ -35,6 +40,11 @@ pub(super) static EXT4: Family = Family {
         "EXT4-fs error (device ",
         "EXT3-fs error (device ",
         "EXT2-fs error (device ",
+        "LDISKFS-fs error (device ",
+        "JBD2: I/O error ",
+        "JBD2: recovery failed",
+        "JBD2: Invalid checksum recovering",
+        "journal block not found at offset",
         "EXT4-fs warning (device ",
         "Remounting filesystem read-only",
         "I/O error while writing superblock",
@@ -93,11 +103,9 @@ pub(super) static NETWORK: Family = Family {
     anchors: &[
         "nfs: server ",
         "NFS: state manager",
-        "has not responded in ",
         "FAT-fs (",
         "verity: ",
         "GFS2: fsid=",
-        "ceph: mds",
         "BTRFS: open_ctree failed",
         "F2FS-fs (",
     ],
@@ -111,7 +119,7 @@ pub(super) static NETWORK: Family = Family {
     ),
 };
 
-fn event(family: &'static Family, name: &'static str, what: &'static str, device: &str) -> Event {
+pub(super) fn event(family: &'static Family, name: &'static str, what: &'static str, device: &str) -> Event {
     let (class, severity) = match what {
         "corruption" => (class::FS_CORRUPTION, Severity::Failure),
         "shutdown" | "read-only" | "abort" => (class::FS_SHUTDOWN, Severity::Failure),
@@ -140,10 +148,12 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "ext3"
     } else if text.starts_with("EXT2") {
         "ext2"
+    } else if text.starts_with("LDISKFS") {
+        "ldiskfs"
     } else {
         "ext4"
     };
-    for head in ["EXT4-fs error ", "EXT3-fs error ", "EXT2-fs error "] {
+    for head in ["EXT4-fs error ", "EXT3-fs error ", "EXT2-fs error ", "LDISKFS-fs error "] {
         if let Some((device, rest)) = device_and_text(text, head) {
             // `ext4_lookup:1601: inode #2: comm ls: text`, or `in f:123: text`
             let rest = rest.strip_prefix("in ").unwrap_or(rest);
@@ -160,7 +170,9 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 "Filesystem is readonly",
                 "No space",
             ];
-            let what = if NO_DAMAGE.iter().any(|name| detail.starts_with(name)) || detail.starts_with("error ") {
+            let what = if detail.ends_with("Detected aborted journal") {
+                "abort"
+            } else if NO_DAMAGE.iter().any(|name| detail.starts_with(name)) || detail.starts_with("error ") {
                 "io-error"
             } else {
                 "corruption"
@@ -217,6 +229,13 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 .with_opt("errno", Cursor::new(rest).int().map(i64::abs)),
         );
     }
+    if text.starts_with("JBD2: I/O error ") || text.contains("journal block not found at offset") {
+        let device = after(text, "superblock for ").or_else(|| after(text, " on ")).unwrap_or_default();
+        return Opened::line(event(&EXT4, "jbd2", "io-error", device.trim_end_matches('.')).with("detail", text));
+    }
+    if text.starts_with("JBD2: recovery failed") || text.starts_with("JBD2: Invalid checksum recovering") {
+        return Opened::line(event(&EXT4, "jbd2", "corruption", "").with("detail", text));
+    }
     let device = after(text, "JBD2: Detected IO errors while flushing file data on ")?;
     Opened::line(event(&EXT4, "jbd2", "io-error", device).with("detail", text))
 }
@@ -250,7 +269,9 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     }
     let what = if rest.contains("metadata I/O error")
         || rest.starts_with("log I/O error")
+        || rest.starts_with("log recovery write I/O error")
         || rest.starts_with("writeback error ")
+        || rest.starts_with("page discard on page")
     {
         "io-error"
     } else if rest.starts_with("Corruption of in-memory")
@@ -261,6 +282,12 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     {
         // One shutdown prints two or three lines.
         "shutdown"
+    } else if rest.starts_with("xfs_log_force: error") {
+        "shutdown"
+    } else if rest.starts_with("failed to locate log tail") || rest.starts_with("Log inconsistent") {
+        "corruption"
+    } else if rest.starts_with("log mount/recovery failed") || rest.starts_with("log mount failed") {
+        "mount"
     } else if rest.contains("possible memory allocation deadlock") {
         "deadlock"
     } else if rest.starts_with("Corruption detected") {
@@ -378,10 +405,6 @@ fn open_other(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 .with_opt("errno", number_after(text, "with error ").map(i64::abs)),
         );
     }
-    if text.starts_with("CIFS: ") && text.contains("has not responded in ") {
-        let server = between(text, "VFS: ", " has not").unwrap_or_default();
-        return Opened::line(event(&NETWORK, "cifs", "not-responding", server));
-    }
     if let Some((device, rest)) = device_and_text(text, "FAT-fs ") {
         let what = if rest.starts_with("error, ") {
             "corruption"
@@ -408,22 +431,17 @@ fn open_other(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         };
         return Opened::line(event(&NETWORK, "gfs2", what, device).with("detail", rest));
     }
-    if let Some(rest) = text.strip_prefix("ceph: mds") {
-        let what = if rest.ends_with(" hung") { "not-responding" } else { return None };
-        return Opened::line(event(
-            &NETWORK,
-            "ceph",
-            what,
-            text.trim_end_matches(" hung").trim_start_matches("ceph: "),
-        ));
-    }
     if text.starts_with("BTRFS: open_ctree failed") {
         return Opened::line(event(&NETWORK, "btrfs", "mount", "").with("detail", text));
     }
     if let Some((device, rest)) = device_and_text(text, "F2FS-fs ") {
         let what = if rest.starts_with("Stopped filesystem due to") {
             "shutdown"
-        } else if rest.starts_with("inconsistent ") || rest.starts_with("Inconsistent ") || rest.contains("corrupt") {
+        } else if rest.to_ascii_lowercase().starts_with("inconsistent ")
+            || rest.contains("corrupt")
+            || rest.starts_with("Failed to get valid F2FS checkpoint")
+            || rest.starts_with("access invalid blkaddr")
+        {
             "corruption"
         } else {
             return None;

@@ -1,15 +1,70 @@
-//! Graphics processors that stopped answering: NVIDIA's Xid numbers, hangs of i915, timeouts of amdgpu.
+//! Graphics processors that stopped answering: NVIDIA's Xid numbers, hangs of i915 and xe, timeouts and page faults of
+//! amdgpu, radeon, nouveau and the processors of phones.
 
 use facts::FieldType;
 
+use super::words::{Word, anchors, find, word};
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
 use crate::cursor::{Cursor, after, between, number_after};
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
+const AMD: &[&str] = &["amdgpu", "[drm:amdgpu", "radeon", "[drm:radeon"];
+const DRM: &[&str] =
+    &["[drm", "amdgpu", "radeon", "i915", "xe ", "nouveau", "ast", "mgag200", "vmwgfx", "qxl", "virtio"];
+
+/// What drivers say in one line. NVIDIA's numbers and the hang of i915 have forms of their own.
+const WORDS: &[Word] = &[
+    word(AMD, " page fault (src_id:", "page-fault"),
+    word(AMD, "GPU fault detected:", "page-fault"),
+    word(AMD, " timeout, signaled seq=", "ring-timeout"),
+    word(AMD, " timeout, but soft recovered", "ring-timeout"),
+    word(AMD, "GPU reset begin!", "reset"),
+    word(AMD, "GPU Recovery Failed", "reset-failed"),
+    word(AMD, "GPU lockup (", "hang"),
+    word(AMD, " test failed (", "ring-test-failed"),
+    word(AMD, "MES failed to respond to msg=", "not-responding"),
+    word(&["xe "], "Timedout job:", "ring-timeout"),
+    word(&["xe "], "Engine reset: engine_class=", "hang"),
+    word(&["nouveau"], "fifo: fault ", "page-fault"),
+    word(&["nouveau"], "SCHED_ERROR", "hang"),
+    word(&["nouveau"], "failed to idle channel", "hang"),
+    word(&["msm", "adreno", "[drm:", "dpu"], "hangcheck detected gpu lockup", "hang"),
+    word(&["panfrost", "panthor"], "gpu sched timeout", "ring-timeout"),
+    word(&["v3d", "[drm:v3d"], "Resetting GPU for hang", "hang"),
+    word(&["etnaviv"], "recover hung GPU", "hang"),
+    word(&["mali"], "Unhandled Page fault in AS", "page-fault"),
+    word(&["kgsl"], "GPU PAGE FAULT: ", "page-fault"),
+    word(&["kgsl"], "fault ctx ", "hang"),
+    word(DRM, "flip_done timed out", "flip-timeout"),
+];
+
+const OTHER: &[&str] = &[
+    "NVRM: Xid (",
+    "SXid (PCI:",
+    "GPU HANG: ecode",
+    "GPU has fallen off the bus",
+    "RmInitAdapter failed!",
+    "imeout waiting for RPC from GSP",
+    "imed out waiting for core channel",
+];
+
+static ANCHORS: [&str; WORDS.len() + OTHER.len()] = both();
+
+const fn both() -> [&'static str; WORDS.len() + OTHER.len()] {
+    let words: [&str; WORDS.len()] = anchors(WORDS);
+    let mut out = [""; WORDS.len() + OTHER.len()];
+    let mut at = 0;
+    while at < out.len() {
+        out[at] = if at < WORDS.len() { words[at] } else { OTHER[at - WORDS.len()] };
+        at += 1;
+    }
+    out
+}
+
 pub(super) static FAMILY: Family = Family {
     name: "gpu_error",
-    anchors: &["NVRM: Xid (", "GPU HANG: ecode", "*ERROR* ring ", "GPU has fallen off the bus"],
+    anchors: &ANCHORS,
     from: From::Kernel,
     open,
     body: no_body,
@@ -18,7 +73,7 @@ pub(super) static FAMILY: Family = Family {
         "log.gpu_error",
         "A graphics processor reports an error or does not answer",
         &[
-            field("driver", FieldType::Text, "", "nvidia, i915, amdgpu"),
+            field("driver", FieldType::Text, "", "nvidia, nvswitch, i915, amdgpu, ..."),
             field("device", FieldType::Text, "", "PCI address"),
             field(
                 "xid",
@@ -26,6 +81,13 @@ pub(super) static FAMILY: Family = Family {
                 "",
                 "NVIDIA's error number; 79: fallen off the bus; 48, 63, 64, 94, 95: memory",
             ),
+            field(
+                "what",
+                FieldType::Text,
+                "",
+                "hang, ring-timeout, page-fault, reset, reset-failed, not-responding, flip-timeout, ...",
+            ),
+            field("ring", FieldType::Text, "", "ring or queue that stood still"),
             field("detail", FieldType::Text, "", "the text"),
         ],
     ),
@@ -54,19 +116,52 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         event.comm = after(rest, "name=").map(|n| n.split(',').next().unwrap_or(n).to_owned());
         return Opened::line(event);
     }
+    // `nvidia-nvswitch0: SXid (PCI:0000:ca:00.0): 20034, Fatal, Link 30 LTSSM Fault Up`
+    if text.starts_with("nvidia-nvswitch") {
+        let rest = after(text, "SXid (PCI:")?;
+        let (device, rest) = rest.split_once("): ")?;
+        let xid = Cursor::new(rest).int()?;
+        let event = new("nvswitch", class::IO_ERROR, &format!("NVSwitch: SXid {xid}")).with("device", device);
+        let mut event = event.with("xid", xid);
+        if rest.contains("Non-fatal") {
+            event.severity = Severity::Notice;
+        }
+        return Opened::line(event);
+    }
     if text.starts_with("NVRM: ") && text.contains("GPU has fallen off the bus") {
         return Opened::line(new("nvidia", class::HARDWARE_PCIE, "GPU: fallen off the bus"));
     }
+    if text.starts_with("NVRM: ") && text.contains("RmInitAdapter failed!") {
+        return Opened::line(new("nvidia", class::IO_ERROR, "GPU: not initialised").with("what", "not-responding"));
+    }
+    if text.starts_with("NVRM: ") && text.contains("imeout waiting for RPC from GSP")
+        || text.starts_with("nvidia-modeset: ERROR: ") && text.contains("imed out waiting for core channel")
+    {
+        return Opened::line(new("nvidia", class::IO_ERROR, "GPU: not responding").with("what", "not-responding"));
+    }
     if let Some(rest) = after(text, "GPU HANG: ecode") {
         text.contains("[drm]").then_some(())?;
-        let mut event = new("i915", class::IO_ERROR, "GPU: hang");
+        let mut event = new("i915", class::IO_ERROR, "GPU: hang").with("what", "hang");
         event.comm = between(rest, ", in ", " [").map(str::to_owned);
         return Opened::line(event);
     }
     // `[drm:amdgpu_job_timedout [amdgpu]] *ERROR* ring gfx timeout, signaled seq=1, emitted seq=3`
-    let ring = after(text, "*ERROR* ring ")?;
-    (text.contains("amdgpu") && ring.contains(" timeout")).then_some(())?;
-    Opened::line(new("amdgpu", class::IO_ERROR, "GPU: ring timeout"))
+    let found = find(WORDS, text)?;
+    let driver = text.strip_prefix("[drm:").unwrap_or(text);
+    let driver = driver.split([' ', '_', ':', ']']).next().unwrap_or(driver).trim_start_matches('[');
+    let device = text.split(": ").next().and_then(|head| head.split_once(' ')).map(|(_, device)| device);
+    let ring = after(text, "ring ").or_else(|| after(text, "Ring ")).and_then(|r| r.split([' ', ',']).next());
+    let mut event = new(driver, class::IO_ERROR, &format!("GPU: {}", found.what.replace('-', " ")))
+        .with("what", found.what)
+        .with_opt("device", device.filter(|d| d.contains(':') && !d.contains(' ')))
+        .with_opt("ring", ring.filter(|_| found.what.starts_with("ring")));
+    event.comm = between(text, "for process ", " pid").map(str::to_owned);
+    event.pid = number_after(text, " pid ").filter(|_| event.comm.is_some());
+    event.address = after(text, "at 0x").and_then(|a| Cursor::new(a).hex());
+    if text.contains("but soft recovered") {
+        event.severity = Severity::Notice;
+    }
+    Opened::line(event)
 }
 
 #[cfg(test)]
@@ -80,5 +175,38 @@ mod tests {
         let text = "[   52.261501] NVRM: Xid (PCI:0000:3b:00): 13, Graphics SM Warp Exception";
         assert_eq!(fields(text, &["class", "severity"]), ["io-error", "failure"]);
         assert!(events("[    1.000000] NVRM: loading NVIDIA UNIX x86_64 Kernel Module  535.129.03").is_empty());
+    }
+
+    #[test]
+    fn each_driver_has_its_words() {
+        for (text, driver, what) in [
+            (
+                "[drm:amdgpu_job_timedout [amdgpu]] *ERROR* ring gfx timeout, signaled seq=1, emitted seq=3",
+                "amdgpu",
+                "ring-timeout",
+            ),
+            (
+                "amdgpu 0000:03:00.0: amdgpu: ring gfx_0.0.0 timeout, signaled seq=7, emitted seq=9",
+                "amdgpu",
+                "ring-timeout",
+            ),
+            ("amdgpu 0000:0d:00.0: [gfxhub] page fault (src_id:0 ring:24 vmid:4 pasid:10)", "amdgpu", "page-fault"),
+            ("amdgpu 0000:08:00.0: amdgpu: GPU reset begin!", "amdgpu", "reset"),
+            ("[drm:amdgpu_job_timedout [amdgpu]] *ERROR* GPU Recovery Failed: -110", "amdgpu", "reset-failed"),
+            ("radeon 0000:01:00.0: GPU lockup (current fence id 0x1 last fence id 0x2 on ring 0)", "radeon", "hang"),
+            ("i915 0000:00:02.0: [drm] GPU HANG: ecode 12:1:85dffffb, in Xorg [1234]", "i915", "hang"),
+            ("xe 0000:03:00.0: [drm] GT0: Engine reset: engine_class=rcs, logical_mask: 0x1", "xe", "hang"),
+            ("i915 0000:00:02.0: [drm] *ERROR* flip_done timed out", "i915", "flip-timeout"),
+        ] {
+            let text = format!("[   52.261501] {text}");
+            assert_eq!(fields(&text, &["driver", "what", "class"]), [driver, what, "io-error"], "{text}");
+        }
+        for text in [
+            "amdgpu 0000:44:00.0: amdgpu: ring gfx_0.0.0 uses VM inv eng 0 on hub 0",
+            "amdgpu 0000:08:00.0: amdgpu: GPU reset succeeded, trying to resume",
+            "[drm] VCN decode and encode initialized successfully(under DPG Mode).",
+        ] {
+            assert!(events(&format!("[   52.261501] {text}")).is_empty(), "{text}");
+        }
     }
 }

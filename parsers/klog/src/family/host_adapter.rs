@@ -27,6 +27,18 @@ pub(super) static FAMILY: Family = Family {
         ": resetting scsi ",
         "controller is offline",
         "Controller lockup detected",
+        "uas_eh_abort_handler",
+        "uas_eh_device_reset_handler start",
+        "Timeout waiting for hardware interrupt",
+        "Card stuck in programming state",
+        "ufshcd_abort: ",
+        "ufshcd_eh_host_reset_handler",
+        "link startup failed",
+        "conn error (1",
+        "recovery timed out after ",
+        "ping timeout of ",
+        "aborted all outstanding I/O",
+        "Adapter heartbeat failure",
     ],
     from: From::Kernel,
     open,
@@ -37,7 +49,7 @@ pub(super) static FAMILY: Family = Family {
         "A storage controller aborts commands, is reset or has stopped",
         &[
             field("driver", FieldType::Text, "", "driver and instance, as printed"),
-            field("what", FieldType::Text, "", "abort, reset, fault, dead"),
+            field("what", FieldType::Text, "", "abort, reset, fault, timeout, connection-lost, dead"),
             field("detail", FieldType::Text, "", "the text"),
         ],
     ),
@@ -60,6 +72,18 @@ const WORDS: &[(&str, &str)] = &[
     ("RESET ISSUED", "reset"),
     ("SCSI layer issued ", "reset"),
     (": resetting scsi ", "reset"),
+    ("uas_eh_abort_handler", "abort"),
+    ("uas_eh_device_reset_handler start", "reset"),
+    ("Timeout waiting for hardware interrupt", "timeout"),
+    ("Card stuck in programming state", "timeout"),
+    ("ufshcd_abort: ", "abort"),
+    ("ufshcd_eh_host_reset_handler", "reset"),
+    ("link startup failed", "dead"),
+    ("conn error (1", "connection-lost"),
+    ("ping timeout of ", "connection-lost"),
+    ("recovery timed out after ", "dead"),
+    ("aborted all outstanding I/O", "abort"),
+    ("Adapter heartbeat failure", "dead"),
 ];
 
 /// The drivers that print them; the same words of others may mean less.
@@ -79,6 +103,10 @@ const DRIVERS: &[&str] = &[
     "mptbase",
     "arcmsr",
     "3w-",
+    "mmc",
+    "ufshcd",
+    "connection",
+    "session",
 ];
 
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
@@ -105,6 +133,10 @@ mod tests {
             ("mpt3sas_cm0: fault_state(0x265d)!", "fault"),
             ("mpt3sas_cm0: SAS host is non-operational !!!!", "dead"),
             ("sd 0:0:3:0: attempting task abort! scmd(ffff88103e0a8a80)", "abort"),
+            ("sd 0:0:0:0: [sda] tag#0 uas_eh_abort_handler 0 uas-tag 1 inflight: CMD", "abort"),
+            ("mmc0: Timeout waiting for hardware interrupt.", "timeout"),
+            ("connection1:0: detected conn error (1020)", "connection-lost"),
+            ("session1: session recovery timed out after 120 secs", "dead"),
             ("aacraid: Host adapter abort request (0,0,0,0)", "abort"),
             ("qla2xxx [0000:05:00.0]-8009:2: DEVICE RESET ISSUED nexus=2:0:1 cmd=ffff88.", "reset"),
         ] {

@@ -11,10 +11,11 @@ use crate::{Line, class};
 pub(super) static FAMILY: Family = Family {
     name: "hypervisor",
     anchors: &[
-        "(XEN) Panic on CPU",
-        "(XEN) Xen BUG at",
-        "(XEN) FATAL TRAP",
-        "(XEN) FATAL PAGE FAULT",
+        ") Panic on CPU",
+        "] Panic on CPU",
+        "Xen BUG at",
+        "FATAL TRAP: vector",
+        "FATAL PAGE FAULT",
         "crashed on cpu#",
     ],
     from: From::Kernel,
@@ -33,7 +34,7 @@ pub(super) static FAMILY: Family = Family {
 };
 
 fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
-    let rest = line.text().strip_prefix("(XEN) ")?.trim_start();
+    let rest = speech(line.text())?;
     let new = |what: &'static str, class: &'static str, severity| {
         Event::new(FAMILY.name, class, severity).titled(format!("Xen: {what}")).with("what", what).with("detail", rest)
     };
@@ -49,16 +50,26 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     }
     let mut event = if rest.starts_with("Xen BUG at ") {
         new("bug", class::BUG_ON, Severity::Panic)
-    } else {
+    } else if ["Panic on CPU", "FATAL TRAP", "FATAL PAGE FAULT"].iter().any(|head| rest.starts_with(head)) {
         new("panic", class::KERNEL_PANIC, Severity::Panic)
+    } else {
+        return None;
     };
     event.cpu = number_after(rest, "on CPU ").and_then(|n| u32::try_from(n).ok());
     Opened::lines(event)
 }
 
+/// What the hypervisor says, without its stamp: `(XEN) [ 3423.961389] Domain 24 (vcpu#1) crashed on cpu#5:`.
+fn speech(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("(XEN)")?.trim_start();
+    let stamp = rest.strip_prefix('[').and_then(|r| r.split_once("] "));
+    let stamp =
+        stamp.filter(|(stamp, _)| stamp.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b' ' | b'-' | b':')));
+    Some(stamp.map_or(rest, |(_, rest)| rest.trim_start()))
+}
+
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
-    let Some(rest) = line.text().strip_prefix("(XEN)") else { return Step::Pass };
-    let rest = rest.trim_start();
+    let Some(rest) = speech(line.text()) else { return Step::Pass };
     if rest.starts_with("Domain ") && rest.contains(" crashed on cpu#") {
         return Step::Stop;
     }
@@ -83,6 +94,9 @@ mod tests {
              (XEN) FATAL TRAP: vector = 6 (invalid opcode)\n(XEN) Reboot in five seconds...\n";
         assert_eq!(events(text).len(), 1);
         assert_eq!(fields(text, &["severity", "class", "function"]), ["panic", "bug-on", "schedule_tail"]);
+        let text = "(XEN) [ 3423.961388] domain_crash called from vmx.c:1\n(XEN) [ 3423.961389] Domain 24 (vcpu#1) crashed on cpu#5:\n\
+             (XEN) [ 3423.961392] RIP:    0010:[<ffffffffc08eede5>]\n";
+        assert_eq!(fields(text, &["domain", "cpu", "severity"]), ["24", "5", "report"]);
         let text = "(XEN) Domain 1 (vcpu#0) crashed on cpu#2:\n";
         assert_eq!(fields(text, &["domain", "cpu", "severity"]), ["1", "2", "report"]);
         assert!(events("(XEN) Xen version 4.13.1 (Debian)\n(XEN) Brought up 8 CPUs\n").is_empty());

@@ -4,8 +4,10 @@
 //! own (`body`), and what is concluded at the end (`finish`). What all reports have in common (CPU line, registers,
 //! code, modules, traces, end marker) is read by [`Report::common`]. To add a family: a file here, a line in [`ALL`].
 
+mod assertion;
 mod bad_page;
 mod container_runtime;
+mod device_firmware;
 mod filesystem;
 mod firmware_fault;
 mod gpu;
@@ -32,6 +34,7 @@ mod net_device;
 mod object_history;
 mod oom;
 mod oops;
+mod other_filesystem;
 mod page_alloc_failure;
 mod panic;
 mod pcie;
@@ -45,8 +48,10 @@ mod sysrq;
 mod thermal;
 mod ubsan;
 mod unregister_netdevice;
+mod usb;
 mod vfs_leftover;
 mod warning;
+mod words;
 mod workqueue_lockup;
 
 use facts::KindDef;
@@ -142,8 +147,9 @@ pub(crate) fn no_finish(_: &mut Report) {}
 /// All families. Where one line could open two, the first in the table has it.
 pub(crate) static ALL: &[&Family] = &[
     &oops::FAMILY,
-    // Before the WARNs: some of its titles begin like theirs.
+    // Before the WARNs: some of their titles begin like theirs.
     &lockdep::FAMILY,
+    &other_filesystem::FAMILY,
     &warning::FAMILY,
     &panic::FAMILY,
     &unregister_netdevice::FAMILY,
@@ -203,6 +209,9 @@ pub(crate) static ALL: &[&Family] = &[
     &firmware_fault::WATCHDOG,
     &livepatch::FAMILY,
     &vfs_leftover::FAMILY,
+    &assertion::FAMILY,
+    &device_firmware::FAMILY,
+    &usb::FAMILY,
 ];
 
 impl Family {

@@ -13,6 +13,10 @@ pub(super) static WATCHDOG: Family = Family {
     anchors: &[
         "NETDEV WATCHDOG: ",
         "Detected Tx Unit Hang",
+        "Detected Hardware Unit Hang",
+        "lost tx completions is above the threshold",
+        "PCIe link lost, device now detached",
+        ": tx hang",
         "tx hang ",
         "ransmit timed out",
         "hw csum failure",
@@ -34,7 +38,7 @@ pub(super) static WATCHDOG: Family = Family {
             field("driver", FieldType::Text, "", "driver"),
             field("queue", FieldType::Int, "", "transmit queue"),
             field("timeout_ms", FieldType::Int, "ms", "time the queue had stood still"),
-            field("what", FieldType::Text, "", "timeout, unit-hang, reset, loop, checksum"),
+            field("what", FieldType::Text, "", "timeout, unit-hang, lost-completions, lost, reset, loop, checksum"),
         ],
     ),
 };
@@ -91,7 +95,17 @@ fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 .with_opt("timeout_ms", number_after(tail, "timed out ")),
         );
     }
-    let what = if let Some((head, rest)) = text.split_once(": NETDEV WATCHDOG: ") {
+    let what = if text.contains("Detected Hardware Unit Hang") {
+        event = device(event, text.split_once(": ")?.0);
+        "unit-hang"
+    } else if text.contains("lost tx completions is above the threshold") {
+        event = device(event, text.split_once(": ")?.0);
+        "lost-completions"
+    } else if text.contains("PCIe link lost, device now detached") {
+        event = device(event, text.split_once(": ")?.0);
+        event.class = class::HARDWARE_PCIE;
+        "lost"
+    } else if let Some((head, rest)) = text.split_once(": NETDEV WATCHDOG: ") {
         // `ixgbe 0000:01:00.0 eth0: NETDEV WATCHDOG: CPU: 3: transmit queue 3 timed out 5012 ms`
         rest.contains("timed out").then_some(())?;
         let mut words = head.split([' ', ':']).filter(|w| !w.is_empty());
@@ -101,7 +115,9 @@ fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .with_opt("queue", number_after(rest, "queue "))
             .with_opt("timeout_ms", number_after(rest, "timed out "));
         "timeout"
-    } else if text.contains("Detected Tx Unit Hang") || text.contains("tx hang ") && text.contains(" detected on queue")
+    } else if text.contains("Detected Tx Unit Hang")
+        || text.contains("tx hang ") && text.contains(" detected on queue")
+        || text.ends_with(": tx hang")
     {
         event = device(event, text.split_once(": ")?.0).with_opt("queue", number_after(text, "on queue "));
         "unit-hang"
@@ -120,7 +136,8 @@ fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "timeout"
     } else {
         let name = text.strip_suffix("hw csum failure").and_then(|t| t.trim_end().strip_suffix(':'))?;
-        if name.contains(' ') {
+        // A packet without a device is of `(NULL net_device)`.
+        if name.contains(' ') && name != "(NULL net_device)" {
             return None;
         }
         event = event.with("device", name);
@@ -135,6 +152,8 @@ fn is_timeout(head: &str, rest: &str) -> bool {
     let start = rest.get(..10).unwrap_or(rest).to_ascii_lowercase();
     head.len() < 64
         && !rest.contains("timeout set")
+        // A counter of the driver: `tx_timeout: 1`.
+        && !rest.rsplit(' ').next().is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()) && start == "tx_timeout" && rest.len() < 24)
         && (start == "tx timeout" || start == "tx_timeout" || rest.ends_with("due to tx timeout"))
 }
 
@@ -222,6 +241,12 @@ mod tests {
         );
         let text = "[   52.261501] e1000e 0000:00:19.0 eth0: Detected Tx Unit Hang:";
         assert_eq!(fields(text, &["what", "driver", "device"]), ["unit-hang", "e1000e", "eth0"]);
+        let text = "[   52.261501] e1000e 0000:00:19.0 eth0: Detected Hardware Unit Hang:";
+        assert_eq!(fields(text, &["what", "driver", "device"]), ["unit-hang", "e1000e", "eth0"]);
+        let text = "[   52.261501] ena 0000:00:03.0 eth0: The number of lost tx completions is above the threshold (156 > 128). Reset the device";
+        assert_eq!(fields(text, &["what", "device"]), ["lost-completions", "eth0"]);
+        let text = "[   52.261501] igc 0000:06:00.0 eno1: PCIe link lost, device now detached";
+        assert_eq!(fields(text, &["what", "class"]), ["lost", "hardware-pcie"]);
         assert!(events("[   52.261501] igb: enabling tx hang check").is_empty());
     }
 

@@ -23,6 +23,17 @@ pub(super) static RAID: Family = Family {
         "no free data space available",
         "failed to run raid set",
         "cannot start dirty degraded array",
+        "Split-Brain detected",
+        "disk( UpToDate -> Failed )",
+        "disk( UpToDate -> Diskless )",
+        "disabling caching",
+        "IO error on writing btree",
+        "IO error on reading ",
+        "node_check failed",
+        "Invalidating snapshot: ",
+        "Checksum failed at sector ",
+        "INTEGRITY AEAD ERROR",
+        "Decompression failed! err=",
     ],
     from: From::Kernel,
     open: open_raid,
@@ -34,7 +45,13 @@ pub(super) static RAID: Family = Family {
         &[
             field("array", FieldType::Text, "", "array or mapped device"),
             field("device", FieldType::Text, "", "member that failed"),
-            field("what", FieldType::Text, "", "disk-failure, read-error, failed, non-fresh, superblock, path, pool"),
+            field(
+                "what",
+                FieldType::Text,
+                "",
+                "disk-failure, read-error, failed, non-fresh, superblock, path, pool, split-brain, cache, metadata, \
+                 snapshot, integrity",
+            ),
             field("detail", FieldType::Text, "", "the text"),
         ],
     ),
@@ -80,6 +97,27 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         let array = after(rest, "from ").unwrap_or_default().trim_end_matches([' ', '!', '.']);
         return Opened::line(new(what, array.trim_end_matches(" array")).with_opt("device", device));
     }
+    // Replicated and cached devices, compressed memory.
+    if let Some(rest) = text.strip_prefix("drbd ").or_else(|| text.strip_prefix("block drbd")) {
+        let array = rest.split([' ', ':']).next().unwrap_or(rest);
+        let what = if rest.contains("Split-Brain detected") && !rest.contains("automatically solved") {
+            "split-brain"
+        } else if rest.contains("disk( UpToDate -> ") {
+            "disk-failure"
+        } else {
+            return None;
+        };
+        return Opened::line(new(what, array));
+    }
+    if let Some(rest) = text.strip_prefix("bcache: ") {
+        let failed = rest.contains("disabling caching") || rest.contains("IO error on ");
+        return if failed { Opened::line(new("cache", "")) } else { None };
+    }
+    if text.starts_with("zram: Decompression failed!") {
+        let mut event = new("integrity", "zram");
+        event.class = class::HARDWARE_MEMORY;
+        return Opened::line(event);
+    }
     let rest = text.strip_prefix("device-mapper: ")?;
     let (target, rest) = rest.split_once(": ")?;
     let array = rest.split(": ").next().unwrap_or_default();
@@ -91,6 +129,10 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "thin" if rest.contains("switching pool to ") && !rest.contains("to write mode") => {
             Opened::line(new("pool", array))
         }
+        "btree spine" if rest.contains("node_check failed") => Opened::line(new("metadata", "")),
+        "snapshots" if rest.contains("nvalidating snapshot: ") => Opened::line(new("snapshot", "")),
+        "integrity" if rest.contains("Checksum failed at sector ") => Opened::line(new("integrity", array)),
+        "crypt" if rest.contains("INTEGRITY AEAD ERROR") => Opened::line(new("integrity", array)),
         "thin" if rest.contains("metadata operation '") || rest.contains("no free data space available") => {
             Opened::line(new("pool", array))
         }

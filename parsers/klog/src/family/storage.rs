@@ -410,6 +410,10 @@ fn open_nvme(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::line(new("connection-lost"));
     }
     let sct = hex_after(rest, "(sct ")?;
+    // A reset of the controller ends the commands that wait for something to happen.
+    if rest.starts_with("Async Event(") || rest.contains("Host Aborted Command") {
+        return None;
+    }
     Opened::line(new("command-error").with("sct", sct).with_opt("sc", hex_after(rest, "/ sc ")))
 }
 

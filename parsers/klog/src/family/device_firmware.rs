@@ -1,0 +1,194 @@
+//! Devices whose own processor stopped or does not answer its driver: network adapters, wireless cards, the modems and
+//! signal processors of phones.
+
+use facts::FieldType;
+
+use super::words::{Word, anchors, driver_and_device, find, word};
+use super::{Before, Family, From, Opened, field, kind, no_finish};
+use crate::cursor::{after, between};
+use crate::event::{Event, Severity};
+use crate::report::{Report, Step};
+use crate::{Line, class};
+
+const WORDS: &[Word] = &[
+    word(&["mlx5_core"], "health compromised", "stopped"),
+    word(&["mlx5_core"], "Health issue observed", "stopped"),
+    word(&["mlx5_core"], "health recovery flow aborted", "recovery-failed"),
+    word(&["mlx5_core"], "No done completion", "command-timeout"),
+    word(&["mlx5_core"], "Will cause a leak of a command resource", "command-timeout"),
+    word(&["mlx4_core"], "Internal error detected", "stopped"),
+    word(&["mlx4_core"], "timed out (go bit not cleared)", "command-timeout"),
+    word(&["bnxt_en"], "Error (timeout: ", "command-timeout"),
+    word(&["bnxt_en"], " reset event, data1: ", "restarted"),
+    word(&["i40e", "ice", "iavf"], "irmware recovery mode", "stopped"),
+    word(&["i40e", "iavf"], "Critical Error detected", "stopped"),
+    word(&["ena"], "Keep alive watchdog timeout", "stopped"),
+    word(&["be2net"], "Unrecoverable Error detected", "stopped"),
+    word(&["cxgb4"], "Firmware reports adapter error", "stopped"),
+    word(&["bnx2x"], "MC assert!", "stopped"),
+    word(&["virtio"], " is not a head!", "bad-ring"),
+    word(&["iwlwifi"], "Microcode SW error detected", "crash"),
+    word(&["iwlwifi"], ": time out after ", "command-timeout"),
+    word(&["iwlwifi"], "Start IWL Error Log Dump", "crash"),
+    word(&["iwlwifi"], "Failed to wake NIC for hcmd", "stopped"),
+    word(&["ath10k"], "firmware crashed!", "crash"),
+    word(&["ath11k", "ath12k"], "firmware crashed: ", "crash"),
+    word(&["brcmfmac"], "irmware has halted or crashed", "crash"),
+    word(&["mt79", "mt76"], "chip reset failed", "stopped"),
+    word(&["mt79", "mt76"], ") timeout", "command-timeout"),
+    word(&["sof-audio", "snd_sof"], "DSP dump start", "crash"),
+    word(&["remoteproc"], "crash detected in ", "crash"),
+    word(&["qcom_q6v5"], "fatal error received", "crash"),
+    word(&["qcom_q6v5"], "watchdog received", "crash"),
+    word(&["pil", "subsys-pil"], "Fatal error on ", "crash"),
+    word(&["pil", "subsys-pil", "modem", "adsp"], " subsystem failure reason", "crash"),
+    word(&["subsys-restart"], "Restart sequence requested for ", "restarted"),
+];
+
+const WIRELESS: &[&str] = &["iwlwifi", "ath1", "brcmfmac", "mt7"];
+
+static ANCHORS: [&str; WORDS.len()] = anchors(WORDS);
+
+pub(super) static FAMILY: Family = Family {
+    name: "device_firmware",
+    anchors: &ANCHORS,
+    from: From::Kernel,
+    open,
+    body,
+    finish: no_finish,
+    kind: kind(
+        "log.device_firmware",
+        "The processor of a device stopped, crashed or does not answer its driver",
+        &[
+            field("driver", FieldType::Text, "", "driver"),
+            field("device", FieldType::Text, "", "bus address, network device or name of the processor"),
+            field("what", FieldType::Text, "", "stopped, crash, restarted, command-timeout, recovery-failed, bad-ring"),
+            field("command", FieldType::Text, "", "command that got no answer"),
+            field("syndrome", FieldType::Text, "", "what the firmware says of itself"),
+            field("detail", FieldType::Text, "", "the text"),
+        ],
+    ),
+};
+
+fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    let found = find(WORDS, text)?;
+    let (driver, device) = driver_and_device(text);
+    // `cmd[22]: CREATE_DCT(0x710) No done completion`, `CREATE_DCT(0x710) timeout. Will cause a leak`
+    let command = if driver == "mlx5_core" {
+        text.split_once("(0x").and_then(|(head, _)| head.rsplit(' ').next())
+    } else {
+        between(text, "Error sending ", ":")
+    };
+    // Drivers of wireless cards start them again, many times a day on some.
+    let wireless = WIRELESS.iter().any(|name| driver.starts_with(name));
+    let severity = if wireless { Severity::Notice } else { Severity::Failure };
+    let event = Event::new(FAMILY.name, class::FIRMWARE, severity)
+        .titled(format!("{driver}: firmware {}", found.what))
+        .with("driver", driver)
+        .with_opt("device", device)
+        .with("what", found.what)
+        .with_opt("command", command.filter(|c| !c.is_empty()))
+        .with("detail", text);
+    if matches!(found.what, "stopped" | "crash") || driver == "iwlwifi" {
+        return Opened::lines(event);
+    }
+    Opened::line(event)
+}
+
+/// What firmware prints about itself below: registers and assertions of the same device.
+fn body(report: &mut Report, line: &Line<'_>) -> Step {
+    let text = line.text();
+    let (driver, device) = driver_and_device(text);
+    let same = |name: &str, value: Option<&str>| {
+        report.event.fields.get(name).and_then(|v| v.as_text()) == value && value.is_some()
+    };
+    if !same("driver", Some(driver)) || !same("device", device) {
+        return Step::Pass;
+    }
+    let rest = text.split_once(": ").map_or("", |(_, rest)| rest);
+    // `poll_health:800:(pid 0): ` stands before it in newer kernels.
+    let rest = rest.rsplit_once("): ").map_or(rest, |(_, rest)| rest);
+    if let Some(syndrome) = rest.strip_prefix("synd ") {
+        report.event.set("syndrome", syndrome.split_once(": ").map_or(syndrome, |(_, words)| words));
+        return Step::Take;
+    }
+    const OWN: &[&str] = &[
+        "assert_var",
+        "assert_exit",
+        "assert_callra",
+        "fw_ver",
+        "hw_id",
+        "irisc",
+        "ext_synd",
+        "raw fw_ver",
+        "time ",
+        "rfr",
+        "severity",
+        "buf[",
+        "0x",
+        "Start IWL",
+        "Loaded firmware",
+        "Transport status",
+        "Status: 0x",
+        "Current CMD",
+        "CSR ",
+        "Fseq ",
+        "IML/ROM",
+        "crash",
+        "firmware",
+    ];
+    if OWN.iter().any(|head| rest.starts_with(head)) {
+        return Step::Take;
+    }
+    // Lines of other kinds may open reports of their own.
+    if after(text, "Microcode SW error").is_some() { Step::Take } else { Step::Pass }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{events, fields};
+
+    #[test]
+    fn what_the_firmware_prints_below_belongs_to_it() {
+        let text = "[   52.261501] mlx5_core 0000:5e:00.0: device's health compromised - reached miss count\n\
+             [   52.261502] mlx5_core 0000:5e:00.0: assert_var[0] 0x00000001\n\
+             [   52.261503] mlx5_core 0000:5e:00.0: synd 0x7: irisc not responding\n\
+             [   52.261504] mlx5_core 0000:5e:00.0: ext_synd 0x40d0\n";
+        assert_eq!(events(text).len(), 1);
+        assert_eq!(
+            fields(text, &["what", "driver", "device", "syndrome", "class", "severity"]),
+            ["stopped", "mlx5_core", "0000:5e:00.0", "irisc not responding", "firmware", "failure"]
+        );
+    }
+
+    #[test]
+    fn each_wording_is_read() {
+        for (text, what) in [
+            (
+                "mlx5_core 0000:61:00.0: wait_func:1132:(pid 141181): CREATE_DCT(0x710) timeout. Will cause a leak of a command resource",
+                "command-timeout",
+            ),
+            ("iwlwifi 0000:04:00.0: Error sending STATISTICS_CMD: time out after 2000ms.", "command-timeout"),
+            ("ath10k_pci 0000:03:00.0: firmware crashed! (guid 1234)", "crash"),
+            (
+                "qcom_q6v5_pas 26300000.remoteproc: fatal error received: SFR Init: wdog or kernel error suspected.",
+                "crash",
+            ),
+            ("remoteproc remoteproc0: crash detected in adsp: type fatal error", "crash"),
+            ("virtio_net virtio0: output.0:id 12 is not a head!", "bad-ring"),
+        ] {
+            let text = format!("[   52.261501] {text}");
+            assert_eq!(fields(&text, &["what", "class"]), [what, "firmware"], "{text}");
+        }
+        for text in [
+            "mlx5_core 0000:01:00.0: firmware version: 14.32.1010",
+            "iwlwifi 0000:00:14.3: loaded firmware version 46.3cfab8da.0 9000-pu-b0-jf-b0-46.ucode",
+            "remoteproc remoteproc0: releasing 4080000.remoteproc",
+            "subsys-pil-tz 15700000.qcom,lpass: adsp: Brought out of reset",
+            "Bluetooth: hci0: command 0x1003 tx timeout",
+        ] {
+            assert!(events(&format!("[   52.261501] {text}")).is_empty(), "{text}");
+        }
+    }
+}

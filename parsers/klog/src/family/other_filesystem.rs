@@ -1,0 +1,226 @@
+//! Filesystems that say one thing in one line: cluster and network filesystems, pools, flash, compressed images.
+
+use super::filesystem::{FIELDS, event};
+use super::words::{Word, anchors, find, word};
+use super::{Before, Family, Form, From, Opened, kind, no_body, no_finish};
+use crate::cursor::{after, between, number_after};
+use crate::event::Severity;
+use crate::{Line, class};
+
+const LUSTRE: &[&str] = &["Lustre", "LNet"];
+const CIFS: &[&str] = &["CIFS"];
+const CEPH: &[&str] = &["ceph: ", "libceph: ", "rbd: "];
+const BCACHEFS: &[&str] = &["bcachefs"];
+
+const WORDS: &[Word] = &[
+    word(LUSTRE, "was lost; in progress operations", "not-responding"),
+    word(LUSTRE, "@@@ Request sent has ", "not-responding"),
+    word(LUSTRE, "imed out RDMA with", "not-responding"),
+    word(LUSTRE, "This client was evicted by", "evicted"),
+    word(LUSTRE, "lock callback timer expired", "evicted"),
+    word(LUSTRE, "Connection restored to", "ok"),
+    word(LUSTRE, "The thread might be hung", "hung"),
+    word(&["WARNING: Pool '"], "uncorrectable I/O failure and has been suspended", "shutdown"),
+    word(BCACHEFS, "error validating btree node", "corruption"),
+    word(BCACHEFS, "inconsistency detected", "corruption"),
+    word(BCACHEFS, "emergency read only", "read-only"),
+    word(BCACHEFS, "btree write error", "io-error"),
+    word(BCACHEFS, "data read error", "io-error"),
+    word(BCACHEFS, "data write error", "io-error"),
+    word(&["OCFS2: ERROR (device "], "OCFS2: ERROR (device ", "corruption"),
+    word(&["OCFS2: "], "File system is now read-only", "read-only"),
+    word(&["o2net: "], "No longer connected to node", "not-responding"),
+    word(&["o2net: "], "has been idle for ", "not-responding"),
+    word(CIFS, "has not responded in ", "not-responding"),
+    word(CIFS, "Error connecting to socket", "not-responding"),
+    word(CIFS, "sends on sock", "not-responding"),
+    word(CIFS, " sending data on socket", "not-responding"),
+    word(CIFS, "cifs_mount failed w/return code", "mount"),
+    word(CEPH, " closed our session", "evicted"),
+    word(CEPH, " reconnect denied", "evicted"),
+    word(CEPH, " caps stale", "not-responding"),
+    word(CEPH, " client was blocklisted", "evicted"),
+    word(&["ceph: "], " hung", "not-responding"),
+    word(&["lockd: server "], " not responding", "not-responding"),
+    word(&["NFS: nfs4_reclaim_open_state"], "nfs4_reclaim_open_state", "state-recovery"),
+    word(&["SQUASHFS error: "], "SQUASHFS error: ", "corruption"),
+    word(&["UBIFS error ("], "UBIFS error (", "corruption"),
+    word(&["UBIFS warning ("], "switched to read-only mode", "read-only"),
+    word(&["ubi", "UBI"], "error: ubi_io_", "io-error"),
+    word(&["exFAT-fs ("], "exFAT-fs (", "fat"),
+    word(&["REISERFS error (device "], "REISERFS error (device ", "corruption"),
+    word(&["REISERFS abort (device "], "REISERFS abort (device ", "abort"),
+    word(&["NILFS error (device "], "NILFS error (device ", "corruption"),
+    word(&["ERROR: (device "], "ERROR: (device ", "corruption"),
+    word(&["erofs"], "failed to decompress", "corruption"),
+];
+
+static ANCHORS: [&str; WORDS.len()] = anchors(WORDS);
+
+pub(super) static FAMILY: Family = Family {
+    name: "other_filesystem",
+    anchors: &ANCHORS,
+    from: From::Kernel,
+    open,
+    body: no_body,
+    finish: no_finish,
+    kind: kind(
+        "log.other_filesystem",
+        "A cluster, network, flash or image filesystem is damaged, cut off from its server, or stopped",
+        FIELDS,
+    ),
+};
+
+fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    let found = find(WORDS, text)?;
+    let name = match found.by.first().copied().unwrap_or_default() {
+        "Lustre" => "lustre",
+        "WARNING: Pool '" => "zfs",
+        "bcachefs" => "bcachefs",
+        by if by.starts_with("OCFS2") || by == "o2net: " => "ocfs2",
+        "CIFS" => "cifs",
+        "ceph: " if text.starts_with("rbd: ") => "rbd",
+        "ceph: " => "ceph",
+        "ubi" => "ubi",
+        by if by.starts_with("UBIFS") => "ubifs",
+        by if by.starts_with("SQUASHFS") => "squashfs",
+        by if by.starts_with("REISERFS") => "reiserfs",
+        by if by.starts_with("NILFS") => "nilfs2",
+        by if by.starts_with("exFAT") => "exfat",
+        "ERROR: (device " => "jfs",
+        "erofs" => "erofs",
+        _ => "nfs",
+    };
+    let mut what = found.what;
+    if what == "fat" {
+        // `exFAT-fs (sda1): error, ...`; volumes that were pulled out are advice.
+        what = if text.contains("): error, ") {
+            "corruption"
+        } else if text.contains("has been set read-only") {
+            "read-only"
+        } else {
+            return None;
+        };
+    }
+    if found.text == " hung" && !text.ends_with(" hung") || found.text == "ERROR: (device " && !text.contains("): ") {
+        return None;
+    }
+    let device = between(text, "(device ", ")")
+        .or_else(|| between(text, "Pool '", "'"))
+        .or_else(|| between(text, "exFAT-fs (", ")"))
+        .or_else(|| between(text, "bcachefs (", ")"))
+        .or_else(|| between(text, "server ", " "))
+        .or_else(|| between(text, "Server ", " has"))
+        .or_else(|| between(text, "VFS: \\\\", " has"))
+        .or_else(|| after(text, "ceph: ").and_then(|t| t.split(' ').next()).filter(|_| name == "ceph"))
+        .or_else(|| between(text, "onnection to ", " ").filter(|_| name == "lustre"))
+        .unwrap_or_default();
+    let mut event = event(&FAMILY, name, what, device)
+        .with("detail", text)
+        .with_opt("errno", number_after(text, "return code = ").or_else(|| number_after(text, "Error ")).map(i64::abs));
+    if name == "exfat" {
+        event.severity = Severity::Notice;
+    }
+    if what == "hung" {
+        // Lustre's own watchdog shows the stack of the thread.
+        event.class = class::HUNG_TASK;
+        event.severity = Severity::Report;
+        event.pid = number_after(text, "pid ");
+        return Some(Opened { event, form: Form::Trace, inside: false });
+    }
+    Opened::line(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{events, fields};
+
+    #[test]
+    fn each_filesystem_says_what_happened() {
+        for (text, name, what, class) in [
+            (
+                "Lustre: fs-OST0001-osc-ffff: Connection to fs-OST0001 (at 10.0.0.1@tcp) was lost; in progress operations using this service will wait for recovery to complete",
+                "lustre",
+                "not-responding",
+                "io-error",
+            ),
+            (
+                "LustreError: 167-0: fs-MDT0000-mdc-ffff: This client was evicted by fs-MDT0000; in progress operations using this service will fail.",
+                "lustre",
+                "evicted",
+                "io-error",
+            ),
+            (
+                "WARNING: Pool 'tank' has encountered an uncorrectable I/O failure and has been suspended.",
+                "zfs",
+                "shutdown",
+                "fs-shutdown",
+            ),
+            ("bcachefs (sdb): emergency read only", "bcachefs", "read-only", "fs-shutdown"),
+            ("bcachefs (sdb): btree write error: I/O", "bcachefs", "io-error", "io-error"),
+            (
+                "OCFS2: ERROR (device sdc1): ocfs2_validate_gd_self: Group descriptor #1 has bad signature",
+                "ocfs2",
+                "corruption",
+                "fs-corruption",
+            ),
+            (
+                "o2net: Connection to node n2 (num 1) at 10.0.0.2:7777 has been idle for 30.11 secs.",
+                "ocfs2",
+                "not-responding",
+                "io-error",
+            ),
+            (
+                "CIFS VFS: Server 10.1.1.1 has not responded in 120 seconds. Reconnecting...",
+                "cifs",
+                "not-responding",
+                "io-error",
+            ),
+            (
+                "CIFS: VFS: \\\\10.1.1.1 has not responded in 180 seconds. Reconnecting...",
+                "cifs",
+                "not-responding",
+                "io-error",
+            ),
+            ("CIFS VFS: cifs_mount failed w/return code = -115", "cifs", "mount", "io-error"),
+            ("ceph: mds0 caps stale", "ceph", "not-responding", "io-error"),
+            ("ceph: mds0 closed our session", "ceph", "evicted", "io-error"),
+            (
+                "SQUASHFS error: xz decompression failed, data probably corrupt",
+                "squashfs",
+                "corruption",
+                "fs-corruption",
+            ),
+            (
+                "UBIFS error (ubi0:0 pid 1): ubifs_read_node: bad node type (255 but expected 1)",
+                "ubifs",
+                "corruption",
+                "fs-corruption",
+            ),
+        ] {
+            let text = format!("[   52.261501] {text}");
+            assert_eq!(fields(&text, &["filesystem", "what", "class"]), [name, what, class], "{text}");
+            assert_eq!(events(&text).len(), 1, "{text}");
+        }
+        assert_eq!(
+            fields("[   52.261501] CIFS VFS: Server 10.1.1.1 has not responded in 120 seconds", &["device"]),
+            ["10.1.1.1"]
+        );
+    }
+
+    #[test]
+    fn everyday_lines_say_nothing() {
+        for text in [
+            "libceph: osd10 9.125.70.42:6801 socket closed (con state OPEN)",
+            "ceph: mds0 reconnect start",
+            "CIFS: Attempting to mount //10.1.1.1/share",
+            "exFAT-fs (sda1): Volume was not properly unmounted. Some data may be corrupt. Please run fsck.",
+            "UBIFS (ubi0:0): recovery needed",
+            "Lustre: Lustre: Build Version: 2.15.5",
+            "bcachefs (sdb): mounting version 1.4: member_seq",
+        ] {
+            assert!(events(&format!("[   52.261501] {text}")).is_empty(), "{text}");
+        }
+    }
+}
