@@ -80,7 +80,16 @@ impl States {
 }
 
 /// The bit of the words that the user of the scanner asked for.
-const WORD: Hits = 1 << 127;
+pub(crate) const WORD: Hits = 1 << 127;
+
+/// Where a match ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Offset of its last byte but one.
+    pub(crate) at: usize,
+    /// What it stands for; nothing for a mark of a carrier.
+    pub(crate) hits: Hits,
+}
 
 impl Default for Anchors {
     fn default() -> Self {
@@ -133,16 +142,17 @@ impl Anchors {
         self.bits.last() == Some(&WORD)
     }
 
-    /// Puts where matches end into `places`, in ascending order: the offset of the last byte but one of each.
-    pub(crate) fn places(&self, text: &[u8], places: &mut Vec<usize>) {
+    /// Puts where matches end into `places`, in ascending order.
+    pub(crate) fn places(&self, text: &[u8], places: &mut Vec<Place>) {
+        places.clear();
         match self.states.table(text.len()) {
             Some(table) => self.places_by(table, text, places),
             None => self.places_by(&self.states.small, text, places),
         }
     }
 
-    /// The families whose anchors stand in `line`, and whether one of the words does.
-    pub(crate) fn hits(&self, line: &[u8]) -> (Hits, bool) {
+    /// The families whose anchors stand in `line`.
+    pub(crate) fn hits(&self, line: &[u8]) -> Hits {
         match self.states.table(line.len()) {
             Some(table) => self.hits_by(table, line),
             None => self.hits_by(&self.states.small, line),
@@ -151,68 +161,80 @@ impl Anchors {
 
     /// The automaton takes one step a byte, and each step waits for the one before. Four parts of the text are
     /// searched in turn, so that the steps of one part run while those of the others wait.
-    fn places_by(&self, automaton: &impl Automaton, text: &[u8], places: &mut Vec<usize>) {
-        places.clear();
+    fn places_by(&self, automaton: &impl Automaton, text: &[u8], places: &mut Vec<Place>) {
         let quarter = text.len() / 4;
         if quarter < 4 * self.longest {
-            run(automaton, root(automaton), text, 0, places);
+            self.run(automaton, root(automaton), text, 0, places);
             return;
         }
-        let (a, rest) = text.split_at(quarter);
-        let (b, rest) = rest.split_at(quarter);
-        let (c, d) = rest.split_at(quarter);
-        let mut at = [root(automaton); 4];
-        for (i, (((a, b), c), d)) in a.iter().zip(b).zip(c).zip(d).enumerate() {
-            at[0] = automaton.next_state(Anchored::No, at[0], *a);
-            at[1] = automaton.next_state(Anchored::No, at[1], *b);
-            at[2] = automaton.next_state(Anchored::No, at[2], *c);
-            at[3] = automaton.next_state(Anchored::No, at[3], *d);
-            let special = automaton.is_special(at[0]) | automaton.is_special(at[1]);
-            if special | automaton.is_special(at[2]) | automaton.is_special(at[3]) {
-                for (part, state) in at.iter().enumerate() {
-                    if automaton.is_match(*state) {
-                        places.push((part * quarter + i).saturating_sub(1));
-                    }
+        // Parts of one length, which the compiler knows to be that: no bounds are checked in the loop.
+        let part = |number: usize| &text[number * quarter..][..quarter];
+        let (a, b, c, d) = (part(0), part(1), part(2), part(3));
+        let root = root(automaton);
+        let (mut at_a, mut at_b, mut at_c, mut at_d) = (root, root, root, root);
+        for i in 0..quarter {
+            at_a = automaton.next_state(Anchored::No, at_a, a[i]);
+            at_b = automaton.next_state(Anchored::No, at_b, b[i]);
+            at_c = automaton.next_state(Anchored::No, at_c, c[i]);
+            at_d = automaton.next_state(Anchored::No, at_d, d[i]);
+            let special = automaton.is_special(at_a) | automaton.is_special(at_b);
+            if special | automaton.is_special(at_c) | automaton.is_special(at_d) {
+                for (part, state) in [at_a, at_b, at_c, at_d].into_iter().enumerate() {
+                    self.note(automaton, state, part * quarter + i, places);
                 }
             }
         }
         // A match may reach over the end of a part.
-        for (part, state) in at.into_iter().enumerate() {
+        for (part, state) in [at_a, at_b, at_c, at_d].into_iter().enumerate() {
             let start = (part + 1) * quarter;
             let end = if part == 3 { text.len() } else { start + self.longest };
-            run(automaton, state, &text[start..end], start, places);
+            self.run(automaton, state, &text[start..end], start, places);
         }
-        places.sort_unstable();
-        places.dedup();
+        places.sort_unstable_by_key(|place| place.at);
+        places.dedup_by(|next, kept| {
+            let same = next.at == kept.at;
+            kept.hits |= if same { next.hits } else { 0 };
+            same
+        });
     }
 
-    fn hits_by(&self, automaton: &impl Automaton, line: &[u8]) -> (Hits, bool) {
+    fn run(&self, automaton: &impl Automaton, mut state: StateID, text: &[u8], before: usize, places: &mut Vec<Place>) {
+        for (i, byte) in text.iter().enumerate() {
+            state = automaton.next_state(Anchored::No, state, *byte);
+            if automaton.is_special(state) {
+                self.note(automaton, state, before + i, places);
+            }
+        }
+    }
+
+    /// Keeps the match whose last byte is at `last`, if the state is one.
+    fn note(&self, automaton: &impl Automaton, state: StateID, last: usize, places: &mut Vec<Place>) {
+        if automaton.is_match(state) {
+            places.push(Place { at: last.saturating_sub(1), hits: self.hits_of(automaton, state) });
+        }
+    }
+
+    fn hits_of(&self, automaton: &impl Automaton, state: StateID) -> Hits {
+        (0..automaton.match_len(state))
+            .filter_map(|index| self.bits.get(automaton.match_pattern(state, index).as_usize()))
+            .fold(0, |hits, bit| hits | bit)
+    }
+
+    fn hits_by(&self, automaton: &impl Automaton, line: &[u8]) -> Hits {
         let mut state = root(automaton);
         let mut hits = 0;
         for byte in line {
             state = automaton.next_state(Anchored::No, state, *byte);
             if automaton.is_special(state) && automaton.is_match(state) {
-                for index in 0..automaton.match_len(state) {
-                    hits |=
-                        self.bits.get(automaton.match_pattern(state, index).as_usize()).copied().unwrap_or_default();
-                }
+                hits |= self.hits_of(automaton, state);
             }
         }
-        (hits & !WORD, hits & WORD != 0)
+        hits & !WORD
     }
 }
 
 fn root(automaton: &impl Automaton) -> StateID {
     automaton.start_state(Anchored::No).unwrap_or_default()
-}
-
-fn run(automaton: &impl Automaton, mut state: StateID, text: &[u8], before: usize, places: &mut Vec<usize>) {
-    for (i, byte) in text.iter().enumerate() {
-        state = automaton.next_state(Anchored::No, state, *byte);
-        if automaton.is_special(state) && automaton.is_match(state) {
-            places.push((before + i).saturating_sub(1));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -228,12 +250,13 @@ mod tests {
                 text[at..at + 11].copy_from_slice(b"INFO: task ");
                 let mut places = Vec::new();
                 anchors.places(&text, &mut places);
-                assert_eq!(places, [at + 9], "{length} {at}");
+                assert_eq!(places, [Place { at: at + 9, hits: anchors.hits(b"INFO: task ") }], "{length} {at}");
             }
         }
         assert!(anchors.states.table.get().is_some(), "both forms were searched with");
-        assert_eq!(anchors.hits(b"a word"), (0, true));
-        let (hits, word) = anchors.hits(b"x INFO: task y");
-        assert!(hits > 1 && !word);
+        let mut places = Vec::new();
+        anchors.places(b"a word", &mut places);
+        assert_eq!((places, anchors.hits(b"a word")), (vec![Place { at: 4, hits: WORD }], 0));
+        assert!(anchors.hits(b"x INFO: task y") > 1);
     }
 }

@@ -21,6 +21,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads exactly this text.
+    #[inline]
     pub(crate) fn take(&mut self, literal: &str) -> bool {
         match self.rest.strip_prefix(literal) {
             Some(rest) => {
@@ -59,7 +60,13 @@ impl<'a> Cursor<'a> {
 
     /// Reads the characters for which `accept` holds, perhaps none.
     pub(crate) fn run(&mut self, accept: impl Fn(char) -> bool) -> &'a str {
-        let end = self.rest.find(|c| !accept(c)).unwrap_or(self.rest.len());
+        // Nearly all text is ASCII, of which a byte is a character.
+        let ascii = self.rest.bytes().position(|b| !b.is_ascii() || !accept(char::from(b))).unwrap_or(self.rest.len());
+        let tail = &self.rest[ascii..];
+        let end = match tail.bytes().next() {
+            Some(byte) if !byte.is_ascii() => ascii + tail.find(|c| !accept(c)).unwrap_or(tail.len()),
+            _ => ascii,
+        };
         let (run, rest) = self.rest.split_at(end);
         self.rest = rest;
         run
@@ -72,9 +79,19 @@ impl<'a> Cursor<'a> {
 
     /// Reads a decimal number without sign.
     pub(crate) fn number(&mut self) -> Option<u64> {
-        let mut ahead = *self;
-        let number = ahead.ascii(|b| b.is_ascii_digit()).parse().ok()?;
-        *self = ahead;
+        /// No number of so many digits is too large.
+        const SAFE: usize = 19;
+        let mut number = 0u64;
+        let mut end = 0;
+        for byte in self.rest.bytes().take_while(u8::is_ascii_digit) {
+            number = number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+            end += 1;
+        }
+        let (digits, rest) = self.rest.split_at(end);
+        if !(1..=SAFE).contains(&end) {
+            number = digits.parse().ok()?;
+        }
+        self.rest = rest;
         Some(number)
     }
 
@@ -91,11 +108,35 @@ impl<'a> Cursor<'a> {
     pub(crate) fn hex(&mut self) -> Option<u64> {
         let mut ahead = *self;
         ahead.take("0x");
-        let digits = ahead.ascii(|b| b.is_ascii_hexdigit());
-        let number = u64::from_str_radix(digits, 16).ok()?;
-        *self = ahead;
-        Some(number)
+        let (number, rest) = hex_digits(ahead.rest);
+        self.rest = number.and(Some(rest)).unwrap_or(self.rest);
+        number
     }
+}
+
+/// The hexadecimal digits at the start as a number, `None` if there are none or too many, and what stands behind them.
+pub(crate) fn hex_digits(text: &str) -> (Option<u64>, &str) {
+    let mut number = 0u64;
+    let mut fits = true;
+    let mut end = 0;
+    for byte in text.bytes() {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            b'A'..=b'F' => byte - b'A' + 10,
+            _ => break,
+        };
+        fits &= number >> 60 == 0;
+        number = number << 4 | u64::from(digit);
+        end += 1;
+    }
+    ((fits && end > 0).then_some(number), &text[end..])
+}
+
+/// The first of `heads` that the text begins with. Lists of heads are long, and their first letters tell most apart.
+pub(crate) fn head_of<'h>(text: &str, heads: &[&'h str]) -> Option<&'h str> {
+    let first = text.bytes().next()?;
+    heads.iter().find(|head| head.bytes().next() == Some(first) && text.starts_with(**head)).copied()
 }
 
 /// Splits at the first `needle`. Lines are short and needles rare: a search that prepares nothing is the fastest.
@@ -140,6 +181,30 @@ mod tests {
         assert!(c.skip_past("at "));
         assert_eq!(c.hex(), Some(255));
         assert!(c.is_empty());
+    }
+
+    #[test]
+    fn runs_end_at_the_first_character_that_does_not_belong() {
+        for (text, run) in [("ab1", "ab"), ("äb1", "äb"), ("aä", "aä"), ("a\u{3000}", "a"), ("", "")] {
+            assert_eq!(Cursor::new(text).run(char::is_alphabetic), run);
+        }
+    }
+
+    #[test]
+    fn hexadecimal_numbers_end_with_their_digits() {
+        assert_eq!(hex_digits("1ffff8880deadbeef0/0x2"), (None, "/0x2"));
+        assert_eq!(hex_digits("0000000000000000000001a ["), (Some(0x1a), " ["));
+        assert_eq!(hex_digits("ffffffffffffffff"), (Some(u64::MAX), ""));
+        assert_eq!(hex_digits("x"), (None, "x"));
+        let mut c = Cursor::new("0xg");
+        assert_eq!((c.hex(), c.rest()), (None, "0xg"));
+    }
+
+    #[test]
+    fn heads_are_found_at_the_start_alone() {
+        assert_eq!(head_of("Call Trace:", &["CPU", "Call", "Trace"]), Some("Call"));
+        assert_eq!(head_of("", &["a"]), None);
+        assert_eq!(head_of("xa", &["a"]), None);
     }
 
     #[test]

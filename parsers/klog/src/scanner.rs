@@ -8,7 +8,7 @@ use std::sync::Arc;
 use facts::{Gap, Identity};
 
 use crate::Line;
-use crate::anchors::{Anchors, Hits};
+use crate::anchors::{Anchors, Hits, Place, WORD};
 use crate::boot::BootBuilder;
 use crate::carrier;
 use crate::event::{Event, Severity};
@@ -154,7 +154,7 @@ impl Scanner {
     /// Reads one line that a carrier has already taken apart: a record of a dump's ring, of a journal.
     pub fn line(&mut self, line: &Line<'_>, sink: &mut dyn FnMut(Item)) {
         self.state.number = self.state.number.max(line.number);
-        let (hits, _) = self.state.anchors.hits(line.body.as_bytes());
+        let hits = self.state.anchors.hits(line.body.as_bytes());
         self.state.logical(line, hits, sink);
     }
 
@@ -198,7 +198,7 @@ struct State {
     /// Number of the line before.
     number: u64,
     /// Where anchors stand in the piece at hand.
-    places: Vec<usize>,
+    places: Vec<Place>,
     /// The last line that is not empty.
     tail: Vec<u8>,
     open: Vec<Report>,
@@ -265,13 +265,13 @@ impl State {
     ) {
         let mut places = std::mem::take(&mut self.places);
         self.anchors.places(&block[from..to], &mut places);
-        let mut next = places.iter().map(|at| from + at).peekable();
+        let mut next = places.iter().map(|place| (from + place.at, place.hits)).peekable();
         let mut at = from;
         while at < to {
-            while next.next_if(|place| *place < at).is_some() {}
+            while next.next_if(|(place, _)| *place < at).is_some() {}
             if self.open.is_empty() && self.cut.is_none() && !reader.holding() {
                 // Nothing to read before the next anchor.
-                let Some(place) = next.peek() else {
+                let Some((place, _)) = next.peek() else {
                     self.number += memchr::memchr_iter(b'\n', &block[at..to]).count() as u64;
                     self.number += u64::from(!block[at..to].ends_with(b"\n"));
                     break;
@@ -283,13 +283,16 @@ impl State {
             let end = memchr::memchr(b'\n', &block[at..to]).map_or(to, |n| at + n);
             let raw = &block[at..end];
             self.number += 1;
-            let mut telling = false;
-            while next.next_if(|place| *place < end).is_some() {
-                telling = true;
-            }
+            // Of a long line only the start is read.
             let short = &raw[..raw.len().min(carrier::MAX_LINE)];
-            let (hits, word) = if telling { self.anchors.hits(short) } else { (0, false) };
-            if word {
+            let mut hits = 0;
+            while let Some((place, found)) = next.next_if(|(place, _)| *place < end) {
+                if place + 1 < at + short.len() {
+                    hits |= found;
+                }
+            }
+            if hits & WORD != 0 {
+                hits &= !WORD;
                 let previous = last_line(&block[..at]).unwrap_or(&self.tail);
                 sink(Item::Seen(Box::new(Seen {
                     number: self.number,
@@ -309,7 +312,7 @@ impl State {
 
     /// Reads a line whose text may differ from the bytes that were searched.
     fn changed(&mut self, line: &Line<'_>, changed: bool, hits: Hits, sink: &mut dyn FnMut(Item)) {
-        let hits = if changed { self.anchors.hits(line.body.as_bytes()).0 } else { hits };
+        let hits = if changed { self.anchors.hits(line.body.as_bytes()) } else { hits };
         self.logical(line, hits, sink);
     }
 
@@ -332,6 +335,9 @@ impl State {
         }
         if let Some(at) = self.report_of(line) {
             let report = &mut self.open[at];
+            if hits == 0 && report.next_frame(line) {
+                return report.taken(line);
+            }
             let mut step = (report.family.body)(report, line);
             if step == Step::Pass {
                 if hits > 1 && self.try_open(line, hits, Some(at), sink) {
@@ -458,11 +464,9 @@ impl State {
         let messages = self.cut.as_ref().map_or(&[][..], |c| &c.messages[..]);
         let last = self.last.as_ref().filter(|(_, at)| line.number < at + MAX_LAST).map(|(title, _)| title.as_str());
         let before = Before { messages, current: current.and_then(|at| self.open.get(at)).map(|r| &r.event), last };
-        let opened = family::ALL
-            .iter()
-            .enumerate()
-            .filter(|(number, family)| hits & (2 << number) != 0 && family.accepts(line))
-            .find_map(|(_, family)| (family.open)(line, before).map(|opened| (*family, opened)));
+        let opened = family::of_hits(hits)
+            .filter(|family| family.accepts(line))
+            .find_map(|family| (family.open)(line, before).map(|opened| (family, opened)));
         let Some((family, opened)) = opened else { return false };
         if self.is_copy(line) {
             return true;

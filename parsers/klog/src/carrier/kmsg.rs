@@ -118,6 +118,11 @@ impl Run {
         !self.held.is_empty()
     }
 
+    /// A line that is no record and belongs to none was read.
+    pub(super) fn interrupt(&mut self) {
+        self.inside = false;
+    }
+
     /// What is held, with the number of its first line.
     pub(super) fn flush(&mut self) -> Option<(String, u64)> {
         self.holding().then(|| (std::mem::take(&mut self.held), self.first))

@@ -150,9 +150,27 @@ impl Reader {
             || self.wrap.holding()
     }
 
+    /// Is the line one of those that the carriers leave as they are? Nearly all lines of a plain log are.
+    fn passes(&self, raw: &[u8], around: Around<'_>) -> bool {
+        !around.telling
+            && !self.wrap.active()
+            && !self.holding()
+            && raw.len() <= MAX_LINE
+            // A digit begins records of `/dev/kmsg` and stamps of the CRI format.
+            && raw.first().is_some_and(|first| !first.is_ascii_digit())
+            && is_plain(raw)
+    }
+
     /// Calls `each` for every kernel line that is complete with the physical line `raw` (several, where newlines were
     /// lost; none, where it goes on).
     pub(crate) fn line(&mut self, raw: &[u8], number: u64, around: Around<'_>, each: &mut Each<'_>) {
+        let bare = raw.strip_suffix(b"\r").unwrap_or(raw);
+        if self.passes(bare, around)
+            && let Ok(text) = std::str::from_utf8(bare)
+        {
+            self.kmsg.interrupt();
+            return pieces(text, number, None, false, each);
+        }
         let raw = &raw[..raw.len().min(if json::begins(raw) { MAX_JSON } else { MAX_LINE })];
         match self.quoted.line(raw, number) {
             quoted_printable::Decoded::Held => {}
@@ -277,6 +295,28 @@ impl Reader {
         if self.losses.len() < MAX_LOSSES as usize {
             self.losses.push(Loss { line, why });
         }
+    }
+}
+
+/// Bytes of which no carrier makes an escape, an encoding, JSON, or a field of the journal.
+static PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let b = byte as u8;
+        table[byte] =
+            (b == b'\t' || b == b' ' || b.is_ascii_graphic()) && !matches!(b, b'=' | b'"' | b'#' | b'^' | b'&');
+        byte += 1;
+    }
+    table
+};
+
+fn is_plain(line: &[u8]) -> bool {
+    // Sixteen bytes at once without a branch; the last sixteen may overlap those before.
+    let block = |bytes: &[u8; 16]| bytes.iter().fold(true, |plain, byte| plain & PLAIN[usize::from(*byte)]);
+    match line.last_chunk::<16>() {
+        Some(last) => line.as_chunks::<16>().0.iter().all(block) && block(last),
+        None => line.iter().all(|byte| PLAIN[usize::from(*byte)]),
     }
 }
 

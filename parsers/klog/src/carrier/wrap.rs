@@ -115,17 +115,21 @@ fn measure(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
     // The first and the last piece may be parts of lines.
     let before = memchr::memchr(b'\n', before).map_or(&b""[..], |at| &before[at + 1..]);
     let whole = memchr::memrchr(b'\n', behind).map_or(&b""[..], |at| &behind[..at]);
-    let lines = || before.split(|b| *b == b'\n').chain(std::iter::once(line)).chain(whole.split(|b| *b == b'\n'));
-    let (mut longest, mut count, mut beyond) = (0, 0, 0);
+    let lines = || lines_of(before).chain(std::iter::once(line)).chain(lines_of(whole));
+    let newlines = |text: &[u8]| memchr::memchr_iter(b'\n', text).count();
+    let count = newlines(before) + newlines(whole) + 3;
+    let (mut longest, mut beyond) = (0, 0);
     for line in lines() {
-        count += 1;
         match quoted_length(line) {
             // A long word cannot be broken; more than a few long lines were not.
             plain if plain > MAX_WIDTH => beyond += 1,
             plain => longest = longest.max(plain),
         }
+        if beyond > count / 16 {
+            return None;
+        }
     }
-    if longest < MIN_WIDTH || beyond > count / 16 {
+    if longest < MIN_WIDTH {
         return None;
     }
     // Pairs of a kernel line and one without prefix behind it.
@@ -154,9 +158,22 @@ fn measure(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
     Some(if at_column >= 2 && at_column >= broken { Break::AtColumn(longest) } else { Break::AtBlank(longest) })
 }
 
+/// The text divided at its newlines.
+fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    memchr::memchr_iter(b'\n', text).chain(std::iter::once(text.len())).map(move |end| {
+        let line = text.get(start..end).unwrap_or_default();
+        start = end + 1;
+        line
+    })
+}
+
 /// Length of a line without quote marks and line end.
 fn quoted_length(line: &[u8]) -> usize {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if !matches!(line.first(), Some(b'>' | b' ')) {
+        return line.len();
+    }
     let quotes = line.iter().take(24).take_while(|b| matches!(b, b'>' | b' ')).count();
     if line.get(..quotes).is_some_and(|head| head.contains(&b'>')) { line.len() - quotes } else { line.len() }
 }

@@ -57,6 +57,7 @@ mod workqueue_lockup;
 use facts::KindDef;
 
 use crate::Line;
+use crate::anchors::Hits;
 use crate::event::Event;
 use crate::line::Writer;
 use crate::report::{Report, Step};
@@ -213,6 +214,16 @@ pub(crate) static ALL: &[&Family] = &[
     &device_firmware::FAMILY,
     &usb::FAMILY,
 ];
+
+/// The families whose anchors were found, in the order of the table.
+pub(crate) fn of_hits(hits: Hits) -> impl Iterator<Item = &'static Family> {
+    let mut left = hits >> 1;
+    std::iter::from_fn(move || {
+        let number = left.trailing_zeros();
+        left &= left.wrapping_sub(1);
+        ALL.get(number as usize).copied()
+    })
+}
 
 impl Family {
     /// May this line open a report of the family?

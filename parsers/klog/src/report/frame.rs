@@ -2,20 +2,53 @@
 
 use facts::{Address, Context, Found, Frame};
 
+use crate::cursor::{hex_digits, split};
+
+/// Reads a frame in one of the forms that nearly all have: `[<ffffffff8163571c>] ? dump_stack+0x19/0x1b [module]`, with
+/// or without the parts before and behind the symbol. What is not one of them may still be a frame, for [`read`].
+pub(crate) fn plain(text: &str) -> Option<Frame> {
+    let (pc, rest) = match text.strip_prefix("[<") {
+        Some(inside) => {
+            let (pc, tail) = hex_digits(inside);
+            let digits = inside.len() - tail.len();
+            let tail = tail.strip_prefix(">]").filter(|_| (8..=16).contains(&digits))?;
+            (pc, tail.trim_start_matches(' '))
+        }
+        None => (None, text),
+    };
+    let (reliable, rest) = match rest.strip_prefix("? ") {
+        Some(rest) => (false, rest),
+        None => (true, rest),
+    };
+    let (name, Some(offset), Some(size), rest) = symbol(rest)? else { return None };
+    let module = match rest.strip_prefix(" [").and_then(|rest| rest.strip_suffix(']')) {
+        Some(module) if !module.is_empty() && module.bytes().all(is_module_byte) => Some(module.to_owned()),
+        None if rest.is_empty() => None,
+        _ => return None,
+    };
+    let mut frame = Frame::printed(name);
+    (frame.offset, frame.size, frame.module) = (Some(offset), Some(size), module);
+    (frame.pc, frame.reliable) = (pc.map(Address), reliable);
+    Some(frame)
+}
+
 /// Reads a line that is one frame and nothing else.
 pub(crate) fn read(text: &str) -> Option<Frame> {
     let mut rest = text.trim();
+    if let Some(frame) = plain(rest) {
+        return Some(frame);
+    }
     let mut pc = None;
     let mut reliable = true;
     // s390x: `([<..>] sym)` is unreliable.
     if let Some(inside) = rest.strip_prefix("([<") {
         reliable = false;
         rest = inside;
-        let (hex, tail) = rest.split_once(">]")?;
+        let (hex, tail) = split(rest, ">]")?;
         pc = address(hex);
         rest = tail.trim_end_matches(')').trim();
     } else if let Some(inside) = rest.strip_prefix("[<") {
-        let (hex, tail) = inside.split_once(">]")?;
+        let (hex, tail) = split(inside, ">]")?;
         pc = address(hex);
         if pc.is_none() && hex != "0" {
             return None;
@@ -23,7 +56,7 @@ pub(crate) fn read(text: &str) -> Option<Frame> {
         rest = tail.trim_start();
         // arm: `(callee) from [<..>] (caller+0x3c/0x5c)`
         if let Some(arm) = rest.strip_prefix('(')
-            && let Some((callee, from)) = arm.split_once(") from ")
+            && let Some((callee, from)) = split(arm, ") from ")
         {
             let mut frame = symbol_frame(callee)?;
             frame.pc = pc.map(Address);
@@ -69,14 +102,14 @@ pub(crate) fn read(text: &str) -> Option<Frame> {
     }
     if pc.is_none() && !has_offset(rest) && !rest.ends_with("[inline]") {
         // arm since 6.1: ` callee from caller+0x3c/0x5c`
-        let (callee, caller) = rest.split_once(" from ")?;
+        let (callee, caller) = split(rest, " from ")?;
         if has_offset(caller) && !callee.contains(' ') {
             return symbol_frame(callee);
         }
         return None;
     }
     if pc.is_none()
-        && let Some((callee, caller)) = rest.split_once(" from ")
+        && let Some((callee, caller)) = split(rest, " from ")
     {
         return (has_offset(caller) && !callee.contains(' ')).then(|| symbol_frame(callee)).flatten();
     }
@@ -176,7 +209,7 @@ fn is_module_byte(byte: u8) -> bool {
 
 /// `schedule (kernel/sched/core.c:5865 (discriminator 1))`: the offset was resolved and left out.
 fn is_decoded(text: &str) -> bool {
-    let place = text.split_once(" (").filter(|(name, _)| !name.contains(' ')).map(|(_, place)| place);
+    let place = split(text, " (").filter(|(name, _)| !name.contains(' ')).map(|(_, place)| place);
     place.and_then(|p| p.split([' ', ')']).next()).is_some_and(|p| is_source(p) || p == "??:?")
 }
 
@@ -212,12 +245,10 @@ pub(crate) fn symbol(text: &str) -> Option<(&str, Option<u64>, Option<u64>, &str
     let Some(tail) = rest.strip_prefix("+0x") else {
         return Some((name, None, None, rest));
     };
-    let digits = tail.bytes().position(|b| !b.is_ascii_hexdigit()).unwrap_or(tail.len());
-    let offset = u64::from_str_radix(&tail[..digits], 16).ok();
-    let tail = &tail[digits..];
+    let (offset, tail) = hex_digits(tail);
     if let Some(size) = tail.strip_prefix("/0x") {
-        let digits = size.bytes().position(|b| !b.is_ascii_hexdigit()).unwrap_or(size.len());
-        return Some((name, offset, u64::from_str_radix(&size[..digits], 16).ok(), &size[digits..]));
+        let (size, tail) = hex_digits(size);
+        return Some((name, offset, size, tail));
     }
     Some((name, offset, None, tail))
 }

@@ -8,7 +8,7 @@ mod task_line;
 
 use facts::{Context, Ended, Found, Frame, Stack, Stamp};
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, head_of, split};
 use crate::event::{Event, Location, Severity};
 use crate::family::{Family, Form};
 use crate::{Caller, Line};
@@ -241,6 +241,17 @@ impl Report {
         self.event.stacks.iter().any(|s| !s.frames.is_empty())
     }
 
+    /// Reads a frame in the middle of a trace. Most lines of reports are that, and they are nothing else to any family.
+    pub(crate) fn next_frame(&mut self, line: &Line<'_>) -> bool {
+        if self.form != Form::Trace || !self.in_trace || !self.has_frames_here() {
+            return false;
+        }
+        let Some(frame) = frame::plain(line.text()) else { return false };
+        self.add_frame(frame);
+        self.modules_open = false;
+        true
+    }
+
     /// Reads a line of the parts that all reports have: CPU line, registers, code, modules, traces, end markers.
     pub(crate) fn common(&mut self, line: &Line<'_>) -> Step {
         let text = line.text();
@@ -329,7 +340,7 @@ impl Report {
             } else {
                 self.begin_stack(TRACE);
             }
-            if let Some((_, rest)) = text.split_once("race:").filter(|(_, rest)| !rest.trim().is_empty()) {
+            if let Some((_, rest)) = split(text, "race:").filter(|(_, rest)| !rest.trim().is_empty()) {
                 self.trace_line(rest.trim());
             }
             return Step::Take;
@@ -357,27 +368,29 @@ impl Report {
                 return Step::Take;
             }
         }
-        if let Some(mut frame) = frame::read(text) {
-            frame.context = self.context;
-            if self.event.stacks.is_empty() || !self.in_trace && !self.last_stack_open() {
-                self.begin_stack(TRACE);
+        match frame::read(text) {
+            Some(frame) => {
+                self.add_frame(frame);
+                Step::Take
             }
-            self.in_trace = true;
-            self.nested = false;
-            if let Some(stack) = self.event.stacks.last_mut()
-                && stack.frames.len() < MAX_FRAMES
-                && self.stacks_dropped == 0
-            {
-                stack.frames.push(frame);
-            }
-            return Step::Take;
+            None => Step::Pass,
         }
-        Step::Pass
     }
 
-    /// Frames that come after other lines of the report still belong to the stack that is being printed.
-    fn last_stack_open(&self) -> bool {
-        self.event.stacks.last().is_some()
+    /// Adds a frame to the stack that is being printed; frames that come after other lines of the report still belong to it.
+    fn add_frame(&mut self, mut frame: Frame) {
+        frame.context = self.context;
+        if self.event.stacks.is_empty() {
+            self.begin_stack(TRACE);
+        }
+        self.in_trace = true;
+        self.nested = false;
+        if let Some(stack) = self.event.stacks.last_mut()
+            && stack.frames.len() < MAX_FRAMES
+            && self.stacks_dropped == 0
+        {
+            stack.frames.push(frame);
+        }
     }
 
     fn code_line(&mut self, text: &str) -> Option<Step> {
@@ -417,6 +430,8 @@ impl Report {
         for stack in &mut self.event.stacks {
             stack.cpu = stack.cpu.or(self.event.cpu);
             stack.ended = Ended::Unknown;
+            // Thousands of events may be kept.
+            stack.frames.shrink_to_fit();
         }
         (self.family.finish)(&mut self);
         if self.stacks_dropped > 0 {
@@ -484,9 +499,9 @@ impl Report {
 /// `Call Trace:`, `Call trace:`, `Backtrace:`, `stack backtrace:`, `Stack:`
 pub(crate) fn is_trace_head(text: &str) -> bool {
     let text = text.strip_prefix("kernel ").unwrap_or(text);
-    ["Call Trace:", "Call trace:", "Backtrace:", "stack backtrace:", "call trace:", "Stack traceback"]
-        .iter()
-        .any(|head| text.starts_with(head))
+    const HEADS: &[&str] =
+        &["Call Trace:", "Call trace:", "Backtrace:", "stack backtrace:", "call trace:", "Stack traceback"];
+    head_of(text, HEADS).is_some()
 }
 
 /// The CPU and the pid that a CPU line names.

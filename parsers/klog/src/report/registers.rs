@@ -1,7 +1,7 @@
 //! Register blocks of all architectures, and the places they name.
 
 use super::{Report, Step, frame, location};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, head_of, hex_digits, split};
 use crate::event::Location;
 
 /// More registers than this are no register block.
@@ -20,30 +20,27 @@ pub(super) fn read(text: &str, report: &mut Report) -> Step {
         }
         return Step::Take;
     }
-    for head in ["EIP is at ", "PC is at ", "pc : ", "epc : ", "NIP [", "epc   : ", "Krnl PSW : ", "pc "] {
-        if let Some(rest) = text.strip_prefix(head) {
-            if let Some(place) = place_anywhere(rest) {
-                report.registers_seen += 1;
-                report.set_place(place);
-                return Step::Take;
-            }
-            if let Some(address) = rest.trim_start().strip_prefix("0x").and_then(|hex| Cursor::new(hex).hex())
-                && report.event.place.is_none()
-            {
-                report.event.fields.entry("pc".into()).or_insert_with(|| facts::Address(address).into());
-                return Step::Take;
-            }
-            return if values(text, report) { Step::Take } else { Step::Pass };
+    const COUNTERS: &[&str] =
+        &["EIP is at ", "PC is at ", "pc : ", "epc : ", "NIP [", "epc   : ", "Krnl PSW : ", "pc "];
+    if let Some(rest) = head_of(text, COUNTERS).and_then(|head| text.strip_prefix(head)) {
+        if let Some(place) = place_anywhere(rest) {
+            report.registers_seen += 1;
+            report.set_place(place);
+            return Step::Take;
+        }
+        if let Some(address) = rest.trim_start().strip_prefix("0x").and_then(|hex| Cursor::new(hex).hex())
+            && report.event.place.is_none()
+        {
+            report.event.fields.entry("pc".into()).or_insert_with(|| facts::Address(address).into());
+            return Step::Take;
         }
     }
-    for head in ["LR is at ", "lr : ", "LR [", "ra : ", "ra    : "] {
-        if let Some(rest) = text.strip_prefix(head) {
-            if let Some(place) = place_anywhere(rest) {
-                report.event.fields.entry("return_to".into()).or_insert_with(|| place.function.into());
-                return Step::Take;
-            }
-            return if values(text, report) { Step::Take } else { Step::Pass };
-        }
+    const LINKS: &[&str] = &["LR is at ", "lr : ", "LR [", "ra : ", "ra    : "];
+    if let Some(rest) = head_of(text, LINKS).and_then(|head| text.strip_prefix(head))
+        && let Some(place) = place_anywhere(rest)
+    {
+        report.event.fields.entry("return_to".into()).or_insert_with(|| place.function.into());
+        return Step::Take;
     }
     if values(text, report) { Step::Take } else { Step::Pass }
 }
@@ -92,7 +89,7 @@ fn instruction_pointer(rest: &str, report: &mut Report) -> Step {
 fn double_bracket(text: &str) -> Option<Location> {
     let mut rest = text.trim();
     while let Some(inside) = rest.strip_prefix("[<") {
-        rest = inside.split_once(">]")?.1.trim_start();
+        rest = split(inside, ">]")?.1.trim_start();
     }
     if rest.len() == text.trim().len() {
         return None;
@@ -101,8 +98,8 @@ fn double_bracket(text: &str) -> Option<Location> {
 }
 
 fn place_anywhere(text: &str) -> Option<Location> {
-    let Some(at) = text.find("+0x") else { return location(text) };
-    let start = text[..at].rfind([' ', '(', ']', ')']).map_or(0, |i| i + 1);
+    let Some((before, _)) = split(text, "+0x") else { return location(text) };
+    let start = before.rfind([' ', '(', ']', ')']).map_or(0, |i| i + 1);
     let (symbol, offset, size, rest) = frame::symbol(&text[start..])?;
     let module = rest.trim_start().strip_prefix('[').and_then(|m| m.split_once(']')).map(|(m, _)| m.to_owned());
     Some(Location { function: symbol.to_owned(), offset, size, module })
@@ -125,24 +122,23 @@ fn values(text: &str, report: &mut Report) -> bool {
         c.blanks();
         let mut value = c;
         // `RSP: 0018:ffff..` has a selector in front.
-        let first = value.run(|c| c.is_ascii_hexdigit());
-        if first.is_empty() || value.rest().starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        let (mut number, rest) = hex_digits(value.rest());
+        if rest.len() == value.rest().len() || rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
             break;
         }
-        let mut hex = first;
+        value = Cursor::new(rest);
         if value.take(":") {
-            let mut second = value;
-            let digits = second.run(|c| c.is_ascii_hexdigit());
-            if !digits.is_empty() {
-                hex = digits;
-                value = second;
+            let (second, rest) = hex_digits(value.rest());
+            if rest.len() < value.rest().len() {
+                number = second;
+                value = Cursor::new(rest);
             }
         }
         if value.take("(") {
             value.skip_past(")");
         }
         c = value;
-        let Ok(number) = u64::from_str_radix(hex, 16) else { break };
+        let Some(number) = number else { break };
         if let Some(slot) = found.get_mut(count) {
             *slot = (name, number);
         }
