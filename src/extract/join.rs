@@ -48,7 +48,7 @@ pub(super) fn cases(mut pieces: Vec<Piece>) -> Vec<Case> {
         }
     }
     let mut order: Vec<usize> = (0..drafts.len()).collect();
-    order.sort_by_key(|at| {
+    order.sort_by_cached_key(|at| {
         let draft = drafts.get(*at);
         std::cmp::Reverse((draft.is_some_and(|d| d.has_dump), draft.map(|d| gravity(&d.case)), *at))
     });
@@ -166,7 +166,8 @@ fn add(draft: &mut Draft, piece: Piece) {
         Some((fact.kind.to_string(), fact.quote.clone(), since_boot))
     };
     let seen: HashSet<_> = draft.case.facts.iter().filter_map(same).collect();
-    draft.case.facts.extend(piece.facts.into_iter().filter(|fact| same(fact).is_none_or(|key| !seen.contains(&key))));
+    let known = |fact: &Fact| !seen.is_empty() && same(fact).is_some_and(|key| seen.contains(&key));
+    draft.case.facts.extend(piece.facts.into_iter().filter(|fact| !known(fact)));
     for gap in piece.gaps {
         if !draft.case.gaps.contains(&gap) {
             draft.case.gaps.push(gap);

@@ -91,7 +91,7 @@ fn pieces(member: &str, reading: klog::Reading, stream: usize) -> Vec<Piece> {
         .into_iter()
         .map(|boot| Piece {
             identity: boot.identity,
-            facts: boot.events.iter().map(|event| event.to_fact(member)).collect(),
+            facts: boot.events.into_iter().map(|event| event.into_fact(member)).collect(),
             gaps: std::mem::take(&mut gaps),
             sources: std::iter::once("log".to_owned()).collect(),
             stream: Some(stream),

@@ -1,5 +1,6 @@
 //! The events of a case, one a line, equal ones grouped.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use facts::Stamp;
@@ -30,20 +31,22 @@ const REGULAR: std::ops::Range<f64> = 0.5..1.5;
 /// it stands. Stamps that were printed without year or zone are printed without them.
 pub fn timeline(case: &Case) -> String {
     let mut groups: Vec<Group> = Vec::new();
+    // Where the group of a title and a severity is.
+    let mut places: HashMap<(&str, &str), usize> = HashMap::new();
     let mut events: Vec<_> = case.facts.iter().filter(|f| f.kind.starts_with("log.")).collect();
     // Several logs of one boot: by the clock that all have; without one, in the order they were read.
     if events.iter().all(|f| f.time.is_some_and(|t| t.since_boot_ns.is_some())) {
         events.sort_by_key(|f| f.time.and_then(|t| t.since_boot_ns));
     }
     for fact in events {
-        let title = fact.text("title").filter(|t| !t.is_empty()).unwrap_or(&fact.quote).to_owned();
-        let severity = fact.text("severity").unwrap_or("notice").to_owned();
+        let title = fact.text("title").filter(|t| !t.is_empty()).unwrap_or(&fact.quote);
+        let severity = fact.text("severity").unwrap_or("notice");
         let seconds = fact.time.and_then(|t| t.since_boot_ns.or(t.wall_ns)).map(|ns| ns as f64 / 1e9);
         let count = fact.int("repeats").and_then(|n| u64::try_from(n).ok()).unwrap_or(1);
-        let at = groups.iter().position(|g| g.title == title && g.severity == severity).unwrap_or_else(|| {
+        let at = *places.entry((title, severity)).or_insert_with(|| {
             groups.push(Group {
-                title,
-                severity,
+                title: title.to_owned(),
+                severity: severity.to_owned(),
                 class: fact.text("class").unwrap_or_default().to_owned(),
                 count: 0,
                 first: fact.time,

@@ -165,39 +165,42 @@ impl Event {
 
     /// The event as a fact of the member it was found in.
     pub fn to_fact(&self, member: &str) -> Fact {
+        self.clone().into_fact(member)
+    }
+
+    /// The event as a fact of the member it was found in, without a copy.
+    pub fn into_fact(self, member: &str) -> Fact {
         let mut fact = Fact::new(self.kind(), Origin::lines(member, self.first_line, self.last_line))
             .with("class", self.class)
             .with("severity", self.severity.word())
-            .with("title", self.title.as_str())
+            .with("title", self.title)
             .with_opt("cpu", self.cpu)
             .with_opt("pid", self.pid)
-            .with_opt("comm", self.comm.as_deref())
-            .with_opt("taint", self.taint.as_deref())
-            .with_opt("release", self.release.as_deref())
-            .with_opt("hardware", self.hardware.as_deref())
+            .with_opt("comm", self.comm)
+            .with_opt("taint", self.taint)
+            .with_opt("release", self.release)
+            .with_opt("hardware", self.hardware)
             .with_opt("address", self.address.map(Address))
-            .with_opt("code", self.code.as_deref())
-            .with_opt("corrupted", self.corrupted.as_deref())
-            .quoting(self.quote.as_str());
-        if let Some(place) = &self.place {
+            .with_opt("code", self.code)
+            .with_opt("corrupted", self.corrupted)
+            .quoting(self.quote);
+        if let Some(place) = self.place {
             fact = fact
-                .with("function", place.function.as_str())
+                .with("function", place.function)
                 .with_opt("offset", place.offset)
                 .with_opt("size", place.size)
-                .with_opt("module", place.module.as_deref());
+                .with_opt("module", place.module);
         }
         if !self.registers.is_empty() {
             let registers: BTreeMap<String, Value> =
-                self.registers.iter().map(|(name, n)| (name.clone(), Value::Address(Address(*n)))).collect();
+                self.registers.into_iter().map(|(name, n)| (name, Value::Address(Address(n)))).collect();
             fact.set("registers", registers);
         }
         if !self.modules.is_empty() {
-            fact.set("modules", self.modules.clone());
+            fact.set("modules", self.modules);
         }
-        for (name, value) in &self.fields {
-            fact.set(name.clone(), value.clone());
-        }
-        fact.stacks = self.stacks.iter().cloned().map(Arc::new).collect();
+        fact.values.extend(self.fields);
+        fact.stacks = self.stacks.into_iter().map(Arc::new).collect();
         fact.time = self.time;
         fact
     }
