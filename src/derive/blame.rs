@@ -210,7 +210,7 @@ fn fault(way: Vec<Hop>, groups: &[Helper]) -> Blame {
     let first = candidates.first().map(|c| c.function.clone()).unwrap_or_default();
     let narrow = way
         .iter()
-        .find(|h| !NEVER.iter().any(|group| functions::is(*group, &h.function)))
+        .find(|h| !NEVER.iter().any(|group| h.groups.has(*group)))
         .filter(|h| h.function != first)
         .or_else(|| way.iter().find(|h| !h.helps(Helper::Reporting)));
     let broad = way.iter().find(|h| !groups.iter().any(|group| h.helps_by_file(*group)));
@@ -312,8 +312,8 @@ fn hang(fact: &Fact) -> Blame {
     blame.alternatives.extend(way.iter().filter(|h| !passed(HANG, h)).take(1).map(|h| h.function.clone()));
     blame.frames = match (owner, shared) {
         (Some(owner), _) => std::iter::once(owner).chain(found.into_iter().take(2).cloned()).collect(),
-        (None, Some((hop, (_, name, _)))) => {
-            let wait = Hop { function: (*name).to_owned(), module: None, ..hop.clone() };
+        (None, Some((_, (_, name, _)))) => {
+            let wait = Hop { module: None, ..Hop::named(name) };
             std::iter::once(wait).chain(found.into_iter().take(2).cloned()).collect()
         }
         (None, None) => found.into_iter().take(3).cloned().collect(),
@@ -335,7 +335,7 @@ fn callers(blame: &mut Blame, found: &[&Hop], why: &str) {
 
 /// What the CPU was asked to do: the function that a dispatcher called last on the way to the place.
 fn entry(way: &[Hop]) -> Option<&Hop> {
-    let handed = way.iter().position(|h| functions::hands_over(&h.function))?;
+    let handed = way.iter().position(|h| h.groups.hands_over())?;
     way.get(..handed)?.iter().rev().find(|h| !h.helps(Helper::Reporting))
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use facts::{Context, Fact, Frame, Place, Stack};
 
-use super::functions::{self, Helper};
+use super::functions::{self, Groups, Helper};
 use super::names;
 
 /// One function on the way.
@@ -18,16 +18,20 @@ pub(super) struct Hop {
     pub(super) place: bool,
     /// What its source file says it helps with: the file that a symbolised log prints, else the one known to define it.
     pub(super) by_file: Option<Helper>,
+    /// What its name says.
+    pub(super) groups: Groups,
 }
 
 impl Hop {
     fn of(frame: &Frame) -> Option<Hop> {
+        let printed = frame.function.as_deref()?;
         Some(Hop {
-            function: names::plain(frame.function.as_deref()?).to_owned(),
+            function: names::plain(printed).to_owned(),
             module: frame.module.clone(),
             context: frame.context,
             place: false,
-            by_file: by_file(frame.line.as_deref(), frame.function.as_deref()?),
+            by_file: by_file(frame.line.as_deref(), printed),
+            groups: functions::groups(printed),
         })
     }
 
@@ -39,6 +43,7 @@ impl Hop {
             context: Context::Task,
             place: false,
             by_file: functions::of_defining_file(function),
+            groups: functions::groups(function),
         }
     }
 
@@ -46,7 +51,7 @@ impl Hop {
     /// functions are never the cause, but not against the report's own word.
     pub(super) fn helps(&self, helper: Helper) -> bool {
         let surely = matches!(helper, Helper::Locking | Helper::Counting | Helper::Library);
-        (surely && !self.place && self.by_file == Some(helper)) || functions::is(helper, &self.function)
+        (surely && !self.place && self.by_file == Some(helper)) || self.groups.has(helper)
     }
 
     /// Does the function, or the file that it is in, help in that way?
@@ -67,13 +72,8 @@ const MAX_HOPS: usize = 256;
 
 /// The function the report itself names.
 pub(super) fn place(fact: &Fact) -> Option<Hop> {
-    Some(Hop {
-        function: names::plain(fact.text("function")?).to_owned(),
-        module: fact.text("module").map(str::to_owned),
-        context: Context::Task,
-        place: true,
-        by_file: functions::of_defining_file(fact.text("function")?),
-    })
+    let named = Hop::named(fact.text("function")?);
+    Some(Hop { module: fact.text("module").map(str::to_owned), place: true, ..named })
 }
 
 /// The reliable frames of a stack; all of them if none is reliable. Inlined functions are left out where the one they

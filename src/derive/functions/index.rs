@@ -1,38 +1,48 @@
-//! Patterns arranged so that a name is compared with the few that can match it: logs full of crashes ask for the same
-//! groups thousands of times.
+//! Patterns arranged so that a name is compared with the few that can match it: logs full of crashes ask for the groups
+//! of functions hundreds of thousands of times.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashMap;
 
-use super::matches;
+use super::{Groups, matches};
 
-/// One list of patterns.
+/// Bytes of a pattern by which it is found.
+const HEAD: usize = 2;
+
+/// Lists of patterns, one for each group.
+#[derive(Default)]
 pub(super) struct Index {
-    exact: HashSet<&'static str>,
-    /// Patterns that begin with a letter, by that letter.
-    by_first: BTreeMap<u8, Vec<&'static str>>,
-    /// Patterns that begin with a star.
-    open: Vec<&'static str>,
+    exact: HashMap<&'static str, u16>,
+    /// Patterns that begin with more than a star, by their first bytes.
+    by_head: HashMap<[u8; HEAD], Vec<(&'static str, u16)>>,
+    /// The others.
+    open: Vec<(&'static str, u16)>,
 }
 
 impl Index {
-    pub(super) fn of(patterns: &[&'static str]) -> Index {
-        let mut index = Index { exact: HashSet::new(), by_first: BTreeMap::new(), open: Vec::new() };
-        for pattern in patterns {
-            match pattern.bytes().next() {
-                _ if !pattern.contains('*') => {
-                    index.exact.insert(pattern);
+    pub(super) fn of(lists: impl IntoIterator<Item = (&'static [&'static str], Groups)>) -> Index {
+        let mut index = Index::default();
+        for (patterns, Groups(bit)) in lists {
+            for pattern in patterns {
+                match pattern.as_bytes().first_chunk::<HEAD>() {
+                    _ if !pattern.contains('*') => *index.exact.entry(pattern).or_default() |= bit,
+                    Some(head) if !head.contains(&b'*') => index.by_head.entry(*head).or_default().push((pattern, bit)),
+                    _ => index.open.push((pattern, bit)),
                 }
-                Some(first) if first != b'*' => index.by_first.entry(first).or_default().push(pattern),
-                _ => index.open.push(pattern),
             }
         }
         index
     }
 
-    /// Does one of the patterns match the name?
-    pub(super) fn has(&self, name: &str) -> bool {
-        let first = name.bytes().next().and_then(|first| self.by_first.get(&first));
-        self.exact.contains(name) || first.into_iter().flatten().chain(&self.open).any(|pattern| matches(pattern, name))
+    /// The groups of which a pattern matches the name.
+    pub(super) fn groups(&self, name: &str) -> Groups {
+        let headed = name.as_bytes().first_chunk::<HEAD>().and_then(|head| self.by_head.get(head));
+        let mut bits = self.exact.get(name).copied().unwrap_or_default();
+        for (pattern, bit) in headed.into_iter().flatten().chain(&self.open) {
+            if bits & bit == 0 && matches(pattern, name) {
+                bits |= bit;
+            }
+        }
+        Groups(bits)
     }
 }
 
@@ -43,15 +53,17 @@ mod tests {
 
     #[test]
     fn the_index_finds_what_a_search_through_all_patterns_finds() {
-        for patterns in [entries::PATTERNS, reporting::PATTERNS] {
-            let index = Index::of(patterns);
+        let lists = [(entries::PATTERNS, Groups(1)), (reporting::PATTERNS, Groups(2))];
+        let index = Index::of(lists);
+        for (patterns, _) in lists {
             // Each pattern with its stars filled, and shortened by a letter at either end.
             let filled = patterns.iter().map(|p| p.replace('*', "x"));
             for name in filled.chain(["".to_owned(), "tcp_ack".to_owned()]) {
                 for part in
                     [name.as_str(), name.get(1..).unwrap_or(""), name.get(..name.len().saturating_sub(1)).unwrap_or("")]
                 {
-                    assert_eq!(index.has(part), any(patterns, part), "{part}");
+                    let found = lists.map(|(patterns, Groups(bit))| if any(patterns, part) { bit } else { 0 });
+                    assert_eq!(index.groups(part).0, found[0] | found[1], "{part}");
                 }
             }
         }

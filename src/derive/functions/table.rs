@@ -1,25 +1,37 @@
 //! The table of helper functions by name: what the kernel's source files define, reduced to the files that hold helpers.
 
 use std::cmp::Ordering;
+use std::sync::LazyLock;
 
 use super::Helper;
 
 /// Lines `name TAB letter`, sorted by name. `data/README.md` tells how it is made.
 const TABLE: &str = include_str!("../../../data/kernel-functions.tsv");
 
+/// Where each line begins, and where the next one would begin behind the last.
+static STARTS: LazyLock<Vec<usize>> = LazyLock::new(|| {
+    let behind = TABLE.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+    std::iter::once(0).chain(behind).collect()
+});
+
+/// The name in a line, and its letter.
+fn entry(bounds: &[usize]) -> Option<(&'static str, &'static str)> {
+    let [start, next] = bounds else { return None };
+    let line = TABLE.get(*start..next.checked_sub(1)?)?;
+    let (name, letter) = line.split_at_checked(line.len().checked_sub(1)?)?;
+    Some((name.strip_suffix('\t')?, letter))
+}
+
 /// The group of a function; `None` when its file is not one of helpers, or several files define the name.
 pub(super) fn group(name: &str) -> Option<Helper> {
-    let (mut low, mut high) = (0, TABLE.len());
+    let (mut low, mut high) = (0, STARTS.len().checked_sub(1)?);
     while low < high {
         let middle = low + (high - low) / 2;
-        // Bytes are compared, so a middle inside a line is moved to its start.
-        let start = TABLE.as_bytes().get(..middle)?.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        let line = TABLE.get(start..)?.split('\n').next()?;
-        let (known, letter) = line.split_once('\t')?;
+        let (known, letter) = entry(STARTS.get(middle..middle + 2)?)?;
         match known.cmp(name) {
             Ordering::Equal => return of_letter(letter),
-            Ordering::Less => low = start + line.len() + 1,
-            Ordering::Greater => high = start,
+            Ordering::Less => low = middle + 1,
+            Ordering::Greater => high = middle,
         }
     }
     None
