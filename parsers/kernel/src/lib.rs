@@ -48,6 +48,7 @@ mod rbtree;
 mod read;
 mod references;
 mod registers;
+mod rt_locks;
 pub mod runq;
 pub mod search;
 mod settings;

@@ -166,15 +166,19 @@ fn lock_function(name: &str) -> Option<(LockKind, bool)> {
         "__down" | "__down_common" | "___down_common" | "__down_interruptible" | "__down_killable" => {
             (LockKind::Semaphore, false)
         }
+        // PREEMPT_RT: kernel/locking/rwbase_rt.c, spinlock_rt.c
+        "rwbase_write_lock" | "rwbase_read_lock" | "__rwbase_read_lock" | "rt_write_lock" | "rt_read_lock" => {
+            (LockKind::Rwsem, read)
+        }
         "percpu_down_read" | "__percpu_down_read" => (LockKind::PercpuRwsem, true),
         "percpu_down_write" => (LockKind::PercpuRwsem, false),
         "__down_timeout" | "down" | "down_interruptible" | "down_killable" | "down_timeout" => {
             (LockKind::Semaphore, false)
         }
-        _ if name.contains("rt_mutex_slowlock") || name == "rtlock_slowlock" || name == "__rt_mutex_slowlock" => {
+        _ if name.contains("rt_mutex_slowlock") || name.starts_with("rtlock_slowlock") => (LockKind::RtMutex, false),
+        "rt_mutex_lock" | "rt_mutex_lock_interruptible" | "__rt_mutex_lock" | "rt_spin_lock" => {
             (LockKind::RtMutex, false)
         }
-        "rt_mutex_lock" | "rt_mutex_lock_interruptible" | "rt_mutex_slowlock_block" => (LockKind::RtMutex, false),
         _ => return None,
     })
 }
@@ -185,7 +189,12 @@ pub(crate) fn waiting(stack: &CallStack) -> Waiting {
     for frame in stack.frames.iter().filter(|f| f.found != facts::Found::Scan) {
         let Some(name) = frame.function() else { return result };
         if let Some(lock) = lock_function(name) {
-            result.lock.get_or_insert(lock);
+            // The rt_mutex inside an rwsem is not what the task asked for.
+            match &mut result.lock {
+                Some((LockKind::RtMutex, _)) if lock.0 == LockKind::Rwsem => result.lock = Some(lock),
+                Some(_) => {}
+                none => *none = Some(lock),
+            }
         } else if !SLEEP.contains(&name) {
             result.function = Some(name.to_owned());
             return result;
@@ -222,7 +231,7 @@ impl StackWords {
         hits.map(|(n, _)| VirtAddr(self.start + 8 * n as u64))
     }
 
-    fn iter(&self) -> impl Iterator<Item = u64> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> {
         self.words.iter().copied()
     }
 }
@@ -232,6 +241,8 @@ pub(crate) struct Stacks {
     ranges: Vec<(u64, u64, VirtAddr)>,
     /// Rings already walked, by each of their nodes on a stack: many tasks wait for one lock.
     rings: Mutex<HashMap<VirtAddr, Arc<Ring>>>,
+    /// Waiters of locks whose waiters stand in a tree.
+    counts: Mutex<HashMap<VirtAddr, usize>>,
     tasks: HashSet<VirtAddr>,
 }
 
@@ -245,7 +256,20 @@ impl Stacks {
             })
             .collect();
         ranges.sort_unstable();
-        Stacks { ranges, rings: Mutex::default(), tasks: tasks.iter().map(|t| t.address).collect() }
+        Stacks {
+            ranges,
+            rings: Mutex::default(),
+            counts: Mutex::default(),
+            tasks: tasks.iter().map(|t| t.address).collect(),
+        }
+    }
+
+    /// How many wait for a lock, counted once.
+    pub(crate) fn counted(&self, lock: VirtAddr, count: impl FnOnce() -> usize) -> usize {
+        match self.counts.lock() {
+            Ok(mut counts) => *counts.entry(lock).or_insert_with(count),
+            Err(_) => count(),
+        }
     }
 
     /// Whether a task is at this address.
@@ -318,14 +342,9 @@ impl Kernel<'_> {
             let (lock, waiters) = self.percpu_rwsem(task, &words, stacks)?;
             (wait.lock, wait.waiters) = (Some(lock), waiters);
             wait.frozen = self.frozen_by(lock);
-        } else if kind == LockKind::RtMutex {
-            // The only waiter that names its lock.
-            let to_lock = self.types().offset(waiter_type, "lock")?;
-            wait.lock = words.places(task.address.0).find_map(|at| {
-                let lock = self.ptr(at - to_task + to_lock).ok().filter(|lock| self.arch().is_kernel(*lock))?;
-                let waiters = self.first_value(lock, "rt_mutex_base", &["waiters.rb_root.rb_node"])?;
-                (waiters != 0).then_some(lock)
-            });
+        } else if kind == LockKind::RtMutex || (kind == LockKind::Rwsem && self.rwsem_is_rt()) {
+            let found = self.rt_wait(task, kind, &words, stacks)?;
+            (wait.lock, wait.waiters) = (Some(found.lock), found.waiters);
         } else {
             let to_list = self.types().offset(waiter_type, "list").unwrap_or(0);
             let node = words.places(task.address.0).map(|at| at - to_task + to_list).find(|n| self.is_linked(*n))?;
@@ -334,7 +353,7 @@ impl Kernel<'_> {
             wait.lock = self.lock_of_ring(task, kind, &ring, &words, stacks);
         }
         if let Some(lock) = wait.lock {
-            wait.owner = self.lock_owner(kind, lock, stacks);
+            wait.owner = self.lock_owner(kind, lock, task.address, stacks);
             wait.readers = self.rwsem_readers(kind, lock);
             if let Some(symbol) = self.symbolize(lock) {
                 wait.symbol = (symbol.offset == 0).then(|| symbol.name.clone());
@@ -399,13 +418,18 @@ impl Kernel<'_> {
     }
 
     /// Who holds a lock.
-    fn lock_owner(&self, kind: LockKind, lock: VirtAddr, stacks: &Stacks) -> Option<Owner> {
+    fn lock_owner(&self, kind: LockKind, lock: VirtAddr, waiter: VirtAddr, stacks: &Stacks) -> Option<Owner> {
         let types = self.types();
         let name = kind.type_name();
         if kind == LockKind::Mutex && types.offset("mutex", "owner").is_none() {
             let places = [lock, lock + 24].map(|at| self.ptr(at).ok().map(|owner| VirtAddr(owner.0 & !7)));
             let task = places.into_iter().flatten().find(|task| stacks.has(*task))?;
             return Some(Owner { task, certain: true });
+        }
+        match kind {
+            LockKind::RtMutex => return self.rt_owner(lock),
+            LockKind::Rwsem if self.rwsem_is_rt() => return self.rt_rwsem_owner(lock, waiter),
+            _ => {}
         }
         // An atomic word with flags in its low bits since 4.10 (mutex: 3ca0ff571b09 "locking/mutex: Rework mutex::
         // owner") and 5.3 (rwsem: 94a9717b3c40); a plain pointer before.
@@ -416,8 +440,7 @@ impl Kernel<'_> {
         let (mask, certain) = match kind {
             LockKind::Mutex => (7, true),
             LockKind::Rwsem => (7, word & 1 == 0),
-            LockKind::RtMutex => (1, true),
-            LockKind::Semaphore | LockKind::PercpuRwsem => return None,
+            LockKind::RtMutex | LockKind::Semaphore | LockKind::PercpuRwsem => return None,
         };
         let task = VirtAddr(word & !mask);
         self.arch().is_kernel(task).then_some(Owner { task, certain })
@@ -425,6 +448,9 @@ impl Kernel<'_> {
 
     /// Readers holding an rwsem: from bit 8 of its count since 5.3 (64489e78004c).
     fn rwsem_readers(&self, kind: LockKind, lock: VirtAddr) -> Option<u64> {
+        if kind == LockKind::Rwsem && self.rwsem_is_rt() {
+            return self.rt_readers(lock);
+        }
         if kind != LockKind::Rwsem || self.types().member("rw_semaphore", "owner.counter").is_none() {
             return None;
         }
@@ -517,6 +543,8 @@ mod tests {
         assert_eq!(lock_function("rwsem_down_write_failed"), Some((LockKind::Rwsem, false)));
         assert_eq!(lock_function("__down_common"), Some((LockKind::Semaphore, false)));
         assert_eq!(lock_function("__percpu_down_read"), Some((LockKind::PercpuRwsem, true)));
+        assert_eq!(lock_function("rtlock_slowlock_locked"), Some((LockKind::RtMutex, false)));
+        assert_eq!(lock_function("__rwbase_read_lock"), Some((LockKind::Rwsem, true)));
         assert_eq!(lock_function("register_pernet_subsys"), None);
     }
 }

@@ -168,6 +168,7 @@ pub const ROOTS: &[&str] = &[
     "rt_mutex_waiter",
     "rtable",
     "rw_semaphore",
+    "rwbase_rt",
     "rwsem_waiter",
     "sbitmap",
     "sbitmap_word",
