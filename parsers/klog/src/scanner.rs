@@ -429,7 +429,12 @@ impl State {
     fn report_of(&mut self, line: &Line<'_>) -> Option<usize> {
         let ours = |r: &Report| !hosts_differ(r.event.host.as_deref(), line.host);
         if let Some(caller) = line.caller {
-            return (self.open.iter().rposition(|r| r.caller() == Some(caller) && ours(r)))
+            return (self.open.iter().rposition(|r| r.is_by(caller) && ours(r)))
+                .or_else(|| {
+                    (0..self.open.len())
+                        .rev()
+                        .find(|at| ours(&self.open[*at]) && self.open[*at].takes_answer(caller, line.text()))
+                })
                 .or_else(|| self.open.iter().rposition(|r| r.caller().is_none() && ours(r)));
         }
         // The report that took a line last goes on, unless the line says otherwise.
@@ -495,6 +500,8 @@ impl State {
                 report.foreign += 1;
             } else if cut {
                 report.parked = true;
+            } else if report.forgets(line.caller) {
+                // The CPU printed its stack for this report, and speaks of itself now.
             } else {
                 self.close(at, sink);
             }

@@ -48,6 +48,42 @@ fn callers_tell_mixed_reports_apart() {
 }
 
 #[test]
+fn the_stacks_of_cpus_that_answer_belong_to_the_report_that_asked() {
+    let text = "\
+[   15.224920][    C0] watchdog: BUG: soft lockup - CPU#0 stuck for 11s! [victim:64]
+[   15.224920][    C0] CPU: 0 PID: 64 Comm: victim Tainted: G           O       6.1.192 #1
+[   15.224920][    C0] RIP: 0010:queued_spin_lock_slowpath+0x5d/0x171
+[   15.224920][    C0] Call Trace:
+[   15.224920][    C0]  <TASK>
+[   15.224920][    C0]  wants+0xc/0x14 [m]
+[   15.224920][    C0]  </TASK>
+[   15.224920][    C0] Sending NMI from CPU 0 to CPUs 1-2:
+[   15.224921][    C1] NMI backtrace for cpu 1
+[   15.224921][    C1] CPU: 1 PID: 61 Comm: culprit Tainted: G           O       6.1.192 #1
+[   15.224921][    C1] RIP: 0010:holds+0x1f/0x21 [m]
+[   15.224921][    C1] Call Trace:
+[   15.224921][    C1]  <TASK>
+[   15.224921][    C1]  writes+0x4d/0xfcb [m]
+[   15.224921][    C1]  </TASK>
+[   15.224922][    C2] NMI backtrace for cpu 2 skipped: idling at default_idle+0x1/0x2
+[   15.224930][    C1] BUG: kernel NULL pointer dereference, address: 0000000000000008
+[   15.224930][    C1] #PF: supervisor read access in kernel mode
+[   15.224930][    C1] CPU: 1 PID: 61 Comm: culprit Tainted: G           O       6.1.192 #1
+[   15.224930][    C1] RIP: 0010:falls+0x1f/0x21 [m]
+[   15.224931][    C0] Kernel panic - not syncing: softlockup: hung tasks
+";
+    let reading = read(text);
+    let events = &reading.boots[0].events;
+    let titles: Vec<&str> = events.iter().map(|e| e.family).collect();
+    assert_eq!(events.len(), 3, "{titles:?}");
+    let stacks: Vec<_> = events[0].stacks.iter().map(|s| (s.cpu, s.functions().collect::<Vec<_>>())).collect();
+    assert!(stacks.contains(&(Some(1), vec!["holds", "writes"])), "{stacks:?}");
+    assert!(events[0].stacks.iter().any(|s| (s.cpu, s.comm.as_deref(), s.pid) == (Some(1), Some("culprit"), Some(61))));
+    assert_eq!(events[0].place.as_ref().map(|p| p.function.as_str()), Some("queued_spin_lock_slowpath"));
+    assert_eq!(events[1].place.as_ref().map(|p| p.function.as_str()), Some("falls"));
+}
+
+#[test]
 fn without_callers_cpu_and_pid_do_and_it_is_called_a_guess() {
     // The second header falls between the header and the body of the first report.
     let mut lines = vec![WARNING_A[0], WARNING_B[0]];

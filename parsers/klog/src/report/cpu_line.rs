@@ -33,9 +33,6 @@ pub(super) fn read(text: &str, event: &mut Event) -> bool {
     } else {
         return false;
     }
-    if event.release.is_some() || event.taint.is_some() {
-        return true;
-    }
     // The name is under its user's control: search from the right.
     let (comm, rest, tainted) = if let Some(at) = comm_and_rest.rfind("Not tainted") {
         (&comm_and_rest[..at], &comm_and_rest[at + "Not tainted".len()..], false)
@@ -46,6 +43,17 @@ pub(super) fn read(text: &str, event: &mut Event) -> bool {
     };
     let comm = comm.trim_end();
     let comm = comm.strip_suffix("Kdump: loaded").unwrap_or(comm).trim_end();
+    if event.release.is_some() || event.taint.is_some() {
+        // Of another CPU that was asked for its stack.
+        if let Some(stack) = event.stacks.last_mut()
+            && stack.frames.is_empty()
+            && stack.cpu.is_some()
+            && stack.cpu == cpu
+        {
+            (stack.pid, stack.comm) = (pid, Some(comm.to_owned()).filter(|c| !c.is_empty()));
+        }
+        return true;
+    }
     event.cpu = event.cpu.or(cpu);
     event.pid = event.pid.or(pid);
     if event.comm.is_none() && !comm.is_empty() {

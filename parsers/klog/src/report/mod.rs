@@ -84,7 +84,16 @@ pub(crate) struct Report {
     nested: bool,
     /// The stack that was begun last takes the next program counter as its innermost frame.
     wants_counter: bool,
+    /// Other CPUs were asked to print their stacks.
+    asks: bool,
+    /// Callers of the CPUs that answered.
+    answers: Vec<Caller>,
 }
+
+/// Head of a CPU's stack that another CPU asked for.
+const NMI_BACKTRACE: &str = "NMI backtrace for cpu ";
+/// CPUs whose answers are told apart by their callers.
+const MAX_ANSWERS: usize = 1024;
 
 impl Report {
     pub(crate) fn new(event: Event, family: &'static Family, form: Form) -> Self {
@@ -116,11 +125,35 @@ impl Report {
             discard: false,
             nested: false,
             wants_counter: false,
+            asks: false,
+            answers: Vec::new(),
         }
     }
 
     pub(crate) fn caller(&self) -> Option<Caller> {
         self.event.caller
+    }
+
+    /// Does the caller print the report, or a CPU's answer within it?
+    pub(crate) fn is_by(&self, caller: Caller) -> bool {
+        self.event.caller == Some(caller) || self.answers.contains(&caller)
+    }
+
+    /// Takes a CPU's stack that this report asked for; the CPU prints it itself (lib/nmi_backtrace.c).
+    pub(crate) fn takes_answer(&mut self, caller: Caller, text: &str) -> bool {
+        let takes = self.asks && text.starts_with(NMI_BACKTRACE) && self.answers.len() < MAX_ANSWERS;
+        if takes {
+            self.answers.push(caller);
+        }
+        takes
+    }
+
+    /// The caller has begun a report of its own. Was it only answering here?
+    pub(crate) fn forgets(&mut self, caller: Option<Caller>) -> bool {
+        let Some(caller) = caller.filter(|c| self.event.caller != Some(*c)) else { return false };
+        let before = self.answers.len();
+        self.answers.retain(|c| *c != caller);
+        self.answers.len() < before
     }
 
     /// A line of the report was read.
@@ -312,15 +345,14 @@ impl Report {
         if text.starts_with("Unloaded tainted modules:") {
             return Step::Take;
         }
-        if let Some(rest) =
-            text.strip_prefix("NMI backtrace for cpu ").or_else(|| text.strip_prefix("Task dump for CPU "))
-        {
+        if let Some(rest) = text.strip_prefix(NMI_BACKTRACE).or_else(|| text.strip_prefix("Task dump for CPU ")) {
             if let Some(cpu) = Cursor::new(rest).number().and_then(|n| u32::try_from(n).ok()) {
                 self.begin_cpu_stack(cpu);
             }
             return Step::Take;
         }
         if text.starts_with("Sending NMI") || text.starts_with("sending NMI") {
+            self.asks = true;
             return Step::Take;
         }
         if let Some(step) = self.code_line(text) {
