@@ -8,6 +8,10 @@ use crate::verdict::{Blamed, Trace};
 
 /// How many frames are shown.
 const MAX_FRAMES: usize = 12;
+/// How many functions to look at are named.
+const MAX_BLAMED: usize = 3;
+/// Frames shown above the blamed one when those further in are left out.
+const SHOWN_ABOVE: usize = 2;
 
 /// The trace of the gravest report among the facts of a finding; none when no report there holds frames.
 pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
@@ -15,22 +19,81 @@ pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
     let fact = case.facts.get(at)?;
     let about = |kind: &str| case.facts.iter().find(|f| f.kind == kind && place(f) == Some(at));
     let blamed = about("derived.blamed");
-    let candidates = blamed.map(candidates).unwrap_or_default();
-    let stack = shown_stack(fact, candidates.first().map(|c| c.function.as_str()))?;
+    let mut candidates = blamed.map(candidates).unwrap_or_default();
+    let mut shown = None;
+    if let Some((culprit, cpu)) = culprit(case, at, fact) {
+        shown = culprit_stack(case, at, cpu, &culprit.function);
+        candidates.retain(|c| c.function != culprit.function);
+        candidates.insert(0, culprit);
+        candidates.truncate(MAX_BLAMED);
+    }
+    let first = candidates.first().map(|c| c.function.as_str());
+    let (fact, stack) = match shown {
+        Some(shown) => shown,
+        None => (fact, shown_stack(fact, first)?),
+    };
     let mut frames: Vec<String> = stack.frames.iter().filter(|f| f.reliable).filter_map(written).collect();
-    frames.splice(0..0, stopped_at(fact, stack));
+    // The stack may be another CPU's, or another task's: the owner of a lock.
+    let is_own = stack.cpu.is_none_or(|cpu| fact.int("cpu").is_none_or(|c| c == i64::from(cpu)));
+    if is_own {
+        frames.splice(0..0, stopped_at(fact, stack));
+    }
+    let above = report_frames(&frames, first);
+    frames.drain(..above);
     Some(Trace {
         origin: fact.origin.to_string(),
         name: stack.name.clone(),
-        // The stack may be another task's: the owner of a lock.
         cpu: stack.cpu.map(i64::from).or_else(|| fact.int("cpu")),
-        pid: stack.pid.or_else(|| fact.int("pid")),
-        comm: stack.comm.clone().or_else(|| fact.text("comm").map(str::to_owned)),
+        pid: stack.pid.or_else(|| fact.int("pid").filter(|_| is_own)),
+        comm: stack.comm.clone().or_else(|| fact.text("comm").filter(|_| is_own).map(str::to_owned)),
         blamed: candidates,
         fault: about("derived.fault").and_then(|f| f.text("text")).map(str::to_owned),
+        above,
         left_out: frames.len().saturating_sub(MAX_FRAMES),
         frames: frames.into_iter().take(MAX_FRAMES).collect(),
     })
+}
+
+/// The CPU that holds up the one of the report, with what it runs.
+fn culprit(case: &Case, at: usize, fact: &Fact) -> Option<(Blamed, i64)> {
+    let lockup = case.facts.iter().find(|f| f.kind == "derived.lockup" && is_of(f, at))?;
+    let cpu = lockup.int("culprit_cpu").filter(|cpu| Some(*cpu) != fact.int("cpu"))?;
+    let blamed = Blamed {
+        function: lockup.text("function")?.to_owned(),
+        module: lockup.text("module").map(str::to_owned),
+        reason: lockup.text("reason").unwrap_or_default().to_owned(),
+    };
+    Some((blamed, cpu))
+}
+
+/// Is the event one of those that the conclusion is about?
+fn is_of(lockup: &Fact, at: usize) -> bool {
+    let Some(Value::List(events)) = lockup.get("events") else { return false };
+    events.iter().any(|event| event.as_int().and_then(|n| usize::try_from(n).ok()) == Some(at))
+}
+
+/// The stack of that CPU: from the reports that belong together, else from memory.
+fn culprit_stack<'a>(case: &'a Case, at: usize, cpu: i64, function: &str) -> Option<(&'a Fact, &'a Stack)> {
+    let lockup = case.facts.iter().find(|f| f.kind == "derived.lockup" && is_of(f, at))?;
+    let printed = case.facts.iter().enumerate().filter(|(at, _)| is_of(lockup, *at)).map(|(_, fact)| fact);
+    let running = case.facts.iter().filter(|f| f.kind == "mem.task" && f.int("cpu") == Some(cpu));
+    let runs = |stack: &Stack| stack.functions().any(|f| bare(f) == bare(function));
+    let of = |fact: &'a Fact| {
+        let on_cpu = |s: &&Stack| s.cpu.map(i64::from).or_else(|| fact.int("cpu")) == Some(cpu);
+        let stack = fact.stacks.iter().map(|s| &**s).filter(on_cpu).find(|s| runs(s))?;
+        Some((fact, stack))
+    };
+    printed.chain(running).find_map(of)
+}
+
+/// How many frames at the top are of the report and the interrupt it was made in, when the blamed one stands so deep
+/// that they would hide it.
+fn report_frames(frames: &[String], blamed: Option<&str>) -> usize {
+    let named = |frame: &String| frame.split(['+', ' ']).next().map(bare) == blamed.map(bare);
+    match frames.iter().position(named) {
+        Some(at) if at >= MAX_FRAMES / 2 => at - SHOWN_ABOVE,
+        _ => 0,
+    }
 }
 
 /// The gravest event with frames, the first of equals.

@@ -195,9 +195,12 @@ pub struct Trace {
     pub blamed: Vec<Blamed>,
     /// What a faulting access was after, in a sentence.
     pub fault: Option<String>,
+    /// Frames further in that are left out: of the report itself and the interrupt it was made in.
+    #[serde(default)]
+    pub above: usize,
     /// Frames that are sure, innermost first: `function+0x1d [module]`.
     pub frames: Vec<String>,
-    /// How many more there are.
+    /// How many more there are behind them.
     pub left_out: usize,
 }
 

@@ -70,6 +70,18 @@ pub const KINDS: &[KindDef] = &[
         ],
     },
     KindDef {
+        kind: "derived.stalled_cpu",
+        doc: "A CPU that takes no interrupts while it runs the kernel, as memory shows it",
+        fields: &[
+            field("cpu", Int, "the CPU"),
+            field("seconds", Int, "how far its run-queue clock is behind the newest"),
+            field("pid", Int, "of the task it runs"),
+            field("comm", Text, "command name of that task"),
+            field("function", Text, "what it runs"),
+            field("module", Text, "module of that function"),
+        ],
+    },
+    KindDef {
         kind: "derived.hang",
         doc: "Hung tasks that belong together, and the one that holds the others up",
         fields: &[

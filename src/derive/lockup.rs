@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use facts::{Fact, Place, Stack};
+use facts::{Fact, Place, Stack, Value};
 
 use super::functions::{self, Helper};
 use super::path::{self, Hop};
@@ -78,6 +78,7 @@ fn judge(facts: &[Fact], events: Vec<usize>) -> Lockup {
             note(&mut cpus, cpu, &[place]);
         }
     }
+    in_memory(facts, &events, &mut cpus);
     let waiting: Vec<u32> =
         cpus.iter().filter(|(_, c)| c.waits.is_some_and(|w| w != "idle")).map(|(n, _)| *n).collect();
     let running: Vec<(u32, &Cpu)> = cpus.iter().filter(|(_, c)| c.waits.is_none()).map(|(n, c)| (*n, c)).collect();
@@ -109,6 +110,62 @@ fn judge(facts: &[Fact], events: Vec<usize>) -> Lockup {
     Lockup { events, culprit, waiting, function, reason }
 }
 
+/// A CPU whose run-queue clock is that far behind takes no interrupts, whatever the log says about when.
+const STALLED_NS: i64 = 10_000_000_000;
+
+/// CPUs that printed no trace, as memory shows them: all of a machine that panicked because of the lockup, else those
+/// that have taken no timer interrupt since.
+fn in_memory(facts: &[Fact], events: &[usize], cpus: &mut BTreeMap<u32, Cpu>) {
+    let mut of_group = events.iter().filter_map(|at| facts.get(*at));
+    let Some(member) = of_group.clone().next().map(|fact| fact.origin.member.as_str()) else { return };
+    let panicked = of_group.any(|fact| fact.kind == "log.panic");
+    let stalled = |task: &Fact| task.int("cpu").is_some_and(|cpu| lag(facts, cpu) >= STALLED_NS);
+    for task in running(facts).filter(|f| f.origin.member == member).filter(|task| panicked || stalled(task)) {
+        let cpu = task.int("cpu").and_then(|n| u32::try_from(n).ok());
+        if let (Some(cpu), Some(stack)) = (cpu, task.stacks.first()) {
+            note(cpus, cpu, &below_interrupt(stack));
+        }
+    }
+}
+
+/// Tasks that memory shows on a CPU.
+fn running(facts: &[Fact]) -> impl Iterator<Item = &Fact> {
+    facts.iter().filter(|f| f.kind == "mem.task" && is_so(f, "running"))
+}
+
+fn is_so(fact: &Fact, name: &str) -> bool {
+    fact.get(name) == Some(&Value::Bool(true))
+}
+
+/// How far the clock of a CPU that has something to do is behind, in nanoseconds.
+fn lag(facts: &[Fact], cpu: i64) -> i64 {
+    let of = |f: &&Fact| f.kind == "mem.runq" && f.int("cpu") == Some(cpu) && !is_so(f, "idle");
+    facts.iter().find(of).and_then(|f| f.int("lag_ns")).unwrap_or(0)
+}
+
+/// A CPU that takes no interrupts, and what it runs.
+pub(super) struct Stalled<'a> {
+    pub(super) task: &'a Fact,
+    pub(super) seconds: i64,
+    pub(super) function: Hop,
+}
+
+/// CPUs that take no interrupts while they run the kernel for a task. One that was stopped because another panicked
+/// does not count: its clock stands too.
+pub(super) fn stalled(facts: &[Fact]) -> Vec<Stalled<'_>> {
+    running(facts)
+        .filter_map(|task| {
+            let lag = task.int("cpu").map_or(0, |cpu| lag(facts, cpu));
+            let hops = path::hops(task.stacks.first()?);
+            if lag < STALLED_NS || path::interrupt_end(&hops) > 0 {
+                return None;
+            }
+            let function = own_function(&hops)?;
+            Some(Stalled { task, seconds: lag / 1_000_000_000, function })
+        })
+        .collect()
+}
+
 fn below_interrupt(stack: &Stack) -> Vec<Hop> {
     let hops = path::hops(stack);
     let cut = path::interrupt_end(&hops);
@@ -120,11 +177,13 @@ fn note(cpus: &mut BTreeMap<u32, Cpu>, cpu: u32, way: &[Hop]) {
     if way.is_empty() {
         return;
     }
+    cpus.entry(cpu).or_insert_with(|| Cpu { waits: waits(way), function: own_function(way) });
+}
+
+/// The innermost function that is no helper of others.
+fn own_function(way: &[Hop]) -> Option<Hop> {
     let quiet = [Helper::Reporting, Helper::Library, Helper::Locking, Helper::Counting, Helper::Dispatch];
-    cpus.entry(cpu).or_insert_with(|| Cpu {
-        waits: waits(way),
-        function: way.iter().find(|h| !quiet.iter().any(|group| h.helps(*group))).or(way.first()).cloned(),
-    });
+    way.iter().find(|h| !quiet.iter().any(|group| h.helps(*group))).or(way.first()).cloned()
 }
 
 /// Frames in which a wait shows: those at the top.
@@ -256,6 +315,27 @@ mod tests {
         assert_eq!(lockups.len(), 1);
         assert_eq!((lockups[0].culprit, lockups[0].waiting.as_slice()), (Some(3), &[0, 1][..]));
         assert_eq!(lockups[0].function.as_ref().map(|h| h.function.as_str()), Some("mem_cgroup_iter"));
+    }
+
+    #[test]
+    fn a_cpu_that_printed_no_trace_is_looked_up_in_the_memory_of_the_machine_that_panicked() {
+        let mut facts =
+            vec![stuck(0, &["native_queued_spin_lock_slowpath", "_raw_spin_lock", "list_lru_del"]), running(1)];
+        assert_eq!(lockups(&facts)[0].culprit, None, "memory may be of a later time");
+        facts.push(Fact::new("log.panic", Origin::lines("dmesg", 10, 12)).with("class", "soft-lockup").with("cpu", 0));
+        let lockups = lockups(&facts);
+        assert_eq!(lockups[0].culprit, Some(1));
+        assert_eq!(lockups[0].function.as_ref().map(|h| h.function.as_str()), Some("mem_cgroup_iter"));
+    }
+
+    fn running(cpu: u32) -> Fact {
+        let mut stack = Stack::printed("task 7");
+        let functions = ["stop_this_cpu", "__sysvec_reboot", "sysvec_reboot", "asm_sysvec_reboot", "mem_cgroup_iter"];
+        stack.frames = functions.iter().map(|f| Frame::printed(*f)).collect();
+        let mut task = Fact::new("mem.task", Origin::memory("dmesg", 0, "struct task_struct"));
+        task = task.with("running", true).with("cpu", cpu);
+        task.stacks.push(Arc::new(stack));
+        task
     }
 
     #[test]

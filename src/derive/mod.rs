@@ -57,6 +57,7 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     from_memory(facts, &mut derived);
     derived.extend(hang::hangs(facts).into_iter().map(|hang| hang_fact(facts, hang)));
     derived.extend(lockup::lockups(facts).into_iter().map(|lockup| lockup_fact(facts, lockup)));
+    derived.extend(lockup::stalled(facts).into_iter().map(stalled_fact));
     derived
 }
 
@@ -136,6 +137,21 @@ fn lockup_fact(facts: &[Fact], lockup: lockup::Lockup) -> Fact {
         fact = fact.with("function", hop.function).with_opt("module", hop.module);
     }
     fact
+}
+
+fn stalled_fact(stalled: lockup::Stalled<'_>) -> Fact {
+    let task = stalled.task;
+    let (comm, function) = (task.text("comm").unwrap_or("?"), stalled.function.function);
+    let cpu = task.int("cpu").unwrap_or(0);
+    let quote = format!("CPU {cpu} has taken no interrupt for {} s: it runs {function} for {comm}", stalled.seconds);
+    Fact::new("derived.stalled_cpu", Origin::derived(task.origin.member.as_str(), "clock and stack of the CPU"))
+        .with("cpu", cpu)
+        .with("seconds", stalled.seconds)
+        .with_opt("pid", task.int("pid"))
+        .with("comm", comm)
+        .with("function", function)
+        .with_opt("module", stalled.function.module)
+        .quoting(quote)
 }
 
 /// Events whose frames mean something: reports, panics, and failures that print a trace.

@@ -9,6 +9,8 @@ use super::piece::Piece;
 
 /// Reports of the log whose registers are looked up: memory is as the first left it.
 const MAX_LOOKED_UP: usize = 2;
+/// Reports whose registers tell what a CPU was at: an access that failed, a lock it spins for.
+const WITH_REGISTERS: [&str; 3] = ["log.oops", "log.soft_lockup", "log.hard_lockup"];
 /// Slab caches that facts are made of, the largest ones.
 const LARGEST_CACHES: usize = 10;
 
@@ -80,7 +82,7 @@ fn state(kernel: &Kernel<'_>, piece: &mut Piece) {
 fn probes(kernel: &Kernel<'_>, piece: &mut Piece) {
     let mut found = Vec::new();
     let mut looked_up = 0;
-    for fact in piece.facts.iter().filter(|f| f.kind == "log.oops") {
+    for fact in piece.facts.iter().filter(|f| WITH_REGISTERS.contains(&f.kind.as_ref())) {
         let Some(function) = fact.text("function") else { continue };
         let registers = match fact.get("registers") {
             Some(Value::Record(map)) => map.iter().filter_map(|(name, value)| match value {
@@ -94,7 +96,9 @@ fn probes(kernel: &Kernel<'_>, piece: &mut Piece) {
             _ => None,
         };
         let oops = Oops { function, address, registers: registers.collect(), code: fact.text("code") };
-        found.extend(kernel.fault_fact(&oops));
+        if fact.kind == "log.oops" {
+            found.extend(kernel.fault_fact(&oops));
+        }
         if looked_up < MAX_LOOKED_UP {
             looked_up += 1;
             found.extend(kernel.register_facts(&oops, &crate::derive::meaning));

@@ -62,6 +62,9 @@ fn trace_lines(trace: &Trace) -> Vec<(usize, String)> {
         who.push_str(&format!(" {comm}"));
     }
     lines.push((0, who));
+    if trace.above > 0 {
+        lines.push((1, format!("... {} of the report and its interrupt", trace.above)));
+    }
     lines.extend(trace.frames.iter().map(|frame| (1, frame.clone())));
     if trace.left_out > 0 {
         lines.push((1, format!("... {} more", trace.left_out)));

@@ -55,7 +55,7 @@ pub fn text(verdict: &Verdict, style: Style) -> String {
         }
     }
     if let Some(first) = verdict.registers.first() {
-        page.heading(&printable(&format!("REGISTERS (oops in {})", first.function)));
+        page.heading(&printable(&format!("REGISTERS (in {})", first.function)));
         for register in &verdict.registers {
             page.wrapped("  ", &printable(&format!("{} {}: {}", register.register, register.value, register.what)));
         }

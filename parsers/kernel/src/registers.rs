@@ -24,7 +24,7 @@ impl Kernel<'_> {
         let fault = oops.address.map(|address| ("fault address", address));
         let registers = oops.registers.iter().filter(|(name, _)| is_general(name));
         let registers = registers.map(|(name, value)| (*name, *value)).take(MAX_REGISTERS);
-        let origin = || Origin::derived(self.member(), "registers of the oops, looked up in memory");
+        let origin = || Origin::derived(self.member(), "registers of the report, looked up in memory");
         let mut facts = Vec::new();
         for (register, value) in fault.into_iter().chain(registers) {
             // A register that holds NULL or a small number tells nothing by itself; the fault address does.
