@@ -8,6 +8,7 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use crate::ContentKind;
 use crate::limits::{Account, Metered};
+use crate::xz::Xz;
 
 /// Wraps a compressed stream of that kind; a kind that is not compressed is passed through.
 pub(crate) fn decoder<'a>(kind: ContentKind, raw: Box<dyn Read + 'a>, account: &'a Account<'a>) -> Box<dyn Read + 'a> {
@@ -22,7 +23,7 @@ pub(crate) fn open<'a, R: BufRead + 'a>(kind: ContentKind, raw: R, memory: u64) 
     let memory_kb = u32::try_from(memory >> 10).unwrap_or(u32::MAX);
     match kind {
         ContentKind::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
-        ContentKind::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(raw, true, memory_kb)),
+        ContentKind::Xz => Box::new(Xz::new(raw, memory_kb)),
         ContentKind::Lzma => match lzma_rust2::LzmaReader::new_mem_limit(raw, memory_kb, None) {
             Ok(reader) => Box::new(reader),
             Err(error) => Box::new(Broken(Some(error))),

@@ -27,6 +27,7 @@ mod limits;
 mod member;
 mod names;
 mod walk;
+mod xz;
 
 pub use content::{ContentKind, sniff};
 pub use limits::Limits;
