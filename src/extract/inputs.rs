@@ -70,8 +70,11 @@ struct Found {
     pieces: Vec<Piece>,
     /// Node state by the root of its report.
     nodes: BTreeMap<String, snapshot::Node>,
-    /// Root of the member at hand.
+    /// Root of the member at hand, and the folder for which that was found out.
     root: String,
+    folder: String,
+    /// It is one of `/proc` or `/sys`, and not the one of pstore's records.
+    is_virtual: bool,
     /// Dump files on disk, and their names.
     dump_paths: Vec<(PathBuf, String)>,
     dumps: Vec<Opened>,
@@ -179,15 +182,20 @@ impl Found {
         self.members += 1;
         let name = naming.name(member.name());
         let path = member.path().to_owned();
-        self.root = layouts::node_root(&name).to_owned();
+        self.place(&name);
         self.node().seen(&path);
         // In a bundle the name decides first: what nobody wants is never decompressed.
         let alone = single && !name.contains('!');
-        let role = layouts::role(&path);
+        // Most files of a bundle are of /proc and /sys, where the name tells what a file holds.
+        let of_kernel = self.is_virtual && !alone && !path.ends_with("/vmcore");
+        if of_kernel && layouts::is_unread(&path) {
+            return Flow::Skip;
+        }
+        let role = if of_kernel { None } else { layouts::role(&path) };
         let state =
             snapshot::wants(&path) || matches!(role, Some(Role::Sections | Role::CaptureLog | Role::ClusterNodes));
-        let named = alone || state || role.is_some() || looks_like_log(&path) || looks_like_dump(&path);
-        if !named && !self.recognised(&mut member, &path, naming.depth(&path)) {
+        let named = alone || state || role.is_some() || !of_kernel && (looks_like_log(&path) || looks_like_dump(&path));
+        if !named && (of_kernel || !self.recognised(&mut member, &path, naming.depth(&path))) {
             return Flow::Continue;
         }
         let content = member.content();
@@ -217,6 +225,17 @@ impl Found {
         Flow::Skip
     }
 
+    /// Sets the root of a member: that of its folder, and the members of a folder come together.
+    fn place(&mut self, name: &str) {
+        let folder = name.rfind(['/', '!']).and_then(|end| name.get(..=end)).unwrap_or_default();
+        if self.folder != folder {
+            folder.clone_into(&mut self.folder);
+            layouts::node_root(folder).clone_into(&mut self.root);
+            let inner = folder.rsplit_once('!').map_or(folder, |(_, inner)| inner);
+            self.is_virtual = snapshot::is_virtual(inner) && !inner.contains("pstore");
+        }
+    }
+
     /// Whether the first bytes of a member of unknown name are something that is read. Only plain names are opened:
     /// what a name says to be a program or a picture is left alone.
     fn recognised(&mut self, member: &mut Member<'_>, path: &str, depth: usize) -> bool {
@@ -224,7 +243,7 @@ impl Found {
         let plain = name
             .rsplit_once('.')
             .is_none_or(|(_, ending)| matches!(ending, "txt" | "out" | "log" | "folded" | "raw" | "data" | "json"));
-        if self.dumps_only || !plain || member.size().is_some_and(|n| n == 0) {
+        if self.dumps_only || !plain {
             return false;
         }
         // A plain heap of files, not a bundle's depths: whatever is text is looked at.
@@ -301,7 +320,7 @@ impl Found {
             return;
         }
         let by_name = state && !matches!(role, Some(Role::KernelLog | Role::NodeLog));
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(head.len() + 64);
         // An error is a gap of the walk; what was read before it counts.
         let _ = member.reader().take(MAX_STATE as u64).read_to_end(&mut bytes);
         let mut whole = bytes.len() < MAX_STATE;
@@ -472,6 +491,7 @@ impl Found {
     /// What can only be said when every member was seen.
     fn finish(&mut self) {
         self.root.clear();
+        self.folder.clear();
         for (name, text) in pstore::join(std::mem::take(&mut self.pstore)) {
             self.log(&name, &text, &mut std::io::empty(), false);
         }

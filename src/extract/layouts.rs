@@ -206,29 +206,41 @@ pub const LAYOUTS: &[Layout] = &[
     },
 ];
 
-/// The patterns of all layouts, then those of any node, taken apart once: a walk asks for tens of thousands of names.
-static ROLES: LazyLock<Vec<(Vec<&'static str>, Role)>> = LazyLock::new(|| {
-    let all = LAYOUTS.iter().flat_map(|layout| layout.members).chain(VAR_LOG);
-    all.map(|(pattern, role)| (pattern.split('/').collect(), *role)).collect()
+/// Patterns taken apart, in their order, and what they say.
+type Patterns = Vec<(Vec<&'static str>, Role)>;
+
+/// The patterns of all layouts, then those of any node, by the first byte of a member's last component: a walk asks for
+/// tens of thousands of names, and that byte settles most of them.
+static ROLES: LazyLock<Vec<Patterns>> = LazyLock::new(|| {
+    let all: Patterns = LAYOUTS
+        .iter()
+        .flat_map(|layout| layout.members)
+        .chain(VAR_LOG)
+        .map(|(pattern, role)| (pattern.split('/').collect(), *role))
+        .collect();
+    let of = |first: u8| {
+        let fits = |pattern: &[&str]| {
+            let last = pattern.last().and_then(|last| last.bytes().next());
+            last.is_none_or(|byte| byte == b'*' || byte == first)
+        };
+        all.iter().filter(|(pattern, _)| fits(pattern)).cloned().collect()
+    };
+    (0..=u8::MAX).map(of).collect()
 });
+
+/// Archives inside a bundle that hold nothing that is read here: the addresses of a running kernel's symbols.
+const UNREAD: &[&str] = &["proc/kallsyms.*"];
+
+/// Whether a member need not be entered though it is an archive.
+pub fn is_unread(path: &str) -> bool {
+    UNREAD.iter().any(|pattern| matches(pattern, path))
+}
 
 /// The role of a member by its path: of any layout, then of any node. `None` says that the name tells nothing.
 pub fn role(path: &str) -> Option<Role> {
     let base = path.rsplit('/').next().unwrap_or(path);
-    let mut components = Vec::new();
-    for (pattern, role) in &*ROLES {
-        // The last component settles nearly all of them.
-        if pattern.last().is_some_and(|last| *last != "**" && !component_fits(last, base)) {
-            continue;
-        }
-        if components.is_empty() {
-            components.extend(path.split('/'));
-        }
-        if fits(pattern, &components) {
-            return Some(*role);
-        }
-    }
-    None
+    let patterns = ROLES.get(usize::from(base.bytes().next().unwrap_or_default()))?;
+    patterns.iter().find(|(pattern, _)| fits(pattern, path)).map(|(_, role)| *role)
 }
 
 /// Whether a log is that of the boot in which the bundle was collected: what `dmesg` printed then.
@@ -286,16 +298,22 @@ pub fn node_root(name: &str) -> &str {
 /// Whether the end of `path` fits the pattern.
 fn matches(pattern: &str, path: &str) -> bool {
     let pattern: Vec<&str> = pattern.split('/').collect();
-    let path: Vec<&str> = path.split('/').collect();
-    fits(&pattern, &path)
+    fits(&pattern, path)
 }
 
-fn fits(pattern: &[&str], path: &[&str]) -> bool {
-    if !pattern.contains(&"**") {
-        let Some(start) = path.len().checked_sub(pattern.len()) else { return false };
-        return parts(pattern, path.get(start..).unwrap_or_default());
+fn fits(pattern: &[&str], path: &str) -> bool {
+    // From the end: the last component settles nearly all.
+    let mut components = path.rsplit('/');
+    for part in pattern.iter().rev() {
+        if *part == "**" {
+            let path: Vec<&str> = path.split('/').collect();
+            return (0..path.len()).any(|start| parts(pattern, path.get(start..).unwrap_or_default()));
+        }
+        if !components.next().is_some_and(|component| component_fits(part, component)) {
+            return false;
+        }
     }
-    (0..path.len()).any(|start| parts(pattern, path.get(start..).unwrap_or_default()))
+    true
 }
 
 fn parts(pattern: &[&str], path: &[&str]) -> bool {
@@ -309,6 +327,13 @@ fn parts(pattern: &[&str], path: &[&str]) -> bool {
 
 /// One component against a pattern with at most a few `*`.
 fn component_fits(pattern: &str, component: &str) -> bool {
+    // A pattern that begins with its star is settled by its last byte.
+    if let (Some(b'*'), Some(end)) = (pattern.as_bytes().first(), pattern.as_bytes().last())
+        && *end != b'*'
+        && component.as_bytes().last() != Some(end)
+    {
+        return false;
+    }
     let mut pieces = pattern.split('*');
     let Some(mut rest) = pieces.next().and_then(|first| component.strip_prefix(first)) else { return false };
     let mut last: Option<&str> = None;

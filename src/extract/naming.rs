@@ -42,15 +42,17 @@ impl Naming {
 
     /// The full name of a member that the walk calls `name`.
     pub(super) fn name(&mut self, name: &str) -> String {
-        let shared = shared_part(name, self.directory);
         match &mut self.shared {
+            // Most names go on where the others part.
+            Some(so_far) if name.starts_with(so_far.as_str()) => {}
             None => {
+                let shared = shared_part(name, self.directory);
                 if !self.directory {
                     self.top = name.split_once('!').and_then(|(_, path)| first_folder(path)).map(str::to_owned);
                 }
                 self.shared = Some(shared.to_owned());
             }
-            Some(so_far) => so_far.truncate(common(so_far, shared)),
+            Some(so_far) => so_far.truncate(common(so_far, shared_part(name, self.directory))),
         }
         match &self.folder {
             Some(folder) => format!("{folder}/{name}"),

@@ -67,14 +67,19 @@ impl Member<'_> {
     /// Reads from where reading stopped last, at most `limit` bytes, decompressed. A read error is a gap of the
     /// walk, and what was read before it is returned.
     pub fn read(&mut self, limit: usize) -> Bytes {
-        let expected = self.entry.size().map_or(0, |size| usize::try_from(size).unwrap_or(usize::MAX));
-        let mut data = Vec::with_capacity(expected.min(limit).min(1 << 20).saturating_add(1));
+        let mut data = Vec::with_capacity(self.expected().min(limit).min(1 << 20).saturating_add(1));
         let stream = self.entry.stream();
         // One byte more than asked for tells a full answer from a cut one.
         let ended = stream.take((limit as u64).saturating_add(1)).read_to_end(&mut data).is_ok();
         let whole = ended && data.len() <= limit;
         data.truncate(limit);
         Bytes { data, whole }
+    }
+
+    /// A guess at the bytes to come, for the size of a buffer.
+    fn expected(&mut self) -> usize {
+        let head = self.entry.head().len();
+        if head < HEAD { head } else { self.entry.size().map_or(0, |size| usize::try_from(size).unwrap_or(usize::MAX)) }
     }
 
     /// The decompressed bytes as a stream. An error it returns is also a gap of the walk.
@@ -225,7 +230,7 @@ impl Entry for Lazy<'_> {
         &self.name
     }
     fn size(&self) -> Option<u64> {
-        self.size
+        self.size.or_else(|| Some(std::fs::metadata(self.path.as_ref()?).ok()?.len()))
     }
     fn disk_path(&self) -> Option<&Path> {
         self.path.as_deref()
@@ -252,6 +257,8 @@ pub(crate) struct Peeked<'x> {
     at: usize,
     given: u64,
     error: Option<io::Error>,
+    /// The end was seen: a small file is asked only once for what it does not have.
+    ended: bool,
     inner: Box<dyn Read + 'x>,
 }
 
@@ -260,9 +267,13 @@ impl<'x> Peeked<'x> {
         let mut head = vec![0; HEAD];
         let mut filled = 0;
         let mut error = None;
+        let mut ended = false;
         while filled < head.len() {
             match inner.read(head.get_mut(filled..).unwrap_or_default()) {
-                Ok(0) => break,
+                Ok(0) => {
+                    ended = true;
+                    break;
+                }
                 Ok(n) => filled += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => {
@@ -272,7 +283,7 @@ impl<'x> Peeked<'x> {
             }
         }
         head.truncate(filled);
-        Peeked { head, at: 0, given: 0, error, inner }
+        Peeked { head, at: 0, given: 0, error, ended, inner }
     }
 
     pub(crate) fn head(&self) -> &[u8] {
@@ -296,6 +307,8 @@ impl Read for Peeked<'_> {
             n
         } else if let Some(error) = self.error.take() {
             return Err(error);
+        } else if self.ended {
+            0
         } else {
             self.inner.read(buf)?
         };

@@ -4,6 +4,13 @@
 /// tried to leave the archive (`..`).
 pub(crate) fn clean(raw: &[u8], limit: usize) -> (String, bool) {
     let raw = raw.get(..limit).unwrap_or(raw);
+    // Nearly all names are plain already.
+    if let Ok(text) = std::str::from_utf8(raw)
+        && raw.iter().all(|b| matches!(b, b'"'..=b'~' | b' '))
+        && text.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    {
+        return (text.to_owned(), false);
+    }
     let mut text = String::with_capacity(raw.len());
     for chunk in raw.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -37,7 +44,7 @@ const ARCHIVES: &[&str] = &[".tar", ".tgz", ".txz", ".tbz", ".tbz2", ".tzst", ".
 pub(crate) fn uncompressed(name: &str) -> &str {
     let mut name = name;
     for _ in 0..3 {
-        let Some(shorter) = COMPRESSED.iter().find_map(|end| strip_ending(name, end)) else { break };
+        let Some(shorter) = strip_ending(name, COMPRESSED) else { break };
         name = shorter;
     }
     name
@@ -45,19 +52,19 @@ pub(crate) fn uncompressed(name: &str) -> &str {
 
 /// Whether the name alone promises an archive.
 pub(crate) fn is_archive(name: &str) -> bool {
-    let name = uncompressed(name);
-    ARCHIVES.iter().any(|end| strip_ending(name, end).is_some())
+    strip_ending(uncompressed(name), ARCHIVES).is_some()
 }
 
 /// Whether the name ends in `.lzma`: that format has no magic.
 pub(crate) fn is_lzma(name: &str) -> bool {
-    strip_ending(name, ".lzma").is_some() || strip_ending(name, ".tlz").is_some()
+    strip_ending(name, &[".lzma", ".tlz"]).is_some()
 }
 
-fn strip_ending<'n>(name: &'n str, end: &str) -> Option<&'n str> {
-    let cut = name.len().checked_sub(end.len())?;
-    let (stem, tail) = (name.get(..cut)?, name.get(cut..)?);
-    (tail.eq_ignore_ascii_case(end) && !stem.is_empty() && !stem.ends_with('/')).then_some(stem)
+/// The name without one of these endings, each of which begins at its only dot.
+fn strip_ending<'n>(name: &'n str, endings: &[&str]) -> Option<&'n str> {
+    let (stem, tail) = name.split_at_checked(name.rfind('.')?)?;
+    let fits = endings.iter().any(|end| tail.eq_ignore_ascii_case(end));
+    (fits && !stem.is_empty() && !stem.ends_with('/')).then_some(stem)
 }
 
 #[cfg(test)]

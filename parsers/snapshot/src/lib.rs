@@ -49,7 +49,12 @@ pub fn read(path_in_node: &str, bytes: &[u8]) -> (Vec<Fact>, Vec<Gap>) {
 /// Whether the path alone says that the file is worth decompressing. A file of unknown name may still be one:
 /// [`recognises`] its first bytes.
 pub fn wants(path_in_node: &str) -> bool {
-    paths::route(path_in_node).is_some()
+    paths::is_routed(path_in_node)
+}
+
+/// Whether a file is one of `/proc` or `/sys`: there the name alone tells what it holds.
+pub fn is_virtual(path_in_node: &str) -> bool {
+    path_in_node.rsplit_once('/').is_some_and(|(directory, _)| paths::is_virtual(directory))
 }
 
 /// Whether the first bytes of a file of unknown name look like something that [`read`] understands.

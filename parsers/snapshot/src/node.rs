@@ -34,6 +34,20 @@ pub struct Node {
     /// What each file said about the machine, by its name.
     identities: BTreeMap<String, Identity>,
     full: bool,
+    /// The directory of the last member seen, and what the names in it tell.
+    directory: String,
+    told_by_names: Told,
+}
+
+/// What the names of a directory's files tell, whatever is in them.
+#[derive(Clone, Copy, Default)]
+enum Told {
+    #[default]
+    Nothing,
+    /// Which cgroups there are.
+    Cgroups,
+    /// Which slab caches and livepatches there are.
+    KernelObjects,
 }
 
 /// One file as the readers get it.
@@ -66,10 +80,27 @@ impl Node {
     /// Takes note of a member by its name alone: directories of cgroup trees and slab names are counted by it.
     /// Call it for every member, wanted or not.
     pub fn seen(&mut self, path_in_node: &str) {
-        cgroup::tree::seen(&mut self.groups, path_in_node);
-        crate::system::slab_names::seen(self, path_in_node);
-        crate::system::livepatch::seen(self, path_in_node);
-        crate::system::kdump::seen(self, path_in_node);
+        let Some((directory, base)) = path_in_node.rsplit_once('/') else { return };
+        // Members of one directory come one after the other.
+        if self.directory != directory {
+            directory.clone_into(&mut self.directory);
+            self.told_by_names = if cgroup::tree::holds(directory) {
+                Told::Cgroups
+            } else if directory.contains("sys/kernel/") {
+                Told::KernelObjects
+            } else {
+                Told::Nothing
+            };
+        }
+        match self.told_by_names {
+            Told::Cgroups => cgroup::tree::seen(&mut self.groups, directory, base),
+            Told::KernelObjects => {
+                crate::system::slab_names::seen(self, path_in_node);
+                crate::system::livepatch::seen(self, path_in_node);
+            }
+            Told::Nothing => {}
+        }
+        crate::system::kdump::seen(self, path_in_node, base);
     }
 
     /// Reads one file. `member` is the name that facts give as their origin. Returns whether it was understood.

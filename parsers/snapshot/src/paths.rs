@@ -162,16 +162,16 @@ const TOOLS: &[&str] = &[
     "cgroup",
     "cgroups",
     "memcg",
-    "perf-report",
-    "time-cat",
 ];
+/// The same, of two words.
+const TOOLS_OF_TWO: &[(&str, &str)] = &[("perf", "report"), ("time", "cat")];
 
-/// Whether the words of a name hold those of the tool, one after the other.
-fn words_hold(name: &str, tool: &str) -> bool {
-    name.match_indices(tool).any(|(at, _)| {
-        let before = name.get(..at).and_then(|head| head.chars().next_back());
-        let after = name.get(at + tool.len()..).and_then(|tail| tail.chars().next());
-        before.is_none_or(|c| SEPARATORS.contains(&c)) && after.is_none_or(|c| SEPARATORS.contains(&c))
+/// Whether the words of a name hold those of a tool.
+fn promises_output(name: &str) -> bool {
+    let mut before = "";
+    name.split(SEPARATORS).any(|word| {
+        let pair = (std::mem::replace(&mut before, word), word);
+        TOOLS.contains(&word) || TOOLS_OF_TWO.contains(&pair)
     })
 }
 
@@ -214,39 +214,51 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
 
 /// Where a path leads, or `None` when it says nothing.
 pub(crate) fn route(path: &str) -> Option<Route> {
-    let base = path.rsplit('/').next().unwrap_or(path);
-    if base.is_empty() {
+    cgroup::File::of(path).map(Route::Cgroup).or_else(|| file_reader(path).map(Route::File))
+}
+
+/// Whether a path leads anywhere.
+pub(crate) fn is_routed(path: &str) -> bool {
+    cgroup::File::is(path) || file_reader(path).is_some()
+}
+
+/// The reader of a file that is no cgroup's.
+fn file_reader(path: &str) -> Option<Reader> {
+    let (directory, base) = path.rsplit_once('/').unwrap_or(("", path));
+    // What else lies in a cgroup tree is never read, whatever its name reminds of.
+    if base.is_empty() || cgroup::tree::holds(directory) {
         return None;
     }
-    if let Some(file) = cgroup::File::of(path) {
-        return Some(Route::Cgroup(file));
-    }
     let index = &*INDEX;
-    let among = |found: Option<&Vec<(&'static str, Reader)>>| {
-        found?.iter().find(|(ending, _)| ends_at_component(path, ending)).map(|(_, reader)| Route::File(*reader))
-    };
-    if let Some(route) = among(index.endings.get(base)) {
-        return Some(route);
+    if let Some(endings) = index.endings.get(base)
+        && let Some((_, reader)) = endings.iter().find(|(ending, _)| ends_at_component(path, ending))
+    {
+        return Some(*reader);
     }
     if base == "enabled" && (path.contains("sys/kernel/livepatch/") || path.starts_with("livepatch/")) {
-        return Some(Route::File(system::livepatch::enabled));
+        return Some(system::livepatch::enabled);
     }
     let plain = plain_base(base);
     if let Some(reader) = index.bare.get(plain) {
-        return Some(Route::File(*reader));
+        return Some(*reader);
     }
     if let Some((_, reader)) = COMMANDS.iter().find(|(prefix, _)| base.starts_with(prefix)) {
-        return Some(Route::File(*reader));
+        return Some(*reader);
     }
     // `node1.proc-meminfo.txt`, `proc_meminfo`, `cat_.proc.cmdline`
     let word = plain.rsplit(SEPARATORS).next().filter(|word| word.len() < plain.len());
     if let Some(candidates) = word.and_then(|word| index.flat.get(word)) {
         let flat = flatten(plain);
         if let Some((_, reader)) = candidates.iter().find(|(ending, _)| ends_at_component(&flat, ending)) {
-            return Some(Route::File(*reader));
+            return Some(*reader);
         }
     }
-    TOOLS.iter().any(|tool| words_hold(plain, tool)).then_some(Route::File(pasted))
+    (!is_virtual(directory) && promises_output(plain)).then_some(pasted)
+}
+
+/// Whether a directory is below `/proc` or `/sys`.
+pub(crate) fn is_virtual(directory: &str) -> bool {
+    directory.split('/').any(|folder| matches!(folder, "proc" | "sys"))
 }
 
 /// First lines that betray a file of unknown name.

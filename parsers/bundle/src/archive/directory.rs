@@ -1,5 +1,6 @@
 //! A directory on disk, sorted; links in it are not followed.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,24 +11,19 @@ use crate::walk::{Flow, Visit, member};
 
 /// Walks `root`; members are named by their path below it.
 pub(crate) fn walk<'x>(root: &Path, account: &'x Account<'x>, visit: &mut Visit<'_>) -> Flow {
-    let mut stack: Vec<(PathBuf, String)> = vec![(root.to_owned(), String::new())];
+    let mut stack: Vec<Child> = Vec::new();
+    push_children(root, "", account, &mut stack);
     let mut special = 0u64;
-    while let Some((path, name)) = stack.pop() {
-        let meta = match if name.is_empty() { fs::metadata(&path) } else { fs::symlink_metadata(&path) } {
-            Ok(meta) => meta,
-            Err(error) => {
-                account.gap("file", &name, error.to_string(), "read permission");
-                continue;
-            }
-        };
-        if meta.is_dir() {
+    while let Some(Child { path, name, kind }) = stack.pop() {
+        if kind.is_dir() {
             push_children(&path, &name, account, &mut stack);
-        } else if meta.is_file() {
-            let lazy = Lazy::new(name, Some(meta.len()), account, Raw::File(path));
+        } else if kind.is_file() {
+            // Its size is asked for when somebody needs it: most files of a report are never opened.
+            let lazy = Lazy::new(name, None, account, Raw::File(path));
             if member(lazy, 0, account, visit) == Flow::Stop {
                 return Flow::Stop;
             }
-        } else if !meta.file_type().is_symlink() {
+        } else if !kind.is_symlink() {
             special += 1;
         }
     }
@@ -37,7 +33,14 @@ pub(crate) fn walk<'x>(root: &Path, account: &'x Account<'x>, visit: &mut Visit<
     Flow::Continue
 }
 
-fn push_children(path: &Path, name: &str, account: &Account<'_>, stack: &mut Vec<(PathBuf, String)>) {
+/// An entry of a directory, with the kind that the directory itself tells.
+struct Child {
+    path: PathBuf,
+    name: String,
+    kind: fs::FileType,
+}
+
+fn push_children(path: &Path, name: &str, account: &Account<'_>, stack: &mut Vec<Child>) {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) => {
@@ -45,18 +48,20 @@ fn push_children(path: &Path, name: &str, account: &Account<'_>, stack: &mut Vec
             return;
         }
     };
-    let mut children: Vec<(PathBuf, String)> = Vec::new();
+    let mut children: Vec<(OsString, Child)> = Vec::new();
     for entry in entries {
-        match entry {
-            Ok(entry) => {
-                let (leaf, _) = names::clean(entry.file_name().as_encoded_bytes(), account.limits.name_bytes);
-                let full = if name.is_empty() { leaf } else { format!("{name}/{leaf}") };
-                children.push((entry.path(), full));
+        match entry.and_then(|entry| Ok((entry.file_type()?, entry))) {
+            Ok((kind, entry)) => {
+                let file = entry.file_name();
+                let (leaf, _) = names::clean(file.as_encoded_bytes(), account.limits.name_bytes);
+                let name = if name.is_empty() { leaf } else { format!("{name}/{leaf}") };
+                children.push((file, Child { path: entry.path(), name, kind }));
             }
-            Err(error) => account.gap("directory entry", name, error.to_string(), ""),
+            Err(error) => account.gap("directory entry", name, error.to_string(), "read permission"),
         }
     }
     // Taken from the end, so the greatest goes first.
     children.sort_by(|a, b| b.0.cmp(&a.0));
+    let mut children = children.into_iter().map(|(_, child)| child).collect();
     stack.append(&mut children);
 }

@@ -1,5 +1,8 @@
 //! The files of a cgroup directory.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use super::{Group, KmemSlabinfo, Subject, is_unlimited, node_groups, tree};
 use crate::node::{Input, Node};
 use crate::slabinfo;
@@ -21,19 +24,15 @@ const NAMES: &[&str] = &[
     "memory.kmem.slabinfo",
     "memory.kmem.failcnt",
     "memory.memsw.usage_in_bytes",
-    "memory.memsw.limit_in_bytes",
     "memory.memsw.failcnt",
     "memory.max_usage_in_bytes",
-    "memory.soft_limit_in_bytes",
     "memory.usage_in_bytes",
     "memory.limit_in_bytes",
     "memory.failcnt",
     "memory.oom_control",
     "memory.swap.current",
-    "memory.swap.max",
     "memory.events",
     "memory.current",
-    "memory.high",
     "memory.peak",
     "memory.max",
     "memory.stat",
@@ -42,39 +41,47 @@ const NAMES: &[&str] = &[
     "io.pressure",
     "cgroup.stat",
     "cpu.stat",
-    "cpu.cfs_quota_us",
     "pids.current",
     "pids.max",
     "pids.events",
 ];
 
+static BY_NAME: LazyLock<HashSet<&'static str>> = LazyLock::new(|| NAMES.iter().copied().collect());
+
 impl File {
     /// Recognises `.../memory.stat`, and flattened names such as `node.pod-1.memory.stat.txt`.
     pub(crate) fn of(path: &str) -> Option<File> {
         let (directory, base) = path.rsplit_once('/').unwrap_or(("", path));
-        let plain = crate::paths::plain_base(base);
-        // All names hold one of these; the test spares the rest of the work for most paths.
-        if !plain.contains("memory.")
-            && !plain.contains("cgroup.")
-            && !plain.contains("cpu.")
-            && !plain.contains("pids.")
-            && !plain.contains("io.")
-        {
-            return None;
-        }
-        for name in NAMES {
-            let Some(before) = plain.strip_suffix(name) else { continue };
-            if before.is_empty() {
+        let (group, name) = parse(directory, base)?;
+        match group {
+            None => {
                 let (tree, path) = tree::split(directory).unwrap_or_else(|| loose(directory));
-                return Some(File { tree, path, name });
+                Some(File { tree, path, name })
             }
-            if let Some(group) = before.strip_suffix(['.', '-', '_']) {
-                return Some(File { tree: "loose".into(), path: join(directory, group), name });
-            }
-            return None;
+            Some(group) => Some(File { tree: "loose".into(), path: join(directory, group), name }),
         }
-        None
     }
+
+    /// Whether [`File::of`] knows the path.
+    pub(crate) fn is(path: &str) -> bool {
+        let (directory, base) = path.rsplit_once('/').unwrap_or(("", path));
+        parse(directory, base).is_some()
+    }
+}
+
+/// The group that a flattened name is of, if it is one, and the control file.
+fn parse<'p>(directory: &str, base: &'p str) -> Option<(Option<&'p str>, &'static str)> {
+    let plain = crate::paths::plain_base(base);
+    if let Some(name) = BY_NAME.get(plain) {
+        return Some((None, name));
+    }
+    // All names hold one of these; the test spares the rest of the work for most paths.
+    const STEMS: [&str; 5] = ["memory.", "cgroup.", "cpu.", "pids.", "io."];
+    if tree::holds(directory) || !STEMS.iter().any(|stem| plain.contains(stem)) {
+        return None;
+    }
+    let (before, name) = NAMES.iter().find_map(|name| Some((plain.strip_suffix(name)?, *name)))?;
+    Some((Some(before.strip_suffix(['.', '-', '_'])?), name))
 }
 
 /// A directory that is not below `sys/fs/cgroup`: `cgroup/memory/a`, `memory/kubepods/…`, or anything.

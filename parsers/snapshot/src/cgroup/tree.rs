@@ -74,12 +74,13 @@ pub(crate) fn split(directory: &str) -> Option<(String, String)> {
     Some(("unified".to_owned(), format!("/{below}")))
 }
 
-/// Takes note of one member's name.
-pub(crate) fn seen(groups: &mut Groups, path: &str) {
-    if !path.contains("sys/fs/cgroup/") {
-        return;
-    }
-    let Some((directory, base)) = path.rsplit_once('/') else { return };
+/// Whether a directory is one of a cgroup tree.
+pub(crate) fn holds(directory: &str) -> bool {
+    directory.contains("sys/fs/cgroup")
+}
+
+/// Takes note of one member of such a directory.
+pub(crate) fn seen(groups: &mut Groups, directory: &str, base: &str) {
     let top_file =
         matches!(base, "release_agent" | "cgroup.sane_behavior" | "cgroup.procs" | "cgroup.events" | "cgroup.type");
     // Members of one directory come one after the other.
@@ -145,11 +146,12 @@ mod tests {
         for path in
             ["sys/fs/cgroup/memory/a/b/memory.stat", "sys/fs/cgroup/memory/a/b/tasks", "sys/fs/cgroup/memory/c/x"]
         {
-            seen(&mut groups, path);
+            let (directory, base) = path.rsplit_once('/').unwrap();
+            seen(&mut groups, directory, base);
         }
         assert_eq!(groups.trees["memory"].count(), 4);
         assert_eq!(groups.trees["memory"].is_from_root(false), None);
-        seen(&mut groups, "sys/fs/cgroup/memory/release_agent");
+        seen(&mut groups, "sys/fs/cgroup/memory", "release_agent");
         assert_eq!(groups.trees["memory"].is_from_root(false), Some(true));
     }
 }

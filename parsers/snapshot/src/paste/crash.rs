@@ -8,15 +8,8 @@ use facts::{Address, Fact, Frame, Origin, Stack};
 use crate::node::{Input, Node};
 use crate::text::quote;
 
-pub(super) fn read(node: &mut Node, input: &Input<'_>) {
-    banner(node, input);
-    kmem(node, input);
-    tasks(node, input);
-    backtraces(node, input);
-}
-
 /// `     PANIC: "BUG: unable to handle ..."`, `   RELEASE: 3.10.0-...`
-fn banner(node: &mut Node, input: &Input<'_>) {
+pub(super) fn banner(node: &mut Node, input: &Input<'_>) {
     let mut fact: Option<(Fact, usize)> = None;
     for (i, line) in input.text.lines().enumerate() {
         let Some((name, value)) = line.split_once(": ") else { continue };
@@ -55,7 +48,7 @@ fn banner(node: &mut Node, input: &Input<'_>) {
 }
 
 /// `CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME`; older versions print NAME second.
-fn kmem(node: &mut Node, input: &Input<'_>) {
+pub(super) fn kmem(node: &mut Node, input: &Input<'_>) {
     let mut name_second = None;
     let mut caches: Vec<(i64, usize, Fact)> = Vec::new();
     for (i, line) in input.text.lines().enumerate() {
@@ -91,7 +84,7 @@ fn kmem(node: &mut Node, input: &Input<'_>) {
 }
 
 /// `   PID    PPID  CPU       TASK        ST  %MEM      VSZ      RSS  COMM`
-fn tasks(node: &mut Node, input: &Input<'_>) {
+pub(super) fn tasks(node: &mut Node, input: &Input<'_>) {
     let mut states: BTreeMap<&str, i64> = BTreeMap::new();
     let mut first = None;
     let mut in_table = false;
@@ -125,7 +118,7 @@ fn tasks(node: &mut Node, input: &Input<'_>) {
 }
 
 /// `PID: 1234   TASK: ffff...  CPU: 3   COMMAND: "x"`, then ` #0 [ffff...] f at ffffffff...`.
-fn backtraces(node: &mut Node, input: &Input<'_>) {
+pub(super) fn backtraces(node: &mut Node, input: &Input<'_>) {
     let mut open: Option<(Stack, usize, usize)> = None;
     let mut count = 0;
     for (i, line) in input.text.lines().enumerate() {

@@ -15,7 +15,11 @@ pub(super) enum Mark<'t> {
 
 pub(super) fn of(line: &str) -> Option<Mark<'_>> {
     let trimmed = line.trim();
-    if let Some(path) = trimmed.strip_prefix("==> ").and_then(|l| l.strip_suffix(" <==")) {
+    // Nearly every line of a long text is none: its first byte settles that.
+    let first = *trimmed.as_bytes().first()?;
+    if first == b'='
+        && let Some(path) = trimmed.strip_prefix("==> ").and_then(|l| l.strip_suffix(" <=="))
+    {
         return Some(Mark::File(path));
     }
     // supportconfig: `#==[ Command ]======#`, then `# /bin/cat /proc/meminfo`.
@@ -32,12 +36,17 @@ pub(super) fn of(line: &str) -> Option<Mark<'_>> {
         return path_line(trimmed);
     }
     // grep -r . without a leading slash
-    if (trimmed.starts_with("memory.") || trimmed.starts_with("kubepods") || trimmed.starts_with("docker/"))
+    if matches!(first, b'm' | b'k' | b'd')
+        && (trimmed.starts_with("memory.") || trimmed.starts_with("kubepods") || trimmed.starts_with("docker/"))
         && let Some(mark @ Mark::Value(..)) = path_line(trimmed)
     {
         return Some(mark);
     }
-    // systemd and shells: `--- /proc/meminfo ---`, `### /proc/slabinfo`, `[/proc/cgroups]`
+    // systemd and shells: `--- /proc/meminfo ---`, `### /proc/slabinfo`, `[/proc/cgroups]`, `/proc/meminfo:`
+    let last = trimmed.as_bytes().last().copied().unwrap_or_default();
+    if !b"-=#*[] :".contains(&first) && !b"-=#*[] :".contains(&last) {
+        return None;
+    }
     let framed = trimmed.trim_matches(['-', '=', '#', '*', '[', ']', ' ', ':']);
     if framed.len() < trimmed.len() && is_file(framed) && (framed.starts_with("/proc/") || framed.starts_with("/sys/"))
     {
@@ -60,7 +69,7 @@ fn path_line(line: &str) -> Option<Mark<'_>> {
 }
 
 fn is_control_file(path: &str) -> bool {
-    path.starts_with("/proc/") || crate::cgroup::File::of(path).is_some()
+    path.starts_with("/proc/") || crate::cgroup::File::is(path)
 }
 
 /// `[root@node1 ~]# cat /proc/meminfo`, `$ cat memory.stat`, `# /bin/cat /proc/slabinfo`, `root@node:~# time cat x`.
@@ -117,7 +126,7 @@ fn refused(line: &str) -> Option<Mark<'_>> {
     let rest = line.strip_prefix("grep: ").or_else(|| line.strip_prefix("cat: "))?;
     let (path, error) = rest.split_once(": ")?;
     let path = path.trim_matches(['\'', '\u{2018}', '\u{2019}']);
-    let fits = path.contains('/') && crate::text::errno(error).is_some() && crate::cgroup::File::of(path).is_some();
+    let fits = path.contains('/') && crate::text::errno(error).is_some() && crate::cgroup::File::is(path);
     fits.then_some(Mark::Value(path, error))
 }
 
@@ -134,7 +143,8 @@ pub(super) fn command(line: &str) -> Option<&str> {
         let program = first.rsplit('/').next().unwrap_or(first);
         return PROGRAMS.contains(&program).then_some(rest);
     }
-    let end = line.find(['#', '$']).filter(|end| *end > 0 && *end < 100)?;
+    let bytes = line.as_bytes();
+    let end = memchr::memchr2(b'#', b'$', bytes.get(..100).unwrap_or(bytes)).filter(|end| *end > 0)?;
     let (head, rest) = (line.get(..end)?, line.get(end + 1..)?);
     let rest = rest.strip_prefix(' ')?;
     let prompt = head.starts_with('[') && head.trim_end().ends_with(']') && head.contains('@')

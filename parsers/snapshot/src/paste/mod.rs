@@ -14,6 +14,8 @@ pub(crate) mod strace;
 mod timed;
 mod tracers;
 
+use memchr::memmem;
+
 use crate::node::{Input, Node};
 use marks::Mark;
 
@@ -30,21 +32,41 @@ pub(crate) fn read(node: &mut Node, input: &Input<'_>) -> bool {
     let counts = |node: &Node| (node.facts.len(), node.groups.by_path.len(), node.groups.controllers.len());
     let before = counts(node);
     sections(node, input);
-    timed::read(node, input);
-    strace::read(node, input);
-    profile::read(node, input);
-    slabtop::anywhere(node, input);
-    crash::read(node, input);
-    stacks::read(node, input);
-    tracers::read(node, input);
-    described::read(node, input);
+    for (words, reader) in READERS {
+        if words.iter().all(|any| any.iter().any(|word| memmem::find(input.text.as_bytes(), word.as_bytes()).is_some()))
+        {
+            reader(node, input);
+        }
+    }
     counts(node) != before
 }
+
+type Reader = fn(&mut Node, &Input<'_>);
+
+/// The readers of tool outputs, each behind the words without which it finds nothing: one of each group. Most texts have
+/// none of them, and a search for words is far cheaper than a look at each line.
+const READERS: &[(&[&[&str]], Reader)] = &[
+    (&[&["time "], &["real", "elapsed", " total"]], timed::read),
+    (&[&["% time ", " = -1 E", ">"], &["usecs/call", " = "]], strace::read),
+    (&[&[";"]], profile::folded),
+    (&[&["# Overhead", "# Children", "flat%"]], profile::tables),
+    (&[&["PeriodType:"], &["Samples:"]], profile::raw),
+    (&[&["OBJS ACTIVE"]], slabtop::in_text),
+    (&[&["NODENAME: ", "RELEASE: ", "DUMPFILE: ", "PANIC: "]], crash::banner),
+    (&[&["OBJSIZE"]], crash::kmem),
+    (&[&["PPID"]], crash::tasks),
+    (&[&["PID: "], &["TASK: "]], crash::backtraces),
+    (&[&["[<", "#0 ", "#1 ", "#2 "]], stacks::read),
+    (&[&[" us "], &["/* "]], tracers::funcslower),
+    (&[&["PID"], &["FD"]], tracers::opensnoop),
+    (&[&["%usr"]], tracers::pidstat),
+    (&[&["Kernel Version: "]], described::read),
+];
 
 /// Whether a line says that a cgroup control file, or its value, follows.
 pub(crate) fn names_control_file(line: &str) -> bool {
     match marks::of(line) {
-        Some(Mark::File(path) | Mark::Value(path, _)) => path.contains('/') && crate::cgroup::File::of(path).is_some(),
+        Some(Mark::File(path) | Mark::Value(path, _)) => path.contains('/') && crate::cgroup::File::is(path),
         _ => false,
     }
 }
@@ -97,7 +119,12 @@ fn sections(node: &mut Node, input: &Input<'_>) {
 /// The hierarchy whose root a dump with relative names was made in: `./cgroup.sane_behavior` stands only at the root of
 /// a v1 hierarchy, `./cgroup.subtree_control` without `./cgroup.events` only at that of v2.
 fn relative_root(text: &str) -> Option<&'static str> {
-    let starts = |name: &str| text.starts_with(name) || text.contains(&format!("\n{name}"));
+    let starts = |name: &str| {
+        memmem::find_iter(text.as_bytes(), name).any(|at| at == 0 || text.as_bytes().get(at - 1) == Some(&b'\n'))
+    };
+    if memmem::find(text.as_bytes(), b"./").is_none() {
+        return None;
+    }
     let memory = starts("./memory.stat") || starts("==> ./memory.stat <==");
     if (starts("./cgroup.sane_behavior:") || starts("./release_agent:")) && memory {
         return Some("sys/fs/cgroup/memory");

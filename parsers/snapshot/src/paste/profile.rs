@@ -63,9 +63,7 @@ impl Profile {
     }
 }
 
-pub(super) fn read(node: &mut Node, input: &Input<'_>) {
-    folded(node, input);
-    tables(node, input);
+pub(super) fn raw(node: &mut Node, input: &Input<'_>) {
     if let Some(at) = input.text.find("PeriodType:")
         && input.text.get(at..).is_some_and(|t| t.contains("Samples:"))
     {
@@ -74,11 +72,15 @@ pub(super) fn read(node: &mut Node, input: &Input<'_>) {
 }
 
 /// `a;b;c 12`: at least two such lines.
-fn folded(node: &mut Node, input: &Input<'_>) {
+pub(super) fn folded(node: &mut Node, input: &Input<'_>) {
     let mut profile = Profile::default();
     let mut lines = 0;
     for (i, line) in input.text.lines().enumerate() {
-        let Some((stack, count)) = line.trim_end().rsplit_once(' ') else { continue };
+        let line = line.trim_end();
+        if !line.as_bytes().last().is_some_and(u8::is_ascii_digit) {
+            continue;
+        }
+        let Some((stack, count)) = line.rsplit_once(' ') else { continue };
         if !stack.contains(';') || count.is_empty() || !count.bytes().all(|b| b.is_ascii_digit()) {
             continue;
         }
@@ -98,7 +100,7 @@ fn folded(node: &mut Node, input: &Input<'_>) {
 }
 
 /// `perf report --stdio` and `pprof -top`: tables that already say shares.
-fn tables(node: &mut Node, input: &Input<'_>) {
+pub(super) fn tables(node: &mut Node, input: &Input<'_>) {
     let mut perf = false;
     let mut top = false;
     let mut kept = 0;

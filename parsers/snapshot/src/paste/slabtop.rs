@@ -10,8 +10,13 @@ pub(crate) fn read(node: &mut Node, input: &Input<'_>) -> bool {
     anywhere(node, input)
 }
 
-/// A table somewhere in a text; true when there was one.
-pub(super) fn anywhere(node: &mut Node, input: &Input<'_>) -> bool {
+/// Tables wherever they stand in a text.
+pub(super) fn in_text(node: &mut Node, input: &Input<'_>) {
+    anywhere(node, input);
+}
+
+/// Reads tables somewhere in a text; true when there was one.
+fn anywhere(node: &mut Node, input: &Input<'_>) -> bool {
     let mut in_table = false;
     let mut found = false;
     let mut rows = 0;

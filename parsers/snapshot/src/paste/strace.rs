@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use facts::Fact;
+use memchr::memmem;
 
 use crate::node::{Input, Node};
 use crate::text::quote;
@@ -17,6 +18,7 @@ pub(super) fn read(node: &mut Node, input: &Input<'_>) {
     let mut in_table = false;
     let mut errors: BTreeMap<(String, String), (i64, usize, String)> = BTreeMap::new();
     let mut slowest: BTreeMap<String, (f64, usize, String)> = BTreeMap::new();
+    let any_failed = memmem::find(input.text.as_bytes(), b" = -1 E").is_some();
     for (i, line) in input.text.lines().enumerate() {
         if line.starts_with("% time ") && line.contains("usecs/call") {
             in_table = true;
@@ -32,7 +34,8 @@ pub(super) fn read(node: &mut Node, input: &Input<'_>) {
             }
             continue;
         }
-        if let Some((call, errno)) = failed(line)
+        if any_failed
+            && let Some((call, errno)) = failed(line)
             && errors.len() < 512
         {
             let entry = errors.entry((call, errno)).or_insert((0, i, quote(line)));

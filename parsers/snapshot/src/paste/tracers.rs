@@ -7,14 +7,8 @@ use facts::Fact;
 use crate::node::{Input, Node};
 use crate::text::quote;
 
-pub(super) fn read(node: &mut Node, input: &Input<'_>) {
-    funcslower(node, input);
-    opensnoop(node, input);
-    pidstat(node, input);
-}
-
 /// ` 0) ! 8147.120 us |  } /* mem_cgroup_stat_show */`, with `-Pt` also time, task and pid in front.
-fn funcslower(node: &mut Node, input: &Input<'_>) {
+pub(super) fn funcslower(node: &mut Node, input: &Input<'_>) {
     let mut slow: BTreeMap<&str, (i64, f64, usize, &str)> = BTreeMap::new();
     for (i, line) in input.text.lines().enumerate() {
         let Some((head, tail)) = line.split_once(" us ") else { continue };
@@ -42,7 +36,7 @@ fn funcslower(node: &mut Node, input: &Input<'_>) {
 }
 
 /// `COMM             PID      FD FILE` and bcc's `PID    COMM               FD ERR PATH`.
-fn opensnoop(node: &mut Node, input: &Input<'_>) {
+pub(super) fn opensnoop(node: &mut Node, input: &Input<'_>) {
     let mut columns: Option<(usize, usize)> = None;
     let mut opens: BTreeMap<(&str, &str), (i64, usize)> = BTreeMap::new();
     for (i, line) in input.text.lines().enumerate() {
@@ -67,7 +61,7 @@ fn opensnoop(node: &mut Node, input: &Input<'_>) {
 }
 
 /// `HH:MM:SS   UID   PID    %usr %system  %guest  %wait  %CPU  CPU  Command`: the busiest tasks.
-fn pidstat(node: &mut Node, input: &Input<'_>) {
+pub(super) fn pidstat(node: &mut Node, input: &Input<'_>) {
     let mut header: Option<Vec<&str>> = None;
     let mut best: BTreeMap<&str, (f64, Fact)> = BTreeMap::new();
     for (i, line) in input.text.lines().enumerate() {

@@ -70,9 +70,9 @@ pub(crate) struct Folder {
 }
 
 /// Takes note of a file of a crash dump by its name.
-pub(crate) fn seen(node: &mut Node, path: &str) {
-    let Some((directory, base)) = path.rsplit_once('/') else { return };
+pub(crate) fn seen(node: &mut Node, path: &str, base: &str) {
     let Some(kind) = dump_name(base) else { return };
+    let Some((directory, _)) = path.rsplit_once('/') else { return };
     let folder = directory.rsplit('/').next().unwrap_or(directory);
     if !directory.contains("crash") && Stamp::of_folder(folder).is_none() || node.crash_folders.len() > 1000 {
         return;
