@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::progress::Progress;
-use super::{Cli, KernelSources, Outcome, print, terminal_width};
+use super::{Cli, KernelSources, Outcome, Unpacking, print, terminal_width};
 use crate::engine::Rules;
 use crate::extract::{self, Options};
 use crate::report::{self, Style};
@@ -39,6 +39,9 @@ pub struct Arguments {
     /// Symbols and types from outside the dump.
     #[command(flatten)]
     pub kernel: KernelSources,
+    /// Dumps inside archives.
+    #[command(flatten)]
+    pub unpacking: Unpacking,
 }
 
 /// Form of the output.
@@ -82,7 +85,8 @@ impl FailOn {
 
 /// Runs it.
 pub fn run(cli: &Cli, args: &Arguments) -> Outcome {
-    let options = Options { log_only: args.log_only, kernel: args.kernel.sources() };
+    let temp_dir = args.unpacking.temp_dir.clone();
+    let options = Options { log_only: args.log_only, kernel: args.kernel.sources(), temp_dir };
     let progress = Progress::start("reading");
     // Rules and fixes are parsed while the inputs are read.
     let (cases, rules) = rayon::join(

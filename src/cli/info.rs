@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::{Cli, Outcome, print};
+use super::{Cli, Outcome, Unpacking, print};
 use crate::extract;
 use crate::report;
 
@@ -19,6 +19,9 @@ pub struct Arguments {
     /// Form of the output.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// Dumps inside archives.
+    #[command(flatten)]
+    pub unpacking: Unpacking,
 }
 
 /// Form of the output.
@@ -33,7 +36,7 @@ pub enum Format {
 /// Runs it.
 pub fn run(_cli: &Cli, args: &Arguments) -> Outcome {
     let mut out = String::new();
-    for opened in extract::dump_members(&args.inputs)? {
+    for opened in extract::dump_members(&args.inputs, args.unpacking.temp_dir.as_deref())? {
         let described = extract::describe(&opened);
         match args.format {
             Format::Text => out.push_str(&report::described(&described)),

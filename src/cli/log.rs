@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Cli, KernelSources, Outcome, print, print_bytes};
+use super::{Cli, KernelSources, Outcome, Unpacking, print, print_bytes};
 use crate::extract::{self, Options};
 use crate::report;
 
@@ -31,19 +31,23 @@ pub struct Arguments {
     /// Symbols from outside the dump.
     #[command(flatten)]
     pub kernel: KernelSources,
+    /// Dumps inside archives.
+    #[command(flatten)]
+    pub unpacking: Unpacking,
 }
 
 /// Runs it.
 pub fn run(_cli: &Cli, args: &Arguments) -> Outcome {
     if args.events {
-        let options = Options { log_only: true, kernel: args.kernel.sources() };
+        let temp_dir = args.unpacking.temp_dir.clone();
+        let options = Options { log_only: true, kernel: args.kernel.sources(), temp_dir };
         let cases = extract::gather_facts(&args.inputs, &options)?;
         for case in &cases {
             print(&report::timeline(case))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
-    for opened in extract::dump_members(&args.inputs)? {
+    for opened in extract::dump_members(&args.inputs, args.unpacking.temp_dir.as_deref())? {
         let rendered = extract::dump_log(&opened, args.kernel.sources(), args.caller, args.ctime);
         for gap in &rendered.gaps {
             writeln!(std::io::stderr(), "vmcoroner: {} ({}): {}", gap.what, gap.place, gap.why)?;

@@ -9,7 +9,7 @@ use facts::Gap;
 use kernel::Kernel;
 use serde::Serialize;
 
-use super::{KernelSources, Outcome, print, terminal_width};
+use super::{KernelSources, Outcome, Unpacking, print, terminal_width};
 use crate::extract::{self, Opened};
 
 /// Arguments that every such command has.
@@ -27,6 +27,9 @@ pub struct Looking {
     /// Symbols and types from outside the dump.
     #[command(flatten)]
     pub kernel: KernelSources,
+    /// Dumps inside archives.
+    #[command(flatten)]
+    pub unpacking: Unpacking,
 }
 
 /// Form of the output.
@@ -47,7 +50,7 @@ impl Looking {
         text: impl FnOnce(&V, Option<usize>) -> String,
     ) -> Outcome {
         let inputs: Vec<PathBuf> = std::iter::once(&self.dump).chain(&self.part).cloned().collect();
-        let dumps = extract::dump_members(&inputs)?;
+        let dumps = extract::dump_members(&inputs, self.unpacking.temp_dir.as_deref())?;
         let Some(opened) = dumps.first() else { return Ok(ExitCode::from(2)) };
         if let Some(other) = dumps.get(1) {
             complain(&[Gap::new(

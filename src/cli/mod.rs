@@ -149,6 +149,14 @@ pub struct KernelSources {
     pub force: bool,
 }
 
+/// What may be done with a dump that lies inside an archive.
+#[derive(Debug, Default, Args)]
+pub struct Unpacking {
+    /// Unpack a dump of an archive to a file in DIR, which is removed again; else it is read into memory, 2 GiB at most.
+    #[arg(long, value_name = "DIR")]
+    pub temp_dir: Option<PathBuf>,
+}
+
 impl KernelSources {
     /// As the kernel reader takes them.
     pub fn sources(&self) -> kernel::Sources {

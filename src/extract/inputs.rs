@@ -14,7 +14,8 @@ use regex_automata::meta::Regex;
 use super::layouts::{self, Role};
 use super::naming::{self, Naming};
 use super::piece::Piece;
-use super::{Options, apport, dump as dumps, join, log, pstore};
+use super::temporary::Temporary;
+use super::{Options, apport, dump as dumps, hosts, join, log, pstore, sections};
 use crate::case::Case;
 
 /// The largest journal or saved case that is read. Logs are read to their end, in pieces.
@@ -23,8 +24,9 @@ const MAX_TEXT: usize = 1 << 30;
 const MAX_STATE: usize = 16 << 20;
 /// The largest text of unknown name that is searched for pasted output.
 const MAX_PASTED: usize = 4 << 20;
-/// The largest dump that is read from inside an archive into memory.
+/// The largest dump that is read from inside an archive into memory, and into a temporary file.
 const MAX_DUMP_IN_MEMORY: usize = 2 << 30;
+const MAX_DUMP_ON_DISK: u64 = 256 << 30;
 
 /// Why nothing could be analysed.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,16 @@ pub enum Error {
         member: String,
         /// Why.
         error: dump::Error,
+    },
+    /// No temporary file could be made for a dump.
+    #[error("{member}: no file can be made in {directory}: {error}; --temp-dir DIR names another directory")]
+    Temporary {
+        /// The dump.
+        member: String,
+        /// The directory that was named.
+        directory: String,
+        /// Why.
+        error: std::io::Error,
     },
     /// A saved case could not be loaded.
     #[error("{member}: {error}")]
@@ -77,6 +89,9 @@ struct Found {
     is_virtual: bool,
     /// Dump files on disk, and their names.
     dump_paths: Vec<(PathBuf, String)>,
+    /// Files that dumps of archives were unpacked to; each goes when the dump is open.
+    temporary: Vec<Temporary>,
+    temp_dir: Option<PathBuf>,
     dumps: Vec<Opened>,
     saved: Vec<Case>,
     pstore: Vec<pstore::Part>,
@@ -103,7 +118,7 @@ fn cases_of(
     options: &Options,
     conclude: impl FnOnce(Vec<Case>) -> Vec<Case>,
 ) -> Result<Vec<Case>, Error> {
-    let mut found = walk_all(inputs, false)?;
+    let mut found = walk_all(inputs, false, options.temp_dir.as_deref())?;
     let mut pieces = std::mem::take(&mut found.pieces);
     for opened in &found.dumps {
         pieces.push(dumps::read(&opened.dump, &opened.member, options));
@@ -138,9 +153,9 @@ pub fn text_cases(member: &str, bytes: &[u8]) -> Vec<Case> {
     join::concluded(join::cases(log::read_text(member, bytes, 1)))
 }
 
-/// The dumps among the inputs, nothing else.
-pub fn dump_members(inputs: &[PathBuf]) -> Result<Vec<Opened>, Error> {
-    let mut found = walk_all(inputs, true)?;
+/// The dumps among the inputs, nothing else. `temp_dir` as in [`Options`].
+pub fn dump_members(inputs: &[PathBuf], temp_dir: Option<&Path>) -> Result<Vec<Opened>, Error> {
+    let mut found = walk_all(inputs, true, temp_dir)?;
     if found.dumps.is_empty() {
         let names: Vec<String> = inputs.iter().map(|p| p.display().to_string()).collect();
         return Err(found.errors.pop().unwrap_or(Error::Nothing(names.join(", "))));
@@ -148,8 +163,8 @@ pub fn dump_members(inputs: &[PathBuf]) -> Result<Vec<Opened>, Error> {
     Ok(found.dumps)
 }
 
-fn walk_all(inputs: &[PathBuf], dumps_only: bool) -> Result<Found, Error> {
-    let mut found = Found { dumps_only, ..Found::default() };
+fn walk_all(inputs: &[PathBuf], dumps_only: bool, temp_dir: Option<&Path>) -> Result<Found, Error> {
+    let mut found = Found { dumps_only, temp_dir: temp_dir.map(Path::to_owned), ..Found::default() };
     let mut left_out = String::new();
     for input in inputs {
         let single = !input.is_dir();
@@ -274,14 +289,32 @@ impl Found {
             self.dump_paths.push((path.to_owned(), name.to_owned()));
             return;
         }
+        if let Some(directory) = &self.temp_dir {
+            match Temporary::of(member.reader(), directory, MAX_DUMP_ON_DISK) {
+                Ok((file, cut)) => {
+                    if let Some(why) = cut {
+                        self.gaps.push(Gap::new(
+                            "the end of a dump",
+                            name,
+                            why,
+                            "unpack the dump and give it as a file",
+                        ));
+                    }
+                    self.dump_paths.push((file.path().to_owned(), name.to_owned()));
+                    self.temporary.push(file);
+                }
+                Err(error) => {
+                    let directory = directory.display().to_string();
+                    self.errors.push(Error::Temporary { member: name.to_owned(), directory, error });
+                }
+            }
+            return;
+        }
         let bytes = member.read(MAX_DUMP_IN_MEMORY);
         if !bytes.whole {
-            self.gaps.push(Gap::new(
-                "the end of a dump",
-                name,
-                format!("reading stopped after {} bytes", bytes.data.len()),
-                "unpack the dump and give it as a file",
-            ));
+            let why = format!("reading into memory stopped after {} bytes", bytes.data.len());
+            let closes = "--temp-dir DIR unpacks it to a file there; or unpack the dump and give it as a file";
+            self.gaps.push(Gap::new("the end of a dump", name, why, closes));
         }
         match Dump::from_bytes(vec![(name.to_owned(), bytes.data)]) {
             Ok(dump) => self.dumps.push(Opened { member: name.to_owned(), dump }),
@@ -301,6 +334,7 @@ impl Found {
         {
             let names: Vec<&str> = files.iter().map(|(_, name)| name.as_str()).collect();
             self.dumps.push(Opened { member: names.join("+"), dump });
+            self.temporary.clear();
             return;
         }
         for (path, member) in files {
@@ -309,6 +343,7 @@ impl Found {
                 Err(error) => self.errors.push(Error::Dump { member, error }),
             }
         }
+        self.temporary.clear();
         self.dumps.sort_by(|a, b| a.member.cmp(&b.member));
     }
 
@@ -361,7 +396,44 @@ impl Found {
         if understood && by_name && role != Some(Role::Sections) {
             return;
         }
-        self.log(name, &bytes, member.reader(), role == Some(Role::CaptureLog));
+        match role {
+            Some(Role::Sections) if self.sections(name, &bytes, member.reader()) => {}
+            Some(Role::ManyHosts) => {
+                let (pieces, machines) = hosts::read(name, &mut bytes.chain(member.reader()), self.streams + 1);
+                self.streams += machines;
+                self.pieces.extend(pieces);
+            }
+            _ => self.log(name, &bytes, member.reader(), role == Some(Role::CaptureLog)),
+        }
+    }
+
+    /// The logs among the sections of a text; false when it has no sections. Each is a log of its own: of this boot, of
+    /// one that crashed, of the kernel that took its dump.
+    fn sections(&mut self, name: &str, bytes: &[u8], rest: &mut dyn Read) -> bool {
+        let all = sections::split(bytes);
+        let count = all.len();
+        for (at, section) in all.into_iter().enumerate() {
+            let Some((role, of_collection)) = sections::log(&section.target) else { continue };
+            // Only the last one goes on behind what was read.
+            let mut nothing = std::io::empty();
+            let rest: &mut dyn Read = if at + 1 == count { &mut *rest } else { &mut nothing };
+            let capture = role == Role::CaptureLog;
+            let (mut pieces, mut lines) = log::read_stream(name, section.text, rest, self.streams + 1, capture);
+            let there = |line: u64| line + section.before;
+            hosts::renumber(&mut lines, &there);
+            self.node().add_log(lines);
+            if !capture {
+                self.streams += 1;
+                let root = self.root.clone();
+                for piece in &mut pieces {
+                    hosts::renumber(&mut piece.facts, &there);
+                    piece.root.clone_from(&root);
+                    piece.of_collection = of_collection;
+                }
+                self.pieces.extend(pieces);
+            }
+        }
+        count > 0
     }
 
     /// A report of apport: what it says of the machine, and its packed dump and log as members of their own.
@@ -428,7 +500,8 @@ impl Found {
         if !capture {
             self.streams += 1;
             let root = self.root.clone();
-            self.pieces.extend(pieces.into_iter().map(|p| Piece { root: root.clone(), ..p }));
+            let of_collection = layouts::is_of_collection(name);
+            self.pieces.extend(pieces.into_iter().map(|p| Piece { root: root.clone(), of_collection, ..p }));
         }
     }
 
@@ -475,7 +548,7 @@ impl Found {
             lines.clock(last_us / 1_000_000);
             text.lines().for_each(|line| lines.line(line));
         }
-        self.node().add_log(lines);
+        self.node().add_log(lines.finish());
         for (_, identity, text, _) in boots {
             let (pieces, _) = log::read_stream(name, text.as_bytes(), &mut std::io::empty(), stream, false);
             for mut piece in pieces {
@@ -498,8 +571,7 @@ impl Found {
         for (root, node) in std::mem::take(&mut self.nodes) {
             let identity = node.identity();
             // What dmesg printed when the bundle was collected is of the boot whose state was collected.
-            let of_collection =
-                |p: &&mut Piece| p.stream.is_some() && p.root == root && layouts::is_of_collection(&p.member);
+            let of_collection = |p: &&mut Piece| p.stream.is_some() && p.root == root && p.of_collection;
             for piece in self.pieces.iter_mut().filter(of_collection) {
                 if piece.identity.conflict(&identity).is_none() {
                     piece.identity.fill(&identity);

@@ -23,6 +23,8 @@ pub enum Role {
     Pstore,
     /// Several files in one text, with marks between them: for `snapshot`, and for `klog`.
     Sections,
+    /// A log with lines of several machines between each other.
+    ManyHosts,
     /// API objects of cluster nodes, JSON or YAML: for `snapshot::cluster_nodes`.
     ClusterNodes,
 }
@@ -89,8 +91,8 @@ pub const LAYOUTS: &[Layout] = &[
         ],
         members: &[
             ("boot.txt", Role::Sections),
-            ("messages.txt", Role::NodeLog),
-            ("messages_localwarn.txt", Role::NodeLog),
+            ("messages.txt", Role::Sections),
+            ("messages_localwarn.txt", Role::Sections),
             ("crash.txt", Role::Sections),
             ("basic-environment.txt", Role::Sections),
             ("basic-health-check.txt", Role::Sections),
@@ -116,10 +118,9 @@ pub const LAYOUTS: &[Layout] = &[
             ("cluster-scoped-resources/core/nodes/*.yaml", Role::ClusterNodes),
             ("cluster-scoped-resources/core/nodes/*.json", Role::ClusterNodes),
             ("cluster-scoped-resources/core/nodes.yaml", Role::ClusterNodes),
-            ("host_service_logs/*/*_service.log", Role::NodeLog),
+            ("host_service_logs/*/*_service.log", Role::ManyHosts),
             ("nodes/*/*_logs_*", Role::NodeLog),
             ("nodes/*/dmesg*", Role::KernelLog),
-            ("nodes/*/sysinfo*", Role::Sections),
         ],
     },
     Layout {

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::sync::{Arc, LazyLock};
 
+use facts::Fact;
 use kernel::Log;
 use snapshot::NodeLog;
 
@@ -20,25 +21,52 @@ pub(super) fn read_text(member: &str, bytes: &[u8], stream: usize) -> Vec<Piece>
     pieces(member, klog::read(member, bytes), stream)
 }
 
-/// A log of any size in one pass: the pieces of its boots, and its node-level lines. `head` is what was read of it
-/// already; `capture` says that the kernel which takes dumps wrote it.
+/// A log that comes in pieces: kernel reports and node-level lines in one pass.
+pub(super) struct Reader<'m> {
+    member: &'m str,
+    lines: NodeLog,
+    builder: klog::ReadingBuilder<'m>,
+}
+
+impl<'m> Reader<'m> {
+    /// A log of which nothing was read yet; `capture` says that the kernel which takes dumps wrote it.
+    pub(super) fn new(member: &'m str, capture: bool) -> Self {
+        let lines = if capture { NodeLog::of_capture_kernel(member) } else { NodeLog::new(member) };
+        Reader { member, lines, builder: klog::ReadingBuilder::new(member, Arc::clone(&ANCHORS)) }
+    }
+
+    /// Reads on; `bytes` may end anywhere.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let lines = &mut self.lines;
+        self.builder.push(bytes, &mut |line| note(lines, line));
+    }
+
+    /// The pieces of its boots, and the facts that node-level lines tell.
+    pub(super) fn finish(self, stream: usize) -> (Vec<Piece>, Vec<Fact>) {
+        let Reader { member, mut lines, builder } = self;
+        let reading = builder.finish(&mut |line| note(&mut lines, line));
+        (pieces(member, reading, stream), lines.finish())
+    }
+}
+
+fn note(lines: &mut NodeLog, line: klog::Seen) {
+    if line.last {
+        lines.end(line.number, &line.line);
+    } else {
+        lines.telling(line.number, &line.line, &line.previous);
+    }
+}
+
+/// A log of any size: `head` is what was read of it already.
 pub(super) fn read_stream(
     member: &str,
     head: &[u8],
     rest: &mut dyn Read,
     stream: usize,
     capture: bool,
-) -> (Vec<Piece>, NodeLog) {
-    let mut lines = if capture { NodeLog::of_capture_kernel(member) } else { NodeLog::new(member) };
-    let mut seen = |line: klog::Seen| {
-        if line.last {
-            lines.end(line.number, &line.line);
-        } else {
-            lines.telling(line.number, &line.line, &line.previous);
-        }
-    };
-    let mut builder = klog::ReadingBuilder::new(member, Arc::clone(&ANCHORS));
-    builder.push(head, &mut seen);
+) -> (Vec<Piece>, Vec<Fact>) {
+    let mut reader = Reader::new(member, capture);
+    reader.push(head);
     let mut chunk = Vec::new();
     loop {
         chunk.clear();
@@ -47,13 +75,12 @@ pub(super) fn read_stream(
         if chunk.is_empty() {
             break;
         }
-        builder.push(&chunk, &mut seen);
+        reader.push(&chunk);
         if failed {
             break;
         }
     }
-    let reading = builder.finish(&mut seen);
-    (pieces(member, reading, stream), lines)
+    reader.finish(stream)
 }
 
 /// The piece of a dump's own log. Lines of its facts are positions of records, counted from 1.

@@ -4,6 +4,7 @@
 mod apport;
 mod describe;
 mod dump;
+mod hosts;
 mod inputs;
 mod join;
 pub mod layouts;
@@ -12,6 +13,8 @@ mod memory;
 mod naming;
 mod piece;
 mod pstore;
+mod sections;
+mod temporary;
 
 pub use describe::{Described, describe};
 pub use dump::{Rendered, dump_log, log_reports};
@@ -22,6 +25,9 @@ pub use inputs::{Error, Opened, dump_case, dump_members, gather, gather_facts, t
 pub struct Options {
     /// Judge a dump by its log alone.
     pub log_only: bool,
+    /// Where a dump inside an archive may be unpacked to; without it such a dump is read into memory. The file is
+    /// removed before the answer is there.
+    pub temp_dir: Option<std::path::PathBuf>,
     /// Debugging data for dumps.
     pub kernel: kernel::Sources,
 }

@@ -23,6 +23,8 @@ pub struct Piece {
     pub member: String,
     /// The folder or archive of the node's report it was found in: pieces of different roots are never one case.
     pub root: String,
+    /// What `dmesg` printed when the report was made: of the boot whose state was collected.
+    pub of_collection: bool,
     /// A dump: it says which machine the case is about.
     pub is_dump: bool,
 }

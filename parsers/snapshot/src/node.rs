@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use facts::{Fact, Gap, Identity, Origin};
 
 use crate::cgroup::{self, Groups};
-use crate::nodelog::NodeLog;
 use crate::{paste, paths};
 
 /// Collects the files of one node; facts come at the end.
@@ -164,11 +163,9 @@ impl Node {
         self.gaps.push(Gap::new(what, place, why, closes));
     }
 
-    /// Adds the endings of boots and the node-level lines that a log reader found.
-    pub fn add_log(&mut self, log: NodeLog) {
-        for fact in log.finish() {
-            self.push(fact);
-        }
+    /// Adds what a [`NodeLog`](crate::NodeLog) told.
+    pub fn add_log(&mut self, facts: Vec<Fact>) {
+        facts.into_iter().for_each(|fact| self.push(fact));
     }
 
     /// The facts, in a fixed order that does not depend on the order of the files, and the gaps.

@@ -121,6 +121,7 @@ const BARE: &[(&str, Reader)] = &[
     ("sel-list", system::sel::read),
     ("sel-elist", system::sel::read),
     ("ls-var-crash", system::kdump::listing),
+    ("find-var-crash", system::kdump::found),
 ];
 
 /// Prefixes of a file name (`sos` writes a command with `_` for blanks and `.` for slashes).

@@ -98,6 +98,9 @@ fn prompt(line: &str) -> Option<Mark<'_>> {
                 false => return Some(Mark::End),
             }))
         }
+        ("find", Some(path)) if path.contains("crash") && command.split_ascii_whitespace().count() == 2 => {
+            Some(Mark::File("find-var-crash"))
+        }
         ("grep" | "egrep" | "awk", _) if command.contains("/proc/cgroups") && !command.contains("print") => {
             Some(Mark::File("proc/cgroups"))
         }

@@ -115,7 +115,7 @@ fn dump_name(base: &str) -> Option<File> {
 pub(crate) fn listing(node: &mut Node, input: &Input<'_>) -> bool {
     let mut folder = String::new();
     let mut known = false;
-    let mut listed: BTreeMap<String, (usize, Option<(File, i64)>)> = BTreeMap::new();
+    let mut listed: Listed = BTreeMap::new();
     for (index, line) in input.text.lines().enumerate().take(10_000) {
         if let Some(name) = line.trim_end().strip_suffix(':').filter(|name| name.starts_with('/')) {
             name.rsplit('/').next().unwrap_or(name).clone_into(&mut folder);
@@ -133,6 +133,32 @@ pub(crate) fn listing(node: &mut Node, input: &Input<'_>) -> bool {
             *slot = (index, Some((kind, bytes(size))));
         }
     }
+    listed_folders(node, input, listed);
+    known
+}
+
+/// `find /var/crash/`: the same without sizes.
+pub(crate) fn found(node: &mut Node, input: &Input<'_>) -> bool {
+    let mut listed: Listed = BTreeMap::new();
+    for (index, line) in input.text.lines().enumerate().take(10_000) {
+        let Some((directory, base)) = line.trim().rsplit_once('/').filter(|(d, _)| d.starts_with('/')) else {
+            continue;
+        };
+        let Some(kind) = dump_name(base) else { continue };
+        let folder = directory.rsplit('/').next().unwrap_or(directory);
+        let slot = listed.entry(folder.to_owned()).or_insert((index, None));
+        if kind != File::Log {
+            *slot = (index, Some((kind, -1)));
+        }
+    }
+    listed_folders(node, input, listed);
+    true
+}
+
+/// Folders of crashes: a line that names one of their files, and the dump with its bytes, below 0 when unknown.
+type Listed = BTreeMap<String, (usize, Option<(File, i64)>)>;
+
+fn listed_folders(node: &mut Node, input: &Input<'_>, listed: Listed) {
     for (folder, (index, dump)) in listed {
         let state = match dump {
             Some((_, 0)) => "empty",
@@ -145,12 +171,11 @@ pub(crate) fn listing(node: &mut Node, input: &Input<'_>) -> bool {
             Fact::new("node.dump_file", input.line(index))
                 .with("path", folder.as_str())
                 .with("state", state)
-                .with_opt("bytes", dump.map(|(_, bytes)| bytes))
+                .with_opt("bytes", dump.map(|(_, bytes)| bytes).filter(|bytes| *bytes >= 0))
                 .with_opt("time", Stamp::of_folder(&folder).map(|t| t.to_string()))
                 .quoting(quote(&format!("{folder}: {}", line.trim()))),
         );
     }
-    known
 }
 
 /// A size as `ls` prints it, with or without `-h`.
