@@ -221,7 +221,11 @@ impl<R: BufRead> Xz<R> {
         loop {
             let rest = input.fill_buf()?;
             if rest.is_empty() {
-                return if padding % 4 == 0 { Ok(State::Ended) } else { Err(damaged("padding of the stream")) };
+                return if padding.is_multiple_of(4) {
+                    Ok(State::Ended)
+                } else {
+                    Err(damaged("padding of the stream"))
+                };
             }
             let zeroes = rest.iter().take_while(|b| **b == 0).count();
             let more = zeroes < rest.len();
@@ -231,7 +235,7 @@ impl<R: BufRead> Xz<R> {
                 break;
             }
         }
-        if padding % 4 != 0 {
+        if !padding.is_multiple_of(4) {
             return Err(damaged("padding of the stream"));
         }
         let mut header = [0; 12];
@@ -412,7 +416,7 @@ fn index(input: &mut impl Read, blocks: Sizes) -> io::Result<u64> {
         let (unpadded, uncompressed) = (from.integer()?, from.integer()?);
         listed.add(unpadded, uncompressed);
     }
-    while from.length % 4 != 0 {
+    while !from.length.is_multiple_of(4) {
         if from.byte()? != 0 {
             return Err(damaged("padding of the index"));
         }

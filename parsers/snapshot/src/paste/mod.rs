@@ -122,9 +122,7 @@ fn relative_root(text: &str) -> Option<&'static str> {
     let starts = |name: &str| {
         memmem::find_iter(text.as_bytes(), name).any(|at| at == 0 || text.as_bytes().get(at - 1) == Some(&b'\n'))
     };
-    if memmem::find(text.as_bytes(), b"./").is_none() {
-        return None;
-    }
+    memmem::find(text.as_bytes(), b"./")?;
     let memory = starts("./memory.stat") || starts("==> ./memory.stat <==");
     if (starts("./cgroup.sane_behavior:") || starts("./release_agent:")) && memory {
         return Some("sys/fs/cgroup/memory");
