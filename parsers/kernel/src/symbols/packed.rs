@@ -2,6 +2,8 @@
 //! a reader asks for a few hundred. Names are found by a hash that is computed token by token, and expanded one at a time.
 
 use std::borrow::Cow;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Symbol;
 use super::lookup::Lookup;
@@ -23,28 +25,34 @@ fn step(hash: u64, byte: u8) -> u64 {
     hash.wrapping_mul(BASE).wrapping_add(u64::from(byte) + 1)
 }
 
-/// A text that one byte of a compressed name stands for.
-struct Token {
-    text: String,
-    /// Of `hash(before + text)`: what `hash(before)` is multiplied by, and what is added.
+/// What a token does to the hash of a name.
+#[derive(Clone, Copy, Default)]
+struct Effect {
+    /// Of `hash(before + token)`: what `hash(before)` is multiplied by, and what is added.
     factor: u64,
     hash: u64,
     /// The hash without the first character, which at the start of a name is its type.
     rest: u64,
+    len: usize,
 }
 
-impl Token {
-    fn new(text: String) -> Token {
-        let factor = text.bytes().fold(1u64, |factor, _| factor.wrapping_mul(BASE));
-        let rest = hash(text.as_bytes().get(1..).unwrap_or_default());
-        Token { factor, hash: hash(text.as_bytes()), rest, text }
+impl Effect {
+    fn of(token: &str) -> Effect {
+        let bytes = token.as_bytes();
+        Effect {
+            factor: bytes.iter().fold(1u64, |factor, _| factor.wrapping_mul(BASE)),
+            hash: hash(bytes),
+            rest: hash(bytes.get(1..).unwrap_or_default()),
+            len: bytes.len(),
+        }
     }
 }
 
 /// Compressed names in the order of their table.
 pub(super) struct Names {
     bytes: Vec<u8>,
-    tokens: Vec<Token>,
+    /// The texts that the bytes of a name stand for.
+    tokens: Vec<String>,
     /// Where every [`STRIDE`]th name starts.
     starts: Vec<u32>,
     count: usize,
@@ -74,31 +82,36 @@ fn next(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 impl Names {
     /// Indexes at most `count` names; fewer where the bytes end or cannot be names. `tokens` has 256.
     pub(super) fn new(bytes: Vec<u8>, count: usize, tokens: Vec<String>) -> Names {
-        let tokens: Vec<Token> = tokens.into_iter().map(Token::new).collect();
-        let shift = 64 - (count / 2).max(2).ilog2();
-        let mut starts = Vec::with_capacity(count / STRIDE + 1);
-        let mut of_names: Vec<u32> = Vec::with_capacity(count);
-        let mut rest = bytes.as_slice();
-        for nth in 0..count {
-            let Some((name, after)) = next(rest) else { break };
-            let (mut hash, mut len) = (0u64, 0usize);
-            for token in name {
-                let Some(token) = tokens.get(usize::from(*token)) else { continue };
-                hash = if len == 0 { token.rest } else { hash.wrapping_mul(token.factor).wrapping_add(token.hash) };
-                len += token.text.len();
-            }
-            // A damaged token table has tokens of any length.
-            if len == 0 || len > MAX_NAME {
-                break;
-            }
-            if nth % STRIDE == 0 {
-                starts.push((bytes.len() - rest.len()) as u32);
-            }
-            of_names.push((hash.wrapping_mul(BASE) >> shift) as u32);
-            rest = after;
+        let mut effects = [Effect::default(); 256];
+        for (effect, token) in effects.iter_mut().zip(&tokens) {
+            *effect = Effect::of(token);
         }
+        let shift = 64 - (count / 2).max(2).ilog2();
+        let (starts, count) = starts(&bytes, count);
+        let mut of_names = vec![0u32; count];
+        // In two halves by two threads: not rayon's, since this runs where others wait for its result. Where there is no
+        // second thread, the first does both.
+        let half = starts.len().div_ceil(2);
+        let (first, second) = of_names.split_at_mut((half * STRIDE).min(count));
+        let (of_first, of_second) = starts.split_at(half);
+        let whole = first.len();
+        let good = [AtomicUsize::new(0), AtomicUsize::new(0)];
+        let queue = Mutex::new(vec![(&good[1], of_second, second), (&good[0], of_first, first)]);
+        let run = || {
+            let next = || queue.lock().ok().and_then(|mut queue| queue.pop());
+            while let Some((good, starts, into)) = next() {
+                good.store(hash_all(&bytes, starts, &effects, shift, into), Ordering::Relaxed);
+            }
+        };
+        std::thread::scope(|scope| {
+            let _ = std::thread::Builder::new().spawn_scoped(scope, run);
+            run();
+        });
+        let [first, second] = good.map(AtomicUsize::into_inner);
+        let good = if first < whole { first } else { first + second };
+        of_names.truncate(good);
         let (buckets, order) = sorted(&of_names, 1 << (64 - shift));
-        Names { count: of_names.len(), bytes, tokens, starts, buckets, order, shift }
+        Names { count: good, bytes, tokens, starts, buckets, order, shift }
     }
 
     /// How many there are.
@@ -119,7 +132,7 @@ impl Names {
             rest = next(rest).map_or(&[], |(_, after)| after);
         }
         let name = next(rest).map_or(&[] as &[u8], |(name, _)| name);
-        name.iter().filter_map(|token| Some(self.tokens.get(usize::from(*token))?.text.as_str()))
+        name.iter().filter_map(|token| self.tokens.get(usize::from(*token)).map(String::as_str))
     }
 
     /// Type letter and name of the nth.
@@ -153,6 +166,41 @@ impl Names {
         let members = self.order.get(range).unwrap_or_default();
         members.iter().map(|nth| *nth as usize).filter(move |nth| self.is(*nth, name))
     }
+}
+
+/// Where every [`STRIDE`]th name starts, and how many names there are.
+fn starts(bytes: &[u8], count: usize) -> (Vec<u32>, usize) {
+    let mut starts = Vec::with_capacity(count / STRIDE + 1);
+    let mut rest = bytes;
+    for nth in 0..count {
+        let Some((_, after)) = next(rest) else { return (starts, nth) };
+        if nth % STRIDE == 0 {
+            starts.push((bytes.len() - rest.len()) as u32);
+        }
+        rest = after;
+    }
+    (starts, count)
+}
+
+/// The bucket of each name from the first start on, and how many of them can be names.
+fn hash_all(bytes: &[u8], starts: &[u32], effects: &[Effect; 256], shift: u32, into: &mut [u32]) -> usize {
+    let mut rest = starts.first().and_then(|start| bytes.get(*start as usize..)).unwrap_or_default();
+    for (nth, bucket) in into.iter_mut().enumerate() {
+        let Some((name, after)) = next(rest) else { return nth };
+        let (mut hash, mut len) = (0u64, 0usize);
+        for token in name {
+            let effect = &effects[usize::from(*token)];
+            hash = if len == 0 { effect.rest } else { hash.wrapping_mul(effect.factor).wrapping_add(effect.hash) };
+            len += effect.len;
+        }
+        // A damaged token table has tokens of any length.
+        if len == 0 || len > MAX_NAME {
+            return nth;
+        }
+        *bucket = (hash.wrapping_mul(BASE) >> shift) as u32;
+        rest = after;
+    }
+    into.len()
 }
 
 /// Sorts numbers into buckets: where each starts, with the end of the last, and the places of the numbers in them.
