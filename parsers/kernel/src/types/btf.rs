@@ -58,6 +58,8 @@ pub struct Btf {
     first_string: u32,
     /// Where each record starts in the type section.
     starts: Vec<u32>,
+    /// Numbers of the enumerations.
+    enums: Vec<TypeId>,
     /// Hash of the name and number of each structure, union, typedef and enumeration; sorted.
     names: Vec<(u32, TypeId)>,
 }
@@ -179,6 +181,7 @@ impl Btf {
             first_id,
             first_string,
             starts: Vec::new(),
+            enums: Vec::new(),
             names: Vec::new(),
         };
         btf.index(types_len)?;
@@ -198,6 +201,9 @@ impl Btf {
                 && let Some(text) = self.own_string(name)
             {
                 self.names.push((hash(text), id));
+            }
+            if matches!(kind, kind::ENUM | kind::ENUM64) {
+                self.enums.push(id);
             }
             self.starts.push(at as u32);
             at += 12 + tail;
@@ -223,6 +229,16 @@ impl Btf {
         let section = self.bytes.get(self.strings.0..self.strings.0 + self.strings.1)?;
         let text = section.get(at..)?;
         text.get(..memchr::memchr(0, text)?)
+    }
+
+    /// Whether the string at an offset is this one; its end need not be searched for.
+    fn string_is(&self, offset: u32, wanted: &[u8]) -> bool {
+        let Some(at) = offset.checked_sub(self.first_string) else {
+            return self.base.as_ref().is_some_and(|base| base.string_is(offset, wanted));
+        };
+        let section = self.bytes.get(self.strings.0..self.strings.0 + self.strings.1).unwrap_or_default();
+        let text = section.get(at as usize..).unwrap_or_default();
+        text.starts_with(wanted) && text.get(wanted.len()) == Some(&0)
     }
 
     fn string(&self, offset: u32) -> Cow<'_, str> {
@@ -320,26 +336,21 @@ impl Source for Btf {
         let same = self.names.iter().skip(from).take_while(|(h, _)| *h == key);
         same.map(|(_, id)| *id)
             .filter(|id| {
-                self.record(*id).is_some_and(|(btf, at)| {
-                    word(&btf.bytes, at).and_then(|n| btf.own_string(n)) == Some(name.as_bytes())
-                })
+                self.record(*id)
+                    .is_some_and(|(btf, at)| word(&btf.bytes, at).is_some_and(|n| btf.string_is(n, name.as_bytes())))
             })
             .collect()
     }
 
     fn enumerator(&self, wanted: &str) -> Option<i64> {
-        for (n, start) in self.starts.iter().enumerate() {
-            let at = self.types_at + *start as usize;
+        for id in &self.enums {
+            let (_, at) = self.record(*id)?;
             let (kind, parts, _) = info(word(&self.bytes, at + 4)?);
-            let step = match kind {
-                kind::ENUM => 8,
-                kind::ENUM64 => 12,
-                _ => continue,
-            };
+            let step = if kind == kind::ENUM { 8 } else { 12 };
             for part in 0..parts {
                 let name = word(&self.bytes, at + 12 + part * step)?;
-                if self.own_string(name) == Some(wanted.as_bytes())
-                    && let Type::Enum { values, .. } = self.get(self.first_id + n as u32)
+                if self.string_is(name, wanted.as_bytes())
+                    && let Type::Enum { values, .. } = self.get(*id)
                 {
                     return values.get(part).map(|(_, v)| *v);
                 }

@@ -27,6 +27,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
+use rustc_hash::FxHashMap;
+
 pub use btf::Btf;
 pub use graph::Graph;
 
@@ -216,7 +218,8 @@ pub struct Layout {
     pub members: Vec<(String, Member)>,
 }
 
-type Asked = HashMap<String, HashMap<String, Option<Member>>>;
+/// Answers given, by structure and member. The names are those that readers ask for, not what a dump has.
+type Asked = FxHashMap<String, FxHashMap<String, Option<Member>>>;
 
 /// All the types known of one kernel. Answers are remembered; safe to share between threads.
 #[derive(Default)]
@@ -224,6 +227,7 @@ pub struct Types {
     sources: Vec<Arc<dyn Source>>,
     inferred: HashMap<(String, String), Member>,
     asked: RwLock<Asked>,
+    asked_enumerators: RwLock<FxHashMap<String, Option<i64>>>,
 }
 
 impl Types {
@@ -254,7 +258,8 @@ impl Types {
     }
 
     fn forget(&mut self) {
-        self.asked.get_mut().map(HashMap::clear).unwrap_or(());
+        self.asked.get_mut().map(FxHashMap::clear).unwrap_or(());
+        self.asked_enumerators.get_mut().map(FxHashMap::clear).unwrap_or(());
     }
 
     /// Names of the sources, first asked first.
@@ -326,7 +331,16 @@ impl Types {
 
     /// Value of an enumerator, as `enumerator("NETREG_UNREGISTERED")`.
     pub fn enumerator(&self, name: &str) -> Option<i64> {
-        self.sources.iter().find_map(|s| s.enumerator(name))
+        if let Ok(asked) = self.asked_enumerators.read()
+            && let Some(answer) = asked.get(name)
+        {
+            return *answer;
+        }
+        let answer = self.sources.iter().find_map(|s| s.enumerator(name));
+        if let Ok(mut asked) = self.asked_enumerators.write() {
+            asked.insert(name.to_owned(), answer);
+        }
+        answer
     }
 
     /// Enumerators of an enumeration by its name, in their order.
