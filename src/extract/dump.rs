@@ -27,8 +27,16 @@ pub(super) fn read(dump: &Dump, member: &str, options: &Options) -> Piece {
             return piece;
         }
     };
-    let identity = kernel.identity();
-    let ring = log::read_ring(member, &kernel.log());
+    // The log is read and judged while the tasks are read, which most readers of memory ask for.
+    let ring = || log::read_ring(member, &kernel.log());
+    let memory = || {
+        let identity = kernel.identity();
+        if !options.log_only {
+            kernel.tasks();
+        }
+        identity
+    };
+    let (ring, identity) = rayon::join(ring, memory);
     piece.facts.extend(ring.facts);
     piece.gaps.extend(ring.gaps);
     piece.sources.extend(ring.sources);

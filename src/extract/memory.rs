@@ -17,8 +17,7 @@ const LARGEST_CACHES: usize = 10;
 /// Adds the facts of a dump's memory to its piece. A source counts as read when its reader found something and left
 /// no gap: an empty list of modules or devices in a dump that was cut says nothing.
 pub(super) fn read(kernel: &Kernel<'_>, piece: &mut Piece) {
-    // The readers share what they read: symbols, types, tasks. The tasks come first, which most others ask for.
-    kernel.tasks();
+    // The readers share what they read: symbols, types, tasks.
     let read: Vec<_> = READERS.par_iter().map(|(_, reader)| reader(kernel)).collect();
     for ((kinds, _), found) in READERS.iter().zip(read) {
         add(piece, kinds, found);

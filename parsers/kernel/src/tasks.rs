@@ -182,7 +182,7 @@ impl Kernel<'_> {
             ));
             return walk;
         };
-        let leaders = self.list(init + tasks, MAX_TASKS, "task list");
+        let leaders = self.long_list(init + tasks, MAX_TASKS, "task list");
         walk.gaps.extend(leaders.gaps);
         let threads: Vec<_> = leaders.items.par_iter().map(|node| self.threads(*node - tasks)).collect();
         let mut addresses = Vec::with_capacity(threads.len());

@@ -1,10 +1,14 @@
 //! List walks that survive damaged memory.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use facts::Gap;
 
 use crate::{Kernel, VirtAddr};
+
+/// Nodes read from the end of a long list before the walk comes to them; each may have a page of its own.
+const MAX_AHEAD: usize = 4096;
 
 /// What a list reader found: the items that could be read, and what could not be.
 #[derive(Clone, Debug)]
@@ -49,6 +53,28 @@ impl Kernel<'_> {
         }
         walk.items.extend(back.into_iter().rev());
         walk
+    }
+
+    /// The same for a list of nodes in many pages: another thread reads it from its end, so that half of the pages are
+    /// decoded when the walk comes to them. Of a list with more pages than are kept it reads a part only.
+    pub(crate) fn long_list(&self, head: VirtAddr, limit: usize, what: &str) -> Walk<VirtAddr> {
+        let done = AtomicBool::new(false);
+        let from_end = || {
+            let mut at = head;
+            for _ in 0..limit.min(MAX_AHEAD) {
+                match self.ptr(at + 8) {
+                    Ok(before) if before != head && before.0 != 0 && !done.load(Ordering::Relaxed) => at = before,
+                    _ => break,
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            // Without a thread more the walk does it all.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, from_end);
+            let walk = self.list(head, limit, what);
+            done.store(true, Ordering::Relaxed);
+            walk
+        })
     }
 
     fn follow(
