@@ -13,7 +13,11 @@ pub const TOOL: &str = concat!("vmcoroner ", env!("CARGO_PKG_VERSION"));
 
 /// Evaluates the rules on a case. The case is not changed: what is concluded on top of its facts is not saved.
 pub fn examine(case: &Case, rules: &Rules) -> Verdict {
-    let mut case = case.clone();
+    examine_last(case.clone(), rules)
+}
+
+/// The same for a case that nobody needs any more.
+pub fn examine_last(mut case: Case, rules: &Rules) -> Verdict {
     case.facts.extend(statuses(&case, rules));
     let mut outcome = evaluate(&case, rules);
     for (finding, facts) in outcome.findings.iter_mut().zip(&outcome.rests_on) {

@@ -101,11 +101,11 @@ pub fn run(cli: &Cli, args: &Arguments) -> Outcome {
         rules.add_directory(directory)?;
     }
     let cases = cases?;
-    let verdicts: Vec<Verdict> = cases.iter().map(|case| crate::examine::examine(case, &rules)).collect();
-    drop(progress);
     if let (Some(path), Some(case)) = (&args.save_case, cases.first()) {
         std::fs::write(path, case.to_json()?).map_err(|e| format!("{}: {e}", path.display()))?;
     }
+    let verdicts: Vec<Verdict> = cases.into_iter().map(|case| crate::examine::examine_last(case, &rules)).collect();
+    drop(progress);
     let Some(first) = verdicts.first() else { return Ok(ExitCode::SUCCESS) };
     let style = Style { width: terminal_width().unwrap_or(80), colour: cli.colour() };
     let out = match args.format {
