@@ -28,11 +28,16 @@ pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
         candidates.truncate(MAX_BLAMED);
     }
     let first = candidates.first().map(|c| c.function.as_str());
+    let none = Stack::printed("report");
     let (fact, stack) = match shown {
         Some(shown) => shown,
-        None => (fact, shown_stack(fact, first)?),
+        None => (fact, shown_stack(fact, first).unwrap_or(&none)),
     };
-    let mut frames: Vec<String> = stack.frames.iter().filter(|f| f.reliable).filter_map(written).collect();
+    // Kernels without frame pointers or ORC are sure of no frame.
+    let sure = stack.frames.iter().any(|f| f.reliable);
+    let listed = stack.frames.iter().filter(|f| f.reliable || !sure);
+    let mark = if sure { "" } else { "? " };
+    let mut frames: Vec<String> = listed.filter_map(written).map(|frame| format!("{mark}{frame}")).collect();
     // The stack may be another CPU's, or another task's: the owner of a lock.
     let is_own = stack.cpu.is_none_or(|cpu| fact.int("cpu").is_none_or(|c| c == i64::from(cpu)));
     if is_own {
@@ -47,7 +52,7 @@ pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
         pid: stack.pid.or_else(|| fact.int("pid").filter(|_| is_own)),
         comm: stack.comm.clone().or_else(|| fact.text("comm").filter(|_| is_own).map(str::to_owned)),
         blamed: candidates,
-        fault: about("derived.fault").and_then(|f| f.text("text")).map(str::to_owned),
+        fault: access(case, about("derived.fault"), fact),
         above,
         left_out: frames.len().saturating_sub(MAX_FRAMES),
         frames: frames.into_iter().take(MAX_FRAMES).collect(),
@@ -89,22 +94,46 @@ fn culprit_stack<'a>(case: &'a Case, at: usize, cpu: i64, function: &str) -> Opt
 /// How many frames at the top are of the report and the interrupt it was made in, when the blamed one stands so deep
 /// that they would hide it.
 fn report_frames(frames: &[String], blamed: Option<&str>) -> usize {
-    let named = |frame: &String| frame.split(['+', ' ']).next().map(bare) == blamed.map(bare);
+    let named = |frame: &String| frame.trim_start_matches("? ").split(['+', ' ']).next().map(bare) == blamed.map(bare);
     match frames.iter().position(named) {
         Some(at) if at >= MAX_FRAMES / 2 => at - SHOWN_ABOVE,
         _ => 0,
     }
 }
 
-/// The gravest event with frames, the first of equals.
+/// What the access was after: as registers and address tell, and as the dump's types do.
+fn access(case: &Case, fault: Option<&Fact>, report: &Fact) -> Option<String> {
+    let told = fault.and_then(|f| f.text("text"));
+    let function = report.text("function");
+    let typed = case.facts.iter().find(|f| f.kind == "mem.fault" && f.text("function") == function);
+    let typed = typed.filter(|f| f.origin.member == report.origin.member);
+    match (told, typed) {
+        (Some(told), Some(typed)) => match typed.text("reading") {
+            Some(reading) => Some(format!("{told}; {reading}")),
+            None => Some(told.to_owned()),
+        },
+        (Some(told), None) => Some(told.to_owned()),
+        (None, Some(typed)) => Some(typed.quote.clone()),
+        (None, None) => None,
+    }
+}
+
+/// The gravest event with frames, the first of equals; before those of which no frame is sure, and those of which only the
+/// function is known.
 fn main_report(case: &Case, rests_on: &[usize]) -> Option<usize> {
     let rank = |f: &Fact| ["notice", "failure", "report", "panic"].iter().position(|s| f.text("severity") == Some(s));
-    let with_frames = rests_on.iter().copied().filter_map(|at| {
-        let fact = case.facts.get(at)?;
-        let frames = fact.stacks.iter().any(|s| s.frames.iter().any(|f| f.reliable));
-        (fact.kind.starts_with("log.") && frames).then_some((rank(fact)?, at))
+    let shown = rests_on.iter().copied().filter_map(|at| {
+        let fact = case.facts.get(at).filter(|fact| fact.kind.starts_with("log."))?;
+        let any = |keep: fn(&Frame) -> bool| fact.stacks.iter().any(|s| s.frames.iter().any(keep));
+        let doubt = match (any(|f| f.reliable), any(|f| f.function.is_some())) {
+            (true, _) => 0,
+            (false, true) => 1,
+            (false, false) if fact.text("function").is_some() => 2,
+            (false, false) => return None,
+        };
+        Some((rank(fact)?, doubt, at))
     });
-    with_frames.min_by_key(|(rank, at)| (std::cmp::Reverse(*rank), *at)).map(|(_, at)| at)
+    shown.min_by_key(|(rank, doubt, at)| (std::cmp::Reverse(*rank), *doubt, *at)).map(|(.., at)| at)
 }
 
 /// The fact that a conclusion is about.

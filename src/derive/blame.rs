@@ -177,7 +177,11 @@ fn deciding<'a>(way: &'a [Hop], groups: &[Helper]) -> Vec<&'a Hop> {
     way.iter().filter(|h| !passed(groups, h)).collect()
 }
 
-fn fault(way: Vec<Hop>, groups: &[Helper]) -> Blame {
+fn fault(mut way: Vec<Hop>, groups: &[Helper]) -> Blame {
+    // What an interrupt came upon did not call what runs in it.
+    if let Some(interrupted) = way.iter().position(|h| path::is_interrupt_entry(&h.function)) {
+        way.truncate(interrupted.max(1));
+    }
     let mut found = deciding(&way, groups);
     for fewer in [NEVER, &[Helper::Reporting]] {
         if found.is_empty() {
@@ -221,6 +225,13 @@ fn fault(way: Vec<Hop>, groups: &[Helper]) -> Blame {
     for other in others.into_iter().flatten().filter(|c| c.function != first).rev() {
         let at = candidates.len().min(1);
         candidates.insert(at, other);
+    }
+    // The report's own word stays among the first.
+    if let Some(place) = way.first().filter(|h| h.place && !h.helps(Helper::Reporting))
+        && candidates.iter().take(MAX_CANDIDATES).all(|c| c.function != place.function)
+    {
+        let at = candidates.len().min(MAX_CANDIDATES - 1);
+        candidates.insert(at, Candidate::new(place, "the function the report names"));
     }
     let alternatives = way.iter().take(3).map(|h| h.function.clone()).collect();
     Blame { candidates, alternatives, frames: found.into_iter().take(3).cloned().collect(), ..Blame::default() }

@@ -94,7 +94,14 @@ fn probes(kernel: &Kernel<'_>, piece: &mut Piece) {
             Some(Value::Address(a)) => Some(a.0),
             _ => None,
         };
-        let oops = Oops { function, address, registers: registers.collect(), code: fact.text("code") };
+        let oops = Oops {
+            function,
+            module: fact.text("module"),
+            within: fact.int("offset").and_then(|offset| u64::try_from(offset).ok()),
+            address,
+            registers: registers.collect(),
+            code: fact.text("code"),
+        };
         if fact.kind == "log.oops" {
             found.extend(kernel.fault_fact(&oops));
         }

@@ -101,6 +101,16 @@ pub fn html(verdict: &Verdict) -> String {
             })
             .collect(),
     );
+    let of = verdict.registers.first().map(|r| escape(&r.function)).unwrap_or_default();
+    list(
+        &mut out,
+        &format!("Registers of the oops in <code>{of}</code>"),
+        verdict
+            .registers
+            .iter()
+            .map(|r| format!("{} <code>{}</code>: {}", escape(&r.register), escape(&r.value), escape(&r.what)))
+            .collect(),
+    );
     list(
         &mut out,
         "Ruled out",

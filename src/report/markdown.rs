@@ -81,6 +81,14 @@ pub fn markdown(verdict: &Verdict) -> String {
         }
         out.push('\n');
     }
+    if let Some(first) = verdict.registers.first() {
+        let _ = writeln!(out, "## Registers of the oops in {}\n", code(&first.function));
+        for register in &verdict.registers {
+            let value = code(&register.value);
+            let _ = writeln!(out, "- {} {value}: {}", plain(&register.register), plain(&register.what));
+        }
+        out.push('\n');
+    }
     if !verdict.ruled_out.is_empty() {
         out.push_str("## Ruled out\n\n");
         for item in &verdict.ruled_out {

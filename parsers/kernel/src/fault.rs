@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use facts::{Fact, FieldDef, FieldType, KindDef};
 use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind, Register};
 
-use crate::Kernel;
+use crate::flow::Access;
+use crate::types::TypeRef;
+use crate::{Arch, Kernel, VirtAddr};
 
 /// The kinds made here.
 pub const KINDS: &[KindDef] = &[KindDef {
@@ -27,12 +29,34 @@ pub const KINDS: &[KindDef] = &[KindDef {
             name: "member",
             ty: FieldType::Text,
             unit: "",
-            doc: "structure member at that offset, of the structures this function walks",
+            doc: "structure member at that offset: by what the code shows the register to hold, else of the structures \
+                  this function is known to walk",
+        },
+        FieldDef {
+            name: "holds",
+            ty: FieldType::Text,
+            unit: "",
+            doc: "what the register points into, inferred from the types of parameters, results and members, and from \
+                  the code up to the access: `struct mr_table`",
+        },
+        FieldDef { name: "reading", ty: FieldType::Text, unit: "", doc: "member, way and type in words" },
+        FieldDef {
+            name: "path",
+            ty: FieldType::Text,
+            unit: "",
+            doc: "how the code came by the pointer: `net->ipv6.mr6_tables.next`; inferred likewise",
+        },
+        FieldDef {
+            name: "pointer",
+            ty: FieldType::Address,
+            unit: "",
+            doc: "that pointer: the register less what the code had added to it",
         },
     ],
 }];
 
-/// Which structures a function walks, where the offset alone does not tell: function, then members it reads.
+/// Which structures a function walks, for kernels whose types do not tell what a function takes (3.10 with a pack):
+/// function, then members it reads.
 /// `mroute_sk` was `mroute6_sk` of `struct mr6_table` before b70432f7319e "mroute*: Make mr_table a common struct"
 /// (v4.17), and of `struct mr_table` shortly after.
 const WALKS: &[(&str, &[(&str, &str)])] =
@@ -43,6 +67,10 @@ const WALKS: &[(&str, &[(&str, &str)])] =
 pub struct Oops<'a> {
     /// Function of the program counter.
     pub function: &'a str,
+    /// Module of that function; `None` for the kernel itself.
+    pub module: Option<&'a str>,
+    /// Bytes from the function's start to the instruction.
+    pub within: Option<u64>,
     /// Fault address.
     pub address: Option<u64>,
     /// Registers.
@@ -51,66 +79,225 @@ pub struct Oops<'a> {
     pub code: Option<&'a str>,
 }
 
+/// What an instruction accesses.
+struct Faulting {
+    text: String,
+    register: String,
+    base: u64,
+    offset: u64,
+    indexed: bool,
+}
+
+/// What the types tell of the access.
+#[derive(Default)]
+struct Typed {
+    /// `mr_table.mroute_sk`
+    member: Option<String>,
+    /// `struct mr_table`
+    holds: Option<String>,
+    path: Option<String>,
+    repeated: bool,
+    /// What the code had added to the pointer.
+    plus: i64,
+    /// The function that says so by what it takes.
+    taken_by: Option<String>,
+}
+
+impl Typed {
+    /// In words; `None` where nothing is known.
+    fn reading(&self, register: &str, offset: u64, pointer: u64) -> Option<String> {
+        let mut words = self.member.as_ref().map(|member| format!("offset {offset:#x} is {member}"));
+        if self.path.is_none() && self.holds.is_none() {
+            return words;
+        }
+        let mut text = words.take().map(|words| words + "; ").unwrap_or_default();
+        text.push_str(&format!("{register} is "));
+        if self.plus != 0 {
+            let sign = if self.plus < 0 { '-' } else { '+' };
+            text.push_str(&format!("{pointer:#x} {sign} {:#x}, the former ", self.plus.unsigned_abs()));
+        }
+        text.push_str(self.path.as_deref().unwrap_or("a pointer"));
+        if self.repeated && self.path.is_some() {
+            text.push_str(" or what follows it");
+        }
+        if let Some(holds) = &self.holds {
+            text.push_str(&format!(", a {holds} *"));
+        }
+        text.push_str(" (inferred from the code");
+        if let Some(function) = &self.taken_by {
+            text.push_str(&format!(", which gives it to {function}"));
+        }
+        text.push(')');
+        Some(text)
+    }
+}
+
 impl Kernel<'_> {
-    /// The `mem.fault` fact of an oops (x86-64). `None` when code bytes or registers are missing, or the instruction
-    /// accesses no memory through a register.
+    /// The `mem.fault` fact of an oops. `None` when registers are missing, when neither the log nor memory has the
+    /// instruction, or when it accesses no memory through a register.
     pub fn fault_fact(&self, oops: &Oops<'_>) -> Option<Fact> {
-        let instruction = faulting_instruction(oops.code?)?;
-        let register = base_register(&instruction)?;
-        let name = format!("{:?}", register.full_register()).to_uppercase();
-        let base = *oops.registers.get(name.as_str())?;
-        let offset = instruction.memory_displacement64();
-        let indexed = instruction.memory_index() != Register::None;
+        let at = self.faulting_address(oops);
+        let access = at.and_then(|at| self.access_at(at));
+        let faulting = self.faulting(oops, at, access.as_ref())?;
+        let Faulting { text, register, base, offset, indexed } = faulting;
         let exact = !indexed && oops.address.is_some_and(|a| a == base.wrapping_add(offset));
-        let member = WALKS
-            .iter()
-            .filter(|(function, _)| *function == oops.function)
-            .flat_map(|(_, members)| members.iter())
-            .find(|(structure, member)| self.types().offset(structure, member) == Some(offset))
-            .map(|(structure, member)| format!("{structure}.{member}"));
-        let text = instruction_text(&instruction);
-        let quote = match &member {
-            Some(member) => format!("`{text}`: {name} is {base:#x}, offset {offset:#x} is {member}"),
-            None => format!("`{text}`: {name} is {base:#x}, offset {offset:#x}"),
+        let mut typed = access.map(|access| self.typed(&access)).unwrap_or_default();
+        if typed.member.is_none() {
+            typed.member = WALKS
+                .iter()
+                .filter(|(function, _)| *function == oops.function)
+                .flat_map(|(_, members)| members.iter())
+                .find(|(structure, member)| self.types().offset(structure, member) == Some(offset))
+                .map(|(structure, member)| format!("{structure}.{member}"));
+        }
+        let pointer = base.wrapping_sub(typed.plus as u64);
+        let reading = typed.reading(&register, offset, pointer);
+        let quote = match &reading {
+            Some(reading) => format!("`{text}`: {register} is {base:#x}, {reading}"),
+            None => format!("`{text}`: {register} is {base:#x}, offset {offset:#x}"),
         };
+        let known = typed.path.is_some() || typed.holds.is_some();
         let origin =
             facts::Origin::derived(self.member(), "code bytes and registers of the oops, with the dump's types");
         Some(
             Fact::new("mem.fault", origin)
                 .with("function", oops.function)
                 .with("instruction", text)
-                .with("register", name)
+                .with("register", register)
                 .with("base", facts::Address(base))
                 .with("null_pointer", exact && base == 0)
                 .with("offset", offset)
-                .with_opt("member", member.clone())
+                .with_opt("member", typed.member.clone())
+                .with_opt("reading", reading)
+                .with_opt("holds", typed.holds.clone())
+                .with_opt("path", typed.path.clone())
+                .with_opt("pointer", known.then_some(facts::Address(pointer)))
                 .quoting(quote)
                 .recheck(format!("crash> dis -rl {}", oops.function))
-                .recheck(match member.as_deref().and_then(|m| m.split_once('.')) {
+                .recheck(match typed.member.as_deref().and_then(|m| m.split_once('.')) {
                     Some((structure, _)) => format!("crash> struct -o {structure}"),
                     None => "crash> bt -f".to_owned(),
                 }),
         )
     }
+
+    /// Where the instruction lies: the function's place in memory plus the distance that the log tells, where the bytes
+    /// there are those of the log's `Code:` line, if it has one.
+    fn faulting_address(&self, oops: &Oops<'_>) -> Option<VirtAddr> {
+        let within = oops.within?;
+        let starts: Vec<VirtAddr> = match oops.module {
+            None => self.symbols(oops.function).into_iter().map(VirtAddr).collect(),
+            Some(module) => {
+                let found = self.module_symbols(oops.function).into_iter();
+                found.filter(|(_, of)| *of == module).map(|(at, _)| at).collect()
+            }
+        };
+        let wanted = oops.code.map(|code| marked_bytes(code, self.arch())).filter(|bytes| !bytes.is_empty());
+        let fits = |at: &VirtAddr| match &wanted {
+            Some(wanted) => self.bytes(*at, wanted.len()).is_ok_and(|found| found == *wanted),
+            None => true,
+        };
+        let mut found = starts.into_iter().map(|start| start + within).filter(fits);
+        let at = found.next()?;
+        if found.next().is_some() { None } else { Some(at) }
+    }
+
+    /// The instruction and the register it went through: by the log's bytes, else by those in memory.
+    fn faulting(&self, oops: &Oops<'_>, at: Option<VirtAddr>, access: Option<&Access>) -> Option<Faulting> {
+        let held = |name: &str| {
+            let found = oops.registers.iter().find(|(printed, _)| printed.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| *value)
+        };
+        if let Some(access) = access
+            && let Some(base) = held(access.register)
+        {
+            let text = match self.arch() {
+                Arch::X86_64 => instruction_text(&decoded(&self.bytes(at?, 15).ok()?)?),
+                Arch::Aarch64 => self.disassemble(at?, at? + 4, 1).items.into_iter().next()?.text,
+            };
+            return Some(Faulting {
+                text: text.split_whitespace().collect::<Vec<_>>().join(" "),
+                register: access.register.to_owned(),
+                base,
+                offset: access.offset as u64,
+                indexed: access.indexed,
+            });
+        }
+        if self.arch() != Arch::X86_64 {
+            return None;
+        }
+        let instruction = decoded(&marked_bytes(oops.code?, Arch::X86_64))?;
+        let name = format!("{:?}", base_register(&instruction)?.full_register()).to_uppercase();
+        let name = match name.as_str() {
+            "R8" => "R08".to_owned(),
+            "R9" => "R09".to_owned(),
+            _ => name,
+        };
+        Some(Faulting {
+            text: instruction_text(&instruction),
+            base: held(&name)?,
+            register: name,
+            offset: instruction.memory_displacement64(),
+            indexed: instruction.memory_index() != Register::None,
+        })
+    }
+
+    /// The member that an access was after.
+    fn typed(&self, access: &Access) -> Typed {
+        let Some(held) = &access.held else { return Typed::default() };
+        let types = self.types();
+        let mut typed = Typed { path: held.path.clone(), repeated: held.repeated, plus: held.plus, ..Typed::default() };
+        let member = |structure: TypeRef, at: i64| {
+            let at = u64::try_from(at).ok().filter(|_| !access.indexed)?;
+            let leaf = types.leaves(structure, at, access.size).into_iter().next()?;
+            (!leaf.path.is_empty()).then(|| format!("{}.{}", bare(&types.type_name(structure)), leaf.path))
+        };
+        let distance = held.plus.saturating_add(access.offset);
+        let own = held.to.filter(|to| types.is_structure(*to) && types.type_name(*to).contains(' '));
+        typed.member = own.and_then(|to| member(to, distance));
+        typed.holds = own.map(|to| types.type_name(to));
+        if typed.member.is_none()
+            && let Some((around, plus, function)) = &held.around
+            && let Some(found) = member(*around, distance.saturating_sub(*plus))
+        {
+            typed.member = Some(found);
+            typed.holds = Some(types.type_name(*around));
+            typed.taken_by = Some(function.clone());
+            typed.plus = held.plus.saturating_sub(*plus);
+        }
+        typed
+    }
 }
 
-/// The instruction at the marked byte of a `Code:` line.
-fn faulting_instruction(code: &str) -> Option<Instruction> {
+fn bare(name: &str) -> &str {
+    ["struct ", "union "].iter().find_map(|keyword| name.strip_prefix(keyword)).unwrap_or(name)
+}
+
+/// The bytes from the marked one on of a `Code:` line; of arm64's the marked word.
+fn marked_bytes(code: &str, arch: Arch) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut started = false;
     for word in code.split_whitespace() {
-        let marked = word.starts_with('<') || word.starts_with('(');
-        started |= marked;
-        if started {
-            let hex = word.trim_matches(|c: char| !c.is_ascii_hexdigit());
-            match u8::from_str_radix(hex, 16) {
+        started |= word.starts_with('<') || word.starts_with('(');
+        if !started {
+            continue;
+        }
+        let hex = word.trim_matches(|c: char| !c.is_ascii_hexdigit());
+        match arch {
+            Arch::X86_64 => match u8::from_str_radix(hex, 16) {
                 Ok(byte) => bytes.push(byte),
                 Err(_) => break,
+            },
+            Arch::Aarch64 => {
+                return u32::from_str_radix(hex, 16).map(|word| word.to_le_bytes().to_vec()).unwrap_or_default();
             }
         }
     }
-    let mut decoder = Decoder::new(64, &bytes, DecoderOptions::NONE);
-    let instruction = decoder.decode();
+    bytes
+}
+
+fn decoded(bytes: &[u8]) -> Option<Instruction> {
+    let instruction = Decoder::new(64, bytes, DecoderOptions::NONE).decode();
     (!instruction.is_invalid()).then_some(instruction)
 }
 
@@ -135,7 +322,7 @@ mod tests {
     fn the_marked_instruction_is_the_faulting_one() {
         // As printed by a 3.10 kernel: cmp [r12+20h],rbx.
         let code = "49 8b 04 24 48 89 45 d8 4c 8b 65 d8 49 39 d4 74 5f <49> 39 5c 24 20 75 e8 48 c7 c7";
-        let instruction = faulting_instruction(code).unwrap();
+        let instruction = decoded(&marked_bytes(code, Arch::X86_64)).unwrap();
         assert_eq!(instruction_text(&instruction), "cmp [r12+20h],rbx");
         assert_eq!(base_register(&instruction), Some(Register::R12));
         assert_eq!(instruction.memory_displacement64(), 0x20);
@@ -144,7 +331,7 @@ mod tests {
     #[test]
     fn damaged_code_lines_give_nothing() {
         for code in ["", "<", "<zz>", "no marks 00 11", "<0f> zz", "<0f>"] {
-            assert!(faulting_instruction(code).is_none(), "{code}");
+            assert!(decoded(&marked_bytes(code, Arch::X86_64)).is_none(), "{code}");
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod cpus;
 pub mod disassemble;
 pub mod fault;
 mod fault_injection;
+pub mod flow;
 mod identity;
 mod ip6mr;
 mod irq;

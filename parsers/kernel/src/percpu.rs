@@ -45,6 +45,14 @@ impl Kernel<'_> {
         percpu.offsets.get(cpu as usize).map(|offset| variable + *offset)
     }
 
+    /// The per-CPU variable that code means by a number beside the CPU's own segment register, and the bytes from its
+    /// start.
+    pub(crate) fn per_cpu_symbol(&self, at: u64) -> Option<(String, u64)> {
+        let (symbol, _) = self.symbol_tables().kernel.containing(at)?;
+        let within = at - symbol.address;
+        Some((symbol.name.into_owned(), within))
+    }
+
     /// The signed 32-bit counters of a dynamic per-CPU pointer, summed over the possible CPUs. One CPU's share may
     /// be negative; only the sum means something.
     pub fn per_cpu_sum_i32(&self, variable: VirtAddr) -> Result<i64, crate::ReadError> {

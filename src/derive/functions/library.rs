@@ -1,6 +1,8 @@
 //! Copies and compares memory and strings, formats text.
 
 pub(super) const PATTERNS: &[&str] = &[
+    "*_parse_integer*",
+    "*_ratelimit",
     "*_once_size",
     "*_string_nocheck",
     "*copy_from_iter*",
@@ -54,6 +56,7 @@ pub(super) const PATTERNS: &[&str] = &[
     "instrument_copy*",
     "iterate_and_advance*",
     "kstrto*",
+    "simple_strto*",
     "memchr*",
     "memcmp*",
     "memcpy*",

@@ -4,7 +4,7 @@
 //! for. A module's split BTF continues the numbers and the strings of the kernel's.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
 
@@ -62,6 +62,8 @@ pub struct Btf {
     enums: Vec<TypeId>,
     /// Hash of the name and number of each structure, union, typedef and enumeration; sorted.
     names: Vec<(u32, TypeId)>,
+    /// The same of functions and variables, made when the first is asked for.
+    code: OnceLock<Vec<(u32, TypeId)>>,
 }
 
 mod kind {
@@ -183,6 +185,7 @@ impl Btf {
             starts: Vec::new(),
             enums: Vec::new(),
             names: Vec::new(),
+            code: OnceLock::new(),
         };
         btf.index(types_len)?;
         Ok(btf)
@@ -210,6 +213,33 @@ impl Btf {
         }
         self.names.sort_unstable();
         Ok(())
+    }
+
+    /// Functions and variables of a name: their kind, and the type that they refer to.
+    fn named_code(&self, name: &str) -> Vec<(u32, TypeId)> {
+        let code = self.code.get_or_init(|| {
+            let mut code = Vec::new();
+            for (nth, start) in self.starts.iter().enumerate() {
+                let head = self.types_at + *start as usize;
+                if let (Some(name), Some(raw)) = (word(&self.bytes, head), word(&self.bytes, head + 4))
+                    && matches!(info(raw).0, kind::FUNC | kind::VAR)
+                    && let Some(text) = self.own_string(name)
+                {
+                    code.push((hash(text), self.first_id + nth as u32));
+                }
+            }
+            code.sort_unstable();
+            code
+        });
+        let key = hash(name.as_bytes());
+        let from = code.partition_point(|(h, _)| *h < key);
+        let same = code.iter().skip(from).take_while(|(h, _)| *h == key);
+        same.filter_map(|(_, id)| {
+            let (btf, at) = self.record(*id)?;
+            let own = word(&btf.bytes, at).and_then(|n| btf.own_string(n)) == Some(name.as_bytes());
+            own.then_some((info(word(&btf.bytes, at + 4)?).0, word(&btf.bytes, at + 8)?))
+        })
+        .collect()
     }
 
     /// Number of the first type that split BTF on top of this would have.
@@ -371,6 +401,20 @@ impl Source for Btf {
         }
         let parameters = (0..parts).map(|n| word(&btf.bytes, at + 16 + 8 * n)).collect::<Option<Vec<_>>>()?;
         Some((word(&btf.bytes, at + 8)?, parameters))
+    }
+
+    fn parameter_names(&self, id: TypeId) -> Vec<String> {
+        let Some((btf, at)) = self.record(id) else { return Vec::new() };
+        let Some((kind::FUNC_PROTO, parts, _)) = word(&btf.bytes, at + 4).map(info) else { return Vec::new() };
+        (0..parts).map_while(|n| Some(btf.string(word(&btf.bytes, at + 12 + 8 * n)?).into_owned())).collect()
+    }
+
+    fn functions(&self, name: &str) -> Vec<TypeId> {
+        self.named_code(name).into_iter().filter(|(kind, _)| *kind == kind::FUNC).map(|(_, ty)| ty).collect()
+    }
+
+    fn variable(&self, name: &str) -> Option<TypeId> {
+        self.named_code(name).into_iter().find(|(kind, _)| *kind == kind::VAR).map(|(_, ty)| ty)
     }
 
     fn qualifier(&self, id: TypeId) -> Option<&'static str> {

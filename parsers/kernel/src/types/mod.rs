@@ -15,6 +15,7 @@ pub mod btf;
 mod declare;
 pub mod dwarf;
 mod encode;
+pub mod functions;
 pub mod graph;
 pub mod infer;
 pub mod isf;
@@ -131,6 +132,18 @@ pub trait Source: Send + Sync {
     fn name(&self) -> &str;
     /// Result and parameters of a function type, where the source keeps them.
     fn prototype(&self, _id: TypeId) -> Option<(TypeId, Vec<TypeId>)> {
+        None
+    }
+    /// Names of the parameters of a function type, as many as are known.
+    fn parameter_names(&self, _id: TypeId) -> Vec<String> {
+        Vec::new()
+    }
+    /// The function types of all functions of that name.
+    fn functions(&self, _name: &str) -> Vec<TypeId> {
+        Vec::new()
+    }
+    /// The type of a variable.
+    fn variable(&self, _name: &str) -> Option<TypeId> {
         None
     }
     /// The word that a [`Type::Modifier`] stands for: `const`, `volatile`, `restrict`; `None` for a tag, and where

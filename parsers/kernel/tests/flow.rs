@@ -1,0 +1,99 @@
+//! What the code of a function tells of the types in its registers, against the locations of variables in DWARF.
+
+mod evidence;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dump::Dump;
+use kernel::fault::Oops;
+use kernel::{Kernel, Sources, VirtAddr};
+
+/// First and last offset, register, type: by function.
+type Variables = BTreeMap<String, Vec<(u64, u64, String, String)>>;
+
+fn variables() -> Variables {
+    let text = std::fs::read_to_string(evidence::committed().join("vmcores/ip6mr-null.variables.tsv")).unwrap();
+    let mut found = Variables::new();
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [function, from, to, register, ty] = fields[..] else { panic!("{line}") };
+        let entry = (from.parse().unwrap(), to.parse().unwrap(), register.to_owned(), ty.to_owned());
+        found.entry(function.to_owned()).or_default().push(entry);
+    }
+    found
+}
+
+/// The structures that begin where one of that type does: itself, its first member, that one's first member.
+fn at_start(kernel: &Kernel<'_>, ty: &str) -> BTreeSet<String> {
+    let types = kernel.types();
+    let mut found = BTreeSet::from([ty.to_owned()]);
+    let mut next = types.find_all(ty);
+    while let Some(ty) = next.pop() {
+        let Some(layout) = types.layout(ty) else { continue };
+        for (_, member) in layout.members.iter().filter(|(_, member)| member.offset == 0) {
+            if let Some(ty) = member.ty
+                && found.insert(types.base_name(ty))
+            {
+                next.push(ty);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn types_in_registers_are_those_of_the_debug_information() {
+    let dump = Dump::open(&[evidence::committed().join("vmcores/ip6mr-null.kdump")]).unwrap();
+    let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+    let (mut same, mut nested, mut told, mut wrong) = (0, 0, 0, Vec::new());
+    for (function, variables) in variables() {
+        let [start] = kernel.symbols(&function)[..] else { continue };
+        for (at, access) in kernel.accesses(VirtAddr(start), None) {
+            let within = at.0 - start;
+            let here = |(from, to, register, _): &&(u64, u64, String, String)| {
+                (*from..*to).contains(&within) && register == access.register
+            };
+            let said: Vec<&String> = variables.iter().filter(here).map(|(.., ty)| ty).collect();
+            if said.is_empty() {
+                continue;
+            }
+            told += 1;
+            let Some(held) = access.held.filter(|held| held.plus == 0) else { continue };
+            let Some(ours) = held.to.map(|ty| kernel.types().base_name(ty)) else { continue };
+            if said.contains(&&ours) {
+                same += 1;
+            } else if said.iter().any(|ty| at_start(&kernel, ty).contains(&ours) || ours == "struct list_head") {
+                nested += 1;
+            } else {
+                wrong.push(format!("{function}+{within:#x} {}: {ours}, DWARF says {said:?}", access.register));
+            }
+        }
+    }
+    println!("{told} accesses through a variable, {same} of its type, {nested} of a part of it");
+    assert!(told > 500 && same * 10 > told * 6, "{same} of {told}");
+    assert!(nested * 20 < same, "{nested} nested, {same} the same");
+    assert!(wrong.len() * 200 < same, "{wrong:#?}");
+}
+
+/// The source of 6.1: `ip6mr_for_each_table(mrt, net)` in `ip6mr_sk_done()` begins with the list's first entry, and
+/// `sk == rcu_access_pointer(mrt->mroute_sk)` is the access; `mroute_clean_tables(mrt, ...)` takes the entry.
+#[test]
+fn the_member_of_a_list_s_entry_is_named() {
+    let dump = Dump::open(&[evidence::committed().join("vmcores/ip6mr-null.kdump")]).unwrap();
+    let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+    let oops = Oops {
+        function: "ip6mr_sk_done",
+        within: Some(0x5e),
+        address: Some(0x30),
+        registers: [("RBX", 0)].into(),
+        ..Oops::default()
+    };
+    let fault = kernel.fault_fact(&oops).unwrap();
+    assert_eq!(fault.text("member"), Some("mr_table.mroute_sk"));
+    assert_eq!(fault.text("holds"), Some("struct mr_table"));
+    assert_eq!(fault.text("path"), Some("sk->__sk_common.skc_net.net->ipv6.mr6_tables.next"));
+    assert!(fault.quote.contains("mroute_clean_tables"), "{}", fault.quote);
+    // Another function's bytes are no proof of anything.
+    let other = Oops { code: Some("<90> 90"), ..oops };
+    assert_eq!(kernel.fault_fact(&other), None);
+}
