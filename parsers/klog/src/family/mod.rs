@@ -129,7 +129,8 @@ pub(crate) struct Family {
     /// Reads the header. The line holds one of the anchors, not necessarily at its start: anchor to the start of
     /// [`Line::text`], or a sentence about a crash becomes a crash.
     pub(crate) open: fn(&Line<'_>, Before<'_>) -> Option<Opened>,
-    /// Reads a further line, before the common parts see it and before it may open another report.
+    /// Reads a further line, before the common parts see it and before it may open another report. Frames in the middle
+    /// of a trace are not among them, but for those with an anchor in them.
     pub(crate) body: fn(&mut Report, &Line<'_>) -> Step,
     /// Concludes: title, class, what is missing.
     pub(crate) finish: fn(&mut Report),
