@@ -18,6 +18,9 @@ use vmcoroner::engine::Rules;
 use vmcoroner::examine::examine;
 use vmcoroner::extract::{Opened, Options, dump_case, text_cases};
 
+#[path = "../fuzz/repair.rs"]
+mod repair;
+
 /// An answer must be there after this long, in the unoptimised build too.
 const LIMIT: Duration = Duration::from_secs(2);
 
@@ -169,6 +172,8 @@ fn mutated_log(base: &[u8], seed: u64) -> Vec<u8> {
 /// Something that is neither dump nor log.
 enum Other {
     Archive(Vec<u8>),
+    /// The report of a collector, read by the whole chain.
+    Report(Vec<u8>),
     Journal(Vec<u8>),
     /// A file of a node: its path and its bytes.
     State(String, Vec<u8>),
@@ -199,7 +204,58 @@ fn mutated_bytes(base: &[u8], seed: u64) -> Vec<u8> {
     if random.below(4) == 0 {
         bytes.truncate(random.below(bytes.len() as u64 + 1) as usize);
     }
+    // Half of them get past the checks of headers.
+    if random.below(2) == 0 {
+        repair::repair(&mut bytes);
+    }
     bytes
+}
+
+/// A few fields of headers set to what a hostile writer would choose, by their place in the format.
+fn hostile_fields(bytes: &mut [u8], random: &mut Random) {
+    let numbers: [&[u8]; 6] = [
+        b"77777777777\0",
+        b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"00000000000\0",
+        b"-1         \0",
+        &[0xff; 12],
+        &[0; 12],
+    ];
+    let number = numbers[random.below(6) as usize];
+    let at = |marks: &[&[u8]], bytes: &[u8], random: &mut Random| -> Option<usize> {
+        let found: Vec<usize> =
+            (0..bytes.len()).filter(|at| marks.iter().any(|mark| bytes[*at..].starts_with(mark))).take(200).collect();
+        (!found.is_empty()).then(|| found[random.below(found.len() as u64) as usize])
+    };
+    // The size, the type or the name of a tar member; a field of a zip record; of a header of xz; of a journal's object.
+    if let Some(ustar) = at(&[b"ustar"], bytes, random)
+        && let Some(start) = ustar.checked_sub(257)
+    {
+        let (from, value) = match random.below(4) {
+            0 => (start + 124, number),
+            1 => (start + 156, &b"SLKxgVMN017"[random.below(11) as usize..][..1]),
+            2 => (start, &b"../../../../etc/"[..]),
+            _ => (start + 482, &[1; 12][..]),
+        };
+        put(bytes, from, value);
+    } else if let Some(zip) = at(&[b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06"], bytes, random) {
+        put(bytes, zip + 4 + 2 * random.below(21) as usize, &number[..2 + 2 * random.below(2) as usize]);
+    } else if bytes.starts_with(b"\xfd7zXZ\0") {
+        put(bytes, 6 + random.below(30) as usize, &[random.next() as u8]);
+    } else if bytes.starts_with(b"LPKSHHRH") {
+        // The header, or the head of an object: type, flags, size, then offsets of 8 bytes.
+        let objects = (bytes.len() / 8).max(1) as u64;
+        let place = if random.below(2) == 0 { 8 * random.below(34) } else { 8 * random.below(objects) } as usize;
+        let value = [random.next(), u64::MAX, 0, 8 * random.below(objects)][random.below(4) as usize];
+        put(bytes, place, &value.to_le_bytes());
+    }
+    repair::repair(bytes);
+}
+
+fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+    if let Some(place) = bytes.get_mut(at..at + value.len()) {
+        place.copy_from_slice(value);
+    }
 }
 
 /// Archives made here of files of the rules' cases, journals that systemd wrote, files of nodes.
@@ -227,7 +283,29 @@ fn others(root: &Path) -> Vec<Other> {
     let small: Vec<_> = states.iter().filter(|(_, bytes)| bytes.len() < 4096).take(12).cloned().collect();
     let tar = pack(&small);
     let nested = pack(&[("inner.tar.gz".to_owned(), gzip(&tar)), ("dmesg".to_owned(), b"[    1.0] x\n".to_vec())]);
-    others.extend([tar.clone(), gzip(&tar), nested].map(Other::Archive));
+    let zip = {
+        use std::io::Write as _;
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (path, bytes) in &small {
+            drop(writer.start_file(path.as_str(), zip::write::SimpleFileOptions::default()));
+            drop(writer.write_all(bytes));
+        }
+        writer.finish().map(std::io::Cursor::into_inner).unwrap_or_default()
+    };
+    let xz = |bytes: &[u8], check, block: u64| {
+        use std::io::Write as _;
+        let mut options = lzma_rust2::XzOptions::with_preset(1);
+        options.set_check_sum_type(check);
+        options.set_block_size(std::num::NonZeroU64::new(block));
+        let Ok(mut writer) = lzma_rust2::XzWriter::new(Vec::new(), options) else { return Vec::new() };
+        drop(writer.write_all(bytes));
+        writer.finish().unwrap_or_default()
+    };
+    others.extend([tar.clone(), gzip(&tar), nested, zip].map(Other::Archive));
+    others.push(Other::Archive(xz(&tar, lzma_rust2::CheckType::Crc64, 4096)));
+    others.push(Other::Archive(xz(&tar, lzma_rust2::CheckType::Crc32, 1 << 20)));
+    others.push(Other::Archive(xz(&tar, lzma_rust2::CheckType::Sha256, 1 << 20)));
+    others.push(Other::Report(pack(&reports(root))));
     let mut packed = Vec::new();
     files(&root.join("testdata/bundle"), "xz", &mut packed);
     for bytes in packed {
@@ -241,6 +319,45 @@ fn others(root: &Path) -> Vec<Other> {
     }
     others.extend(states.into_iter().map(|(path, bytes)| Other::State(path, bytes)));
     others
+}
+
+/// Members that have readers of their own in the whole chain, with logs in them.
+fn reports(root: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut logs = Vec::new();
+    files(&root.join("rules"), ".log", &mut logs);
+    files(&root.join("rules"), "dmesg", &mut logs);
+    logs.retain(|log| log.len() < 16 << 10);
+    let log = |at: usize| logs.get(at % logs.len().max(1)).cloned().unwrap_or_default();
+    let section =
+        |target: &str, text: &[u8]| [b"#==[ Log File ]====#\n# ", target.as_bytes(), b"\n", text, b"\n"].concat();
+    let crash = [
+        section("/proc/meminfo", b"MemTotal: 1 kB"),
+        section("/var/crash/2024-01-05-10:12/vmcore-dmesg.txt", &log(0)),
+        section("/var/crash/2024-01-05-10:12/kexec-dmesg.log", &log(1)),
+        section("/bin/find /var/crash/", b"/var/crash/2024-01-05-10:12/vmcore-dmesg.txt"),
+    ];
+    let hosts: Vec<u8> = String::from_utf8_lossy(&log(2))
+        .lines()
+        .enumerate()
+        .flat_map(|(n, line)| format!("Jan 05 10:31:{:02}.000001 w{} kernel: {line}\n", n % 60, n % 3).into_bytes())
+        .collect();
+    let last = b"reboot   system boot  5.10.0 Fri Feb 21 08:00:07 2025   still running\n\
+        reboot   system boot  5.10.0 Thu Feb 20 08:00:07 2025 - Fri Feb 21 07:59:00 2025 (23:58)\n";
+    let named = [
+        ("scc_n1_1/crash.txt", crash.concat()),
+        ("scc_n1_1/messages.txt", section("/var/log/messages - Last 9 Lines", &log(3))),
+        ("scc_n1_1/boot.txt", section("/usr/bin/dmesg -T", &log(4))),
+        ("m/host_service_logs/masters/kubelet_service.log", hosts),
+        ("m/cluster-scoped-resources/core/nodes/w0.yaml", b"kind: Node\nmetadata:\n  name: w0\n".to_vec()),
+        ("pstore/dmesg-efi-150989600302002", [b"Panic#1 Part2\n", log(5).as_slice()].concat()),
+        ("sosreport-n2/sos_commands/login/last_-F", last.to_vec()),
+        ("sosreport-n2/sos_commands/kernel/dmesg", log(6)),
+        (
+            "a.crash",
+            b"ProblemType: KernelCrash\nUname: Linux 5.15.0 x86_64\nVmCoreDmesg: base64\n H4sIAAAAAAAC/w==\n".to_vec(),
+        ),
+    ];
+    named.into_iter().map(|(path, bytes)| (path.to_owned(), bytes)).collect()
 }
 
 /// Small files below the folders of the rules, with their paths.
@@ -259,11 +376,21 @@ fn state_files(folder: &Path, out: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
+/// Bytes mutated anywhere, or in the fields of their format's headers.
+fn mutated_other(base: &[u8], seed: u64) -> Vec<u8> {
+    let mut random = Random(seed ^ 0x0ff1_ce00);
+    let mut bytes = if random.below(2) == 0 { mutated_bytes(base, seed) } else { base.to_vec() };
+    for _ in 0..random.below(4) {
+        hostile_fields(&mut bytes, &mut random);
+    }
+    bytes
+}
+
 fn read_other(other: &Other, seed: u64) {
     match other {
         Other::Archive(base) => {
             let limits = bundle::Limits { total_floor: 8 << 20, stream_floor: 2 << 20, ..Default::default() };
-            let bytes = mutated_bytes(base, seed);
+            let bytes = mutated_other(base, seed);
             let source = &mut bytes.as_slice();
             let walk = bundle::walk(bundle::Source::Reader(source, "mutated"), &limits, &mut |mut member| {
                 if !member.content().is_archive() {
@@ -273,8 +400,18 @@ fn read_other(other: &Other, seed: u64) {
             });
             drop(walk);
         }
+        Other::Report(base) => {
+            let file = std::env::temp_dir().join(format!("vmcoroner-mutate-{}.tar", std::process::id()));
+            if std::fs::write(&file, mutated_other(base, seed)).is_ok() {
+                drop(std::hint::black_box(vmcoroner::extract::gather(
+                    std::slice::from_ref(&file),
+                    &Options::default(),
+                )));
+            }
+            drop(std::fs::remove_file(&file));
+        }
         Other::Journal(base) => {
-            std::hint::black_box(bundle::journal::read(&mutated_bytes(base, seed), &mut |entry| {
+            std::hint::black_box(bundle::journal::read(&mutated_other(base, seed), &mut |entry| {
                 std::hint::black_box((entry.kernel_line(), entry.text_line()));
                 bundle::Flow::Continue
             }));

@@ -19,7 +19,11 @@ struct Moment {
 
 impl Moment {
     fn of(fact: &Fact) -> Option<Moment> {
-        let (date, clock) = fact.text("time")?.split_once(' ')?;
+        Self::named(fact, "time")
+    }
+
+    fn named(fact: &Fact, name: &str) -> Option<Moment> {
+        let (date, clock) = fact.text(name)?.split_once(' ')?;
         let mut parts = date.rsplit('-').map(|part| part.parse::<i64>().ok());
         let (day, month) = (parts.next()??, parts.next()??);
         let year = parts.next().flatten();
@@ -134,12 +138,41 @@ fn boots(facts: &[Fact]) -> Vec<Boot<'_>> {
             None => boots.push(boot),
         }
     }
+    // `last` stands newest first.
+    let mut rows: Vec<Boot<'_>> = of("last").collect();
+    rows.reverse();
     if boots.is_empty() {
-        // `last` stands newest first and its rows have no comparable time.
-        boots.extend(of("last"));
-        boots.reverse();
+        return rows;
+    }
+    let first = boots.iter().filter_map(|boot| boot.moment).min_by_key(|m| (m.year, m.seconds));
+    for row in rows {
+        let Some(ended) = row.moment else { continue };
+        match boots.iter_mut().find(|boot| lived_in(boot, &row)) {
+            // The record of logins knows of every orderly shutdown; what a log says itself stands above it.
+            Some(boot) if !boot.sure && row.how == "clean" => {
+                (boot.how, boot.sure, boot.other) = ("clean", true, Some(row.fact));
+            }
+            Some(boot) if boot.how == "silent-reset" => boot.sure = true,
+            Some(_) => {}
+            // A boot between those that the logs tell of; what came before them all is another story.
+            None if first.is_some_and(|first| first.until(ended).is_some_and(|seconds| seconds > SAME)) => {
+                boots.push(row)
+            }
+            None => {}
+        }
     }
     boots
+}
+
+/// Whether the text of a boot stops in the time that a row of `last` spans.
+fn lived_in(boot: &Boot<'_>, row: &Boot<'_>) -> bool {
+    let (Some(stops), Some(ended)) = (boot.moment, row.moment) else { return false };
+    let Some(started) = Moment::named(row.fact, "started") else { return boot.is(row) };
+    let kernels = (boot.fact.text("kernel"), row.fact.text("kernel"));
+    // An old `last` cuts the release.
+    let same_kernel = !matches!(kernels, (Some(a), Some(b)) if !a.starts_with(b.trim_end_matches('.')));
+    let within = |from: Moment, to: Moment| from.until(to).is_some_and(|seconds| seconds >= -60);
+    same_kernel && within(started, stops) && within(stops, ended)
 }
 
 /// Whether a note of somebody else is about this machine.
@@ -325,6 +358,34 @@ mod tests {
         assert_eq!(told(&[silent.clone(), zone], "n"), is("watchdog", false));
         let old = note("watchdog", "sel", None, "2026-10-26 03:02:00");
         assert_eq!(told(&[silent, old], "n"), is("silent-reset", false));
+    }
+
+    #[test]
+    fn the_record_of_logins_tells_what_a_log_does_not() {
+        let row = |how: &str, started: &str, time: &str| {
+            Fact::new("node.boot_end", Origin::lines("last", 1, 1))
+                .with("how", how)
+                .with("source", "last")
+                .with("started", started)
+                .with("time", time)
+                .quoting("reboot system boot")
+        };
+        let silent = end("messages", 0, "silent-reset", false, "2026-11-26 03:00:00");
+        let is = |how: &str, sure| vec![(how.to_owned(), sure)];
+        // A shutdown that the log missed, hours after its last line.
+        let clean = row("clean", "2026-11-25 08:00:00", "2026-11-26 05:00:00");
+        assert_eq!(told(&[silent.clone(), clean.clone()], "n"), is("clean", true));
+        // No shutdown there either.
+        let unclean = row("unclean", "2026-11-25 08:00:00", "2026-11-26 03:04:00");
+        assert_eq!(told(&[silent.clone(), unclean], "n"), is("silent-reset", true));
+        // A panic that the log tells is one, whatever the record of logins makes of it.
+        let panic = end("messages", 0, "panic", true, "2026-11-26 03:00:00");
+        assert_eq!(told(&[panic, clean], "n"), is("panic", true));
+        // Another boot, later: the logs do not tell of it.
+        let later = row("unclean", "2026-11-26 06:00:00", "2026-11-26 09:00:00");
+        assert_eq!(told(&[silent.clone(), later], "n").len(), 2);
+        let before = row("unclean", "2026-10-01 06:00:00", "2026-10-02 09:00:00");
+        assert_eq!(told(&[silent, before], "n"), is("silent-reset", false));
     }
 
     #[test]

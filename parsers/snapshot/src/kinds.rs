@@ -182,6 +182,8 @@ pub const KINDS: &[KindDef] = kinds! {
         "caches": Int "" "per-cgroup caches",
         "dead": Int "" "caches of dead cgroups",
         "objs": Int "" "objects",
+        "living_cgroups": Int "" "cgroups with caches that exist",
+        "dead_cgroups": Int "" "cgroups with caches that were removed and live on",
     ];
     "node.cmdline", "The kernel's command line", [
         "text": Text "" "the whole line",
@@ -301,7 +303,8 @@ pub const KINDS: &[KindDef] = kinds! {
         "user_space": Bool "" "user space wrote to the log too: what it does not say of a shutdown was not there",
         "capture_kernel": Bool "" "this boot is the capture kernel",
         "source": Text "" "log or last",
-        "time": Text "" "wall clock of its last line, of an unknown zone: 2026-11-26 03:00:00, or 11-26 03:00:00 where the log has no year",
+        "time": Text "" "wall clock of its last line, of an unknown zone: 2026-11-26 03:00:00, or 11-26 03:00:00 where the log has no year; from last: of the shutdown, or of the next boot",
+        "started": Text "" "from last: wall clock at which the boot began",
         "evidence": Text "" "the line that says so",
         "last_line": Text "" "the boot's last line",
     ];

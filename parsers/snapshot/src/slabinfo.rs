@@ -1,5 +1,7 @@
 //! `/proc/slabinfo`, `memory.kmem.slabinfo` and RHEL 8's `memcg_slabinfo`.
 
+use std::collections::HashSet;
+
 use facts::Fact;
 
 use crate::node::{Input, Node};
@@ -110,9 +112,11 @@ pub(crate) fn read(node: &mut Node, input: &Input<'_>) -> bool {
     true
 }
 
-/// RHEL 8's `/sys/kernel/debug/memcg_slabinfo`: `name css_id[:dead|deact] active num active_slabs num_slabs`.
+/// RHEL 8's `/sys/kernel/debug/memcg_slabinfo`: `name css_id[:dead|deact] active num active_slabs num_slabs`, below a row
+/// `name root ...` for each cache. `:dead` marks the caches of a cgroup that was removed and lives on.
 pub(crate) fn memcg_slabinfo(node: &mut Node, input: &Input<'_>) -> bool {
     let (mut rows, mut dead, mut objs) = (0i64, 0i64, 0i64);
+    let (mut living, mut gone) = (HashSet::new(), HashSet::new());
     for line in input.text.lines().filter(|l| !l.starts_with('#')) {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let (Some(id), Some(total)) = (words.get(1), words.get(3).and_then(|w| w.parse::<i64>().ok())) else {
@@ -122,7 +126,13 @@ pub(crate) fn memcg_slabinfo(node: &mut Node, input: &Input<'_>) -> bool {
             continue;
         }
         rows += 1;
-        dead += i64::from(id.contains(":dead"));
+        let (number, state) = id.split_once(':').unwrap_or((id, ""));
+        let is_dead = state.split(':').any(|word| word == "dead");
+        dead += i64::from(is_dead);
+        let groups = if is_dead { &mut gone } else { &mut living };
+        if groups.len() < 1_000_000 {
+            groups.insert(number);
+        }
         objs = objs.saturating_add(total);
     }
     if rows == 0 {
@@ -133,14 +143,39 @@ pub(crate) fn memcg_slabinfo(node: &mut Node, input: &Input<'_>) -> bool {
             .with("caches", rows)
             .with("dead", dead)
             .with("objs", objs)
-            .quoting(format!("memcg_slabinfo: {rows} per-cgroup caches, {dead} of them dead")),
+            .with("living_cgroups", count(&living))
+            .with("dead_cgroups", count(&gone))
+            .quoting(format!(
+                "memcg_slabinfo: {rows} per-cgroup caches of {} cgroups, {dead} of them of {} that were removed",
+                living.len() + gone.len(),
+                gone.len()
+            )),
     );
     true
+}
+
+fn count(groups: &HashSet<&str>) -> i64 {
+    i64::try_from(groups.len()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dead_cgroups_of_memcg_slabinfo_are_counted_once() {
+        let text = "# <name> <css_id[:dead|deact]> <active_objs> <num_objs> <active_slabs> <num_slabs>\n\
+                    dentry             root      1000   1200     10     12\n\
+                    dentry                 71      10     20      1      1\n\
+                    dentry                 72:dead      10     20      1      1\n\
+                    inode_cache        root       500    600     10     12\n\
+                    inode_cache            72:dead       5     20      1      1\n\
+                    inode_cache            73:deact      5     20      1      1\n";
+        let (facts, _) = crate::read("memcg_slabinfo", text.as_bytes());
+        let value = |name: &str| facts[0].int(name);
+        assert_eq!((value("caches"), value("dead")), (Some(4), Some(2)));
+        assert_eq!((value("living_cgroups"), value("dead_cgroups")), (Some(2), Some(1)));
+    }
 
     #[test]
     fn rows_of_both_kinds_are_read() {

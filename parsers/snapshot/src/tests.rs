@@ -363,6 +363,25 @@ fn last_tells_clean_from_unclean() {
 }
 
 #[test]
+fn last_tells_when_a_boot_began_and_ended() {
+    let text = "reboot   system boot  5.10.0-30-amd64  Fri Feb 21 08:00:07 2025   still running\n\
+                reboot   system boot  5.10.0-30-amd64  Thu Feb 20 08:00:07 2025 - Fri Feb 21 07:59:00 2025 (23:58)\n\
+                shutdown system down  5.10.0-30-amd64  Thu Feb 20 07:59:11 2025 - Thu Feb 20 08:00:07 2025  (00:00)\n\
+                reboot   system boot  5.10.0-30-amd64  Wed Feb 19 08:00:00 2025 - Thu Feb 20 07:59:11 2025 (23:59)\n";
+    let facts = of_files(&[("sos_commands/login/last_-F", text)]);
+    let text = |fact: &Fact, name: &str| fact.text(name).unwrap_or_default().to_owned();
+    let ends: Vec<_> =
+        kind(&facts, "node.boot_end").iter().map(|f| [text(f, "how"), text(f, "started"), text(f, "time")]).collect();
+    assert_eq!(
+        ends,
+        [
+            ["unclean", "2025-02-20 08:00:07", "2025-02-21 08:00:07"],
+            ["clean", "2025-02-19 08:00:00", "2025-02-20 07:59:11"]
+        ]
+    );
+}
+
+#[test]
 fn packages_of_both_families() {
     let facts = of_files(&[
         (

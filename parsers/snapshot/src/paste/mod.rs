@@ -33,8 +33,7 @@ pub(crate) fn read(node: &mut Node, input: &Input<'_>) -> bool {
     let before = counts(node);
     sections(node, input);
     for (words, reader) in READERS {
-        if words.iter().all(|any| any.iter().any(|word| memmem::find(input.text.as_bytes(), word.as_bytes()).is_some()))
-        {
+        if words.iter().all(|any| any.iter().any(|word| occurs(input.text, word))) {
             reader(node, input);
         }
     }
@@ -46,7 +45,7 @@ type Reader = fn(&mut Node, &Input<'_>);
 /// The readers of tool outputs, each behind the words without which it finds nothing: one of each group. Most texts have
 /// none of them, and a search for words is far cheaper than a look at each line.
 const READERS: &[(&[&[&str]], Reader)] = &[
-    (&[&["time "], &["real", "elapsed", " total"]], timed::read),
+    (&[&["\ntime ", "  time ", "\ttime ", "# time ", "$ time ", "sudo time ", "/time "]], timed::read),
     (&[&["% time ", " = -1 E", ">"], &["usecs/call", " = "]], strace::read),
     (&[&[";"]], profile::folded),
     (&[&["# Overhead", "# Children", "flat%"]], profile::tables),
@@ -62,6 +61,12 @@ const READERS: &[(&[&[&str]], Reader)] = &[
     (&[&["%usr"]], tracers::pidstat),
     (&[&["Kernel Version: "]], described::read),
 ];
+
+/// Whether a word occurs; one that begins a line also at the start of the text.
+fn occurs(text: &str, word: &str) -> bool {
+    memmem::find(text.as_bytes(), word.as_bytes()).is_some()
+        || word.strip_prefix('\n').is_some_and(|word| text.starts_with(word))
+}
 
 /// Whether a line says that a cgroup control file, or its value, follows.
 pub(crate) fn names_control_file(line: &str) -> bool {

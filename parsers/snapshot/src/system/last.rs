@@ -3,7 +3,19 @@
 use facts::Fact;
 
 use crate::node::{Input, Node};
+use crate::stamp::Stamp;
 use crate::text::quote;
+
+/// When a row began: `reboot   system boot  5.10.0-30 Thu Feb 20 08:00:00 2025 - ...`; without `-F` there are neither
+/// seconds nor a year.
+fn began(row: &str) -> Option<Stamp> {
+    const DAYS: [&str; 7] = ["Mon ", "Tue ", "Wed ", "Thu ", "Fri ", "Sat ", "Sun "];
+    let at = row.match_indices(' ').map(|(at, _)| at + 1).find(|at| {
+        let rest = row.get(*at..).unwrap_or_default();
+        DAYS.iter().any(|day| rest.starts_with(day))
+    })?;
+    Stamp::of_line(row.get(at..)?)
+}
 
 /// Rows stand newest first: what stands above a `reboot` row happened after it.
 pub(crate) fn read(node: &mut Node, input: &Input<'_>) -> bool {
@@ -31,13 +43,16 @@ pub(crate) fn read(node: &mut Node, input: &Input<'_>) -> bool {
             Some(l) if l.starts_with("reboot ") && knows_shutdowns => Some("unclean"),
             _ => None,
         };
-        later = Some(text);
+        // An orderly end is the shutdown's time; else the boot that follows is the latest that this one can have lived.
+        let above = std::mem::replace(&mut later, Some(text));
         let Some(how) = ending.filter(|_| index < 64) else { continue };
         let kernel = text.split_ascii_whitespace().nth(3);
         node.push(
             Fact::new("node.boot_end", input.line(*line))
                 .with("how", how)
                 .with("source", "last")
+                .with_opt("time", above.and_then(began).map(|t| t.to_string()))
+                .with_opt("started", began(text).map(|t| t.to_string()))
                 .with_opt("kernel", kernel)
                 .with("evidence", quote(text))
                 .quoting(quote(text)),
