@@ -44,7 +44,7 @@ pub(crate) fn read(node: &mut Node, input: &Input<'_>) -> bool {
             _ => None,
         };
         // An orderly end is the shutdown's time; else the boot that follows is the latest that this one can have lived.
-        let above = std::mem::replace(&mut later, Some(text));
+        let above = later.replace(text);
         let Some(how) = ending.filter(|_| index < 64) else { continue };
         let kernel = text.split_ascii_whitespace().nth(3);
         node.push(
