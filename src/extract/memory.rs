@@ -14,13 +14,18 @@ const WITH_REGISTERS: [&str; 3] = ["log.oops", "log.soft_lockup", "log.hard_lock
 /// Slab caches that facts are made of, the largest ones.
 const LARGEST_CACHES: usize = 10;
 
-/// Adds the facts of a dump's memory to its piece. A source counts as read when its reader found something and left
-/// no gap: an empty list of modules or devices in a dump that was cut says nothing.
+/// Adds the facts of a dump's memory to its piece. A source counts as read when its reader left no gap and found
+/// something, or when nothing is missing from the task list: an empty list of modules or devices in a dump that was cut
+/// says nothing.
 pub(super) fn read(kernel: &Kernel<'_>, piece: &mut Piece) {
     // The readers share what they read: symbols, types, tasks.
     let read: Vec<_> = READERS.par_iter().map(|(_, reader)| reader(kernel)).collect();
+    let whole = |(kinds, (facts, gaps)): (&[&str], &(Vec<Fact>, Vec<Gap>))| {
+        kinds.contains(&"mem.task") && !facts.is_empty() && gaps.is_empty()
+    };
+    let whole = READERS.iter().zip(&read).any(|((kinds, _), found)| whole((kinds, found)));
     for ((kinds, _), found) in READERS.iter().zip(read) {
-        add(piece, kinds, found);
+        add(piece, kinds, whole, found);
     }
     state(kernel, piece);
     probes(kernel, piece);
@@ -49,8 +54,8 @@ const READERS: [(&[&str], Reader); 12] = [
     (&["mem.kernel", "mem.sysctl", "mem.livepatch"], |kernel| kernel.settings_facts()),
 ];
 
-fn add(piece: &mut Piece, sources: &[&str], (facts, gaps): (Vec<Fact>, Vec<Gap>)) {
-    if !facts.is_empty() && gaps.is_empty() {
+fn add(piece: &mut Piece, sources: &[&str], whole: bool, (facts, gaps): (Vec<Fact>, Vec<Gap>)) {
+    if gaps.is_empty() && (whole || !facts.is_empty()) {
         piece.sources.extend(sources.iter().map(|s| (*s).to_owned()));
     }
     piece.facts.extend(facts);
