@@ -163,7 +163,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     ] {
         if text.starts_with(head) {
             if head == "RCU grace-period kthread stack dump" {
-                report.begin_stack("grace-period kthread");
+                report.begin_stack(crate::report::GRACE_PERIOD);
             }
             return Step::Take;
         }
@@ -175,5 +175,40 @@ fn finish(report: &mut Report) {
     let event = &mut report.event;
     if let Some(place) = &event.place {
         event.title = format!("{} in {}", event.title, place.function);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_cpu_behind_the_stack_of_the_grace_period_kthread_is_the_one_that_stalls() {
+        let text = "\
+[   39.031780] rcu: INFO: rcu_preempt self-detected stall on CPU
+[   39.032516] rcu: \t1-...!: (547 ticks this GP) idle=47c4/1/0x4000000000000000 softirq=0/0 fqs=0
+[   39.119135] rcu: rcu_preempt kthread starved for 5278 jiffies! g-143 f0x0 RCU_GP_WAIT_FQS(5) ->state=0x402 ->cpu=1
+[   39.119894] rcu: RCU grace-period kthread stack dump:
+[   39.120175] task:rcu_preempt     state:I stack:0     pid:19    tgid:19    ppid:2      flags:0x00004000
+[   39.120885] Call Trace:
+[   39.121318]  <TASK>
+[   39.561963]  __schedule+0x4e0/0xbf0
+[   39.563480]  rcu_gp_kthread+0xdb/0x1b0
+[   39.564173]  </TASK>
+[   39.564740] CPU: 1 UID: 0 PID: 295 Comm: spinner Tainted: G           OE      6.12.117 #1
+[   40.390292] RIP: 0010:spins+0x40/0x70 [m]
+[   40.391514] RSP: 0018:ffffd3200039fef8 EFLAGS: 00000202
+[   41.425794] Call Trace:
+[   41.426125]  <TASK>
+[   41.426203]  kthread+0xd2/0x100
+[   41.426808]  </TASK>
+";
+        let reading = crate::read("test", text.as_bytes());
+        let event = &reading.boots[0].events[0];
+        assert_eq!(event.title, "INFO: rcu detected stall in spins");
+        let stacks: Vec<_> =
+            event.stacks.iter().map(|s| (s.name.as_str(), s.functions().collect::<Vec<_>>())).collect();
+        assert_eq!(
+            stacks,
+            [("grace-period kthread", vec!["__schedule", "rcu_gp_kthread"]), ("CPU 1", vec!["spins", "kthread"])]
+        );
     }
 }

@@ -84,12 +84,16 @@ pub(crate) struct Report {
     nested: bool,
     /// The stack that was begun last takes the next program counter as its innermost frame.
     wants_counter: bool,
+    /// The next program counter is the place of the report.
+    places: bool,
     /// Other CPUs were asked to print their stacks.
     asks: bool,
     /// Callers of the CPUs that answered.
     answers: Vec<Caller>,
 }
 
+/// The stack of the kernel thread that waits for the grace period, in the report of a stall.
+pub(crate) const GRACE_PERIOD: &str = "grace-period kthread";
 /// Head of a CPU's stack that another CPU asked for.
 const NMI_BACKTRACE: &str = "NMI backtrace for cpu ";
 /// CPUs whose answers are told apart by their callers.
@@ -125,6 +129,7 @@ impl Report {
             discard: false,
             nested: false,
             wants_counter: false,
+            places: false,
             asks: false,
             answers: Vec::new(),
         }
@@ -250,6 +255,9 @@ impl Report {
         }
         self.wants_counter = false;
         self.nested = nested;
+        if std::mem::take(&mut self.places) {
+            self.set_place(place.clone());
+        }
         let context = self.context;
         let Some(stack) = self.event.stacks.last_mut() else { return false };
         if stack.frames.len() < MAX_FRAMES {
@@ -315,7 +323,16 @@ impl Report {
         {
             self.two_tasks |= self.is_of(who) == Some(false);
         }
+        let first = self.event.release.is_none() && self.event.taint.is_none();
         if cpu_line::read(text, &mut self.event) {
+            // Behind the stack of another task: what follows is the stack of the CPU that reports.
+            if first
+                && self.event.stacks.last().is_some_and(|s| s.name == GRACE_PERIOD && !s.frames.is_empty())
+                && let Some(cpu) = self.event.cpu
+            {
+                self.begin_cpu_stack(cpu);
+                self.places = true;
+            }
             return Step::Take;
         }
         if let Some(rest) = text.strip_prefix("Hardware name:") {
