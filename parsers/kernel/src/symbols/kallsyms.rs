@@ -5,7 +5,7 @@ use facts::Gap;
 use super::lookup::Lookup;
 use super::packed::{Names, Packed};
 use super::scan;
-use crate::{Kernel, VirtAddr};
+use crate::{Kernel, ReadError, VirtAddr};
 
 /// More symbols than any kernel has (about 220,000 in a distribution's 7.3).
 const MAX_SYMBOLS: u32 = 4_000_000;
@@ -79,7 +79,7 @@ fn from_vmcoreinfo(kernel: &Kernel<'_>) -> Result<Places, String> {
 
 /// Reads as much of `len` bytes as there is, and says what stopped it. Stops at the first hole: a search through an
 /// image full of holes comes here for each of them.
-pub(super) fn read_some(kernel: &Kernel<'_>, at: u64, len: u64) -> (Vec<u8>, Option<String>) {
+pub(super) fn read_some(kernel: &Kernel<'_>, at: u64, len: u64) -> (Vec<u8>, Option<ReadError>) {
     let mut bytes = Vec::new();
     while (bytes.len() as u64) < len {
         let here = VirtAddr(at) + bytes.len() as u64;
@@ -88,7 +88,7 @@ pub(super) fn read_some(kernel: &Kernel<'_>, at: u64, len: u64) -> (Vec<u8>, Opt
         bytes.resize(before + want, 0);
         if let Err(error) = kernel.read(here, bytes.get_mut(before..).unwrap_or_default()) {
             bytes.truncate(before);
-            return (bytes, Some(error.to_string()));
+            return (bytes, Some(error));
         }
     }
     (bytes, None)
