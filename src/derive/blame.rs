@@ -415,3 +415,49 @@ fn overflow(fact: &Fact) -> Blame {
     blame.frames = entry.into_iter().chain(repeated.copied()).chain(found.iter().copied().take(2)).cloned().collect();
     blame
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use facts::{Frame, Origin, Stack};
+
+    use super::*;
+
+    fn report(class: &str, function: &str, frames: &[&str]) -> Fact {
+        let mut stack = Stack::printed("call trace");
+        stack.frames = frames.iter().map(|f| Frame::printed(*f)).collect();
+        let mut fact =
+            Fact::new("log.kasan", Origin::lines("dmesg", 1, 9)).with("class", class).with("function", function);
+        fact.stacks.push(Arc::new(stack));
+        fact
+    }
+
+    fn names(fact: &Fact) -> Vec<String> {
+        blame(fact).unwrap_or_default().candidates.into_iter().map(|c| c.function).collect()
+    }
+
+    #[test]
+    fn what_an_interrupt_came_upon_is_not_to_blame() {
+        let frames = ["__run_timers", "run_timer_softirq", "irq_exit", "el1_irq", "__rtnl_unlock", "netdev_run_todo"];
+        let named = names(&report("use-after-free", "__run_timers", &frames));
+        assert!(named.contains(&"__run_timers".to_owned()), "{named:?}");
+        assert!(!named.iter().any(|n| n.contains("rtnl") || n == "netdev_run_todo"), "{named:?}");
+    }
+
+    #[test]
+    fn helpers_of_drivers_are_passed_over_but_stay_among_the_first() {
+        for (helper, caller) in [
+            ("pm_runtime_get_if_active", "ufshcd_rtc_work"),
+            ("dma_direct_unmap_sg", "qla2xxx_qpair_sp_free_dma"),
+            ("_parse_integer_fixup_radix", "xenbus_transaction_start"),
+            ("set_freepointer", "qla2x00_els_dcmd_sp_free"),
+            ("insert_work", "md_check_recovery"),
+            ("folio_unlock", "netfs_write_begin"),
+        ] {
+            let named = names(&report("null-deref", helper, &[helper, caller, "worker_thread"]));
+            assert_eq!(named.first().map(String::as_str), Some(caller), "{named:?}");
+            assert!(named.contains(&helper.to_owned()), "{named:?}");
+        }
+    }
+}

@@ -99,12 +99,7 @@ fn judge(facts: &[Fact], events: Vec<usize>) -> Lockup {
             (None, None, format!("every CPU with a trace waits{victims}; the one that holds them up printed no trace"))
         }
         several => {
-            let list: Vec<String> = several.iter().take(8).map(|(n, _)| n.to_string()).collect();
-            (
-                None,
-                None,
-                format!("CPUs {} run and none of them waits: the traces alone do not tell{victims}", list.join(", ")),
-            )
+            (None, None, format!("{}: the traces alone do not tell who holds the others up{victims}", busy(several)))
         }
     };
     Lockup { events, culprit, waiting, function, reason }
@@ -166,6 +161,33 @@ pub(super) fn stalled(facts: &[Fact]) -> Vec<Stalled<'_>> {
         .collect()
 }
 
+/// What several CPUs run that do not wait: the functions that most of them are in first.
+fn busy(running: &[(u32, &Cpu)]) -> String {
+    let mut by_function: Vec<(&str, Vec<u32>)> = Vec::new();
+    for (cpu, one) in running {
+        let name = one.function.as_ref().map_or("code without a name", |h| h.function.as_str());
+        match by_function.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, cpus)) => cpus.push(*cpu),
+            None => by_function.push((name, vec![*cpu])),
+        }
+    }
+    by_function.sort_by_key(|(_, cpus)| std::cmp::Reverse(cpus.len()));
+    let more = by_function.len().saturating_sub(4);
+    let one = |(name, cpus): &(&str, Vec<u32>)| match cpus.as_slice() {
+        [cpu] => format!("CPU {cpu} runs {name}"),
+        cpus => {
+            let list: Vec<String> = cpus.iter().take(8).map(u32::to_string).collect();
+            let rest = if cpus.len() > 8 { ", ..." } else { "" };
+            format!("CPUs {}{rest} run {name}", list.join(", "))
+        }
+    };
+    let mut text = by_function.iter().take(4).map(one).collect::<Vec<_>>().join("; ");
+    if more > 0 {
+        text.push_str(&format!("; {more} more run other functions"));
+    }
+    text
+}
+
 fn below_interrupt(stack: &Stack) -> Vec<Hop> {
     let hops = path::hops(stack);
     let cut = path::interrupt_end(&hops);
@@ -197,6 +219,7 @@ pub(super) fn waits(way: &[Hop]) -> Option<&'static str> {
             &[
                 "smp_call_function*",
                 "csd_lock_wait*",
+                "generic_exec_single",
                 "on_each_cpu*",
                 "native_flush_tlb_others",
                 "flush_tlb_others*",
@@ -231,6 +254,9 @@ pub(super) fn waits(way: &[Hop]) -> Option<&'static str> {
                 "pv_wait*",
                 "arch_spin_lock*",
                 "spin_lock*",
+                // Before 3.10.
+                "read_lock*",
+                "write_lock*",
             ],
         ),
         (
@@ -336,6 +362,30 @@ mod tests {
         task = task.with("running", true).with("cpu", cpu);
         task.stacks.push(Arc::new(stack));
         task
+    }
+
+    #[test]
+    fn the_waits_of_old_kernels_are_known() {
+        // 2.6.32: the answer to an IPI is waited for in generic_exec_single, tasklist_lock in __write_lock_failed.
+        let facts = [
+            stuck(1, &["generic_exec_single", "smp_call_function_single", "vcpu_load"]),
+            stuck(5, &["__write_lock_failed", "_write_lock_irq", "do_exit"]),
+            stuck(20, &["ebt_arp_mt", "ebt_do_table", "ebt_in_hook"]),
+        ];
+        let lockups = lockups(&facts);
+        assert_eq!((lockups[0].culprit, lockups[0].waiting.as_slice()), (Some(20), &[1, 5][..]));
+    }
+
+    #[test]
+    fn several_that_run_are_told_by_what_they_run() {
+        let facts = [
+            stuck(4, &["ebt_arp_mt"]),
+            stuck(9, &["ebt_arp_mt"]),
+            stuck(2, &["_raw_spin_lock"]),
+            stuck(1, &["xfs_read"]),
+        ];
+        let reason = &lockups(&facts)[0].reason;
+        assert!(reason.starts_with("CPUs 4, 9 run ebt_arp_mt; CPU 1 runs xfs_read: "), "{reason}");
     }
 
     #[test]

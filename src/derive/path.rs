@@ -116,7 +116,8 @@ pub(super) fn is_history(stack: &Stack) -> bool {
 /// Lines between a report and the panic that carries its trace.
 const NEAR: u64 = 4;
 
-/// The event with the trace of the panic that follows it at once: with `panic_on_warn` the report itself prints none.
+/// The event with the trace of the report that follows it at once: with `panic_on_warn` the report itself prints none,
+/// and a file system's assertion is followed by the BUG or warning that it ends in.
 pub(super) fn joined<'a>(fact: &'a Fact, next: Option<&Fact>) -> Cow<'a, Fact> {
     let lines = |fact: &Fact| match fact.origin.place {
         Place::Lines { first, last } => Some((first, last)),
@@ -124,7 +125,7 @@ pub(super) fn joined<'a>(fact: &'a Fact, next: Option<&Fact>) -> Cow<'a, Fact> {
     };
     if !main_stack(fact).is_some_and(has_reliable)
         && let Some(next) = next
-        && next.kind == "log.panic"
+        && (next.kind == "log.panic" || (asserts(fact) && matches!(next.kind.as_ref(), "log.oops" | "log.warning")))
         && next.origin.member == fact.origin.member
         && let (Some((_, last)), Some((first, _))) = (lines(fact), lines(next))
         && first.saturating_sub(last) <= NEAR
@@ -139,6 +140,11 @@ pub(super) fn joined<'a>(fact: &'a Fact, next: Option<&Fact>) -> Cow<'a, Fact> {
         return Cow::Owned(joined);
     }
     Cow::Borrowed(fact)
+}
+
+/// Is it a line that says which assertion does not hold?
+fn asserts(fact: &Fact) -> bool {
+    fact.stacks.is_empty() && fact.quote.to_ascii_lowercase().contains("assertion fail")
 }
 
 /// Is the function called more than twice in the trace?

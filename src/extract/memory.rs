@@ -99,8 +99,13 @@ fn probes(kernel: &Kernel<'_>, piece: &mut Piece) {
             Some(Value::Address(a)) => Some(a.0),
             _ => None,
         };
+        let sure = fact.stacks.first().into_iter().flat_map(|stack| &stack.frames);
+        let sure = sure.filter(|frame| frame.reliable && !frame.inline && frame.function.as_deref() != Some(function));
+        let callers =
+            sure.map_while(|frame| Some((frame.function.as_deref()?, frame.module.as_deref(), frame.offset?)));
         let oops = Oops {
             function,
+            callers: callers.take(8).collect(),
             module: fact.text("module"),
             within: fact.int("offset").and_then(|offset| u64::try_from(offset).ok()),
             address,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use facts::{Fact, FieldDef, FieldType, KindDef};
 use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind, Register};
 
-use crate::flow::Access;
+use crate::flow::{Access, Held};
 use crate::types::TypeRef;
 use crate::{Arch, Kernel, VirtAddr};
 
@@ -71,6 +71,8 @@ pub struct Oops<'a> {
     pub module: Option<&'a str>,
     /// Bytes from the function's start to the instruction.
     pub within: Option<u64>,
+    /// The callers, innermost first: function, module, bytes from the function's start to where the call returns.
+    pub callers: Vec<(&'a str, Option<&'a str>, u64)>,
     /// Fault address.
     pub address: Option<u64>,
     /// Registers.
@@ -78,6 +80,9 @@ pub struct Oops<'a> {
     /// The `Code:` line, the faulting byte in angle brackets.
     pub code: Option<&'a str>,
 }
+
+/// Callers looked at for where a parameter comes from.
+const MAX_CALLERS: usize = 4;
 
 /// What an instruction accesses.
 struct Faulting {
@@ -101,6 +106,8 @@ struct Typed {
     plus: i64,
     /// The function that says so by what it takes.
     taken_by: Option<String>,
+    /// Callers that handed the pointer down, innermost first: name, and how each came by it.
+    handed: Vec<(String, String)>,
 }
 
 impl Typed {
@@ -123,6 +130,9 @@ impl Typed {
         if let Some(holds) = &self.holds {
             text.push_str(&format!(", a {holds} *"));
         }
+        for (caller, path) in &self.handed {
+            text.push_str(&format!("; {caller} gave it {path}"));
+        }
         text.push_str(" (inferred from the code");
         if let Some(function) = &self.taken_by {
             text.push_str(&format!(", which gives it to {function}"));
@@ -141,7 +151,7 @@ impl Kernel<'_> {
         let faulting = self.faulting(oops, at, access.as_ref())?;
         let Faulting { text, register, base, offset, indexed } = faulting;
         let exact = !indexed && oops.address.is_some_and(|a| a == base.wrapping_add(offset));
-        let mut typed = access.map(|access| self.typed(&access)).unwrap_or_default();
+        let mut typed = access.map(|access| self.typed(&access, oops, at)).unwrap_or_default();
         if typed.member.is_none() {
             typed.member = WALKS
                 .iter()
@@ -185,13 +195,7 @@ impl Kernel<'_> {
     /// there are those of the log's `Code:` line, if it has one.
     fn faulting_address(&self, oops: &Oops<'_>) -> Option<VirtAddr> {
         let within = oops.within?;
-        let starts: Vec<VirtAddr> = match oops.module {
-            None => self.symbols(oops.function).into_iter().map(VirtAddr).collect(),
-            Some(module) => {
-                let found = self.module_symbols(oops.function).into_iter();
-                found.filter(|(_, of)| *of == module).map(|(at, _)| at).collect()
-            }
-        };
+        let starts = self.starts(oops.function, oops.module);
         let wanted = oops.code.map(|code| marked_bytes(code, self.arch())).filter(|bytes| !bytes.is_empty());
         let fits = |at: &VirtAddr| match &wanted {
             Some(wanted) => self.bytes(*at, wanted.len()).is_ok_and(|found| found == *wanted),
@@ -200,6 +204,39 @@ impl Kernel<'_> {
         let mut found = starts.into_iter().map(|start| start + within).filter(fits);
         let at = found.next()?;
         if found.next().is_some() { None } else { Some(at) }
+    }
+
+    /// Where functions of that name begin.
+    fn starts(&self, function: &str, module: Option<&str>) -> Vec<VirtAddr> {
+        match module {
+            None => self.symbols(function).into_iter().map(VirtAddr).collect(),
+            Some(module) => {
+                let found = self.module_symbols(function).into_iter();
+                found.filter(|(_, of)| *of == module).map(|(at, _)| at).collect()
+            }
+        }
+    }
+
+    /// The callers that handed a parameter down, as far as each only passed on what it was given, and what the last of
+    /// them knows of it.
+    fn handed(&self, oops: &Oops<'_>, at: VirtAddr, nth: usize) -> (Vec<(String, String)>, Option<Held>) {
+        let (mut handed, mut last) = (Vec::new(), None);
+        let Some(symbol) = self.symbolize(at) else { return (handed, last) };
+        let (mut callee, mut nth) = (at - symbol.offset, nth);
+        for (function, module, within) in oops.callers.iter().take(MAX_CALLERS) {
+            let found = self.starts(function, *module).into_iter();
+            let mut found = found.filter_map(|start| Some((start, self.argument_at(start + *within, callee, nth)?)));
+            let Some((start, held)) = found.next() else { break };
+            let Some(path) = held.path.clone().filter(|_| held.plus == 0) else { break };
+            handed.push(((*function).to_owned(), path));
+            let next = held.parameter;
+            last = Some(held);
+            match next {
+                Some(parameter) => (callee, nth) = (start, parameter),
+                None => break,
+            }
+        }
+        (handed, last)
     }
 
     /// The instruction and the register it went through: by the log's bytes, else by those in memory.
@@ -243,17 +280,26 @@ impl Kernel<'_> {
     }
 
     /// The member that an access was after.
-    fn typed(&self, access: &Access) -> Typed {
+    fn typed(&self, access: &Access, oops: &Oops<'_>, at: Option<VirtAddr>) -> Typed {
         let Some(held) = &access.held else { return Typed::default() };
         let types = self.types();
-        let mut typed = Typed { path: held.path.clone(), repeated: held.repeated, plus: held.plus, ..Typed::default() };
+        let (handed, caller) = match (held.parameter, at) {
+            (Some(nth), Some(at)) => self.handed(oops, at, nth),
+            _ => (Vec::new(), None),
+        };
+        let mut typed =
+            Typed { path: held.path.clone(), repeated: held.repeated, plus: held.plus, handed, ..Typed::default() };
         let member = |structure: TypeRef, at: i64| {
             let at = u64::try_from(at).ok().filter(|_| !access.indexed)?;
             let leaf = types.leaves(structure, at, access.size).into_iter().next()?;
             (!leaf.path.is_empty()).then(|| format!("{}.{}", bare(&types.type_name(structure)), leaf.path))
         };
         let distance = held.plus.saturating_add(access.offset);
-        let own = held.to.filter(|to| types.is_structure(*to) && types.type_name(*to).contains(' '));
+        // A function without a prototype may be given something whose type is known.
+        let own = held
+            .to
+            .or(caller.and_then(|held| held.to))
+            .filter(|to| types.is_structure(*to) && types.type_name(*to).contains(' '));
         typed.member = own.and_then(|to| member(to, distance));
         typed.holds = own.map(|to| types.type_name(to));
         if typed.member.is_none()

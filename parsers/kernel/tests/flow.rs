@@ -93,6 +93,12 @@ fn the_member_of_a_list_s_entry_is_named() {
     assert_eq!(fault.text("holds"), Some("struct mr_table"));
     assert_eq!(fault.text("path"), Some("sk->__sk_common.skc_net.net->ipv6.mr6_tables.next"));
     assert!(fault.quote.contains("mroute_clean_tables"), "{}", fault.quote);
+    // rawv6_close() calls it with its own first parameter.
+    let [close] = kernel.symbols("rawv6_close")[..] else { panic!("one symbol") };
+    let [done] = kernel.symbols("ip6mr_sk_done")[..] else { panic!("one symbol") };
+    let given = kernel.argument_at(VirtAddr(close + 0x1c), VirtAddr(done), 0).unwrap();
+    assert_eq!((given.path.as_deref(), given.parameter), (Some("sk"), Some(0)));
+    assert!(kernel.argument_at(VirtAddr(close + 0x1c), VirtAddr(close), 0).is_none());
     // Another function's bytes are no proof of anything.
     let other = Oops { code: Some("<90> 90"), ..oops };
     assert_eq!(kernel.fault_fact(&other), None);

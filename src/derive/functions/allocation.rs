@@ -1,6 +1,8 @@
 //! Allocators and the way into reclaim.
 
 pub(super) const PATTERNS: &[&str] = &[
+    "call_rcu*",
+    "call_srcu",
     "alloc_debug_processing*",
     "alloc_frozen*",
     "alloc_inode_sb",
@@ -24,7 +26,9 @@ pub(super) const PATTERNS: &[&str] = &[
     "check_bytes_and_report",
     "check_object*",
     "check_slab*",
+    "create_object*",
     "deactivate_slab*",
+    "delete_object*",
     "devm_k*alloc*",
     "devm_kfree",
     "devm_kmalloc*",
@@ -69,6 +73,7 @@ pub(super) const PATTERNS: &[&str] = &[
     "kmalloc_array*",
     "kmem_cache_*",
     "kmemdup*",
+    "kmemleak_*",
     "krealloc*",
     "ksize",
     "kstrdup*",
@@ -107,6 +112,7 @@ pub(super) const PATTERNS: &[&str] = &[
     "post_alloc_hook",
     "prep_new_page",
     "put_cpu_partial",
+    "put_object",
     "qlink_free",
     "qlist_move*",
     "quarantine_*",
@@ -114,6 +120,7 @@ pub(super) const PATTERNS: &[&str] = &[
     "reclaim_*pages*",
     "remove_vm_area",
     "rmqueue*",
+    "set_freepointer",
     "setup_object*",
     "sk_alloc",
     "sk_prot_alloc",

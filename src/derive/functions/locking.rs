@@ -1,6 +1,8 @@
 //! Locks and what checks them.
 
 pub(super) const PATTERNS: &[&str] = &[
+    "*_assert_locked",
+    "*assert_held*",
     "*rq_lock*",
     "*rq_unlock*",
     "*spin_lock*",
@@ -34,6 +36,7 @@ pub(super) const PATTERNS: &[&str] = &[
     "down",
     "down_*",
     "find_lock_*chain*",
+    "folio_unlock",
     "hlist_bl_lock*",
     "hlist_bl_unlock*",
     "hlock_*",
@@ -55,6 +58,7 @@ pub(super) const PATTERNS: &[&str] = &[
     "lock_sock_fast*",
     "lock_unpin*",
     "lockdep_*",
+    "lockdep_assert*",
     "lockref_*",
     "look_up_lock_class",
     "mark_*irq*",
@@ -112,6 +116,7 @@ pub(super) const PATTERNS: &[&str] = &[
     "trace_irq*",
     "trace_preempt*",
     "trace_softirqs*",
+    "unlock_page",
     "up",
     "up_read*",
     "up_write*",

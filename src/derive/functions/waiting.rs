@@ -69,6 +69,7 @@ pub(super) const PATTERNS: &[&str] = &[
     "rwsem_down_*",
     "schedule*",
     "schedule_timeout*",
+    "scsi_execute*",
     "srcu_*",
     "ssleep",
     "start_flush_work",

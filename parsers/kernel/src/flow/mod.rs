@@ -56,6 +56,8 @@ pub struct Held {
     pub path: Option<String>,
     /// It may also be an entry further on.
     pub repeated: bool,
+    /// It is this parameter of the function as it was given, counted from 0.
+    pub parameter: Option<usize>,
     /// The structure around it, by what the code gives to other functions: its type, what is added to the pointer to
     /// come to it, and the function that takes it.
     pub around: Option<(TypeRef, i64, String)>,
@@ -88,6 +90,12 @@ impl Kernel<'_> {
     /// The accesses through registers of the function that `at` lies in, by their addresses; with `only`, that one.
     pub fn accesses(&self, at: VirtAddr, only: Option<VirtAddr>) -> Vec<(VirtAddr, Access)> {
         self.followed(at).and_then(|mut followed| followed.accesses(only)).unwrap_or_default()
+    }
+
+    /// What the call that returns to `back` gives to the function at `callee` as its parameter `nth`, counted from 0.
+    /// `None` where no call of that function ends there, and where nothing is known of the value.
+    pub fn argument_at(&self, back: VirtAddr, callee: VirtAddr, nth: usize) -> Option<Held> {
+        self.followed(back - 1)?.argument(back, callee, nth)
     }
 
     /// The function that an address lies in. What rarely runs begins where the function jumps to it.
@@ -154,13 +162,7 @@ impl Followed<'_, '_> {
         }
         let named = |(at, place, size, value): (u64, Place, u64, Option<Value>)| {
             let held = match value {
-                Some(Value::Pointer(pointer)) => Some(Held {
-                    around: given.get(&pointer.origin).and_then(|types| self.agreed(types)),
-                    to: pointer.to,
-                    plus: pointer.plus,
-                    path: pointer.path.as_deref().map(str::to_owned),
-                    repeated: pointer.repeated,
-                }),
+                Some(Value::Pointer(pointer)) => Some(self.told(&pointer, &given)),
                 _ => None,
             };
             let register = self.convention.names.get(usize::from(place.base?)).copied()?;
@@ -168,6 +170,51 @@ impl Followed<'_, '_> {
             Some((VirtAddr(at), access))
         };
         Some(found.into_iter().filter_map(named).collect())
+    }
+
+    fn told(&self, pointer: &Pointer, given: &Given) -> Held {
+        Held {
+            around: given.get(&pointer.origin).and_then(|types| self.agreed(types)),
+            to: pointer.to,
+            plus: pointer.plus,
+            path: pointer.path.as_deref().map(str::to_owned),
+            repeated: pointer.repeated,
+            parameter: match pointer.origin {
+                Origin::Parameter(nth) => Some(nth.into()),
+                _ => None,
+            },
+        }
+    }
+
+    /// What the call that returns to `back` gives to `callee` as its parameter `nth`.
+    fn argument(&mut self, back: VirtAddr, callee: VirtAddr, nth: usize) -> Option<Held> {
+        let register = *self.convention.parameters.get(nth)?;
+        let (at, _) = self.graph.steps.range(..back.0).next_back().filter(|(at, step)| {
+            **at + step.length == back.0 && matches!(step.next, Next::Calls(Some(to), _) if to == callee.0)
+        })?;
+        let at = *at;
+        let mut given = Given::new();
+        let mut found = None;
+        for _ in 0..MAX_ROUNDS {
+            let states = self.states()?;
+            given.clear();
+            for (leader, state) in &states {
+                let seen = &mut |here: u64, state: &State| {
+                    if here == at {
+                        found = state.get(register).cloned();
+                    }
+                    self.note_arguments(here, state, &mut given);
+                };
+                self.run(*leader, state.clone(), seen, &mut |_, _| {});
+            }
+            if !self.learn(&given) {
+                break;
+            }
+        }
+        match found {
+            Some(Value::Pointer(pointer)) => Some(self.told(&pointer, &given)),
+            _ => None,
+        }
     }
 
     /// The one structure that all calls agree on: the largest, where the others are parts of it.
@@ -325,7 +372,8 @@ impl Followed<'_, '_> {
         state.set(self.convention.stack_pointer, Some(Value::Stack(0)));
         let Some(prototype) = &self.prototype else {
             for (nth, register) in self.convention.parameters.iter().enumerate() {
-                let pointer = Pointer::made(Origin::Parameter(nth as u8));
+                let mut pointer = Pointer::made(Origin::Parameter(nth as u8));
+                pointer.path = Some(Rc::from(format!("argument {}", nth + 1)));
                 state.set(*register, Some(Value::Pointer(self.with_learnt(pointer))));
             }
             return state;
@@ -460,6 +508,11 @@ impl Followed<'_, '_> {
                 let member = self.member(pointer, place.offset);
                 let (to, path) = match member {
                     Some((to, member)) => (to, path_to(pointer.path.as_deref(), &member)),
+                    None if pointer.to.is_none() => {
+                        let at = pointer.plus.saturating_add(place.offset);
+                        let sign = if at < 0 { "-" } else { "" };
+                        (None, path_to(pointer.path.as_deref(), &format!("[{sign}{:#x}]", at.unsigned_abs())))
+                    }
                     None => (None, None),
                 };
                 unknown(Pointer { to, path, ..made })
