@@ -4,6 +4,8 @@
 //! From it the index is found, then the markers, the names (whose lengths must hit every marker: that walk is the
 //! proof), and the addresses.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::kallsyms::{Places, Values, read_some};
 use super::packed::name_len;
 use crate::{Kernel, VirtAddr};
@@ -16,7 +18,29 @@ const MAX_TABLE: u64 = 2048;
 const DIGITS: &[u8] = b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\x00";
 
 /// Calls `found` with the address of every occurrence of `needle` in the kernel image.
-pub(super) fn search(kernel: &Kernel<'_>, start: u64, len: u64, needle: &[u8], mut found: impl FnMut(u64) -> bool) {
+pub(super) fn search(kernel: &Kernel<'_>, start: u64, len: u64, needle: &[u8], found: impl FnMut(u64) -> bool) {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Without a second thread the search does it all.
+        let _ = std::thread::Builder::new().spawn_scoped(scope, || read_ahead(kernel, start, len, &over));
+        search_pages(kernel, start, len, needle, found);
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Has every other page of the image decoded ahead of a search, until there are no more or the search is over. Pages are
+/// kept, so the search decodes only the others.
+fn read_ahead(kernel: &Kernel<'_>, start: u64, len: u64, over: &AtomicBool) {
+    let mut misses = 0;
+    for at in (start..start.saturating_add(len)).step_by(4096).skip(1).step_by(2) {
+        misses = if kernel.u8(VirtAddr(at)).is_ok() { 0 } else { misses + 1 };
+        if misses > 2048 || over.load(Ordering::Relaxed) {
+            return;
+        }
+    }
+}
+
+fn search_pages(kernel: &Kernel<'_>, start: u64, len: u64, needle: &[u8], mut found: impl FnMut(u64) -> bool) {
     let finder = memchr::memmem::Finder::new(needle);
     let overlap = needle.len() as u64;
     let mut at = start;
