@@ -12,6 +12,8 @@ pub(super) struct Part {
 impl Part {
     /// Reads a piece; one without a header line is a record of its own.
     pub fn read(name: &str, bytes: &[u8]) -> Part {
+        let inflated = if name.ends_with(".enc.z") { inflate(bytes) } else { None };
+        let bytes = inflated.as_deref().unwrap_or(bytes);
         let end = bytes.iter().position(|b| *b == b'\n').unwrap_or(bytes.len());
         let first = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).trim().to_owned();
         let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -28,6 +30,23 @@ impl Part {
         }
     }
 }
+
+/// A piece that the kernel compressed and could not read back (`dmesg-ramoops-0.enc.z`): a bare deflate stream. What was
+/// inflated before damage is kept.
+fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
+    use std::io::Read;
+    let mut text = Vec::new();
+    let read = flate2::read::DeflateDecoder::new(bytes).take(MAX_PIECE).read_to_end(&mut text);
+    if read.is_err() && text.is_empty() {
+        // With the header of zlib.
+        text.clear();
+        flate2::read::ZlibDecoder::new(bytes).take(MAX_PIECE).read_to_end(&mut text).ok()?;
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+/// A piece is as large as the backend's buffer, some tens of kilobytes.
+const MAX_PIECE: u64 = 4 << 20;
 
 /// The records: name of the newest piece and the whole text. Part 1 is the end of the log.
 pub(super) fn join(mut parts: Vec<Part>) -> Vec<(String, Vec<u8>)> {
@@ -49,6 +68,18 @@ pub(super) fn join(mut parts: Vec<Part>) -> Vec<(String, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_piece_that_is_still_compressed_is_inflated() {
+        use std::io::Write;
+        let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+        packer.write_all(b"Panic#2 Part1\n<0>[ 1.0] Kernel panic - not syncing: x\n").unwrap();
+        let packed = packer.finish().unwrap();
+        let joined = join(vec![Part::read("pstore/dmesg-ramoops-0.enc.z", &packed)]);
+        assert_eq!(joined[0].1, b"<0>[ 1.0] Kernel panic - not syncing: x\n");
+        // What is no deflate stream stays as it is.
+        assert_eq!(join(vec![Part::read("dmesg-ramoops-1.enc.z", b"\xff\xff\xff")])[0].1, b"\xff\xff\xff");
+    }
 
     #[test]
     fn pieces_are_joined_from_the_highest_part_down() {

@@ -20,6 +20,7 @@ const OWN: &[&str] = &[
     "output lines suppressed",
     "replaying previous printk message",
     "setting system clock to ",
+    "type=2000 audit(",
     "-- Boot ",
     "-- Reboot --",
     "DMI: ",

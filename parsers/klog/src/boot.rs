@@ -69,6 +69,17 @@ impl BootBuilder {
         {
             self.start_wall_ns = seconds.checked_mul(1_000_000_000).and_then(|wall| wall.checked_sub(ns));
         }
+        // `audit: type=2000 audit(1578241785.265:1): state=initialized`: the wall clock, once a boot.
+        if let Some(stamp) = after(text, "type=2000 audit(")
+            && let Some(ns) = line.time.and_then(|t| t.since_boot_ns)
+            && self.start_wall_ns.is_none()
+            && let Some((seconds, rest)) = stamp.split_once('.')
+            && let Ok(seconds) = seconds.parse::<i64>()
+        {
+            let millis = rest.split(':').next().and_then(|ms| ms.parse::<i64>().ok()).unwrap_or(0).min(999);
+            let wall = seconds.checked_mul(1_000_000_000).and_then(|s| s.checked_add(millis * 1_000_000));
+            self.start_wall_ns = wall.and_then(|wall| wall.checked_sub(ns)).filter(|_| seconds > 946_684_800);
+        }
         if let Some(model) = text.strip_prefix("DMI: ") {
             self.identity.model.get_or_insert_with(|| model.to_owned());
             self.last_line = line.number;

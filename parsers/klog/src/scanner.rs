@@ -473,7 +473,9 @@ impl State {
             .filter(|family| family.accepts(line))
             .find_map(|family| (family.open)(line, before).map(|opened| (family, opened)));
         let Some((family, opened)) = opened else { return false };
-        if self.is_copy(line) {
+        // Two consoles on one line print each header twice.
+        let again = |r: &Report| line.time.is_some() && r.event.time == line.time && r.event.quote == line.text();
+        if self.is_copy(line) || current.and_then(|at| self.open.get(at)).is_some_and(again) {
             return true;
         }
         let mut event = opened.event;

@@ -137,13 +137,20 @@ pub(super) fn stamp(c: &mut Cursor<'_>) -> Option<i64> {
 /// More seconds than this no machine has run: 285 years, what a signed count of nanoseconds holds.
 const MAX_SECONDS: i64 = 9_000_000_000;
 
-/// `]`; `s]` and ` / 01-22 09:26:14.131]` of makers of phones.
+/// `]`; `s]` and ` / 01-22 09:26:14.131]` of makers of phones; `,3]` of OPAL.
 fn end_of_stamp(c: &mut Cursor<'_>) -> bool {
     let mut ahead = *c;
     if ahead.take("s]") || ahead.blanks().take("]") {
         *c = ahead;
         return true;
     }
+    // OPAL, the firmware of POWER machines: `[ 1005.489389250,3] `, with the level.
+    if ahead.take(",") && ahead.number().is_some() && ahead.take("]") {
+        *c = ahead;
+        return true;
+    }
+    ahead = *c;
+    ahead.blanks();
     if !ahead.take("/ ") {
         return false;
     }

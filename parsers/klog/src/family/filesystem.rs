@@ -169,10 +169,20 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 "Readonly filesystem",
                 "Filesystem is readonly",
                 "No space",
+                // A block could not be read or written: what lies below failed, not what is on it.
+                "Error while async write back metadata",
+                "reading directory lblock",
+                "unable to read itable block",
+                "Cannot read inode bitmap",
+                "Cannot read block bitmap",
+                "mark_inode_dirty error",
+                "previous I/O error",
             ];
+            // Behind `inode #12: comm ls: ` or `comm ls: `.
+            let said = after(detail, "comm ").and_then(|t| t.split_once(": ")).map_or(detail, |(_, said)| said);
             let what = if detail.ends_with("Detected aborted journal") {
                 "abort"
-            } else if NO_DAMAGE.iter().any(|name| detail.starts_with(name)) || detail.starts_with("error ") {
+            } else if NO_DAMAGE.iter().any(|name| said.starts_with(name)) || detail.starts_with("error ") {
                 "io-error"
             } else {
                 "corruption"
@@ -284,7 +294,10 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         "shutdown"
     } else if rest.starts_with("xfs_log_force: error") {
         "shutdown"
-    } else if rest.starts_with("failed to locate log tail") || rest.starts_with("Log inconsistent") {
+    } else if rest.starts_with("Corruption warning")
+        || rest.starts_with("failed to locate log tail")
+        || rest.starts_with("Log inconsistent")
+    {
         "corruption"
     } else if rest.starts_with("log mount/recovery failed") || rest.starts_with("log mount failed") {
         "mount"

@@ -29,7 +29,7 @@ pub(super) static FAMILY: Family = Family {
         "Controller lockup detected",
         "uas_eh_abort_handler",
         "uas_eh_device_reset_handler start",
-        "Timeout waiting for hardware interrupt",
+        "Timeout waiting for hardware ",
         "Card stuck in programming state",
         "ufshcd_abort: ",
         "ufshcd_eh_host_reset_handler",
@@ -74,7 +74,7 @@ const WORDS: &[(&str, &str)] = &[
     (": resetting scsi ", "reset"),
     ("uas_eh_abort_handler", "abort"),
     ("uas_eh_device_reset_handler start", "reset"),
-    ("Timeout waiting for hardware interrupt", "timeout"),
+    ("Timeout waiting for hardware ", "timeout"),
     ("Card stuck in programming state", "timeout"),
     ("ufshcd_abort: ", "abort"),
     ("ufshcd_eh_host_reset_handler", "reset"),
@@ -114,8 +114,11 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     DRIVERS.iter().any(|driver| text.starts_with(driver)).then_some(())?;
     let (_, what) = WORDS.iter().find(|(words, _)| text.contains(words))?;
     let driver = text.split(": ").next().unwrap_or(text);
+    // An empty slot does not answer when it is asked what lies in it.
+    let empty = text.contains("hardware cmd interrupt");
+    let severity = if empty { Severity::Notice } else { Severity::Failure };
     Opened::line(
-        Event::new(FAMILY.name, class::IO_ERROR, Severity::Failure)
+        Event::new(FAMILY.name, class::IO_ERROR, severity)
             .titled(format!("storage controller: {what}"))
             .with("driver", driver)
             .with("what", *what)

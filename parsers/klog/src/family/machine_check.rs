@@ -22,6 +22,7 @@ pub(super) static MCE: Family = Family {
         "[Hardware Error]: Deferred",
         "Uncorrected hardware memory error in ",
         "Hardware error from AEST",
+        " Hypervisor Maintenance interrupt [",
     ],
     from: From::Kernel,
     open: open_mce,
@@ -31,7 +32,7 @@ pub(super) static MCE: Family = Family {
         "log.mce",
         "A machine check, or a page taken out of use because of one",
         &[
-            field("what", FieldType::Text, "", "logged, exception, decoded, memory-failure, killed"),
+            field("what", FieldType::Text, "", "logged, exception, decoded, maintenance, memory-failure, killed"),
             field("bank", FieldType::Int, "", "bank of the machine-check registers"),
             field("status", FieldType::Address, "", "its status register"),
             field("uncorrected", FieldType::Bool, "", "the error was not corrected (bit 61)"),
@@ -131,6 +132,19 @@ fn open_mce(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         event.cpu = cpu.parse().ok();
         return Opened::line(event);
     }
+    // powerpc: `Fatal Hypervisor Maintenance interrupt [Recovered]`, then ` Error detail: Malfunction Alert`
+    if let Some((degree, outcome)) = text.split_once(" Hypervisor Maintenance interrupt [") {
+        let mut event = new("maintenance").with("detail", degree);
+        event.severity = match degree {
+            "Fatal" | "Severe" => Severity::Report,
+            "Harmless" => Severity::Notice,
+            _ => Severity::Failure,
+        };
+        if outcome.starts_with("Not recovered") {
+            event.set("uncorrected", true);
+        }
+        return Opened::lines(event);
+    }
     // Arm's RAS registers: `AEST: {1}[Hardware Error]: Hardware error from AEST memory.90d0000`
     if text.starts_with("AEST: {") {
         let detail = after(text, "Hardware error from AEST ")?;
@@ -180,6 +194,15 @@ fn set_status(event: &mut Event, status: u64) {
 }
 
 fn mce_body(report: &mut Report, line: &Line<'_>) -> Step {
+    if report.event.fields.get("what").and_then(Value::as_text) == Some("maintenance") {
+        let text = line.text();
+        if let Some(detail) = text.strip_prefix("Error detail: ") {
+            report.event.set("detail", detail);
+            return Step::Take;
+        }
+        let own = text.starts_with("HMER:") || text.ends_with("check stop.");
+        return if own { Step::Take } else { Step::Pass };
+    }
     // `Bank 3: b40000000000083b at 000000fdfc000cfc` below a header without head
     if let Some(rest) = line.text().strip_prefix("Bank ")
         && let Some((bank, status)) = rest.split_once(": ")
@@ -361,6 +384,15 @@ mod tests {
             ),
             ["report", "3", "5", "true", "true", "1024", "1", "0xffffffff8162f1f2"]
         );
+    }
+
+    #[test]
+    fn a_maintenance_interrupt_is_as_bad_as_it_says() {
+        let text = "[   52.261501] Fatal Hypervisor Maintenance interrupt [Recovered]\n\
+             [   52.261501]  Error detail: Malfunction Alert\n[   52.261501] \tHMER: 8040000000000000\n\
+             [   52.261501] Harmless Hypervisor Maintenance interrupt [Recovered]\n";
+        assert_eq!(events(text).len(), 2);
+        assert_eq!(fields(text, &["severity", "detail"]), ["report", "Malfunction Alert"]);
     }
 
     #[test]

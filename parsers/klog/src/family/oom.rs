@@ -15,6 +15,8 @@ pub(super) static FAMILY: Family = Family {
     anchors: &[
         "invoked oom-killer",
         "ut of memory: Kill",
+        "Out of Memory: Kill",
+        "VM: killing process ",
         "oom-kill:constraint=",
         "Killed process ",
         "Out of memory and no killable processes",
@@ -88,6 +90,10 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .with_opt("order", number_after(rest, "order="))
             .with_opt("oom_score_adj", number_after(rest, "oom_score_adj=").or_else(|| number_after(rest, "oom_adj=")));
         return Opened::trace(event);
+    }
+    // 2.4
+    if let Some(comm) = text.strip_prefix("VM: killing process ") {
+        return Opened::line(event.with("killed_comm", comm).with("complete", true));
     }
     // Without its head: the decision alone. Other programs kill processes too; only the kernel prints their memory.
     if text.starts_with("Killed process ") && !text.contains("total-vm:") {
@@ -197,7 +203,7 @@ fn decision(report: &mut Report, text: &str) -> Step {
     }
     let (of_cgroup, rest) = if let Some(rest) = text.strip_prefix("Memory cgroup out of memory: ") {
         (true, rest)
-    } else if let Some(rest) = text.strip_prefix("Out of memory: ") {
+    } else if let Some(rest) = text.strip_prefix("Out of memory: ").or_else(|| text.strip_prefix("Out of Memory: ")) {
         (false, rest)
     } else if text.starts_with("Killed process ") {
         (event.family == "memcg_oom", text)

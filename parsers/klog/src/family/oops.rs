@@ -28,6 +28,7 @@ pub(super) static FAMILY: Family = Family {
         "PANIC: double fault",
         "kernel stack overflow (",
         "Insufficient stack space",
+        "Kernel Fault: Code=",
         "Unhandled fault: ",
         "Unhandled prefetch abort: ",
         "Data bus error, epc ==",
@@ -120,6 +121,8 @@ fn other_header(text: &str, event: &mut Event) -> bool {
         ("Instruction bus error, epc ==", class::TRAP),
         ("Alignment trap: ", class::TRAP),
         ("Bad mode in ", class::TRAP),
+        // parisc
+        ("Kernel Fault: Code=", class::TRAP),
         ("SError Interrupt on CPU", class::HARDWARE_MCE),
     ];
     if let Some((head, class)) = HEADS.iter().find(|(head, _)| text.starts_with(head)) {
@@ -144,6 +147,16 @@ fn other_header(text: &str, event: &mut Event) -> bool {
     {
         event.address = hex_after(rest, "user page (");
         event.title = "BUG: unable to handle kernel paging request".to_owned();
+        return true;
+    }
+    // sparc: `swapper(1): Kernel bad sw trap 5 [#1]`
+    if let Some((who, what)) = text.split_once("): Kernel bad sw trap ")
+        && let Some((comm, pid)) = who.rsplit_once('(')
+    {
+        event.comm = Some(comm.to_owned());
+        event.pid = pid.parse().ok();
+        event.class = if what.starts_with("5 ") { class::BUG_ON } else { class::TRAP };
+        event.title = "kernel trap".to_owned();
         return true;
     }
     if let Some((who, what)) = text.split_once(": panicked at ")
@@ -271,6 +284,9 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
         // riscv, mips
         ("Kernel BUG [#", class::BUG_ON),
         ("Kernel bug detected[#", class::BUG_ON),
+        ("Unhandled kernel unaligned access[#", class::TRAP),
+        ("Kernel unaligned instruction access[#", class::TRAP),
+        ("Reserved instruction in kernel code[#", class::INVALID_OPCODE),
     ];
     let kind = KINDS.iter().find(|(head, _)| body.starts_with(head));
     let Some(at) = text.find("[#") else {

@@ -21,6 +21,7 @@ const WORDS: &[Word] = &[
     word(LUSTRE, "Connection restored to", "ok"),
     word(LUSTRE, "The thread might be hung", "hung"),
     word(&["WARNING: Pool '"], "uncorrectable I/O failure and has been suspended", "shutdown"),
+    word(&["zio pool="], "zio pool=", "io-error"),
     word(BCACHEFS, "error validating btree node", "corruption"),
     word(BCACHEFS, "inconsistency detected", "corruption"),
     word(BCACHEFS, "emergency read only", "read-only"),
@@ -76,7 +77,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let found = find(WORDS, text)?;
     let name = match found.by.first().copied().unwrap_or_default() {
         "Lustre" => "lustre",
-        "WARNING: Pool '" => "zfs",
+        "WARNING: Pool '" | "zio pool=" => "zfs",
         "bcachefs" => "bcachefs",
         by if by.starts_with("OCFS2") || by == "o2net: " => "ocfs2",
         "CIFS" => "cifs",
@@ -108,6 +109,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     let device = between(text, "(device ", ")")
         .or_else(|| between(text, "Pool '", "'"))
+        .or_else(|| between(text, " vdev=", " "))
         .or_else(|| between(text, "exFAT-fs (", ")"))
         .or_else(|| between(text, "bcachefs (", ")"))
         .or_else(|| between(text, "server ", " "))
@@ -116,9 +118,12 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         .or_else(|| after(text, "ceph: ").and_then(|t| t.split(' ').next()).filter(|_| name == "ceph"))
         .or_else(|| between(text, "onnection to ", " ").filter(|_| name == "lustre"))
         .unwrap_or_default();
-    let mut event = event(&FAMILY, name, what, device)
-        .with("detail", text)
-        .with_opt("errno", number_after(text, "return code = ").or_else(|| number_after(text, "Error ")).map(i64::abs));
+    let mut event = event(&FAMILY, name, what, device).with("detail", text).with_opt(
+        "errno",
+        number_after(text, "return code = ")
+            .or_else(|| number_after(text, "Error ").or_else(|| number_after(text, " error=")))
+            .map(i64::abs),
+    );
     if name == "exfat" {
         event.severity = Severity::Notice;
     }

@@ -16,6 +16,7 @@ pub(super) static FAMILY: Family = Family {
         "vmalloc: allocation failure",
         "vmalloc error: size",
         "percpu: allocation failed",
+        "-order allocation failed (gfp=",
     ],
     from: From::Kernel,
     open,
@@ -35,6 +36,17 @@ pub(super) static FAMILY: Family = Family {
 
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
+    // 2.4: `__alloc_pages: 0-order allocation failed (gfp=0x1d2/0)`
+    if let Some(rest) = text.strip_prefix("__alloc_pages: ")
+        && let Some((order, rest)) = rest.split_once("-order allocation failed")
+    {
+        return Opened::line(
+            Event::new(FAMILY.name, class::PAGE_ALLOC_FAILURE, Severity::Failure)
+                .titled("page allocation failure")
+                .with_opt("order", order.parse::<u32>().ok())
+                .with_opt("mode", hex_after(rest, "gfp=")),
+        );
+    }
     let (who, _) = text
         .split_once(": page allocation failure")
         .or_else(|| text.split_once(": page allocation stall"))

@@ -18,6 +18,7 @@ pub(super) static PCIE: Family = Family {
         "AER: Uncorrect",
         "AER: Multiple ",
         "EEH: ",
+        "PHB Freeze/Fence detected",
     ],
     from: From::Kernel,
     open: open_pcie,
@@ -45,14 +46,16 @@ fn open_pcie(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let text = line.text();
     // powerpc: `EEH: Frozen PHB#0-PE#1 detected`, `EEH: PHB#0 failure detected, location: N/A`
     if let Some(rest) = text.strip_prefix("EEH: ") {
-        let (what, severity) =
-            if rest.starts_with("Frozen PHB#") || rest.contains(" failure detected") && rest.starts_with("PHB#") {
-                ("frozen", Severity::Failure)
-            } else if rest.starts_with("Unable to recover from failure") || rest.contains("has failed 6 times") {
-                ("recovery-failed", Severity::Report)
-            } else {
-                return None;
-            };
+        let (what, severity) = if rest.starts_with("Frozen PHB#")
+            || rest.starts_with("Fenced PHB#")
+            || rest.contains(" failure detected") && rest.starts_with("PHB#")
+        {
+            ("frozen", Severity::Failure)
+        } else if rest.starts_with("Unable to recover from failure") || rest.contains("has failed 6 times") {
+            ("recovery-failed", Severity::Report)
+        } else {
+            return None;
+        };
         let device = rest.split(' ').find(|w| w.starts_with("PHB#")).unwrap_or_default();
         return Opened::line(
             Event::new(PCIE.name, class::HARDWARE_PCIE, severity)
@@ -63,6 +66,11 @@ fn open_pcie(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     }
     let (head, rest) = text.split_once(": ")?;
     let device = head.rsplit(' ').next().unwrap_or(head);
+    // The firmware of POWER machines: `PHB#006f[6:3]: PHB Freeze/Fence detected !`
+    if rest.starts_with("PHB Freeze/Fence detected") && head.starts_with("PHB#") {
+        let event = Event::new(PCIE.name, class::HARDWARE_PCIE, Severity::Failure);
+        return Opened::line(event.titled("PCIe: frozen").with("what", "frozen").with("device", head));
+    }
     // A PCI address: `0000:00:1c.0`.
     if !device.contains(':') || !device.contains('.') || head.len() > 40 {
         return None;
@@ -178,6 +186,12 @@ mod tests {
         );
         let text = "[   52.261501] pcieport 0000:00:1c.0: PCIe Bus Error: severity=Uncorrected (Fatal), type=Transaction Layer, (Requester ID)";
         assert_eq!(fields(text, &["severity"]), ["report"]);
+        for text in [
+            "[   52.261501] EEH: Fenced PHB#2 detected, location: N/A",
+            "[ 1005.489389250,3] PHB#006f[6:3]: PHB Freeze/Fence detected !",
+        ] {
+            assert_eq!(fields(text, &["what", "severity"]), ["frozen", "failure"], "{text}");
+        }
         assert!(events("[   52.261501] pcieport 0000:00:1c.0: AER: enabled with IRQ 24").is_empty());
         assert!(
             events("[   52.261501] pcieport 0000:00:1c.0: DPC: error containment capabilities: Int Msg #0").is_empty()

@@ -333,6 +333,12 @@ fn finish(report: &mut Report) {
         // A message without WARN or BUG is no torn report.
         report.form = Form::Lines;
     }
+    // `CFI failure at f+0x3f0/0x1480 (target: ...)`, of which no WARN line follows.
+    if event.place.is_none()
+        && let Some(rest) = event.fields.get("message").and_then(|m| m.as_text()?.strip_prefix("CFI failure at "))
+    {
+        event.place = location_at(&mut Cursor::new(rest));
+    }
     let place = event.place.as_ref().map(|p| p.function.clone());
     // A message that no WARN carries names itself.
     let alone = (event.family == FAMILY.name && !event.fields.contains_key("file"))
