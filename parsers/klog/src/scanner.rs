@@ -205,6 +205,8 @@ struct State {
     cut: Option<Cut>,
     /// Title and last line of the report that ended last.
     last: Option<(String, u64)>,
+    /// Stamp and text of the last line with an anchor, while a report is open.
+    head: u64,
     /// Newest stamp of a report in this boot.
     newest_ns: i64,
     /// Stamps and texts of the reports of this boot.
@@ -226,6 +228,7 @@ impl State {
             open: Vec::new(),
             cut: None,
             last: None,
+            head: 0,
             newest_ns: 0,
             known: HashSet::new(),
             again: false,
@@ -334,6 +337,14 @@ impl State {
             self.close(at, sink);
         }
         if let Some(at) = self.report_of(line) {
+            // Two consoles on one line print each header twice.
+            if hits > 1
+                && self.open[at].form == Form::Trace
+                && let Some(key) = key(line)
+                && std::mem::replace(&mut self.head, key) == key
+            {
+                return;
+            }
             let report = &mut self.open[at];
             if hits == 0 && report.next_frame(line) {
                 return report.taken(line);
@@ -473,11 +484,10 @@ impl State {
             .filter(|family| family.accepts(line))
             .find_map(|family| (family.open)(line, before).map(|opened| (family, opened)));
         let Some((family, opened)) = opened else { return false };
-        // Two consoles on one line print each header twice.
-        let again = |r: &Report| line.time.is_some() && r.event.time == line.time && r.event.quote == line.text();
-        if self.is_copy(line) || current.and_then(|at| self.open.get(at)).is_some_and(again) {
+        if self.is_copy(line) {
             return true;
         }
+        self.head = key(line).unwrap_or(0);
         let mut event = opened.event;
         event.first_line = self.cut.take().map_or(line.number, |c| c.first_line);
         event.last_line = line.number;
@@ -525,9 +535,7 @@ impl State {
     fn is_copy(&mut self, line: &Line<'_>) -> bool {
         let replaying = std::mem::take(&mut self.replaying);
         let Some(ns) = line.time.and_then(|t| t.since_boot_ns) else { return false };
-        let mut hasher = DefaultHasher::new();
-        (ns, line.text(), line.host).hash(&mut hasher);
-        let key = hasher.finish();
+        let Some(key) = key(line) else { return false };
         self.again |= ns < self.newest_ns.saturating_sub(REPLAY_NS);
         let old = replaying || self.again && ns <= self.newest_ns;
         self.newest_ns = self.newest_ns.max(ns);
@@ -563,6 +571,14 @@ impl State {
         self.cut = None;
         self.last = None;
     }
+}
+
+/// Stamp, text and host of a line as one number.
+fn key(line: &Line<'_>) -> Option<u64> {
+    let ns = line.time?.since_boot_ns?;
+    let mut hasher = DefaultHasher::new();
+    (ns, line.text(), line.host).hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 /// Yields a report; its title, if it was one.

@@ -256,6 +256,41 @@ fn broadcasts_and_lost_line_starts_are_read() {
 }
 
 #[test]
+fn consoles_of_makers_and_collectors_are_read() {
+    // Phones: the CPU, the task and its id, in each maker's way.
+    let behind_stamp =
+        |wrap: &str| OOPS.lines().map(|l| l.replacen("] ", &format!("] {wrap}"), 1) + "\n").collect::<String>();
+    check("Samsung", behind_stamp(" [2:           runc:   77] ").as_bytes());
+    check("Samsung, old", behind_stamp(" I[2:           runc:   77] ").as_bytes());
+    check("MediaTek", behind_stamp("(1)[77:runc]").as_bytes());
+    check(
+        "Huawei",
+        OOPS.lines().map(|l| l.replacen("] ", "s][pid:77,cpu1,runc]", 1) + "\n").collect::<String>().as_bytes(),
+    );
+    check("no host", behind_stamp("kernel: ").as_bytes());
+    // Terminals and filters that print the time.
+    check("ts", each_line(|l| format!("Jul 05 19:33:34 {l}")).as_bytes());
+    check("minicom", each_line(|l| format!("[2020-07-05 19:33:34.123] {l}")).as_bytes());
+    check("numbers of syslog", each_line(|l| format!("2020-07-05 19:33:34.123 0 4 host kernel:{l}")).as_bytes());
+    check("pdsh", each_line(|l| format!("node7: {l}")).as_bytes());
+    check("Talos", each_line(|l| format!("kern: err: [2020-07-05T19:33:34.123456789Z]: {}", body(l))).as_bytes());
+    check("months in Russian", each_line(|l| format!("июл 05 19:33:34 host kernel: {}", body(l))).as_bytes());
+    // Collectors.
+    for key in ["line", "message", "original", "_raw", "@message"] {
+        let json = each_line(|l| format!("{{\"{key}\":\"{}\"}}", l.replace('"', "\\\"")));
+        check(key, json.as_bytes());
+    }
+    check("more digits than a nanosecond has", OOPS.replace("467.167", "467.16712345").as_bytes());
+}
+
+#[test]
+fn a_console_that_prints_twice_reports_once() {
+    let twice = each_line(|l| format!("{l}\n{l}"));
+    let found = events(&twice);
+    assert_eq!(found.iter().filter(|e| e.family == "oops").count(), 1);
+}
+
+#[test]
 fn carriers_change_within_a_text() {
     let mut text = each_line(|l| format!("Jul  5 19:33:34 a kernel: {l}"));
     text += "-- \nHello,\nwe saw this again:\n\n";

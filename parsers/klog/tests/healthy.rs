@@ -267,6 +267,61 @@ const EVERY_DAY: &[&str] = &[
     "snd_hda_intel 0000:00:1f.3: CORB reset timeout#2, CORBRP = 0",
     "i915 0000:00:02.0: [drm] *ERROR* Failed to write source OUI",
     "amdgpu 0000:03:00.0: amdgpu: SMU is resumed successfully!",
+    "amdgpu 0000:03:00.0: amdgpu: ring gfx_0.0.0 uses VM inv eng 0 on hub 0",
+    "amdgpu 0000:03:00.0: amdgpu: GPU reset(2) succeeded!",
+    "[drm] ring test on 0 succeeded in 1 usecs",
+    "[drm] nouveau 0000:01:00.0: Allocating FIFO number 1",
+    "nouveau 0000:01:00.0: fifo: channels: 4095",
+    "nvidia-nvswitch0: SXid (PCI:0000:c5:00.0): 12028, Non-fatal, Link 32 egress non-posted PRIV error (First)",
+    "arm-smmu-v3 arm-smmu-v3.0.auto: ias 44-bit, oas 44-bit (features 0x00001fff)",
+    "arm-smmu-v3 arm-smmu-v3.0.auto: allocated 65536 entries for cmdq",
+    "arm-smmu-v3 arm-smmu-v3.0.auto: msi_domain absent - falling back to wired irqs",
+    "mlx5_core 0000:3b:00.0: firmware version: 16.35.2000",
+    "mlx5_core 0000:3b:00.0: Port module event: module 0, Cable plugged",
+    "mlx5_core 0000:3b:00.0 ens1f0: Link up",
+    "mlx5_core 0000:3b:00.0: mlx5_pcie_event:296:(pid 1): PCIe slot advertised sufficient power (75W).",
+    "mlx4_core 0000:08:00.0: command 0xc failed: fw status = 0x40",
+    "remoteproc remoteproc0: remote processor 3000000.remoteproc is now up",
+    "remoteproc remoteproc0: stopped remote processor 3000000.remoteproc",
+    "subsys-pil-tz 4080000.qcom,mss: modem: Brought out of reset",
+    "xhci_hcd 0000:00:14.0: xHCI Host Controller",
+    "xhci_hcd 0000:00:14.0: hcc params 0x200077c1 hci version 0x100 quirks 0x0000000000009810",
+    "usb 1-1: reset high-speed USB device number 2 using xhci_hcd",
+    "Lustre: x-OST0001: Connection restored to 10.0.0.2@tcp (at 10.0.0.2@tcp)",
+    "Lustre: 4711:0:(client.c:2289:ptlrpc_expire_one_request()) @@@ Request sent has timed out for slow reply",
+    "Lustre: x-MDT0000: Will be in recovery for at least 5:00, or until 3 clients reconnect",
+    "ocfs2: Mounting device (8,17) on (node 0, slot 1) with ordered data mode.",
+    "o2dlm: Node 1 joins domain 0123456789ABCDEF ( 0 1 ) 2 nodes",
+    "bcachefs (sda1): starting version 1.7: mi_btree_bitmap opts=metadata_replicas=2",
+    "bcachefs (sda1): recovering from clean shutdown, journal seq 4711",
+    "UBIFS (ubi0:1): recovery completed",
+    "UBIFS (ubi0:0): FS size: 118222848 bytes (112 MiB, 931 LEBs)",
+    "ubi0: attached mtd7 (name \"ubi\", size 122 MiB)",
+    "FAT-fs (sdb1): Volume was not properly unmounted. Some data may be corrupt. Please run fsck.",
+    "exFAT-fs (sdb1): Volume was not properly unmounted. Some data may be corrupt. Please run fsck.",
+    "F2FS-fs (dm-5): Mounted with checkpoint version = 4711",
+    "F2FS-fs (dm-5): recover fsync data on readonly fs",
+    "CIFS: VFS: \\\\filer\\share Send error in SessSetup = -13",
+    "CIFS: VFS: cifs_mount failed w/return code = -13",
+    "lockd: server 10.0.0.1 OK",
+    "ceph: mds0 caps renewed",
+    "erofs: (device loop0): mounted with root inode @ nid 36.",
+    "drbd r0/0 drbd0: Resync done (total 12 sec; paused 0 sec; 1234 K/sec)",
+    "bcache: register_bdev() registered backing device sdb1",
+    "bcache: bch_journal_replay() journal replay done, 0 keys in 1 entries, seq 4711",
+    "device-mapper: crypt: using implementation xts-aes-aesni",
+    "vmxnet3 0000:0b:00.0 ens192: NIC Link is Up 10000 Mbps",
+    "ena 0000:00:05.0 eth0: Local page cache is disabled for less than 16 channels",
+    "ena 0000:00:05.0: ENA device version: 0.10",
+    "bnxt_en 0000:18:00.0 eno1np0: NIC Link is Up, 25000 Mbps full duplex, Flow control: none",
+    "e1000e 0000:00:1f.6 eno1: NIC Link is Up 1000 Mbps Full Duplex, Flow Control: Rx/Tx",
+    "mmc0: tuning execution failed: -5",
+    "mmc1: card 0001 removed",
+    "ufshcd-qcom 1d84000.ufshc: ufshcd_print_pwr_info:[RX, TX]: gear=[3, 3], lane[2, 2], pwr[FAST MODE, FAST MODE], rate = 2",
+    "scsi host2: iSCSI Initiator over TCP/IP",
+    "EEH: PCI Enhanced I/O Error Handling Enabled",
+    "EEH: pSeries platform initialized",
+    "U-Boot 2020.07 (Jul 06 2020 - 22:01:02 +0000)",
     "wireguard: WireGuard 1.0.0 loaded. See www.wireguard.com for information.",
     "Initializing XFRM netlink socket",
     "SCTP: Hash tables configured (bind 1024/1024)",
@@ -290,6 +345,7 @@ const EVERY_DAY: &[&str] = &[
 
 #[test]
 fn what_servers_print_every_day_raises_nothing() {
+    let mut raised = Vec::new();
     for line in EVERY_DAY {
         for text in [
             format!("{line}\n"),
@@ -302,10 +358,13 @@ fn what_servers_print_every_day_raises_nothing() {
             format!("kern  :warn  : [12345.678901] {line}\n"),
         ] {
             for event in klog::read("test", text.as_bytes()).boots.into_iter().flat_map(|b| b.events) {
-                assert!(event.severity < Severity::Failure, "{text}: {} {}", event.family, event.title);
+                if event.severity >= Severity::Failure {
+                    raised.push(format!("{text}: {} {}", event.family, event.title));
+                }
             }
         }
     }
+    assert!(raised.is_empty(), "{raised:#?}");
     // All together, as one log: no line may be drawn into a report by its neighbours.
     let all: String = EVERY_DAY.iter().map(|line| format!("[12345.678901] {line}\n")).collect();
     for event in klog::read("test", all.as_bytes()).boots.into_iter().flat_map(|b| b.events) {

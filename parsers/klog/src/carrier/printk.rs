@@ -40,6 +40,10 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
         return Some(prefix);
     }
     c.take(" ");
+    // `[    1.234567] kernel: text`: a log from which host and time were cut.
+    if prefix.time.is_some() {
+        c.take("kernel: ");
+    }
     prefix.rest = c.rest();
     Some(prefix)
 }
@@ -210,6 +214,7 @@ mod tests {
         assert_eq!(at("[  467.16706212345] x"), Some((467_167_062_123, "x")));
         assert_eq!(at("[  467.167062s][pid:1,cpu0,swapper/0]x"), Some((467_167_062_000, "x")));
         assert_eq!(at("[  467.167062 / 01-22 09:26:14.131] x"), Some((467_167_062_000, "x")));
+        assert_eq!(at("[  467.167062] kernel: x"), Some((467_167_062_000, "x")));
         assert_eq!(at("[  467.167062]  [2:  swapper/0:    1] x"), Some((467_167_062_000, "x")));
     }
 

@@ -146,9 +146,17 @@ fn unix(c: &mut Cursor<'_>) -> Option<Stamp> {
     Some(Stamp { since_boot_ns: None, wall_ns: Some(ns), wall_exact: true })
 }
 
+fn numbered(text: &str) -> Option<&str> {
+    let (facility, rest) = text.split_once(' ')?;
+    let (severity, rest) = rest.split_once(' ')?;
+    let facility = facility.parse::<u8>().ok().filter(|f| *f < 24).is_some();
+    (facility && matches!(severity.as_bytes(), [b'0'..=b'7'])).then_some(rest)
+}
+
 /// `host kernel: text`, `kernel: text`, `host comm[pid]: text`, `host kernel:text`
 pub(super) fn tagged<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
-    let mut rest = text;
+    // Facility and severity as numbers before the host: `0 4 host kernel: text`.
+    let mut rest = numbered(text).unwrap_or(text);
     // At most a host and a facility stand before the tag.
     for words in 0..3 {
         let end = rest.find([' ', ':']).unwrap_or(rest.len());

@@ -9,7 +9,13 @@ use crate::{Line, class};
 
 pub(super) static FAULT: Family = Family {
     name: "firmware_fault",
-    anchors: &["Page fault caused by firmware at PA", "exception occurred while calling EFI"],
+    anchors: &[
+        "Page fault caused by firmware at PA",
+        "exception occurred while calling EFI",
+        "Abort\" handler, esr 0x",
+        "Unhandled exception: ",
+    ],
+
     from: From::Kernel,
     open: open_fault,
     body: no_body,
@@ -31,8 +37,35 @@ pub(super) static WATCHDOG: Family = Family {
     ),
 };
 
+/// What RISC-V's U-Boot calls its exceptions; programs print `Unhandled exception: ` too.
+const TRAPS: &[&str] = &[
+    "Instruction address misaligned",
+    "Instruction access fault",
+    "Illegal instruction",
+    "Load address misaligned",
+    "Load access fault",
+    "Store/AMO address misaligned",
+    "Store/AMO access fault",
+    "Instruction page fault",
+    "Load page fault",
+    "Store/AMO page fault",
+];
+
 fn open_fault(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
+    // U-Boot: the boot loader itself took an exception, and the board resets.
+    if text.starts_with('"') && text.contains("Abort\" handler, esr 0x") {
+        let mut event = Event::new(FAULT.name, class::FIRMWARE, Severity::Report).titled("fault in the boot loader");
+        event.address = hex_after(text, "far 0x");
+        return Opened::trace(event);
+    }
+    // The same on RISC-V.
+    if let Some(what) = text.strip_prefix("Unhandled exception: ") {
+        TRAPS.contains(&what).then_some(())?;
+        return Opened::trace(
+            Event::new(FAULT.name, class::FIRMWARE, Severity::Report).titled("fault in the boot loader"),
+        );
+    }
     let text = text.strip_prefix("efi: ").unwrap_or(text);
     let text = text.strip_prefix("[Firmware Bug]: ").unwrap_or(text);
     (text.starts_with("Page fault caused by firmware at PA")
@@ -73,6 +106,20 @@ mod tests {
              [   52.261501] CPU: 1 PID: 77 Comm: kworker/u8:1 Not tainted 6.1.0 #1\n[   52.261501] Call Trace:\n\
              [   52.261501]  efi_crash_gracefully_on_page_fault+0x1/0x2\n";
         assert_eq!(fields(text, &["class", "address", "comm"]), ["firmware", "0x00fffffffefb0000", "kworker/u8:1"]);
+    }
+
+    #[test]
+    fn a_boot_loader_that_faults_is_firmware() {
+        let text =
+            "\"Synchronous Abort\" handler, esr 0x96000004, far 0x40\nelr: 0000000000081234 lr : 0000000000081000\n";
+        assert_eq!(fields(text, &["class", "severity", "address"]), ["firmware", "report", "0x0000000000000040"]);
+    }
+
+    #[test]
+    fn an_exception_of_a_program_is_not_the_boot_loaders() {
+        let text = "Unhandled exception: Illegal instruction\nEPC: 0000000080201234 RA: 0000000080200000 TVAL: 0000000000000000\n";
+        assert_eq!(fields(text, &["class", "severity"]), ["firmware", "report"]);
+        assert!(events("Unhandled exception: System.NullReferenceException: x\n").is_empty());
     }
 
     #[test]

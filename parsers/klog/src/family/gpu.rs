@@ -28,7 +28,7 @@ const WORDS: &[Word] = &[
     word(&["xe "], "Engine reset: engine_class=", "hang"),
     word(&["nouveau"], "fifo: fault ", "page-fault"),
     word(&["nouveau"], "SCHED_ERROR", "hang"),
-    word(&["nouveau"], "failed to idle channel", "hang"),
+    word(&["nouveau", "[drm] nouveau"], "ailed to idle channel", "hang"),
     word(&["msm", "adreno", "[drm:", "dpu"], "hangcheck detected gpu lockup", "hang"),
     word(&["panfrost", "panthor"], "gpu sched timeout", "ring-timeout"),
     word(&["v3d", "[drm:v3d"], "Resetting GPU for hang", "hang"),

@@ -393,6 +393,12 @@ fn table(event: &mut Event, text: &str) {
 
 fn finish(report: &mut Report) {
     let event = &mut report.event;
+    // A log that was cut before the constraint: the way that led here tells whose limit it was.
+    let limit = |f: &str| f.starts_with("mem_cgroup_out_of_memory") || f.starts_with("mem_cgroup_oom_synchronize");
+    let told = event.fields.contains_key("constraint") || event.family == "memcg_oom";
+    if !told && event.stacks.iter().any(|stack| stack.functions().any(limit)) {
+        memcg(event);
+    }
     event.fields.entry("complete".into()).or_insert(Value::Bool(false));
     let number = |name: &str| event.fields.get(name).and_then(Value::as_int);
     if let (Some(kmem), Some(memory @ 1..)) = (number("kmem_usage_kb"), number("memory_usage_kb")) {

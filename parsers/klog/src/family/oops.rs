@@ -274,6 +274,7 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
         ("addressing exception: ", class::PAGING_FAULT),
         ("protection exception: ", class::PAGING_FAULT),
         ("specification exception: ", class::TRAP),
+        ("Unknown program exception: ", class::TRAP),
         ("operand exception: ", class::TRAP),
         ("data exception: ", class::TRAP),
         ("translation exception: ", class::TRAP),

@@ -124,7 +124,10 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .or_else(|| number_after(text, "Error ").or_else(|| number_after(text, " error=")))
             .map(i64::abs),
     );
-    if name == "exfat" {
+    // A request that Lustre sends again says nothing yet; that the connection is lost comes in a line of its own.
+    // So is a share that lets nobody in, or does not exist: what an administrator mistyped.
+    let refused = what == "mount" && ["= -13", "= -2", "= -22", "= -1"].iter().any(|errno| text.ends_with(errno));
+    if name == "exfat" || refused || found.text == "@@@ Request sent has " {
         event.severity = Severity::Notice;
     }
     if what == "hung" {
