@@ -272,6 +272,7 @@ fn consoles_of_makers_and_collectors_are_read() {
     check("ts", each_line(|l| format!("Jul 05 19:33:34 {l}")).as_bytes());
     check("minicom", each_line(|l| format!("[2020-07-05 19:33:34.123] {l}")).as_bytes());
     check("numbers of syslog", each_line(|l| format!("2020-07-05 19:33:34.123 0 4 host kernel:{l}")).as_bytes());
+    check("logread, quoted", each_line(|l| format!("> Sun Jul  5 19:33:34 2020 kern.warn kernel: {l}")).as_bytes());
     check("pdsh", each_line(|l| format!("node7: {l}")).as_bytes());
     check("Talos", each_line(|l| format!("kern: err: [2020-07-05T19:33:34.123456789Z]: {}", body(l))).as_bytes());
     check("months in Russian", each_line(|l| format!("июл 05 19:33:34 host kernel: {}", body(l))).as_bytes());

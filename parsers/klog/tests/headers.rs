@@ -323,6 +323,7 @@ const DEVICES: &[Row] = &[
         "firmware",
         REPORT,
     ),
+    ("ipv4: Neighbour table overflow.", "limit_reached", "resource-exhaustion", FAILURE),
     ("LustreError: 77:0:(x.c:12:f()) LBUG", "assertion", "bug-on", REPORT),
     ("(XEN) Panic on CPU 0:", "hypervisor", "kernel-panic", Severity::Panic),
 ];

@@ -381,7 +381,14 @@ fn strip(text: &str) -> Prefix<'_> {
         }
     }
     if unquoted.len() < text.len() {
-        return inner(unquoted).unwrap_or(Prefix { rest: unquoted, ..Prefix::default() });
+        let other = || {
+            let outer = foreign(unquoted)?;
+            Some(match inner(outer.rest) {
+                Some(inner) if outer.writer == Writer::Kernel => outer.with_inner(inner),
+                _ => outer,
+            })
+        };
+        return inner(unquoted).or_else(other).unwrap_or(Prefix { rest: unquoted, ..Prefix::default() });
     }
     // A stamp in the middle: a console prompt, an unknown collector, a lost newline.
     let bare = Prefix { rest: text, ..Prefix::default() };

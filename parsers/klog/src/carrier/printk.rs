@@ -121,6 +121,12 @@ pub(super) fn stamp(c: &mut Cursor<'_>) -> Option<i64> {
     if !ahead.take(".") {
         return None;
     }
+    // `[  240.] `, of a kernel whose maker wanted no more.
+    if ahead.rest().starts_with("] ") || ahead.rest() == "]" {
+        ahead.take("]");
+        *c = ahead;
+        return seconds.checked_mul(1_000_000_000);
+    }
     let start = ahead.rest().len();
     let mut fraction = i64::try_from(ahead.number()?).ok()?;
     let mut digits = start - ahead.rest().len();
@@ -214,6 +220,7 @@ mod tests {
         assert_eq!(at("[  467.16706212345] x"), Some((467_167_062_123, "x")));
         assert_eq!(at("[  467.167062s][pid:1,cpu0,swapper/0]x"), Some((467_167_062_000, "x")));
         assert_eq!(at("[  467.167062 / 01-22 09:26:14.131] x"), Some((467_167_062_000, "x")));
+        assert_eq!(at("[  467.] x"), Some((467_000_000_000, "x")));
         assert_eq!(at("[  467.167062] kernel: x"), Some((467_167_062_000, "x")));
         assert_eq!(at("[  467.167062]  [2:  swapper/0:    1] x"), Some((467_167_062_000, "x")));
     }

@@ -140,7 +140,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::line(new("nvidia", class::IO_ERROR, "GPU: not responding").with("what", "not-responding"));
     }
     if let Some(rest) = after(text, "GPU HANG: ecode") {
-        text.contains("[drm]").then_some(())?;
+        (text.contains("[drm]") || text.starts_with("i915 ")).then_some(())?;
         let mut event = new("i915", class::IO_ERROR, "GPU: hang").with("what", "hang");
         event.comm = between(rest, ", in ", " [").map(str::to_owned);
         return Opened::line(event);
@@ -195,6 +195,7 @@ mod tests {
             ("[drm:amdgpu_job_timedout [amdgpu]] *ERROR* GPU Recovery Failed: -110", "amdgpu", "reset-failed"),
             ("radeon 0000:01:00.0: GPU lockup (current fence id 0x1 last fence id 0x2 on ring 0)", "radeon", "hang"),
             ("i915 0000:00:02.0: [drm] GPU HANG: ecode 12:1:85dffffb, in Xorg [1234]", "i915", "hang"),
+            ("i915 0000:00:02.0: GPU HANG: ecode 9:1:0xfffffffe, in mpv [77], hang on rcs0", "i915", "hang"),
             ("xe 0000:03:00.0: [drm] GT0: Engine reset: engine_class=rcs, logical_mask: 0x1", "xe", "hang"),
             ("i915 0000:00:02.0: [drm] *ERROR* flip_done timed out", "i915", "flip-timeout"),
         ] {

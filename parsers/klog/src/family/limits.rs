@@ -57,7 +57,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     } else if text.starts_with("neighbour: ") && text.contains("table overflow") {
         let table = text.split(": ").nth(1)?;
         event("neighbour").with("table", table)
-    } else if text.to_ascii_lowercase().starts_with("neighbour table overflow") {
+    } else if text.strip_prefix("ipv4: ").unwrap_or(text).to_ascii_lowercase().starts_with("neighbour table overflow") {
         event("neighbour")
     } else if text.starts_with("TCP: too many orphaned sockets")
         || text.starts_with("TCP: too many of orphaned sockets")

@@ -20,6 +20,7 @@ const WORDS: &[Word] = &[
     word(LUSTRE, "lock callback timer expired", "evicted"),
     word(LUSTRE, "Connection restored to", "ok"),
     word(LUSTRE, "The thread might be hung", "hung"),
+    word(&["rbd: rbd"], " at objno ", "io-error"),
     word(&["WARNING: Pool '"], "uncorrectable I/O failure and has been suspended", "shutdown"),
     word(&["zio pool="], "zio pool=", "io-error"),
     word(BCACHEFS, "error validating btree node", "corruption"),
@@ -81,7 +82,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "bcachefs" => "bcachefs",
         by if by.starts_with("OCFS2") || by == "o2net: " => "ocfs2",
         "CIFS" => "cifs",
-        "ceph: " if text.starts_with("rbd: ") => "rbd",
+        "ceph: " | "rbd: rbd" if text.starts_with("rbd: ") => "rbd",
         "ceph: " => "ceph",
         "ubi" => "ubi",
         by if by.starts_with("UBIFS") => "ubifs",
@@ -121,7 +122,11 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let mut event = event(&FAMILY, name, what, device).with("detail", text).with_opt(
         "errno",
         number_after(text, "return code = ")
-            .or_else(|| number_after(text, "Error ").or_else(|| number_after(text, " error=")))
+            .or_else(|| {
+                number_after(text, "Error ")
+                    .or_else(|| number_after(text, " error="))
+                    .or_else(|| number_after(text, " result "))
+            })
             .map(i64::abs),
     );
     // A request that Lustre sends again says nothing yet; that the connection is lost comes in a line of its own.
@@ -191,6 +196,7 @@ mod tests {
                 "not-responding",
                 "io-error",
             ),
+            ("rbd: rbd2: write at objno 0 0~4096 result -108", "rbd", "io-error", "io-error"),
             ("CIFS VFS: cifs_mount failed w/return code = -115", "cifs", "mount", "io-error"),
             ("ceph: mds0 caps stale", "ceph", "not-responding", "io-error"),
             ("ceph: mds0 closed our session", "ceph", "evicted", "io-error"),

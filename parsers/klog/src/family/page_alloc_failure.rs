@@ -16,6 +16,7 @@ pub(super) static FAMILY: Family = Family {
         "vmalloc: allocation failure",
         "vmalloc error: size",
         "percpu: allocation failed",
+        "vmap allocation for size ",
         "-order allocation failed (gfp=",
     ],
     from: From::Kernel,
@@ -45,6 +46,16 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 .titled("page allocation failure")
                 .with_opt("order", order.parse::<u32>().ok())
                 .with_opt("mode", hex_after(rest, "gfp=")),
+        );
+    }
+    // No room in the addresses for mappings, on 32-bit machines most of all.
+    if let Some(rest) = text.strip_prefix("vmap allocation for size ")
+        && rest.contains(" failed")
+    {
+        return Opened::line(
+            Event::new(FAMILY.name, class::PAGE_ALLOC_FAILURE, Severity::Failure)
+                .titled("vmap allocation failure")
+                .with_opt("bytes", number_after(text, "for size ")),
         );
     }
     let (who, _) = text
