@@ -631,8 +631,8 @@ static PASTED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(&WORDS.join("|")).ok()
 });
 
-/// Whether a long text is a log and nothing else: its lines have stamps from the start, and nothing of what people paste
-/// stands in it. Readers of pasted output need not look at it then.
+/// Whether a long text is a log and nothing else: most lines have stamps from the start, and nothing of what people
+/// paste stands in it. Readers of pasted output need not look at it then.
 fn is_plain_log(head: &[u8], bytes: &[u8]) -> bool {
     const LONG: usize = 256 << 10;
     let stamped = |line: &&[u8]| {
@@ -641,10 +641,12 @@ fn is_plain_log(head: &[u8], bytes: &[u8]) -> bool {
         digits >= 6 && (colons >= 2 || line.starts_with(b"[") || line.starts_with(b"<"))
     };
     let end = head.iter().rposition(|b| *b == b'\n').unwrap_or(0);
-    let mut lines = head.get(..end).unwrap_or_default().split(|b| *b == b'\n').filter(|l| !l.is_empty()).peekable();
+    let lines = || head.get(..end).unwrap_or_default().split(|b| *b == b'\n').filter(|l| !l.is_empty());
+    // Frames and registers of a console without stamps stand between those that have them.
+    let with_stamps = lines().filter(stamped).count();
     bytes.len() > LONG
-        && lines.peek().is_some()
-        && lines.all(|line| stamped(&line))
+        && with_stamps > 0
+        && 2 * with_stamps >= lines().count()
         && PASTED.as_ref().is_some_and(|words| !words.is_match(bytes))
 }
 
