@@ -1,6 +1,8 @@
 //! The report behind a finding, as an engineer wants to read it first: who, which function, what the access was
 //! after, and the frames.
 
+use std::collections::HashSet;
+
 use facts::{Context, Fact, Frame, Stack, Value};
 
 use crate::case::Case;
@@ -31,7 +33,11 @@ pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
     let none = Stack::printed("report");
     let (fact, stack) = match shown {
         Some(shown) => shown,
-        None => (fact, shown_stack(fact, first).unwrap_or(&none)),
+        // An assertion's trace is that of the BUG or warning that follows it.
+        None => {
+            let next = case.facts.get(at + 1).filter(|_| fact.stacks.is_empty()).filter(|next| holds(next, first));
+            (fact, shown_stack(next.unwrap_or(fact), first).unwrap_or(&none))
+        }
     };
     // Kernels without frame pointers or ORC are sure of no frame.
     let sure = stack.frames.iter().any(|f| f.reliable);
@@ -108,6 +114,10 @@ fn access(case: &Case, fault: Option<&Fact>, report: &Fact) -> Option<String> {
     let typed = case.facts.iter().find(|f| f.kind == "mem.fault" && f.text("function") == function);
     let typed = typed.filter(|f| f.origin.member == report.origin.member);
     match (told, typed) {
+        // The log may lack the code bytes that the dump has.
+        (Some(told), Some(typed)) if fault.is_some_and(|f| f.get("instruction").is_none()) => {
+            Some(format!("{}; {told}", typed.quote))
+        }
         (Some(told), Some(typed)) => match typed.text("reading") {
             Some(reading) => Some(format!("{told}; {reading}")),
             None => Some(told.to_owned()),
@@ -122,13 +132,14 @@ fn access(case: &Case, fault: Option<&Fact>, report: &Fact) -> Option<String> {
 /// function is known.
 fn main_report(case: &Case, rests_on: &[usize]) -> Option<usize> {
     let rank = |f: &Fact| ["notice", "failure", "report", "panic"].iter().position(|s| f.text("severity") == Some(s));
+    let blamed: HashSet<usize> = case.facts.iter().filter(|f| f.kind == "derived.blamed").filter_map(place).collect();
     let shown = rests_on.iter().copied().filter_map(|at| {
         let fact = case.facts.get(at).filter(|fact| fact.kind.starts_with("log."))?;
         let any = |keep: fn(&Frame) -> bool| fact.stacks.iter().any(|s| s.frames.iter().any(keep));
         let doubt = match (any(|f| f.reliable), any(|f| f.function.is_some())) {
             (true, _) => 0,
             (false, true) => 1,
-            (false, false) if fact.text("function").is_some() => 2,
+            (false, false) if fact.text("function").is_some() || blamed.contains(&at) => 2,
             (false, false) => return None,
         };
         Some((rank(fact)?, doubt, at))
@@ -155,6 +166,11 @@ fn candidates(blamed: &Fact) -> Vec<Blamed> {
             })
         })
         .collect()
+}
+
+/// Is the function in one of the report's stacks?
+fn holds(fact: &Fact, function: Option<&str>) -> bool {
+    fact.stacks.iter().any(|s| s.functions().any(|f| function.is_some_and(|wanted| bare(f) == bare(wanted))))
 }
 
 /// The stack that holds the blamed function, else the one with the most frames that are sure.
