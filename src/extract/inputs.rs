@@ -4,18 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
 use bundle::{ContentKind, Flow, Limits, Member, Source};
 use dump::Dump;
 use facts::{Gap, Identity};
-use regex_automata::meta::Regex;
 
 use super::layouts::{self, Role};
 use super::naming::{self, Naming};
 use super::piece::Piece;
 use super::temporary::Temporary;
-use super::{Options, apport, dump as dumps, hosts, join, log, pstore, sections};
+use super::{Options, apport, dump as dumps, hosts, join, log, pstore, recognise, sections};
 use crate::case::Case;
 
 /// The largest journal or saved case that is read. Logs are read to their end, in pieces.
@@ -209,7 +207,10 @@ impl Found {
         let role = if of_kernel { None } else { layouts::role(&path) };
         let state =
             snapshot::wants(&path) || matches!(role, Some(Role::Sections | Role::CaptureLog | Role::ClusterNodes));
-        let named = alone || state || role.is_some() || !of_kernel && (looks_like_log(&path) || looks_like_dump(&path));
+        let named = alone
+            || state
+            || role.is_some()
+            || !of_kernel && (recognise::looks_like_log(&path) || recognise::looks_like_dump(&path));
         if !named && (of_kernel || !self.recognised(&mut member, &path, naming.depth(&path))) {
             return Flow::Continue;
         }
@@ -232,7 +233,7 @@ impl Found {
             }
             ContentKind::Text | ContentKind::Utf16 => self.text(member, &name, &path, role, state, alone),
             // Serial consoles hold bytes that are no text.
-            ContentKind::Binary if alone || looks_like_log(&path) => {
+            ContentKind::Binary if alone || recognise::looks_like_log(&path) => {
                 self.text(member, &name, &path, role, state, alone);
             }
             _ => {}
@@ -264,7 +265,7 @@ impl Found {
         // A plain heap of files, not a bundle's depths: whatever is text is looked at.
         let heap = depth <= 1;
         member.content() == ContentKind::Text
-            && (heap || snapshot::recognises(member.head()) || looks_like_kernel_text(member.head()))
+            && (heap || snapshot::recognises(member.head()) || recognise::looks_like_kernel_text(member.head()))
     }
 
     /// The node whose report the member at hand belongs to.
@@ -390,7 +391,8 @@ impl Found {
         }
         // What an engineer pasted has no name to go by: small texts are shown to the readers of pasted output, and a
         // text that was given alone may be a ticket with files and tool outputs in it.
-        let pasted = role.is_none() && whole && (alone || bytes.len() <= MAX_PASTED) && !is_plain_log(&head, &bytes);
+        let pasted =
+            role.is_none() && whole && (alone || bytes.len() <= MAX_PASTED) && !recognise::is_plain_log(&head, &bytes);
         let understood = (state || pasted || snapshot::recognises(&head)) && self.node().add(path, name, &bytes);
         // Sections hold logs among other files.
         if understood && by_name && role != Some(Role::Sections) {
@@ -588,92 +590,4 @@ impl Found {
             self.pieces.push(piece);
         }
     }
-}
-
-/// Whether text has lines with the kernel's time stamps.
-fn looks_like_kernel_text(head: &[u8]) -> bool {
-    let stamped = |line: &[u8]| {
-        let line =
-            line.strip_prefix(b"<").map_or(line, |rest| rest.splitn(2, |b| *b == b'>').nth(1).unwrap_or_default());
-        let Some(rest) = line.strip_prefix(b"[") else { return false };
-        let stamp: Vec<u8> = rest.iter().copied().take_while(|b| *b != b']').take(24).collect();
-        stamp.contains(&b'.') && stamp.iter().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b' '))
-    };
-    head.split(|b| *b == b'\n').filter(|line| stamped(line)).count() >= 3
-}
-
-/// Texts at which pasted files and tool outputs begin.
-static PASTED: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    const WORDS: [&str; 22] = [
-        "==> ",
-        "#==\\[",
-        "\n# [a-z/]",
-        "\n\\$ ",
-        "\\][#$] ",
-        "~[#$] ",
-        "/sys/fs/cgroup",
-        "kubepods",
-        "memory\\.[a-z]+[_.:]",
-        "/proc/[0-9]+/stack",
-        "/proc/(slabinfo|cgroups|meminfo|vmstat|modules)",
-        "% time ",
-        "OBJS ACTIVE",
-        "\nreal\t",
-        "# Overhead",
-        "Samples:",
-        "flat%",
-        "COMMAND: \"",
-        "PID +PPID",
-        "OBJSIZE",
-        "\n#0  ",
-        "<... ",
-    ];
-    Regex::new(&WORDS.join("|")).ok()
-});
-
-/// Whether a long text is a log and nothing else: most lines have stamps from the start, and nothing of what people
-/// paste stands in it. Readers of pasted output need not look at it then.
-fn is_plain_log(head: &[u8], bytes: &[u8]) -> bool {
-    const LONG: usize = 256 << 10;
-    let stamped = |line: &&[u8]| {
-        let digits = line.iter().take(40).filter(|b| b.is_ascii_digit()).count();
-        let colons = line.iter().take(40).filter(|b| **b == b':').count();
-        digits >= 6 && (colons >= 2 || line.starts_with(b"[") || line.starts_with(b"<"))
-    };
-    let end = head.iter().rposition(|b| *b == b'\n').unwrap_or(0);
-    let lines = || head.get(..end).unwrap_or_default().split(|b| *b == b'\n').filter(|l| !l.is_empty());
-    // Frames and registers of a console without stamps stand between those that have them.
-    let with_stamps = lines().filter(stamped).count();
-    bytes.len() > LONG
-        && with_stamps > 0
-        && 2 * with_stamps >= lines().count()
-        && PASTED.as_ref().is_some_and(|words| !words.is_match(bytes))
-}
-
-/// Names under which kernel logs reach a support desk.
-fn looks_like_log(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-    const WORDS: [&str; 14] = [
-        "dmesg",
-        "messages",
-        "syslog",
-        "kern.log",
-        "kernel.log",
-        "console",
-        "journal",
-        "oops",
-        "panic",
-        "crash",
-        "netconsole",
-        "boot.msg",
-        "warn",
-        ".log",
-    ];
-    WORDS.iter().any(|word| name.contains(word))
-}
-
-/// Names under which dumps lie.
-fn looks_like_dump(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-    ["vmcore", "dump", ".elf", "core"].iter().any(|word| name.contains(word))
 }

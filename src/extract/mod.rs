@@ -13,6 +13,7 @@ mod memory;
 mod naming;
 mod piece;
 mod pstore;
+mod recognise;
 mod sections;
 mod temporary;
 
