@@ -117,9 +117,19 @@ pub(super) fn stamp(c: &mut Cursor<'_>) -> Option<i64> {
     if !ahead.take("[") {
         return None;
     }
-    let seconds = i64::try_from(ahead.blanks().number()?).ok()?;
+    let before = ahead.blanks().rest().len();
+    let seconds = i64::try_from(ahead.number()?).ok()?;
     if !ahead.take(".") {
-        return None;
+        // `[12345678901] `, nanoseconds: a pid or an address in brackets has fewer digits.
+        let digits = before - ahead.rest().len();
+        // Milli- and microseconds since 1970 are a program's.
+        let is_date = [1_000_000_000_000, 1_000_000_000_000_000].iter().any(|unit| seconds / unit == 1);
+        if !NANOSECOND_DIGITS.contains(&digits) || is_date || !ahead.rest().starts_with("] ") {
+            return None;
+        }
+        ahead.take("]");
+        *c = ahead;
+        return Some(seconds);
     }
     // `[  240.] `, of a kernel whose maker wanted no more.
     if ahead.rest().starts_with("] ") || ahead.rest() == "]" {
@@ -143,6 +153,10 @@ pub(super) fn stamp(c: &mut Cursor<'_>) -> Option<i64> {
     let seconds = if seconds > MAX_SECONDS { 0 } else { seconds };
     seconds.checked_mul(1_000_000_000)?.checked_add(fraction * 10i64.pow(9 - digits as u32))
 }
+
+/// Digits of a stamp that is a plain count of nanoseconds: from ten seconds behind the start of the machine to 30 years.
+/// Ten digits may be a date.
+const NANOSECOND_DIGITS: std::ops::RangeInclusive<usize> = 11..=18;
 
 /// More seconds than this no machine has run: 285 years, what a signed count of nanoseconds holds.
 const MAX_SECONDS: i64 = 9_000_000_000;
@@ -221,6 +235,10 @@ mod tests {
         assert_eq!(at("[  467.167062s][pid:1,cpu0,swapper/0]x"), Some((467_167_062_000, "x")));
         assert_eq!(at("[  467.167062 / 01-22 09:26:14.131] x"), Some((467_167_062_000, "x")));
         assert_eq!(at("[  467.] x"), Some((467_000_000_000, "x")));
+        assert_eq!(at("[12345678901] x"), Some((12_345_678_901, "x")));
+        for text in ["[1700000000] x", "[1700000000123] x", "[1700000000123456] x", "[12345678901]: x"] {
+            assert!(strip(text).is_none(), "{text}");
+        }
         assert_eq!(at("[  467.167062] kernel: x"), Some((467_167_062_000, "x")));
         assert_eq!(at("[  467.167062]  [2:  swapper/0:    1] x"), Some((467_167_062_000, "x")));
     }
