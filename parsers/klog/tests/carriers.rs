@@ -308,3 +308,20 @@ fn a_level_broken_long_record_does_not_swallow_other_text() {
     let text = format!("{OOPS}[  468.0] x {}\nexecuting program 0:\nopen(\"/dev/x\")\n", "y".repeat(200));
     check("long lines", text.as_bytes());
 }
+
+#[test]
+fn a_protection_fault_broken_before_its_address_is_whole() {
+    for head in ["", "Oops: "] {
+        let text = format!(
+            "{head}general protection fault, probably for non-canonical address\n0xe277a58fde16f291: 0000 [#1] SMP NOPTI\n\
+             CPU: 1 PID: 77 Comm: runc Not tainted 5.10.0-18-amd64 #1\nRIP: 0010:f+0x60/0xf0\nCall Trace:\n g+0x1e/0x30\n"
+        );
+        let found = events(&text);
+        assert_eq!(found.len(), 1, "{text}");
+        assert_eq!((found[0].class, found[0].address), ("gpf", Some(0xe277_a58f_de16_f291)), "{text}");
+        assert_eq!(found[0].fields.get("count").and_then(|v| v.as_int()), Some(1), "{text}");
+        assert_eq!(found[0].title, "general protection fault in f", "{text}");
+    }
+    // A sentence about one is none.
+    assert!(events("we saw a general protection fault, probably for non-canonical address\n0x10 in f\n").is_empty());
+}

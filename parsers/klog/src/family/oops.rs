@@ -63,6 +63,9 @@ pub(super) static FAMILY: Family = Family {
     ),
 };
 
+/// What stands on the first line where a mail program broke the header before the address.
+const BROKEN_GPF: &str = "general protection fault, probably for non-canonical address";
+
 /// Below this a fault address is a NULL pointer and the offset of a member.
 const NULL_PAGE: u64 = 4096;
 
@@ -293,7 +296,8 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
     let Some(at) = text.find("[#") else {
         // Without the counter only these are certain.
         if let Some((_, class)) = kind.filter(|(head, _)| *head == "general protection fault") {
-            let wrapped = text.starts_with("Oops: ") && body.starts_with("general protection fault, ");
+            let wrapped = text.starts_with("Oops: ") && body.starts_with("general protection fault, ")
+                || body.trim_end() == BROKEN_GPF;
             if !body.contains(": 0000") && !body.contains("address 0x") && !wrapped {
                 return false;
             }
@@ -347,6 +351,27 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
     true
 }
 
+/// `0xdffffc0000000004: 0000 [#1] SMP KASAN`: what a mail program moved from the header to a line of its own.
+fn rest_of_gpf(text: &str, event: &mut Event) -> bool {
+    let header = event.fields.get("header").and_then(|h| h.as_text()).unwrap_or_default();
+    let Some(rest) = text.strip_prefix("0x").filter(|_| header.ends_with(BROKEN_GPF)) else { return false };
+    let mut c = Cursor::new(rest);
+    let Some(address) = c.hex() else { return false };
+    let whole = format!("{header} {text}");
+    event.address = Some(address);
+    if c.take(": ")
+        && let Some(code) = c.hex()
+    {
+        event.set("error_code", code);
+    }
+    if let Some(count) = after(rest, "[#").and_then(|t| Cursor::new(t).number()) {
+        event.set("count", count);
+    }
+    event.set("header", whole.as_str());
+    event.quote = whole;
+    true
+}
+
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
     if report.ended {
@@ -364,7 +389,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         event.quote = text.to_owned();
         return Step::Take;
     }
-    if !event.fields.contains_key("count") && die_header(text, event) {
+    if !event.fields.contains_key("count") && (die_header(text, event) || bare && rest_of_gpf(text, event)) {
         return Step::Take;
     }
     if let Some(kasan) = text.strip_prefix("KASAN: ")
