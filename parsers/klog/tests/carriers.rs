@@ -310,6 +310,30 @@ fn a_level_broken_long_record_does_not_swallow_other_text() {
 }
 
 #[test]
+fn level_words_behind_the_stamp_are_taken_off() {
+    // XenServer and XCP-ng: the level stands as a word before the text.
+    let with = |pick: &dyn Fn(&str) -> &'static str, stamp: bool| {
+        let line = |l: &str| {
+            let (stamps, text) = l.split_once("] ").unwrap_or(("", l));
+            let word = pick(text);
+            if stamp { format!("{stamps}] {word}: {text}\n") } else { format!("  {word}: {text}\n") }
+        };
+        OOPS.lines().map(line).collect::<String>()
+    };
+    let short = |text: &str| if text.starts_with("BUG: ") { "ALERT" } else { "WARN" };
+    let long = |_: &str| "WARNING";
+    check("level words", with(&short, true).as_bytes());
+    check("level words without stamps", with(&short, false).as_bytes());
+    check("the long word", with(&long, true).as_bytes());
+    let syslog: String = with(&short, true).lines().map(|l| format!("Aug  9 00:01:58 xs kernel: {l}\n")).collect();
+    check("level words in syslog", syslog.as_bytes());
+    let warning =
+        "[    1.5] WARNING: CPU: 1 PID: 7 at fs/x.c:1 f+0x1/0x2\n[    1.6] Call Trace:\n[    1.7]  g+0x1/0x2\n";
+    let warning = warning.replace(".5]", ".500000]").replace(".6]", ".600000]").replace(".7]", ".700000]");
+    assert_eq!(events(&warning).iter().map(|e| e.class).collect::<Vec<_>>(), ["warning"]);
+}
+
+#[test]
 fn a_protection_fault_broken_before_its_address_is_whole() {
     for head in ["", "Oops: "] {
         let text = format!(

@@ -13,6 +13,7 @@ mod journal;
 mod journal_fields;
 mod json;
 mod kmsg;
+mod level_word;
 mod netconsole;
 mod paste;
 mod printk;
@@ -54,12 +55,17 @@ pub(crate) struct Prefix<'a> {
 }
 
 impl<'a> Prefix<'a> {
-    fn into_line(self, number: u64) -> Line<'a> {
+    fn into_line(mut self, number: u64) -> Line<'a> {
+        let word = (self.writer != Writer::Program).then(|| level_word::strip(self.rest, self.writer)).flatten();
+        let level = word.map(|(level, rest)| {
+            self.rest = rest;
+            level
+        });
         Line {
             number,
             time: self.time,
             caller: self.caller,
-            level: self.level,
+            level: self.level.or(level),
             facility: self.facility,
             host: self.host,
             tag: self.tag,
