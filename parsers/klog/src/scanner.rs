@@ -211,6 +211,8 @@ struct State {
     newest_ns: i64,
     /// Stamps and texts of the reports of this boot.
     known: HashSet<u64>,
+    /// Texts of the lines with an anchor, but for those that syslogd broadcast.
+    said: HashSet<u64>,
     /// The log of this boot is printed again.
     again: bool,
     /// `replaying previous printk message` stands before this line: it may be a copy.
@@ -231,6 +233,7 @@ impl State {
             head: 0,
             newest_ns: 0,
             known: HashSet::new(),
+            said: HashSet::new(),
             again: false,
             replaying: false,
             boot: BootBuilder::default(),
@@ -331,6 +334,9 @@ impl State {
         if hits & 1 != 0 && self.own(line, sink) {
             return;
         }
+        if hits > 1 && self.is_echo(line) {
+            return;
+        }
         while self.open.len() > 1
             && let Some(at) = self.open.iter().position(|r| r.taken_at + MAX_SILENT < line.number)
         {
@@ -415,6 +421,7 @@ impl State {
             self.newest_ns = 0;
             self.again = false;
             self.known.clear();
+            self.said.clear();
             self.boot.begin(line, sink);
             return true;
         }
@@ -529,6 +536,20 @@ impl State {
         }
         self.open.push(report);
         true
+    }
+
+    /// Does syslogd repeat here, for everybody who is logged in, what the log has said?
+    fn is_echo(&mut self, line: &Line<'_>) -> bool {
+        let mut hasher = DefaultHasher::new();
+        line.text().hash(&mut hasher);
+        let text = hasher.finish();
+        if carrier::is_broadcast(line) {
+            return self.said.contains(&text);
+        }
+        if self.said.len() < MAX_KNOWN {
+            self.said.insert(text);
+        }
+        false
     }
 
     /// Is this the second print of a report that was read already?

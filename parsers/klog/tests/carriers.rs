@@ -245,6 +245,13 @@ fn journal_entries_are_read_in_every_form() {
 fn broadcasts_and_lost_line_starts_are_read() {
     let wall = |l: &str| format!("\rMessage from syslogd@host at Mar 22 21:40:42 ...\n kernel:{l}\n");
     check("broadcast", OOPS.lines().map(wall).collect::<String>().as_bytes());
+    // The log itself, and below it what everybody was told of it.
+    let journal: String = OOPS.lines().map(|l| format!("Mar 22 21:40:42 host kernel: {}\n", body(l))).collect();
+    let told = |l: &&str| l.contains("BUG: ") || l.contains("Oops: ") || l.contains("Code: ");
+    let bare: String = OOPS.lines().filter(told).map(|l| wall(body(l))).collect();
+    check("journal and broadcast", format!("{journal}{bare}").as_bytes());
+    let stamped: String = OOPS.lines().filter(told).map(wall).collect();
+    check("log and broadcast", format!("{OOPS}{stamped}").as_bytes());
     check("no blank", each_line(|l| format!("Mar 22 21:40:42 host kernel:{l}")).as_bytes());
     for columns in [1, 5, 9] {
         check("lost columns", each_line(|l| l[columns..].to_owned()).as_bytes());

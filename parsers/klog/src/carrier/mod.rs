@@ -23,6 +23,7 @@ mod vendor;
 mod wide;
 mod wrap;
 
+pub(crate) use broadcast::is_broadcast;
 pub(crate) use wide::Wide;
 
 use std::borrow::Cow;
