@@ -117,8 +117,8 @@ impl Unwinder {
         let entry = (symbol("__entry_text_start"), symbol("__entry_text_end"));
         let entry = (entry.0.unwrap_or(0), entry.1.unwrap_or(0));
         let cfi = match kernel.arch() {
-            Arch::X86_64 if orc.is_none() => open_cfi(kernel),
-            _ => None,
+            Arch::X86_64 => open_cfi(kernel, orc.is_none()),
+            Arch::Aarch64 => None,
         };
         Unwinder {
             text,
@@ -148,11 +148,13 @@ fn record_layout(kernel: &Kernel<'_>) -> arm64::Layout {
     }
 }
 
-fn open_cfi(kernel: &Kernel<'_>) -> Option<Cfi> {
+/// The call-frame information of the vmlinux; that there is none matters only when it `alone` could unwind.
+fn open_cfi(kernel: &Kernel<'_>, alone: bool) -> Option<Cfi> {
     let file = kernel.vmlinux()?.ok()?;
     let (link, here) = (file.symbol("_stext")?, kernel.symbol("_stext")?);
     match Cfi::open(&file, here.wrapping_sub(link)) {
         Ok(cfi) => Some(cfi),
+        Err(_) if !alone => None,
         Err(why) => {
             kernel.gap(facts::Gap::new(
                 "call-frame information",

@@ -55,7 +55,7 @@ pub struct Start {
 pub struct Tables<'t> {
     /// The kernel's own.
     pub orc: Option<&'t Orc>,
-    /// Those of a vmlinux, used when the kernel has none.
+    /// Those of a vmlinux, used when the kernel has none, and where it has none: objtool gives up on functions.
     pub cfi: Option<&'t Cfi>,
 }
 
@@ -121,6 +121,13 @@ pub fn unwind(target: &dyn Target, tables: Tables<'_>, start: &Start) -> Trace {
             (Some(orc), _) => orc_step(target, orc, start.task, &state),
             (None, Some(cfi)) => cfi_step(target, cfi, start, &state),
             (None, None) => Next::Broken("the kernel has no ORC tables".to_owned()),
+        };
+        let next = match (next, orc.and(cfi)) {
+            (Next::Broken(why), Some(cfi)) => match cfi_step(target, cfi, start, &with_known(&state)) {
+                Next::Broken(_) => Next::Broken(why),
+                next => next,
+            },
+            (next, _) => next,
         };
         let next = match next {
             Next::Broken(why) => {
@@ -270,6 +277,15 @@ fn bad_call(target: &dyn Target, state: &State, found: Found) -> Next {
         }),
         _ => Next::Broken(format!("{:#x} is no code of the kernel", state.pc)),
     }
+}
+
+/// A frame that ORC found, with the registers that call-frame information begins with.
+fn with_known(state: &State) -> State {
+    let registers = match &state.registers {
+        Some(registers) => (**registers).clone(),
+        None => Registers { pc: state.pc, sp: state.sp, fp: state.bp.unwrap_or(0), user: false, general: None },
+    };
+    State { known: Some(Box::new(Known::of(&registers))), ..state.clone() }
 }
 
 fn cfi_step(target: &dyn Target, cfi: &Cfi, start: &Start, state: &State) -> Next {
