@@ -78,11 +78,12 @@ pub struct Opened {
 #[derive(Default)]
 struct Found {
     pieces: Vec<Piece>,
-    /// Node state by the root of its report.
-    nodes: BTreeMap<String, snapshot::Node>,
-    /// Root of the member at hand, and the folder for which that was found out.
+    /// Root of the member at hand with the state of its node, and the folder for which the root was found out.
     root: String,
+    node: snapshot::Node,
     folder: String,
+    /// State of the other nodes by the roots of their reports.
+    nodes: BTreeMap<String, snapshot::Node>,
     /// It is one of `/proc` or `/sys`, and not the one of pstore's records.
     is_virtual: bool,
     /// Dump files on disk, and their names.
@@ -97,6 +98,8 @@ struct Found {
     errors: Vec<Error>,
     streams: usize,
     members: usize,
+    /// Full name and path of a member: buffers.
+    names: (String, String),
     texts: usize,
     dumps_only: bool,
 }
@@ -191,32 +194,40 @@ fn walk_all(inputs: &[PathBuf], dumps_only: bool, temp_dir: Option<&Path>) -> Re
 }
 
 impl Found {
-    fn member(&mut self, mut member: Member<'_>, naming: &mut Naming, single: bool) -> Flow {
+    fn member(&mut self, member: Member<'_>, naming: &mut Naming, single: bool) -> Flow {
         self.members += 1;
-        let name = naming.name(member.name());
-        let path = member.path().to_owned();
-        self.place(&name);
-        self.node().seen(&path);
+        // One buffer for all names: most members are passed over by name.
+        let (mut name, mut path) = std::mem::take(&mut self.names);
+        naming.name(member.name(), &mut name);
+        member.path().clone_into(&mut path);
+        let flow = self.named(member, &name, &path, naming, single);
+        self.names = (name, path);
+        flow
+    }
+
+    fn named(&mut self, mut member: Member<'_>, name: &str, path: &str, naming: &Naming, single: bool) -> Flow {
+        self.place(name);
+        self.node().seen(path);
         // In a bundle the name decides first: what nobody wants is never decompressed.
         let alone = single && !name.contains('!');
         // Most files of a bundle are of /proc and /sys, where the name tells what a file holds.
         let of_kernel = self.is_virtual && !alone && !path.ends_with("/vmcore");
-        if of_kernel && layouts::is_unread(&path) {
+        if of_kernel && layouts::is_unread(path) {
             return Flow::Skip;
         }
-        let role = if of_kernel { None } else { layouts::role(&path) };
+        let role = if of_kernel { None } else { layouts::role(path) };
         let state =
-            snapshot::wants(&path) || matches!(role, Some(Role::Sections | Role::CaptureLog | Role::ClusterNodes));
+            snapshot::wants(path) || matches!(role, Some(Role::Sections | Role::CaptureLog | Role::ClusterNodes));
         let named = alone
             || state
             || role.is_some()
-            || !of_kernel && (recognise::looks_like_log(&path) || recognise::looks_like_dump(&path));
-        if !named && (of_kernel || !self.recognised(&mut member, &path, naming.depth(&path))) {
+            || !of_kernel && (recognise::looks_like_log(path) || recognise::looks_like_dump(path));
+        if !named && (of_kernel || !self.recognised(&mut member, path, naming.depth(path))) {
             return Flow::Continue;
         }
         let content = member.content();
         if content.is_dump() || matches!(content, ContentKind::OtherDump(_)) {
-            self.dump(member, &name);
+            self.dump(member, name);
             return Flow::Skip;
         }
         if content.is_archive() || self.dumps_only {
@@ -224,17 +235,17 @@ impl Found {
         }
         match content {
             ContentKind::Journal => {
-                let bytes = self.bytes(&mut member, &name, MAX_TEXT);
-                self.journal(&name, &bytes);
+                let bytes = self.bytes(&mut member, name, MAX_TEXT);
+                self.journal(name, &bytes);
             }
             // A file without bytes is an answer too: `memory.kmem.slabinfo` of later kernels.
             ContentKind::Empty if state => {
-                self.node().add(&path, &name, b"");
+                self.node().add(path, name, b"");
             }
-            ContentKind::Text | ContentKind::Utf16 => self.text(member, &name, &path, role, state, alone),
+            ContentKind::Text | ContentKind::Utf16 => self.text(member, name, path, role, state, alone),
             // Serial consoles hold bytes that are no text.
-            ContentKind::Binary if alone || recognise::looks_like_log(&path) => {
-                self.text(member, &name, &path, role, state, alone);
+            ContentKind::Binary if alone || recognise::looks_like_log(path) => {
+                self.text(member, name, path, role, state, alone);
             }
             _ => {}
         }
@@ -246,7 +257,7 @@ impl Found {
         let folder = name.rfind(['/', '!']).and_then(|end| name.get(..=end)).unwrap_or_default();
         if self.folder != folder {
             folder.clone_into(&mut self.folder);
-            layouts::node_root(folder).clone_into(&mut self.root);
+            self.set_root(layouts::node_root(folder));
             let inner = folder.rsplit_once('!').map_or(folder, |(_, inner)| inner);
             self.is_virtual = snapshot::is_virtual(inner) && !inner.contains("pstore");
         }
@@ -270,7 +281,14 @@ impl Found {
 
     /// The node whose report the member at hand belongs to.
     fn node(&mut self) -> &mut snapshot::Node {
-        self.nodes.entry(self.root.clone()).or_default()
+        &mut self.node
+    }
+
+    fn set_root(&mut self, root: &str) {
+        if self.root != root {
+            let node = std::mem::replace(&mut self.node, self.nodes.remove(root).unwrap_or_default());
+            self.nodes.insert(std::mem::replace(&mut self.root, root.to_owned()), node);
+        }
     }
 
     /// The bytes of a member up to a limit; a limit that is hit is a gap.
@@ -356,7 +374,9 @@ impl Found {
             return;
         }
         let by_name = state && !matches!(role, Some(Role::KernelLog | Role::NodeLog));
-        let mut bytes = Vec::with_capacity(head.len() + 64);
+        // A short text ends with its head; how long another will be is only told by what holds it.
+        let hint = if head.len() < 4096 { head.len() + 1 } else { member.size().map_or(0, |size| size as usize) };
+        let mut bytes = Vec::with_capacity(hint.min(MAX_PASTED) + 1);
         // An error is a gap of the walk; what was read before it counts.
         let _ = member.reader().take(MAX_STATE as u64).read_to_end(&mut bytes);
         let mut whole = bytes.len() < MAX_STATE;
@@ -459,7 +479,7 @@ impl Found {
                 let inner = format!("{name}!{key}");
                 let root = self.root.clone();
                 let walked = bundle::walk(Source::Reader(stream, &inner), &Limits::default(), &mut |mut packed| {
-                    self.root.clone_from(&root);
+                    self.set_root(&root);
                     let content = packed.content();
                     if content.is_dump() {
                         self.dump(packed, &inner);
@@ -565,11 +585,12 @@ impl Found {
 
     /// What can only be said when every member was seen.
     fn finish(&mut self) {
-        self.root.clear();
+        self.set_root("");
         self.folder.clear();
         for (name, text) in pstore::join(std::mem::take(&mut self.pstore)) {
             self.log(&name, &text, &mut std::io::empty(), false);
         }
+        self.nodes.insert(std::mem::take(&mut self.root), std::mem::take(&mut self.node));
         for (root, node) in std::mem::take(&mut self.nodes) {
             let identity = node.identity();
             // What dmesg printed when the bundle was collected is of the boot whose state was collected.

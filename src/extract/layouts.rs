@@ -230,11 +230,11 @@ static ROLES: LazyLock<Vec<Patterns>> = LazyLock::new(|| {
 });
 
 /// Archives inside a bundle that hold nothing that is read here: the addresses of a running kernel's symbols.
-const UNREAD: &[&str] = &["proc/kallsyms.*"];
+const UNREAD: &[&[&str]] = &[&["proc", "kallsyms.*"]];
 
 /// Whether a member need not be entered though it is an archive.
 pub fn is_unread(path: &str) -> bool {
-    UNREAD.iter().any(|pattern| matches(pattern, path))
+    UNREAD.iter().any(|pattern| fits(pattern, path))
 }
 
 /// The role of a member by its path: of any layout, then of any node. `None` says that the name tells nothing.

@@ -40,8 +40,8 @@ impl Naming {
         Naming { folder, directory, top: if directory { only_folder(input) } else { None }, shared: None }
     }
 
-    /// The full name of a member that the walk calls `name`.
-    pub(super) fn name(&mut self, name: &str) -> String {
+    /// Puts the full name of a member that the walk calls `name` into `full`.
+    pub(super) fn name(&mut self, name: &str, full: &mut String) {
         match &mut self.shared {
             // Most names go on where the others part.
             Some(so_far) if name.starts_with(so_far.as_str()) => {}
@@ -54,10 +54,12 @@ impl Naming {
             }
             Some(so_far) => so_far.truncate(common(so_far, shared_part(name, self.directory))),
         }
-        match &self.folder {
-            Some(folder) => format!("{folder}/{name}"),
-            None => name.to_owned(),
+        full.clear();
+        if let Some(folder) = &self.folder {
+            full.push_str(folder);
+            full.push('/');
         }
+        full.push_str(name);
     }
 
     /// How many folders below the top of its input a member lies.
@@ -145,7 +147,7 @@ mod tests {
     fn left_out(directory: bool, names: &[&str]) -> String {
         let mut naming = Naming { folder: None, directory, top: None, shared: None };
         for name in names {
-            naming.name(name);
+            naming.name(name, &mut String::new());
         }
         naming.left_out().to_owned()
     }
@@ -165,7 +167,7 @@ mod tests {
     #[test]
     fn depth_is_counted_below_the_top_folder() {
         let mut naming = Naming { folder: None, directory: false, top: None, shared: None };
-        naming.name("a.tar!case/notes.txt");
+        naming.name("a.tar!case/notes.txt", &mut String::new());
         assert_eq!(naming.depth("case/notes.txt"), 0);
         assert_eq!(naming.depth("case/b/notes.txt"), 1);
     }

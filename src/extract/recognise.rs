@@ -48,7 +48,7 @@ static PASTED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// Whether a long text is a log and nothing else: most lines have stamps from the start, and nothing of what people
 /// paste stands in it. Readers of pasted output need not look at it then.
 pub(super) fn is_plain_log(head: &[u8], bytes: &[u8]) -> bool {
-    const LONG: usize = 256 << 10;
+    const LONG: usize = 32 << 10;
     let stamped = |line: &&[u8]| {
         let digits = line.iter().take(40).filter(|b| b.is_ascii_digit()).count();
         let colons = line.iter().take(40).filter(|b| **b == b':').count();

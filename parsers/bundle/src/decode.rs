@@ -15,7 +15,8 @@ pub(crate) fn decoder<'a>(kind: ContentKind, raw: Box<dyn Read + 'a>, account: &
     let counted = Counted::new(raw);
     let taken = counted.count();
     let inner = open(kind, BufReader::with_capacity(64 << 10, counted), account.limits.decoder_memory);
-    Box::new(Metered { inner, taken, yielded: 0, account })
+    // An archive in it is read in pieces of a few hundred bytes, which cost a decoder more than large ones.
+    Box::new(BufReader::with_capacity(16 << 10, Metered { inner, taken, yielded: 0, account }))
 }
 
 /// The bare decoder: `memory` bounds dictionaries and windows, nothing bounds what comes out.

@@ -1,8 +1,11 @@
 //! One member: its name at once, its bytes only when asked for.
 
+use std::cell::OnceCell;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::ahead::{self, Ahead};
 use crate::content::{self, ContentKind, HEAD, sniff};
@@ -101,10 +104,23 @@ pub(crate) trait Entry: Read {
 
 /// Where the raw bytes come from.
 pub(crate) enum Raw<'x> {
-    File(PathBuf),
+    File(Place),
     /// The input itself: decompressed ahead of the walk.
-    Input(PathBuf),
+    Input(Place),
     Stream(Box<dyn Read + 'x>),
+}
+
+/// A file on disk. Its path is put together when it is opened, and most files of a report never are.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) folder: Rc<Path>,
+    pub(crate) file: OsString,
+}
+
+impl Place {
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.join(&self.file)
+    }
 }
 
 /// An entry that is opened when its bytes are first needed.
@@ -113,7 +129,8 @@ pub(crate) struct Lazy<'x> {
     size: Option<u64>,
     account: &'x Account<'x>,
     raw: Option<Raw<'x>>,
-    path: Option<PathBuf>,
+    place: Option<Place>,
+    path: OnceCell<PathBuf>,
     open: Option<Peeked<'x>>,
     kind: ContentKind,
     layers: u32,
@@ -123,16 +140,13 @@ pub(crate) struct Lazy<'x> {
 
 impl<'x> Lazy<'x> {
     pub(crate) fn new(name: String, size: Option<u64>, account: &'x Account<'x>, raw: Raw<'x>) -> Self {
-        let path = match &raw {
-            Raw::File(path) | Raw::Input(path) => Some(path.clone()),
-            Raw::Stream(_) => None,
-        };
         Lazy {
             name,
             size,
             account,
             raw: Some(raw),
-            path,
+            place: None,
+            path: OnceCell::new(),
             open: None,
             kind: ContentKind::Empty,
             layers: 0,
@@ -163,20 +177,27 @@ impl<'x> Lazy<'x> {
 
     fn ensure(&mut self) {
         let Some(raw) = self.raw.take() else { return };
-        let mut ahead = matches!(raw, Raw::Input(_)).then(|| self.path.clone()).flatten();
+        let is_input = matches!(raw, Raw::Input(_));
+        let mut ahead = None;
         let stream: Box<dyn Read + 'x> = match raw {
             Raw::Stream(stream) => stream,
-            Raw::File(path) | Raw::Input(path) => match File::open(&path) {
-                Ok(file) => {
-                    self.account.new_input();
-                    Box::new(Taken { inner: file, account: self.account })
+            Raw::File(place) | Raw::Input(place) => {
+                let path = place.path();
+                let opened = File::open(&path);
+                ahead = is_input.then_some(path);
+                self.place = Some(place);
+                match opened {
+                    Ok(file) => {
+                        self.account.new_input();
+                        Box::new(Taken { inner: file, account: self.account })
+                    }
+                    Err(error) => {
+                        self.failed = true;
+                        self.account.gap("file", &self.name, error.to_string(), "read permission, or another copy");
+                        Box::new(io::empty())
+                    }
                 }
-                Err(error) => {
-                    self.failed = true;
-                    self.account.gap("file", &self.name, error.to_string(), "read permission, or another copy");
-                    Box::new(io::empty())
-                }
-            },
+            }
         };
         let mut peeked = Peeked::new(stream);
         let mut kind = sniff(peeked.head());
@@ -230,10 +251,14 @@ impl Entry for Lazy<'_> {
         &self.name
     }
     fn size(&self) -> Option<u64> {
-        self.size.or_else(|| Some(std::fs::metadata(self.path.as_ref()?).ok()?.len()))
+        self.size.or_else(|| Some(std::fs::metadata(self.disk_path()?).ok()?.len()))
     }
     fn disk_path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        let place = match (&self.place, &self.raw) {
+            (Some(place), _) | (None, Some(Raw::File(place) | Raw::Input(place))) => place,
+            _ => return None,
+        };
+        Some(self.path.get_or_init(|| place.path()))
     }
     fn content(&mut self) -> ContentKind {
         self.ensure();
@@ -264,7 +289,7 @@ pub(crate) struct Peeked<'x> {
 
 impl<'x> Peeked<'x> {
     pub(crate) fn new(mut inner: Box<dyn Read + 'x>) -> Self {
-        let mut head = vec![0; HEAD];
+        let mut head = [0; HEAD];
         let mut filled = 0;
         let mut error = None;
         let mut ended = false;
@@ -282,7 +307,7 @@ impl<'x> Peeked<'x> {
                 }
             }
         }
-        head.truncate(filled);
+        let head = head.get(..filled).unwrap_or_default().to_vec();
         Peeked { head, at: 0, given: 0, error, ended, inner }
     }
 

@@ -63,6 +63,9 @@ pub(crate) fn is_lzma(name: &str) -> bool {
 /// The name without one of these endings, each of which begins at its only dot.
 fn strip_ending<'n>(name: &'n str, endings: &[&str]) -> Option<&'n str> {
     let (stem, tail) = name.split_at_checked(name.rfind('.')?)?;
+    if !(3..=5).contains(&tail.len()) {
+        return None;
+    }
     let fits = endings.iter().any(|end| tail.eq_ignore_ascii_case(end));
     (fits && !stem.is_empty() && !stem.ends_with('/')).then_some(stem)
 }

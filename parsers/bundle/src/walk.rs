@@ -9,7 +9,7 @@ use facts::Gap;
 use crate::archive;
 use crate::content::ContentKind;
 use crate::limits::{Account, Limits, Taken};
-use crate::member::{Lazy, Member, Peeked, Raw};
+use crate::member::{Lazy, Member, Peeked, Place, Raw};
 use crate::names;
 
 /// What is walked.
@@ -95,7 +95,8 @@ fn top_file<'x>(
         archive::zip::walk_file(file, &name, 1, account, visit);
         return;
     }
-    let lazy = Lazy::new(name, Some(size), account, Raw::Input(path.to_owned()));
+    let place = Place { folder: Path::new("").into(), file: path.into() };
+    let lazy = Lazy::new(name, Some(size), account, Raw::Input(place));
     top(lazy, account, visit);
 }
 

@@ -43,7 +43,7 @@ pub struct Anchors {
 }
 
 /// The automaton in three forms. The table of all transitions is the fastest to search with, and making it takes as
-/// long as searching some megabytes without it: most logs are smaller.
+/// long as searching a megabyte without it: most logs are smaller.
 struct States {
     /// What the table is made from.
     source: noncontiguous::NFA,
@@ -54,7 +54,7 @@ struct States {
 }
 
 /// Bytes after whose search the table is made.
-const WORTH_A_TABLE: usize = 2 << 20;
+const WORTH_A_TABLE: usize = 1 << 20;
 
 impl States {
     fn new(patterns: &[&str]) -> States {

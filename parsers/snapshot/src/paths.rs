@@ -1,7 +1,8 @@
 //! Which file is which: by path, by flattened path, by first line.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
+
+use rustc_hash::FxHashMap;
 
 use crate::cgroup;
 use crate::node::{Input, Node};
@@ -186,14 +187,14 @@ fn ignore(_: &mut Node, _: &Input<'_>) -> bool {
 
 /// The tables by the last component of a path: a walk asks for tens of thousands of names.
 struct Index {
-    endings: HashMap<&'static str, Vec<(&'static str, Reader)>>,
-    bare: HashMap<&'static str, Reader>,
+    endings: FxHashMap<&'static str, Vec<(&'static str, Reader)>>,
+    bare: FxHashMap<&'static str, Reader>,
     /// Flattened endings, by their last word.
-    flat: HashMap<String, Vec<(String, Reader)>>,
+    flat: FxHashMap<String, Vec<(String, Reader)>>,
 }
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
-    let mut index = Index { endings: HashMap::new(), bare: HashMap::new(), flat: HashMap::new() };
+    let mut index = Index { endings: FxHashMap::default(), bare: FxHashMap::default(), flat: FxHashMap::default() };
     let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
     for (ending, reader) in TABLE {
         let base = ending.rsplit('/').next().unwrap_or(ending);
@@ -243,7 +244,9 @@ fn file_reader(path: &str) -> Option<Reader> {
     if let Some(reader) = index.bare.get(plain) {
         return Some(*reader);
     }
-    if let Some((_, reader)) = COMMANDS.iter().find(|(prefix, _)| base.starts_with(prefix)) {
+    let first = base.as_bytes().first();
+    let begins = |prefix: &str| prefix.as_bytes().first() == first && base.starts_with(prefix);
+    if let Some((_, reader)) = COMMANDS.iter().find(|(prefix, _)| begins(prefix)) {
         return Some(*reader);
     }
     // `node1.proc-meminfo.txt`, `proc_meminfo`, `cat_.proc.cmdline`

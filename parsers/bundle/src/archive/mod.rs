@@ -1,10 +1,11 @@
 //! Containers, one file each.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::rc::Rc;
+
+use rustc_hash::FxHashSet;
 
 use crate::limits::Account;
 use crate::names;
@@ -18,14 +19,15 @@ pub(crate) mod zip;
 pub(crate) struct Namer<'a> {
     archive: &'a str,
     account: &'a Account<'a>,
-    seen: HashSet<u64>,
+    /// Hashes of the names so far.
+    seen: FxHashSet<u64>,
     escapes: u64,
     repeats: u64,
 }
 
 impl<'a> Namer<'a> {
     pub(crate) fn new(archive: &'a str, account: &'a Account<'a>) -> Self {
-        Namer { archive, account, seen: HashSet::new(), escapes: 0, repeats: 0 }
+        Namer { archive, account, seen: FxHashSet::default(), escapes: 0, repeats: 0 }
     }
 
     /// The full name; a name given before gets `#2`.
@@ -41,7 +43,7 @@ impl<'a> Namer<'a> {
         path.hash(&mut hasher);
         let twice = if self.seen.insert(hasher.finish()) { "" } else { "#2" };
         self.repeats += u64::from(!twice.is_empty());
-        format!("{}!{path}{twice}", self.archive)
+        [self.archive, "!", &path, twice].concat()
     }
 
     /// Books what was odd about the names.

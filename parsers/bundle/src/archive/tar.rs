@@ -19,17 +19,17 @@ pub(crate) fn is_header(head: &[u8]) -> bool {
 
 fn checksum_fits(block: &[u8]) -> bool {
     let Some(field) = block.get(148..156) else { return false };
-    let digits: Vec<u8> = field.iter().copied().filter(|b| (b'0'..=b'7').contains(b)).collect();
-    let stored = std::str::from_utf8(&digits).ok().and_then(|t| i64::from_str_radix(t, 8).ok());
-    let mut unsigned = 0i64;
-    let mut signed = 0i64;
-    for (i, byte) in block.iter().enumerate() {
-        let byte = if (148..156).contains(&i) { b' ' } else { *byte };
-        unsigned += i64::from(byte);
-        signed += i64::from(byte as i8);
+    let mut stored = None;
+    for digit in field.iter().filter(|b| (b'0'..=b'7').contains(b)) {
+        stored = Some(stored.unwrap_or(0) * 8 + i64::from(digit - b'0'));
     }
+    // The field itself counts as blanks.
+    let blanks = 8 * i64::from(b' ');
+    let sum = |bytes: &[u8]| i64::from(bytes.iter().map(|b| u32::from(*b)).sum::<u32>());
+    let high = |bytes: &[u8]| i64::from(bytes.iter().map(|b| u32::from(*b >> 7)).sum::<u32>());
+    let unsigned = sum(block) - sum(field) + blanks;
     // Old writers summed signed bytes.
-    stored.is_some_and(|s| s == unsigned || s == signed)
+    stored.is_some_and(|s| s == unsigned || s == unsigned - 256 * (high(block) - high(field)))
 }
 
 /// What extension headers said about the next entry.

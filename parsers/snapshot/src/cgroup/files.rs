@@ -1,7 +1,8 @@
 //! The files of a cgroup directory.
 
-use std::collections::HashSet;
 use std::sync::LazyLock;
+
+use rustc_hash::FxHashSet;
 
 use super::{Group, KmemSlabinfo, Subject, is_unlimited, node_groups, tree};
 use crate::node::{Input, Node};
@@ -46,7 +47,7 @@ const NAMES: &[&str] = &[
     "pids.events",
 ];
 
-static BY_NAME: LazyLock<HashSet<&'static str>> = LazyLock::new(|| NAMES.iter().copied().collect());
+static BY_NAME: LazyLock<FxHashSet<&'static str>> = LazyLock::new(|| NAMES.iter().copied().collect());
 
 impl File {
     /// Recognises `.../memory.stat`, and flattened names such as `node.pod-1.memory.stat.txt`.
@@ -72,6 +73,10 @@ impl File {
 /// The group that a flattened name is of, if it is one, and the control file.
 fn parse<'p>(directory: &str, base: &'p str) -> Option<(Option<&'p str>, &'static str)> {
     let plain = crate::paths::plain_base(base);
+    // All names have one.
+    if !plain.contains('.') {
+        return None;
+    }
     if let Some(name) = BY_NAME.get(plain) {
         return Some((None, name));
     }

@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::Groups;
 
@@ -76,7 +79,8 @@ pub(crate) fn split(directory: &str) -> Option<(String, String)> {
 
 /// Whether a directory is one of a cgroup tree.
 pub(crate) fn holds(directory: &str) -> bool {
-    directory.contains("sys/fs/cgroup")
+    static TREE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("sys/fs/cgroup"));
+    TREE.find(directory.as_bytes()).is_some()
 }
 
 /// Takes note of one member of such a directory.

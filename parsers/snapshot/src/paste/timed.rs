@@ -42,8 +42,11 @@ pub(super) fn read(node: &mut Node, input: &Input<'_>) {
 /// `real\t0m9.065s` of bash, `real 9.06` of POSIX, `real\t0m 9.06s` of busybox.
 fn row(line: &str) -> Option<(&str, f64)> {
     let (what, value) = line.trim().split_once(char::is_whitespace)?;
+    if !matches!(what, "real" | "user" | "sys") {
+        return None;
+    }
     let value: String = value.split_ascii_whitespace().collect();
-    matches!(what, "real" | "user" | "sys").then(|| Some((what, duration(&value)?)))?
+    Some((what, duration(&value)?))
 }
 
 /// Elapsed, user and system seconds in one line: `0.00user 9.06system 0:09.07elapsed 99%CPU` of GNU time, and zsh's
