@@ -23,8 +23,9 @@ pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
     let blamed = about("derived.blamed");
     let mut candidates = blamed.map(candidates).unwrap_or_default();
     let mut shown = None;
-    if let Some((culprit, cpu)) = culprit(case, at, fact) {
-        shown = culprit_stack(case, at, cpu, &culprit.function);
+    let lockup = case.facts.iter().find(|f| f.kind == "derived.lockup" && is_of(f, at));
+    if let Some((lockup, (culprit, cpu))) = lockup.and_then(|lockup| Some((lockup, culprit(lockup, fact)?))) {
+        shown = culprit_stack(case, lockup, cpu, &culprit.function);
         candidates.retain(|c| c.function != culprit.function);
         candidates.insert(0, culprit);
         candidates.truncate(MAX_BLAMED);
@@ -66,8 +67,7 @@ pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
 }
 
 /// The CPU that holds up the one of the report, with what it runs.
-fn culprit(case: &Case, at: usize, fact: &Fact) -> Option<(Blamed, i64)> {
-    let lockup = case.facts.iter().find(|f| f.kind == "derived.lockup" && is_of(f, at))?;
+fn culprit(lockup: &Fact, fact: &Fact) -> Option<(Blamed, i64)> {
     let cpu = lockup.int("culprit_cpu").filter(|cpu| Some(*cpu) != fact.int("cpu"))?;
     let blamed = Blamed {
         function: lockup.text("function")?.to_owned(),
@@ -84,8 +84,7 @@ fn is_of(lockup: &Fact, at: usize) -> bool {
 }
 
 /// The stack of that CPU: from the reports that belong together, else from memory.
-fn culprit_stack<'a>(case: &'a Case, at: usize, cpu: i64, function: &str) -> Option<(&'a Fact, &'a Stack)> {
-    let lockup = case.facts.iter().find(|f| f.kind == "derived.lockup" && is_of(f, at))?;
+fn culprit_stack<'a>(case: &'a Case, lockup: &Fact, cpu: i64, function: &str) -> Option<(&'a Fact, &'a Stack)> {
     let printed = case.facts.iter().enumerate().filter(|(at, _)| is_of(lockup, *at)).map(|(_, fact)| fact);
     let running = case.facts.iter().filter(|f| f.kind == "mem.task" && f.int("cpu") == Some(cpu));
     let runs = |stack: &Stack| stack.functions().any(|f| bare(f) == bare(function));

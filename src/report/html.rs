@@ -104,7 +104,7 @@ pub fn html(verdict: &Verdict) -> String {
     let of = verdict.registers.first().map(|r| escape(&r.function)).unwrap_or_default();
     list(
         &mut out,
-        &format!("Registers of the oops in <code>{of}</code>"),
+        &format!("Registers in <code>{of}</code>"),
         verdict
             .registers
             .iter()

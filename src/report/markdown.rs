@@ -82,7 +82,7 @@ pub fn markdown(verdict: &Verdict) -> String {
         out.push('\n');
     }
     if let Some(first) = verdict.registers.first() {
-        let _ = writeln!(out, "## Registers of the oops in {}\n", code(&first.function));
+        let _ = writeln!(out, "## Registers in {}\n", code(&first.function));
         for register in &verdict.registers {
             let value = code(&register.value);
             let _ = writeln!(out, "- {} {value}: {}", plain(&register.register), plain(&register.what));

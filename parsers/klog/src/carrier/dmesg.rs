@@ -46,6 +46,16 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
     decoded.then_some(prefix)
 }
 
+/// Takes facility and level, places in the tables of their names.
+fn decoded<'a>(prefix: &mut Prefix<'a>, facility: usize, level: usize, rest: &'a str) {
+    prefix.facility = Some(facility as u8);
+    prefix.level = Some(level as u8);
+    if facility != 0 {
+        prefix.writer = Writer::Program;
+    }
+    prefix.rest = rest;
+}
+
 /// `kern  :alert : `
 fn level<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
     let mut c = Cursor::new(text);
@@ -59,12 +69,7 @@ fn level<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
     if !c.take(": ") {
         return None;
     }
-    prefix.facility = Some(facility as u8);
-    prefix.level = Some(level as u8);
-    if facility != 0 {
-        prefix.writer = Writer::Program;
-    }
-    prefix.rest = c.rest();
+    decoded(prefix, facility, level, c.rest());
     Some(())
 }
 
@@ -84,12 +89,7 @@ fn talos<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
     if !c.take("]: ") {
         return None;
     }
-    prefix.facility = Some(facility as u8);
-    prefix.level = Some(level as u8);
-    if facility != 0 {
-        prefix.writer = Writer::Program;
-    }
-    prefix.rest = c.rest();
+    decoded(prefix, facility, level, c.rest());
     Some(())
 }
 
