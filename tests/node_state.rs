@@ -156,11 +156,64 @@ fn a_comparison_says_whether_the_remedy_took() {
     // Dropping dentries and inodes alone freed none.
     assert_eq!(outcome("v2-6.1-before", "v2-6.1-dropped2", "memcg-pinned").0, "did-not-take");
     assert_eq!(outcome("v1-6.1-before", "v1-6.1-dropped2", "memcg-pinned").0, "did-not-take");
+    // On 4.18 inodes took their page cache with them, so that dentries and inodes alone were enough.
+    let (word, why) = outcome("v1-4.18-before", "v1-4.18-dropped2", "memcg-pinned");
+    assert!(word == "partly" && why.contains("excess 8000 -> 2217"), "{word}: {why}");
+    assert_eq!(outcome("v1-4.18-before", "v1-4.18-forced", "memcg-pinned").0, "partly");
+    for version in ["v1", "v2"] {
+        let [before, after] = ["before", "after"].map(|state| format!("{version}-4.18-{state}"));
+        for rule in ["memcg-pinned", "memcg-stat-slow"] {
+            assert_eq!(outcome(&before, &after, rule).0, "took", "{version}: {rule}");
+        }
+    }
     // On 3.10 the caches of removed groups outlive every object in them.
     assert_eq!(outcome("v1-el7-before", "v1-el7-after", "kmem-accounting-leak").0, "did-not-take");
     // Files without content are no cure.
     let (word, why) = outcome("v1-el7-before", "v1-el7-hollow", "kmem-accounting-leak");
     assert_eq!(word, "cannot-tell", "{why}");
+}
+
+/// 8,000 dying cgroups of 4.18: its ids come back when a cgroup is removed, its caches go to the parent, and each read of
+/// memory.stat walks over the dying ones still. The read itself took 20 ms, and that is said, too.
+#[test]
+fn a_4_18_node_is_exposed_to_slow_reads_and_to_nothing_else() {
+    for name in ["v1-4.18-healthy", "v1-4.18-after", "v1-4.18-nokmem", "v2-4.18-healthy", "v2-4.18-after"] {
+        let (_, verdict) = recorded(name);
+        assert!(verdict.findings.is_empty(), "{name}: {:?}", verdict.findings);
+    }
+    for name in ["v1-4.18-before", "v2-4.18-before"] {
+        let (case, verdict) = recorded(name);
+        for (rule, wanted) in STATE_RULES.iter().map(|rule| match *rule {
+            "memcg-pinned" => (rule, "consistent"),
+            "memcg-stat-slow" => (rule, "exposed"),
+            _ => (rule, "none"),
+        }) {
+            assert_eq!(grade(&verdict, rule), wanted, "{name}: {rule}");
+        }
+        let out: Vec<_> = verdict.ruled_out.iter().map(|r| (r.rule.as_str(), r.sha.as_deref().unwrap_or(""))).collect();
+        assert!(out.contains(&("kmem-accounting-leak", "d6e0b7fa1186")), "{out:?}");
+        let caches = case.facts.iter().find(|f| f.kind == "node.memcg_caches").expect("memcg_slabinfo");
+        assert_eq!(caches.int("dead"), Some(0), "{name}");
+        assert!(caches.int("taken_over") > Some(500), "{name}");
+    }
+    // More than 65,535 are counted, and the next one could be made.
+    let (case, verdict) = recorded("v1-4.18-many-before");
+    let counted = case.facts.iter().find(|f| f.kind == "cgroup.controllers" && f.text("controller") == Some("memory"));
+    assert_eq!(counted.and_then(|f| f.int("num_cgroups")), Some(70_009));
+    assert_eq!(grade(&verdict, "memcg-id-exhaustion"), "none");
+    let out = verdict.ruled_out.iter().find(|r| r.rule == "memcg-id-exhaustion").expect("it is ruled out");
+    assert!(out.why.contains("gives its id back"), "{}", out.why);
+    // Accounting is on for every cgroup that holds caches, off with cgroup.memory=nokmem; both leave empty files.
+    let accounting = |name: &str| {
+        let (case, _) = recorded(name);
+        let kmem = case.facts.iter().filter(|f| f.kind == "cgroup.kmem");
+        let mut words: Vec<_> = kmem.filter_map(|f| f.text("accounting").map(str::to_owned)).collect();
+        words.sort();
+        words.dedup();
+        words
+    };
+    assert_eq!(accounting("v1-4.18-before"), ["empty", "on"]);
+    assert_eq!(accounting("v1-4.18-nokmem"), ["empty"]);
 }
 
 /// What v2 shows of kernel memory is in memory.stat; there is no accounting to switch on, so the 3.10 leak is out of

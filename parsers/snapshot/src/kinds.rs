@@ -27,7 +27,7 @@ pub const KINDS: &[KindDef] = kinds! {
         "runtime": Text "" "container runtime the path names",
         "unit": Text "" "systemd unit the path names",
         "name": Text "" "last component of the path: what the kernel puts into the names of its caches",
-        "accounting": Text "" "on: memory.kmem.slabinfo is a table; off: Input/output error (3.10); empty: no bytes (kernels from 5.9); not-collected",
+        "accounting": Text "" "on: memory.kmem.slabinfo is a table; off: Input/output error (3.10); empty: no bytes (kernels from 5.9, and those before as long as the cgroup has no cache); not-collected",
         "usage_bytes": Int "bytes" "memory.kmem.usage_in_bytes",
         "max_usage_bytes": Int "bytes" "memory.kmem.max_usage_in_bytes",
         "tcp_usage_bytes": Int "bytes" "memory.kmem.tcp.usage_in_bytes",
@@ -181,6 +181,7 @@ pub const KINDS: &[KindDef] = kinds! {
     "node.memcg_caches", "RHEL 8's memcg_slabinfo", [
         "caches": Int "" "per-cgroup caches",
         "dead": Int "" "caches of dead cgroups",
+        "taken_over": Int "" "caches of removed cgroups that their parents took over",
         "objs": Int "" "objects",
         "living_cgroups": Int "" "cgroups with caches that exist",
         "dead_cgroups": Int "" "cgroups with caches that were removed and live on",
@@ -270,7 +271,7 @@ pub const KINDS: &[KindDef] = kinds! {
     "node.tasks", "Task states as crash's ps prints them", [
         "total": Int "" "tasks", "running": Int "" "RU", "uninterruptible": Int "" "UN", "zombie": Int "" "ZO",
     ];
-    "node.backtrace", "One task's stack as crash's bt prints it", [
+    "node.backtrace", "One task's stack: /proc/PID/stack, bt of crash, drgn", [
         "pid": Int "" "", "comm": Text "" "command", "top": Text "" "innermost function",
     ];
     "node.crash_banner", "Banner of the crash utility", [

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use facts::Fact;
+use rustc_hash::FxHashMap;
 
 use crate::node::{Input, Node};
 
@@ -51,7 +52,9 @@ const LARGEST: usize = 12;
 impl Totals {
     pub(crate) fn of(text: &str) -> Totals {
         let mut totals = Totals::default();
-        let mut caches: Vec<Cache> = Vec::new();
+        // On kernels that give the caches of a removed cgroup to its parent (5.3 to 5.8, RHEL 8) a table has a row of
+        // the same name for each of them.
+        let mut caches: FxHashMap<String, Cache> = FxHashMap::default();
         for cache in text.lines().filter_map(Cache::row) {
             totals.caches += 1;
             totals.children += i64::from(cache.is_child());
@@ -60,24 +63,29 @@ impl Totals {
             totals.active_objs = totals.active_objs.saturating_add(cache.active);
             totals.bytes = totals.bytes.saturating_add(cache.total.saturating_mul(cache.size));
             if cache.total > 0 {
-                caches.push(cache);
-            }
-            if caches.len() > 4096 {
-                keep_largest(&mut caches);
+                match caches.get_mut(&cache.name) {
+                    Some(known) => {
+                        known.active = known.active.saturating_add(cache.active);
+                        known.total = known.total.saturating_add(cache.total);
+                    }
+                    None => {
+                        caches.insert(cache.name.clone(), cache);
+                    }
+                }
             }
         }
-        keep_largest(&mut caches);
-        totals.largest = caches;
+        totals.largest = largest(caches.into_values().collect());
         totals
     }
 }
 
-fn keep_largest(caches: &mut Vec<Cache>) {
+fn largest(mut caches: Vec<Cache>) -> Vec<Cache> {
     caches.sort_by(|a, b| {
         let size = |c: &Cache| c.total.saturating_mul(c.size);
         size(b).cmp(&size(a)).then_with(|| a.name.cmp(&b.name))
     });
     caches.truncate(LARGEST);
+    caches
 }
 
 /// `/proc/slabinfo`.
@@ -113,9 +121,11 @@ pub(crate) fn read(node: &mut Node, input: &Input<'_>) -> bool {
 }
 
 /// RHEL 8's `/sys/kernel/debug/memcg_slabinfo`: `name css_id[:dead|deact] active num active_slabs num_slabs`, below a row
-/// `name root ...` for each cache. `:dead` marks the caches of a cgroup that was removed and lives on.
+/// `name root ...` for each cache. `:dead` marks the caches of a cgroup that was removed and lives on; `:deact` those of a
+/// removed cgroup that its parent took over (since fb2f2b0adb98): the number is the parent's then, and the removed cgroup
+/// is kept by something else if it lives.
 pub(crate) fn memcg_slabinfo(node: &mut Node, input: &Input<'_>) -> bool {
-    let (mut rows, mut dead, mut objs) = (0i64, 0i64, 0i64);
+    let (mut rows, mut dead, mut taken_over, mut objs) = (0i64, 0i64, 0i64, 0i64);
     let (mut living, mut gone) = (HashSet::new(), HashSet::new());
     for line in input.text.lines().filter(|l| !l.starts_with('#')) {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
@@ -129,6 +139,7 @@ pub(crate) fn memcg_slabinfo(node: &mut Node, input: &Input<'_>) -> bool {
         let (number, state) = id.split_once(':').unwrap_or((id, ""));
         let is_dead = state.split(':').any(|word| word == "dead");
         dead += i64::from(is_dead);
+        taken_over += i64::from(state.split(':').any(|word| word == "deact"));
         let groups = if is_dead { &mut gone } else { &mut living };
         if groups.len() < 1_000_000 {
             groups.insert(number);
@@ -142,11 +153,13 @@ pub(crate) fn memcg_slabinfo(node: &mut Node, input: &Input<'_>) -> bool {
         Fact::new("node.memcg_caches", input.whole())
             .with("caches", rows)
             .with("dead", dead)
+            .with("taken_over", taken_over)
             .with("objs", objs)
             .with("living_cgroups", count(&living))
             .with("dead_cgroups", count(&gone))
             .quoting(format!(
-                "memcg_slabinfo: {rows} per-cgroup caches of {} cgroups, {dead} of them of {} that were removed",
+                "memcg_slabinfo: {rows} per-cgroup caches of {} cgroups, {dead} of them of {} that were removed, {taken_over} \
+                 taken over by parents",
                 living.len() + gone.len(),
                 gone.len()
             )),
@@ -173,8 +186,17 @@ mod tests {
                     inode_cache            73:deact      5     20      1      1\n";
         let (facts, _) = crate::read("memcg_slabinfo", text.as_bytes());
         let value = |name: &str| facts[0].int(name);
-        assert_eq!((value("caches"), value("dead")), (Some(4), Some(2)));
+        assert_eq!((value("caches"), value("dead"), value("taken_over")), (Some(4), Some(2), Some(1)));
         assert_eq!((value("living_cgroups"), value("dead_cgroups")), (Some(2), Some(1)));
+    }
+
+    #[test]
+    fn rows_of_one_name_are_one_cache() {
+        let rows = "buffer_head 3 39 104 39 1 : tunables 0 0 0 : slabdata 1 1 0\n".repeat(5000);
+        let totals = Totals::of(&format!("{rows}dentry 9 21 192 21 1 : tunables 0 0 0 : slabdata 1 1 0\n"));
+        let told: Vec<_> = totals.largest.iter().map(|c| (c.name.as_str(), c.active, c.total)).collect();
+        assert_eq!(told, [("buffer_head", 15_000, 195_000), ("dentry", 9, 21)]);
+        assert_eq!(totals.caches, 5001);
     }
 
     #[test]
