@@ -13,7 +13,7 @@ use super::layouts::{self, Role};
 use super::naming::{self, Naming};
 use super::piece::Piece;
 use super::temporary::Temporary;
-use super::{Options, apport, dump as dumps, hosts, join, log, pstore, recognise, sections};
+use super::{Options, apport, cluster, dump as dumps, hosts, join, log, pstore, recognise, sections};
 use crate::case::Case;
 
 /// The largest journal or saved case that is read. Logs are read to their end, in pieces.
@@ -50,6 +50,9 @@ pub enum Error {
         /// Why.
         error: std::io::Error,
     },
+    /// The directory for temporary files is none.
+    #[error("{0} is no directory that files can be made in; --temp-dir DIR names one that is there")]
+    NoTemporary(String),
     /// A saved case could not be loaded.
     #[error("{member}: {error}")]
     Case {
@@ -165,6 +168,9 @@ pub fn dump_members(inputs: &[PathBuf], temp_dir: Option<&Path>) -> Result<Vec<O
 }
 
 fn walk_all(inputs: &[PathBuf], dumps_only: bool, temp_dir: Option<&Path>) -> Result<Found, Error> {
+    if let Some(directory) = temp_dir.filter(|directory| !directory.is_dir()) {
+        return Err(Error::NoTemporary(directory.display().to_string()));
+    }
     let mut found = Found { dumps_only, temp_dir: temp_dir.map(Path::to_owned), ..Found::default() };
     let mut left_out = String::new();
     for input in inputs {
@@ -217,7 +223,7 @@ impl Found {
         }
         let role = if of_kernel { None } else { layouts::role(path) };
         let state =
-            snapshot::wants(path) || matches!(role, Some(Role::Sections | Role::CaptureLog | Role::ClusterNodes));
+            snapshot::wants(path) || matches!(role, Some(Role::Sections | Role::CaptureLog | Role::ClusterObjects));
         let named = alone
             || state
             || role.is_some()
@@ -267,16 +273,19 @@ impl Found {
     /// what a name says to be a program or a picture is left alone.
     fn recognised(&mut self, member: &mut Member<'_>, path: &str, depth: usize) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
-        let plain = name
-            .rsplit_once('.')
-            .is_none_or(|(_, ending)| matches!(ending, "txt" | "out" | "log" | "folded" | "raw" | "data" | "json"));
+        let plain = name.rsplit_once('.').is_none_or(|(_, ending)| {
+            matches!(ending, "txt" | "out" | "log" | "folded" | "raw" | "data" | "json" | "yaml" | "yml")
+        });
         if self.dumps_only || !plain {
             return false;
         }
         // A plain heap of files, not a bundle's depths: whatever is text is looked at.
         let heap = depth <= 1;
         member.content() == ContentKind::Text
-            && (heap || snapshot::recognises(member.head()) || recognise::looks_like_kernel_text(member.head()))
+            && (heap
+                || snapshot::recognises(member.head())
+                || snapshot::is_cluster_objects(member.head())
+                || recognise::looks_like_kernel_text(member.head()))
     }
 
     /// The node whose report the member at hand belongs to.
@@ -405,8 +414,11 @@ impl Found {
             self.pstore.push(pstore::Part::read(name, &bytes));
             return;
         }
-        if role == Some(Role::ClusterNodes) {
-            self.cluster_nodes(name, &bytes);
+        if role == Some(Role::ClusterObjects) || role.is_none() && snapshot::is_cluster_objects(&head) {
+            let told = cluster::read(name, &bytes, self.streams + 1);
+            self.streams += told.streams;
+            self.gaps.extend(told.gaps);
+            self.pieces.extend(told.pieces);
             return;
         }
         // What an engineer pasted has no name to go by: small texts are shown to the readers of pasted output, and a
@@ -493,24 +505,6 @@ impl Found {
         });
         for key in damaged {
             self.gaps.push(Gap::new(format!("value {key}"), name, "its lines are no base64", "an undamaged copy"));
-        }
-    }
-
-    /// API objects of cluster nodes: each node is a machine of its own.
-    fn cluster_nodes(&mut self, name: &str, bytes: &[u8]) {
-        let text = String::from_utf8_lossy(bytes);
-        let object = serde_json::from_str(&text).or_else(|_| serde_saphyr::from_str::<serde_json::Value>(&text));
-        let object = match object {
-            Ok(object) => object,
-            Err(error) => {
-                let why = format!("neither JSON nor YAML: {}", error.to_string().lines().next().unwrap_or_default());
-                self.gaps.push(Gap::new("nodes of a cluster", name, why, "the whole file"));
-                return;
-            }
-        };
-        for (identity, facts) in snapshot::cluster_nodes(name, &object) {
-            let sources = std::iter::once("node.condition".to_owned()).collect();
-            self.pieces.push(Piece { identity, facts, sources, member: name.to_owned(), ..Piece::default() });
         }
     }
 

@@ -25,8 +25,8 @@ pub enum Role {
     Sections,
     /// A log with lines of several machines between each other.
     ManyHosts,
-    /// API objects of cluster nodes, JSON or YAML: for `snapshot::cluster_nodes`.
-    ClusterNodes,
+    /// API objects of a cluster, nodes and events, JSON or YAML: for `snapshot::cluster_nodes` and `cluster_events`.
+    ClusterObjects,
 }
 
 /// One kind of bundle.
@@ -115,9 +115,11 @@ pub const LAYOUTS: &[Layout] = &[
             "must-gather.logs",
         ],
         members: &[
-            ("cluster-scoped-resources/core/nodes/*.yaml", Role::ClusterNodes),
-            ("cluster-scoped-resources/core/nodes/*.json", Role::ClusterNodes),
-            ("cluster-scoped-resources/core/nodes.yaml", Role::ClusterNodes),
+            ("cluster-scoped-resources/core/nodes/*.yaml", Role::ClusterObjects),
+            ("cluster-scoped-resources/core/nodes/*.json", Role::ClusterObjects),
+            ("cluster-scoped-resources/core/nodes.yaml", Role::ClusterObjects),
+            ("core/events.yaml", Role::ClusterObjects),
+            ("core/events.json", Role::ClusterObjects),
             ("host_service_logs/*/*_service.log", Role::ManyHosts),
             ("nodes/*/*_logs_*", Role::NodeLog),
             ("nodes/*/dmesg*", Role::KernelLog),
@@ -136,8 +138,21 @@ pub const LAYOUTS: &[Layout] = &[
     Layout {
         name: "cluster-info",
         doc: "kubectl cluster-info dump",
-        markers: &["nodes.json", "*/events.json", "*/pods.json", "*/*/logs.txt"],
-        members: &[("nodes.json", Role::ClusterNodes)],
+        markers: &[
+            "nodes.json",
+            "nodes.yaml",
+            "*/events.json",
+            "*/events.yaml",
+            "*/pods.json",
+            "*/pods.yaml",
+            "*/*/logs.txt",
+        ],
+        members: &[
+            ("nodes.json", Role::ClusterObjects),
+            ("nodes.yaml", Role::ClusterObjects),
+            ("events.json", Role::ClusterObjects),
+            ("events.yaml", Role::ClusterObjects),
+        ],
     },
     Layout {
         name: "crash-directory",

@@ -2,6 +2,7 @@
 //! The only module that calls parsers.
 
 mod apport;
+mod cluster;
 mod describe;
 mod dump;
 mod hosts;

@@ -1,4 +1,8 @@
-//! What Kubernetes knows of its nodes: `kubectl cluster-info dump`, must-gather, `kubectl get node -o json`.
+//! What Kubernetes knows of its nodes, API objects and events: `kubectl cluster-info dump`, must-gather,
+//! `kubectl get node -o json`.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use facts::{Fact, Identity, Origin};
 use serde_json::Value;
@@ -55,9 +59,102 @@ fn node(member: &str, item: &Value) -> Option<(Identity, Vec<Fact>)> {
     Some((identity, facts))
 }
 
+/// Most lines that one list of events is read for.
+const MOST_LINES: usize = 200_000;
+
+/// Warnings among events, as lines of a log that has those of all nodes: `TIME HOST kernel: message` for what
+/// node-problem-detector found in a node's kernel log, `TIME HOST kubelet: message` for the others. An event that came
+/// again has a line for its first time and one for its last.
+pub fn cluster_events(object: &Value) -> String {
+    let mut lines: BTreeSet<String> = BTreeSet::new();
+    let single = std::slice::from_ref(object);
+    let items = object.get("items").and_then(Value::as_array).map_or(single, Vec::as_slice);
+    for item in items {
+        if lines.len() >= MOST_LINES {
+            break;
+        }
+        warning(item, &mut lines);
+    }
+    let mut log = String::new();
+    lines.iter().for_each(|line| {
+        let _ = writeln!(log, "{line}");
+    });
+    log
+}
+
+/// The lines of one event, of `v1` or of `events.k8s.io/v1`.
+fn warning(item: &Value, lines: &mut BTreeSet<String>) {
+    let text = |path: &str| item.pointer(path).and_then(Value::as_str).filter(|t| !t.is_empty());
+    let either = |one: &str, other: &str| text(one).or_else(|| text(other));
+    if text("/type").is_some_and(|kind| kind == "Normal") && text("/reason").is_none_or(|reason| reason != "Rebooted") {
+        return;
+    }
+    let Some(message) = either("/message", "/note") else { return };
+    let source = either("/source/component", "/reportingController").or_else(|| text("/deprecatedSource/component"));
+    let source = source.unwrap_or_default();
+    let about_node = either("/involvedObject/kind", "/regarding/kind") == Some("Node");
+    let named = either("/involvedObject/name", "/regarding/name").filter(|_| about_node);
+    let host = either("/source/host", "/deprecatedSource/host").or(named);
+    let Some(host) = host.filter(|host| !host.contains(char::is_whitespace)) else { return };
+    // Monitors of node-problem-detector that read the kernel's log, by their configurations.
+    let of_kernel = ["kernel-monitor", "abrt-adaptor", "kernel"].iter().any(|monitor| source.starts_with(monitor));
+    let unit = if of_kernel { "kernel" } else { "kubelet" };
+    let times = [
+        either("/firstTimestamp", "/deprecatedFirstTimestamp").or_else(|| text("/eventTime")),
+        either("/lastTimestamp", "/deprecatedLastTimestamp").or_else(|| text("/series/lastObservedTime")),
+    ];
+    for time in times.into_iter().flatten().filter(|time| time.len() >= 19 && time.is_ascii()) {
+        for line in message.lines().take(200) {
+            let line: String = line.chars().take(4096).collect();
+            lines.insert(format!("{time} {host} {unit}: {line}"));
+        }
+    }
+}
+
+/// Whether the first bytes of a text are those of nodes or events, whatever its name is.
+pub fn is_cluster_objects(head: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(head);
+    let json = head.trim_start().starts_with('{');
+    let yaml = head.starts_with("apiVersion: ") || head.starts_with("---\napiVersion: ");
+    let kinds: &[&str] = match (json, yaml) {
+        (true, _) => &["\"kind\": \"Node", "\"kind\":\"Node", "\"kind\": \"Event", "\"kind\":\"Event"],
+        (_, true) => &["kind: Node\n", "kind: NodeList\n", "kind: Event\n", "kind: EventList\n"],
+        _ => return false,
+    };
+    kinds.iter().any(|kind| head.contains(kind))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn warnings_become_lines_of_their_nodes() {
+        let list = serde_json::json!({"kind": "EventList", "items": [
+            {"type": "Warning", "reason": "TaskHung", "message": "INFO: task docker:20744 blocked for more than 120 seconds.",
+             "involvedObject": {"kind": "Node", "name": "w1"}, "source": {"component": "kernel-monitor", "host": "w1"},
+             "firstTimestamp": "2024-01-05T10:11:12Z", "lastTimestamp": "2024-01-05T10:15:12Z", "count": 3},
+            {"type": "Warning", "reason": "FailedCreatePodSandBox", "note": "mkdir /sys/fs/cgroup/memory/x: no space left on device",
+             "regarding": {"kind": "Pod", "name": "p"}, "deprecatedSource": {"component": "kubelet", "host": "w2"},
+             "eventTime": "2024-01-05T10:12:12.000001Z"},
+            {"type": "Normal", "reason": "Pulled", "message": "x", "source": {"host": "w1"}, "firstTimestamp": "2024-01-05T10:11:12Z"},
+            {"type": "Warning", "reason": "Failed", "message": "no host", "firstTimestamp": "2024-01-05T10:11:12Z"}]});
+        let log = cluster_events(&list);
+        let lines: Vec<&str> = log.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "2024-01-05T10:11:12Z w1 kernel: INFO: task docker:20744 blocked for more than 120 seconds.",
+                "2024-01-05T10:12:12.000001Z w2 kubelet: mkdir /sys/fs/cgroup/memory/x: no space left on device",
+                "2024-01-05T10:15:12Z w1 kernel: INFO: task docker:20744 blocked for more than 120 seconds.",
+            ]
+        );
+        assert!(
+            is_cluster_objects(b"{\n    \"kind\": \"NodeList\",")
+                && is_cluster_objects(b"apiVersion: v1\nkind: Node\n")
+        );
+        assert!(!is_cluster_objects(b"{\"kind\": \"Pod\"") && !is_cluster_objects(b"kind: Node\n"));
+    }
 
     #[test]
     fn nodes_have_an_identity_and_conditions() {

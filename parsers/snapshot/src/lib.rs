@@ -34,7 +34,7 @@ mod text;
 
 use facts::{Fact, Gap, Identity};
 
-pub use cluster::cluster_nodes;
+pub use cluster::{cluster_events, cluster_nodes, is_cluster_objects};
 pub use kinds::KINDS;
 pub use node::Node;
 pub use nodelog::NodeLog;
