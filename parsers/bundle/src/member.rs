@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::ahead::{self, Ahead};
+use crate::archive::folder::Folder;
 use crate::content::{self, ContentKind, HEAD, sniff};
 use crate::decode::decoder;
 use crate::limits::{Account, Taken};
@@ -113,13 +114,13 @@ pub(crate) enum Raw<'x> {
 /// A file on disk. Its path is put together when it is opened, and most files of a report never are.
 #[derive(Clone)]
 pub(crate) struct Place {
-    pub(crate) folder: Rc<Path>,
+    pub(crate) folder: Rc<Folder>,
     pub(crate) file: OsString,
 }
 
 impl Place {
     pub(crate) fn path(&self) -> PathBuf {
-        self.folder.join(&self.file)
+        self.folder.path_of(&self.file)
     }
 }
 
@@ -182,9 +183,8 @@ impl<'x> Lazy<'x> {
         let stream: Box<dyn Read + 'x> = match raw {
             Raw::Stream(stream) => stream,
             Raw::File(place) | Raw::Input(place) => {
-                let path = place.path();
-                let opened = File::open(&path);
-                ahead = is_input.then_some(path);
+                let opened = place.folder.file(&place.file);
+                ahead = is_input.then(|| place.path());
                 self.place = Some(place);
                 match opened {
                     Ok(file) => {

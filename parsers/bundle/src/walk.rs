@@ -7,6 +7,7 @@ use std::path::Path;
 use facts::Gap;
 
 use crate::archive;
+use crate::archive::folder::Folder;
 use crate::content::ContentKind;
 use crate::limits::{Account, Limits, Taken};
 use crate::member::{Lazy, Member, Peeked, Place, Raw};
@@ -95,7 +96,7 @@ fn top_file<'x>(
         archive::zip::walk_file(file, &name, 1, account, visit);
         return;
     }
-    let place = Place { folder: Path::new("").into(), file: path.into() };
+    let place = Place { folder: Folder::named(Path::new("")).into(), file: path.into() };
     let lazy = Lazy::new(name, Some(size), account, Raw::Input(place));
     top(lazy, account, visit);
 }

@@ -1,30 +1,40 @@
 //! A directory on disk, sorted; links in it are not followed.
 
-use std::fs;
+use std::ffi::OsString;
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
+use super::folder::{Folder, Kind};
 use crate::limits::Account;
 use crate::member::{Lazy, Place, Raw};
 use crate::names;
 use crate::walk::{Flow, Visit, member};
 
+/// Folders deeper than this are found by their paths: a process may hold only so many open.
+const HELD: usize = 64;
+
 /// Walks `root`; members are named by their path below it.
 pub(crate) fn walk<'x>(root: &Path, account: &'x Account<'x>, visit: &mut Visit<'_>) -> Flow {
     let mut stack: Vec<Child> = Vec::new();
-    push_children(root, "", account, &mut stack);
+    push_children(Folder::open(root), "", 0, account, &mut stack);
     let mut special = 0u64;
-    while let Some(Child { place, name, kind }) = stack.pop() {
-        if kind.is_dir() {
-            push_children(&place.path(), &name, account, &mut stack);
-        } else if kind.is_file() {
-            // Its size is asked for when somebody needs it: most files of a report are never opened.
-            let lazy = Lazy::new(name, None, account, Raw::File(place));
-            if member(lazy, 0, account, visit) == Flow::Stop {
-                return Flow::Stop;
+    while let Some(Child { place, name, kind, depth }) = stack.pop() {
+        match kind {
+            Kind::Folder => {
+                let folder = place.folder.below(&place.file);
+                drop(place);
+                push_children(folder, &name, depth + 1, account, &mut stack);
             }
-        } else if !kind.is_symlink() {
-            special += 1;
+            Kind::File => {
+                // Its size is asked for when somebody needs it: most files of a report are never opened.
+                let lazy = Lazy::new(name, None, account, Raw::File(place));
+                if member(lazy, 0, account, visit) == Flow::Stop {
+                    return Flow::Stop;
+                }
+            }
+            Kind::Link => {}
+            Kind::Special => special += 1,
         }
     }
     if special > 0 {
@@ -37,31 +47,32 @@ pub(crate) fn walk<'x>(root: &Path, account: &'x Account<'x>, visit: &mut Visit<
 struct Child {
     place: Place,
     name: String,
-    kind: fs::FileType,
+    kind: Kind,
+    depth: usize,
 }
 
-fn push_children(path: &Path, name: &str, account: &Account<'_>, stack: &mut Vec<Child>) {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
+fn push_children(folder: io::Result<Folder>, name: &str, depth: usize, account: &Account<'_>, stack: &mut Vec<Child>) {
+    let mut folder = match folder {
+        Ok(folder) => folder,
         Err(error) => {
             account.gap("directory", name, error.to_string(), "read permission");
             return;
         }
     };
-    let folder: Rc<Path> = path.into();
-    let mut children: Vec<Child> = Vec::new();
-    for entry in entries {
-        match entry.and_then(|entry| Ok((entry.file_type()?, entry))) {
-            Ok((kind, entry)) => {
-                let file = entry.file_name();
-                let (leaf, _) = names::clean(file.as_encoded_bytes(), account.limits.name_bytes);
-                let name = if name.is_empty() { leaf } else { [name, "/", &leaf].concat() };
-                children.push(Child { place: Place { folder: folder.clone(), file }, name, kind });
-            }
-            Err(error) => account.gap("directory entry", name, error.to_string(), "read permission"),
-        }
+    let mut found: Vec<(OsString, Kind)> = Vec::new();
+    folder.entries(&mut |entry| match entry {
+        Ok(entry) => found.push(entry),
+        Err(error) => account.gap("directory entry", name, error.to_string(), "read permission"),
+    });
+    if depth >= HELD {
+        folder.release();
     }
     // Taken from the end, so the greatest goes first.
-    children.sort_by(|a, b| b.place.file.cmp(&a.place.file));
-    stack.append(&mut children);
+    found.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+    let folder = Rc::new(folder);
+    stack.extend(found.into_iter().map(|(file, kind)| {
+        let (leaf, _) = names::clean(file.as_encoded_bytes(), account.limits.name_bytes);
+        let name = if name.is_empty() { leaf } else { [name, "/", &leaf].concat() };
+        Child { place: Place { folder: folder.clone(), file }, name, kind, depth }
+    }));
 }

@@ -12,6 +12,7 @@ use crate::names;
 
 pub(crate) mod cpio;
 pub(crate) mod directory;
+pub(crate) mod folder;
 pub(crate) mod tar;
 pub(crate) mod zip;
 
