@@ -27,6 +27,7 @@ pub struct Node {
     pub(crate) livepatch_functions: BTreeMap<String, BTreeSet<String>>,
     /// Folders of crash dumps met by the names of their files.
     pub(crate) crash_folders: BTreeMap<String, crate::system::kdump::Folder>,
+    pub(crate) tasks: crate::proc::task::Tasks,
     /// Kinds of which one fact per node is enough, and where it stands; the source first by name wins, whatever the
     /// order of an archive.
     once: HashMap<Cow<'static, str>, usize>,
@@ -174,6 +175,7 @@ impl Node {
         crate::system::slab_names::finish(&mut self);
         crate::system::livepatch::finish(&mut self);
         crate::system::kdump::finish(&mut self);
+        crate::proc::task::finish(&mut self);
         let mut facts = self.facts;
         facts.sort_by_cached_key(|f| (f.kind.clone(), f.text("path").map(str::to_owned), place(f)));
         self.gaps.sort();

@@ -125,6 +125,9 @@ const BARE: &[(&str, Reader)] = &[
     ("find-var-crash", system::kdump::found),
 ];
 
+/// Files below `/proc/PID`.
+const OF_TASK: &[(&str, Reader)] = &[("stack", proc::task::stack), ("status", proc::task::status)];
+
 /// Prefixes of a file name (`sos` writes a command with `_` for blanks and `.` for slashes).
 const COMMANDS: &[(&str, Reader)] = &[
     ("ls_-lt_.sys.kernel.slab", system::slab_names::listing),
@@ -237,6 +240,11 @@ fn file_reader(path: &str) -> Option<Reader> {
     {
         return Some(*reader);
     }
+    if let Some((_, reader)) = OF_TASK.iter().find(|(name, _)| *name == base)
+        && proc::task::pid_of(directory).is_some()
+    {
+        return Some(*reader);
+    }
     if base == "enabled" && (path.contains("sys/kernel/livepatch/") || path.starts_with("livepatch/")) {
         return Some(system::livepatch::enabled);
     }
@@ -339,6 +347,8 @@ mod tests {
             "boot/config-5.4.0-97-generic",
             "cat_.proc.cmdline",
             "x/sys/kernel/livepatch/kpatch_1/enabled",
+            "sosreport-x/proc/1234/stack",
+            "proc/1/status",
             "case/kubelet-strace.txt",
             "kmem_-s.txt",
         ] {

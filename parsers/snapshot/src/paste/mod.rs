@@ -9,7 +9,7 @@ mod described;
 mod marks;
 pub(crate) mod profile;
 pub(crate) mod slabtop;
-mod stacks;
+pub(crate) mod stacks;
 pub(crate) mod strace;
 mod timed;
 mod tracers;
@@ -56,7 +56,7 @@ const READERS: &[(&[&[&str]], Reader)] = &[
     (&[&["PPID"]], crash::tasks),
     (&[&["PID: "], &["TASK: "]], crash::backtraces),
     (&[&["[<", "#0 ", "#1 ", "#2 "]], stacks::read),
-    (&[&[" us "], &["/* "]], tracers::funcslower),
+    (&[&[" us ", " RVAL FUNC"], &["/* ", "LAT("]], tracers::funcslower),
     (&[&["PID"], &["FD"]], tracers::opensnoop),
     (&[&["%usr"]], tracers::pidstat),
     (&[&["Kernel Version: "]], described::read),

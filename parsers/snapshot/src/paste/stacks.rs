@@ -21,10 +21,17 @@ struct Open {
 }
 
 pub(super) fn read(node: &mut Node, input: &Input<'_>) {
+    stacks(node, input, None, false);
+}
+
+/// The stack of one task, whose file this is.
+pub(crate) fn of_task(node: &mut Node, input: &Input<'_>, pid: Option<i64>) {
+    stacks(node, input, pid, true);
+}
+
+/// `pid` and `announced`: the task that the lines above name, and whether its file was named.
+fn stacks(node: &mut Node, input: &Input<'_>, mut pid: Option<i64>, mut announced: bool) {
     let mut open: Option<Open> = None;
-    // The task that the lines above name.
-    let mut pid = None;
-    let mut announced = false;
     let mut count = 0;
     for (i, line) in input.text.lines().enumerate() {
         let text = line.trim();

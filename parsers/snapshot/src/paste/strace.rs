@@ -18,6 +18,7 @@ pub(super) fn read(node: &mut Node, input: &Input<'_>) {
     let mut in_table = false;
     let mut errors: BTreeMap<(String, String), (i64, usize, String)> = BTreeMap::new();
     let mut slowest: BTreeMap<String, (f64, usize, String)> = BTreeMap::new();
+    let mut stat: Option<(f64, usize, &str)> = None;
     let any_failed = memmem::find(input.text.as_bytes(), b" = -1 E").is_some();
     for (i, line) in input.text.lines().enumerate() {
         if line.starts_with("% time ") && line.contains("usecs/call") {
@@ -44,6 +45,9 @@ pub(super) fn read(node: &mut Node, input: &Input<'_>) {
         if let Some((call, seconds)) = took(line)
             && slowest.len() < 512
         {
+            if reads_memory_stat(&call, line) && stat.is_none_or(|(most, ..)| seconds > most) {
+                stat = Some((seconds, i, line));
+            }
             let entry = slowest.entry(call).or_insert((seconds, i, quote(line)));
             if seconds > entry.0 {
                 *entry = (seconds, i, quote(line));
@@ -58,6 +62,11 @@ pub(super) fn read(node: &mut Node, input: &Input<'_>) {
                 .with("count", count)
                 .quoting(text),
         );
+    }
+    if let Some((seconds, line, text)) = stat {
+        let fact =
+            Fact::new("node.timed_read", input.line(line)).with("file", "memory.stat").with("name", "memory.stat");
+        node.push(fact.with("seconds", seconds).quoting(quote(text)));
     }
     for (call, (seconds, line, text)) in slowest {
         if seconds >= 0.1 {
@@ -110,6 +119,17 @@ fn failed(line: &str) -> Option<(String, String)> {
     fits.then(|| (call.to_owned(), format!("E{errno}")))
 }
 
+/// `read(9</sys/fs/cgroup/memory/memory.stat>, "cache 5488640\\nrss 6"..., 4096) = 700`: by the name that `strace -y` gives, or
+/// by how the file begins (v1, v2).
+fn reads_memory_stat(call: &str, line: &str) -> bool {
+    let begins = |first: &str, second: &str| {
+        let text = line.split_once(first).map(|(_, rest)| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+        text.is_some_and(|rest| rest.starts_with(second))
+    };
+    matches!(call, "read" | "pread64")
+        && (line.contains("/memory.stat>") || begins("\"cache ", "\\nrss ") || begins("\"anon ", "\\nfile "))
+}
+
 /// `read(...) = 4096 <9.065000>`: call and seconds of `strace -T`.
 fn took(line: &str) -> Option<(String, f64)> {
     let (head, rest) = line.trim_end().strip_suffix('>')?.rsplit_once(" <")?;
@@ -118,4 +138,19 @@ fn took(line: &str) -> Option<(String, f64)> {
     let call = before.rsplit([' ', '\t']).next()?;
     let fits = !call.is_empty() && call.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     (fits && head.contains(" = ")).then(|| (call.to_owned(), seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_slowest_read_of_memory_stat_is_a_timed_read() {
+        let text = "[pid 21] 10:22:33.1 read(9</sys/fs/cgroup/memory/a/memory.stat>, \"cache 1\\nrss 2\\n\"..., 4096) = 699 <1.204001>\n\
+            [pid 21] 10:22:35.1 read(11, \"cache 5488640\\nrss 6656\\nrss_h\"..., 4096) = 700 <9.065000>\n\
+            [pid 21] 10:22:45.1 read(4, \"cache hit\", 4096) = 9 <0.300000>\n\
+            [pid 22] 10:22:45.1 futex(0xc0, FUTEX_WAIT, 0, {tv_sec=1}) = -1 ETIMEDOUT (Connection timed out) <1.000143>\n";
+        let (facts, _) = crate::read("kubelet-strace.txt", text.as_bytes());
+        let timed: Vec<_> = facts.iter().filter(|f| f.kind == "node.timed_read").collect();
+        assert_eq!(timed.len(), 1);
+        assert_eq!((timed[0].get("seconds"), timed[0].text("name")), (Some(&9.065.into()), Some("memory.stat")));
+    }
 }

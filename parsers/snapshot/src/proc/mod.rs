@@ -8,5 +8,6 @@ pub(crate) mod meminfo;
 pub(crate) mod modules;
 pub(crate) mod mounts;
 pub(crate) mod net;
+pub(crate) mod task;
 pub(crate) mod version;
 pub(crate) mod zones;
