@@ -32,6 +32,12 @@ pub struct DiskRow {
     /// Device of the file system that the file of a loop device lies in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backing: Option<String>,
+    /// Name that device mapper gives it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Devices that one of device mapper, or an array, is made of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub below: Vec<String>,
     /// The requests, the oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<Request>,
@@ -79,6 +85,8 @@ pub fn disks(kernel: &Kernel<'_>) -> DiskView {
             counted: disk.counted,
             oldest_ns: in_flight().filter_map(|request| request.age_ns).max(),
             backing: disk.backing.map(|(_, name)| name),
+            label: disk.label,
+            below: disk.below,
             name: disk.name,
             requests: disk.requests,
         }

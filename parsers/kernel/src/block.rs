@@ -39,6 +39,10 @@ pub struct Disk {
     pub queue_frozen: bool,
     /// The super block of the file that a loop device lies in, and its `s_id`.
     pub backing: Option<(VirtAddr, String)>,
+    /// Name that device mapper gives it, `vg-root`.
+    pub label: Option<String>,
+    /// Devices right below one of device mapper, members of an array: `sda2`.
+    pub below: Vec<String>,
     /// Requests that the driver has, the oldest first.
     pub requests: Vec<Request>,
 }
@@ -82,6 +86,9 @@ pub(crate) const KINDS: &[KindDef] = &[
             field("in_flight", Int, "", "requests that the driver has"),
             field("completed", Int, "", "requests that the driver is done with, their end not processed"),
             field("backing", Text, "", "device of the file system that the file of a loop device lies in"),
+            field("label", Text, "", "name that device mapper gives it"),
+            field("below", Text, "", "devices that it is made of, right below it"),
+            field("bottom", Text, "", "devices at the end of that chain which have requests in flight"),
             field("oldest_s", Int, "s", "age of the oldest request that the driver has"),
             field("counted_reads", Int, "", "reads in flight by the device's own counters"),
             field("counted_writes", Int, "", "writes in flight by the device's own counters"),
@@ -242,6 +249,7 @@ impl Kernel<'_> {
             // A plain number since 7996a8b5511a "blk-mq: fix hang caused by freeze/unfreeze sequence" (v5.3).
             self.first_value(queue, "request_queue", &["mq_freeze_depth", "mq_freeze_depth.counter"])
         });
+        let stacked = self.stacked_on(at);
         Some(Disk {
             address: at,
             name,
@@ -252,6 +260,8 @@ impl Kernel<'_> {
             counted: self.counted_in_flight(part, part_type),
             queue_frozen: frozen.is_some_and(|depth| depth > 0),
             backing: self.loop_backing(at),
+            label: stacked.label,
+            below: stacked.below,
             requests: Vec::new(),
         })
     }
@@ -424,6 +434,7 @@ impl Kernel<'_> {
     pub fn block_facts(&self) -> (Vec<Fact>, Vec<Gap>) {
         let walk = self.disks();
         let mut facts = Vec::new();
+        let busy: Vec<&str> = walk.items.iter().filter(|d| !d.requests.is_empty()).map(|d| d.name.as_str()).collect();
         for disk in &walk.items {
             let counted = disk.counted.filter(|(reads, writes)| *reads > 0 || *writes > 0);
             if disk.requests.is_empty() && counted.is_none() && !disk.queue_frozen {
@@ -433,6 +444,9 @@ impl Kernel<'_> {
             let in_flight = disk.requests.len() - completed;
             let oldest = disk.requests.iter().filter(|r| r.state == "in-flight").filter_map(|r| r.age_ns).max();
             let oldest = oldest.map(|ns| ns / 1_000_000_000);
+            let bottom = bottom(disk, &walk.items).into_iter().filter(|name| busy.contains(&disk_of(name, &busy)));
+            let bottom = bottom.collect::<Vec<_>>().join(", ");
+            let joined = |names: &[String]| (!names.is_empty()).then(|| names.join(", "));
             facts.push(
                 Fact::new("mem.block_device", self.origin(disk.address, "struct gendisk"))
                     .with("device", disk.name.as_str())
@@ -443,12 +457,25 @@ impl Kernel<'_> {
                     .with("in_flight", in_flight)
                     .with("completed", completed)
                     .with_opt("backing", disk.backing.as_ref().map(|(_, name)| name.clone()))
+                    .with_opt("label", disk.label.clone())
+                    .with_opt("below", joined(&disk.below))
+                    .with_opt("bottom", Some(bottom.clone()).filter(|names| !names.is_empty()))
                     .with_opt("oldest_s", oldest)
                     .with_opt("counted_reads", disk.counted.map(|(reads, _)| reads))
                     .with_opt("counted_writes", disk.counted.map(|(_, writes)| writes))
                     .quoting(format!(
-                        "{}: {in_flight} requests in flight{}{}",
+                        "{}{}: {} requests in flight{}{}{}",
                         disk.name,
+                        disk.label.as_ref().map_or(String::new(), |label| format!(" ({label})")),
+                        match counted.filter(|_| in_flight == 0 && !disk.below.is_empty()) {
+                            Some((reads, writes)) => reads.max(0) + writes.max(0),
+                            None => in_flight as i64,
+                        },
+                        match (disk.below.as_slice(), bottom.as_str()) {
+                            ([], _) => String::new(),
+                            (below, "") => format!(", made of {}", below.join(", ")),
+                            (below, bottom) => format!(", made of {}; {bottom} has them", below.join(", ")),
+                        },
                         oldest.map_or(String::new(), |s| format!(", the oldest for {s} s")),
                         if disk.queue_frozen { ", its queue is frozen" } else { "" }
                     ))
@@ -482,5 +509,54 @@ impl Kernel<'_> {
             }
         }
         (facts, walk.gaps)
+    }
+}
+
+/// The disk of a name, which may be that of a partition.
+fn disk_of<'n>(name: &'n str, disks: &[&'n str]) -> &'n str {
+    let of = |disk: &&&'n str| {
+        let Some(rest) = name.strip_prefix(**disk) else { return false };
+        // A disk whose name ends with a digit has a `p` before the numbers of its partitions.
+        let number = if disk.ends_with(|c: char| c.is_ascii_digit()) { rest.strip_prefix('p') } else { Some(rest) };
+        rest.is_empty() || number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+    };
+    disks.iter().filter(of).max_by_key(|disk| disk.len()).copied().unwrap_or(name)
+}
+
+/// The devices at the end of the chain below a disk.
+fn bottom(disk: &Disk, disks: &[Disk]) -> Vec<String> {
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
+    let mut left: Vec<&String> = disk.below.iter().collect();
+    while let Some(name) = left.pop() {
+        if !seen.insert(name) {
+            continue;
+        }
+        match disks.iter().find(|disk| disk.name == *name).filter(|disk| !disk.below.is_empty()) {
+            Some(stacked) => left.extend(&stacked.below),
+            None => found.push(name.clone()),
+        }
+    }
+    found.sort();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::disk_of;
+
+    #[test]
+    fn partitions_belong_to_their_disk() {
+        let disks = ["sda", "sdaa", "nvme0n1", "loop1", "md1"];
+        for (name, disk) in [
+            ("sda2", "sda"),
+            ("sdaa2", "sdaa"),
+            ("nvme0n1p3", "nvme0n1"),
+            ("loop1", "loop1"),
+            ("md127", "md127"),
+            ("md1p2", "md1"),
+            ("vda1", "vda1"),
+        ] {
+            assert_eq!(disk_of(name, &disks), disk, "{name}");
+        }
     }
 }

@@ -54,6 +54,7 @@ pub mod runq;
 pub mod search;
 mod settings;
 mod slab;
+mod stacked;
 pub mod stacks;
 mod symbols;
 #[cfg(test)]

@@ -23,6 +23,12 @@ pub fn disks(view: &DiskView, width: Option<usize>) -> String {
         if d.queue_frozen {
             marks.push("QUEUE FROZEN".to_owned());
         }
+        if let Some(label) = &d.label {
+            marks.push(label.clone());
+        }
+        if !d.below.is_empty() {
+            marks.push(format!("on {}", d.below.join(" ")));
+        }
         if let Some(backing) = &d.backing {
             marks.push(format!("in a file on {backing}"));
         }
