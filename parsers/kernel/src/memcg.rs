@@ -1,10 +1,12 @@
 //! Memory cgroups: the tree, the dying ones, their ids, and what keeps the dying ones.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use facts::{Fact, Gap};
 use serde::Serialize;
 
+use crate::references::Targets;
 use crate::{Kernel, SlabCache, VirtAddr, Walk};
 
 const MAX_MEMCGS: usize = 1_000_000;
@@ -19,6 +21,17 @@ const SEARCH_SLAB_BYTES: u64 = 2 << 30;
 const CSS_ONLINE: u64 = 2;
 /// Facts of one kind of dead cache each, the largest.
 const MAX_DEAD_KINDS: usize = 8;
+
+/// What one piece of memory has that refers to dying cgroups.
+#[derive(Default)]
+struct Pinned {
+    /// Pages charged, by cgroup.
+    by_pages: HashMap<u64, u64>,
+    /// Objects and the cgroups they refer to, by cache.
+    by_cache: HashMap<u64, (u64, Vec<u64>)>,
+    /// The first frame that was left out.
+    stopped: Option<u64>,
+}
 
 /// A memory cgroup.
 #[derive(Clone, Debug, Serialize)]
@@ -298,82 +311,81 @@ impl Kernel<'_> {
     pub fn memcg_pins(&self, memcgs: &[Memcg]) -> Walk<Pin> {
         let dying: HashSet<u64> = memcgs.iter().filter(|m| !m.online).map(|m| m.address.0).collect();
         let mut walk = Walk::default();
-        let (Some(low), Some(high)) = (dying.iter().min().copied(), dying.iter().max().copied()) else { return walk };
+        if dying.is_empty() {
+            return walk;
+        }
+        let targets = Targets::new(dying.iter().copied());
         let own = self.memcg_parts(memcgs);
         let types = self.types();
         // page.mem_cgroup, since bcfe06bf2622 "mm: memcontrol: Use helpers to read page's memcg data" (v5.11) memcg_data:
         // the cgroup, or with bit 0 set a slab's vector, with bit 1 set an obj_cgroup.
-        let charge = types.first_member("page", &["memcg_data", "mem_cgroup"]);
+        let charge = types.first_member("page", &["memcg_data", "mem_cgroup"]).map(|member| member.offset as usize);
         let shift = self.page_shift();
         let ranges = self.physical.ranges();
         // Pages that the filter left out still have their page structures: to the end of the last section (128 MiB).
         let end = ranges.last().map_or(0, |r| r.end.next_multiple_of(128 << 20) >> shift);
-        let frames = 0..end;
         let present = |frame: u64| {
             let at = frame << shift;
             let nth = ranges.partition_point(|range| range.end <= at);
             ranges.get(nth).is_some_and(|range| range.contains(&at))
         };
-        let mut by_pages: HashMap<u64, u64> = HashMap::new();
-        let mut by_cache: HashMap<u64, (u64, HashSet<u64>)> = HashMap::new();
-        let mut slab_bytes = 0u64;
-        let mut absent_until = 0;
-        for (nth, frame) in frames.clone().enumerate() {
-            if nth as u64 >= SEARCH_PAGES || slab_bytes >= SEARCH_SLAB_BYTES {
-                walk.gaps.push(Gap::new(
-                    "what keeps dying memory cgroups",
-                    format!("page frames from {frame:#x} to {:#x}", frames.end),
-                    "the search stopped at its bound",
-                    "a larger budget",
-                ));
-                break;
-            }
-            if frame < absent_until {
-                continue;
-            }
-            let Some(page) = self.page_of_frame(frame) else { break };
-            if let Some(charge) = charge {
-                match self.u64(page + charge.offset) {
-                    Ok(word) => {
-                        if (low..=high).contains(&(word & !3)) && word & 1 == 0 && dying.contains(&(word & !3)) {
-                            *by_pages.entry(word & !3).or_default() += 1;
-                        }
-                    }
-                    // A hole in memory: its page structures are missing as well.
-                    Err(_) => {
-                        absent_until = frame + 64 - frame % 64;
+        let searched = AtomicU64::new(0);
+        let parts = self.sweep(
+            std::slice::from_ref(&(0..end.min(SEARCH_PAGES))),
+            |part: &mut Pinned, slabs, frame, page, slab| {
+                let word =
+                    charge.and_then(|at| page.get(at..)?.first_chunk::<8>()).map_or(0, |w| u64::from_le_bytes(*w));
+                if word & 1 == 0 && targets.contains(word & !3) {
+                    *part.by_pages.entry(word & !3).or_default() += 1;
+                }
+                let Some(slab) = slab.filter(|_| present(frame)) else { return };
+                if searched.fetch_add(slab.len(), Ordering::Relaxed) > SEARCH_SLAB_BYTES {
+                    part.stopped.get_or_insert(frame);
+                    return;
+                }
+                let Ok(bytes) = self.bytes(slab.base, slab.len() as usize) else { return };
+                let mut hits: Vec<(u64, u64)> =
+                    targets.places(&bytes).map(|(at, word)| (at / slab.size, word)).collect();
+                if hits.is_empty() {
+                    return;
+                }
+                let free = slabs.free(&slab, &bytes).unwrap_or_default();
+                hits.dedup();
+                for (nth, memcg) in hits {
+                    let object = slab.base.0 + nth * slab.size;
+                    let range = object..object + slab.size;
+                    let first = own.partition_point(|part| *part < range.start);
+                    if free.get(nth as usize) == Some(&true) || own.get(first).is_some_and(|part| range.contains(part))
+                    {
                         continue;
                     }
+                    let (objects, memcgs) = part.by_cache.entry(slab.cache.0).or_default();
+                    *objects += 1;
+                    memcgs.push(memcg);
                 }
+            },
+        );
+        let mut by_pages: HashMap<u64, u64> = HashMap::new();
+        let mut by_cache: HashMap<u64, (u64, HashSet<u64>)> = HashMap::new();
+        let mut stopped = (end > SEARCH_PAGES).then_some(SEARCH_PAGES);
+        for part in parts {
+            stopped = part.stopped.or(stopped);
+            for (memcg, pages) in part.by_pages {
+                *by_pages.entry(memcg).or_default() += pages;
             }
-            if !present(frame) {
-                continue;
+            for (cache, (objects, memcgs)) in part.by_cache {
+                let sum = by_cache.entry(cache).or_default();
+                sum.0 += objects;
+                sum.1.extend(memcgs);
             }
-            let Some(slab) = self.slab_at_page(page) else { continue };
-            slab_bytes += slab.size * slab.objects;
-            let Ok(bytes) = self.bytes(slab.base, (slab.size * slab.objects) as usize) else { continue };
-            let mut hits: Vec<(u64, u64)> = Vec::new();
-            for (nth, word) in bytes.as_chunks::<8>().0.iter().enumerate() {
-                let word = u64::from_le_bytes(*word);
-                if (low..=high).contains(&word) && dying.contains(&word) {
-                    hits.push((slab.base.0 + nth as u64 * 8 / slab.size * slab.size, word));
-                }
-            }
-            if hits.is_empty() {
-                continue;
-            }
-            let free = self.free_in_slab(&slab);
-            hits.dedup();
-            for (object, memcg) in hits {
-                let range = object..object + slab.size;
-                let first = own.partition_point(|part| *part < range.start);
-                if free.contains(&object) || own.get(first).is_some_and(|part| range.contains(part)) {
-                    continue;
-                }
-                let (objects, memcgs) = by_cache.entry(slab.cache.0).or_default();
-                *objects += 1;
-                memcgs.insert(memcg);
-            }
+        }
+        if let Some(frame) = stopped {
+            walk.gaps.push(Gap::new(
+                "what keeps dying memory cgroups",
+                format!("page frames from {frame:#x} to {end:#x}"),
+                "the search stopped at its bound",
+                "a larger budget",
+            ));
         }
         if !by_pages.is_empty() {
             walk.items.push(Pin {
@@ -421,8 +433,10 @@ impl Kernel<'_> {
             parts.extend(self.pointer(at, "mem_cgroup", "objcg").map(|p| p.0));
             // struct css_id of old kernels.
             parts.extend(self.pointer(at + css, "cgroup_subsys_state", "id").map(|p| p.0));
-            if let (Some(list), Some(node)) =
-                (types.offset("mem_cgroup", "objcg_list"), types.offset("obj_cgroup", "list"))
+            // A removed cgroup gave its list to its parent, and its head still points into that one.
+            if memcg.online
+                && let (Some(list), Some(node)) =
+                    (types.offset("mem_cgroup", "objcg_list"), types.offset("obj_cgroup", "list"))
             {
                 parts.extend(self.list(at + list, 10_000, "obj_cgroups").items.into_iter().map(|p| (p - node).0));
             }

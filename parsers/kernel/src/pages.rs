@@ -143,6 +143,27 @@ impl Kernel<'_> {
         self.phys_to_virt(self.frame_of_page(page)?.checked_shl(map.shift)?)
     }
 
+    /// Page frames of the dump, at most `most`, and the first that was left out.
+    pub(crate) fn frames_of_dump(&self, most: u64) -> (Vec<std::ops::Range<u64>>, Option<u64>) {
+        let shift = self.page_shift();
+        let (mut frames, mut left) = (Vec::new(), most);
+        for range in self.physical.ranges() {
+            let (first, end) = (range.start >> shift, range.end >> shift);
+            let cut = end.min(first.saturating_add(left));
+            left -= cut.saturating_sub(first);
+            frames.push(first..cut);
+            if cut < end {
+                return (frames, Some(cut));
+            }
+        }
+        (frames, None)
+    }
+
+    /// Bytes of a page structure.
+    pub(crate) fn page_structure_size(&self) -> Option<u64> {
+        self.page_map().map(|map| map.page_size).filter(|size| (32..=512).contains(size))
+    }
+
     pub(crate) fn page_shift(&self) -> u32 {
         self.page_map().map_or(12, |map| map.shift)
     }

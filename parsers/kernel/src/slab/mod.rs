@@ -1,8 +1,9 @@
 //! Slab caches (SLUB) and their numbers.
 
 mod objects;
+mod sweep;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use facts::{Fact, Gap};
 use serde::Serialize;
@@ -75,6 +76,9 @@ struct Descriptor {
     inuse: Member,
     objects: Member,
 }
+
+/// Free lists that CPUs keep: slab -> first free objects. Objects in sheaves come under key 0.
+type CpuLists = HashMap<u64, Vec<u64>>;
 
 /// How free objects point at the next one.
 struct FreeLink {
