@@ -87,6 +87,7 @@ impl FailOn {
 pub fn run(cli: &Cli, args: &Arguments) -> Outcome {
     let temp_dir = args.unpacking.temp_dir.clone();
     let options = Options { log_only: args.log_only, kernel: args.kernel.sources(), temp_dir };
+    super::threads::start();
     let progress = Progress::start("reading");
     // Rules and fixes are parsed while the inputs are read.
     let (cases, rules) = rayon::join(
@@ -123,6 +124,8 @@ pub fn run(cli: &Cli, args: &Arguments) -> Outcome {
         Format::Html => report::html(first),
     };
     print(&out)?;
+    // The process ends here: what the rules take apart, piece by piece, goes with it.
+    std::mem::forget(rules);
     let failed = args.fail_on.is_some_and(|limit| {
         verdicts
             .iter()

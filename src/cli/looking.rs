@@ -49,6 +49,7 @@ impl Looking {
         view: impl FnOnce(&Kernel<'_>, &Opened) -> Result<V, String>,
         text: impl FnOnce(&V, Option<usize>) -> String,
     ) -> Outcome {
+        super::threads::start();
         let inputs: Vec<PathBuf> = std::iter::once(&self.dump).chain(&self.part).cloned().collect();
         let dumps = extract::dump_members(&inputs, self.unpacking.temp_dir.as_deref())?;
         let Some(opened) = dumps.first() else { return Ok(ExitCode::from(2)) };

@@ -32,6 +32,7 @@ pub mod slab;
 pub mod structure;
 pub mod sym;
 pub mod sysctl;
+mod threads;
 pub mod timer;
 pub mod waits;
 pub mod what;

@@ -1,5 +1,6 @@
 //! Progress of long work: on standard error, only on a terminal, only past half a second.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,14 +16,16 @@ impl Progress {
             bar.set_style(style);
         }
         bar.set_message(what.to_owned());
-        let later = bar.clone();
-        std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(500));
-            if !later.is_finished() {
-                later.set_draw_target(ProgressDrawTarget::stderr());
-                later.enable_steady_tick(Duration::from_millis(100));
-            }
-        });
+        if std::io::stderr().is_terminal() {
+            let later = bar.clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(500));
+                if !later.is_finished() {
+                    later.set_draw_target(ProgressDrawTarget::stderr());
+                    later.enable_steady_tick(Duration::from_millis(100));
+                }
+            });
+        }
         Progress(bar, what.to_owned())
     }
 }

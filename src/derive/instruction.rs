@@ -1,6 +1,6 @@
 //! The faulting instruction from the `Code:` line, and the registers its memory access goes through.
 
-use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, NasmFormatter, OpKind, Register};
+use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind, Register};
 
 /// A decoded instruction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +42,7 @@ pub(super) fn x86(code: &str, bits: u32) -> Option<Decoded> {
     if instruction.is_invalid() {
         return None;
     }
-    let mut text = String::new();
-    NasmFormatter::new().format(&instruction, &mut text);
+    let text = kernel::disassemble::intel(&instruction);
     let trap = bytes.starts_with(&[0x0f, 0x0b]) || bytes.starts_with(&[0xcc]) || bytes.starts_with(&[0x0f, 0xb9]);
     let (base, index, memory) = access(&instruction);
     Some(Decoded { text, base, index, trap, memory })

@@ -28,7 +28,14 @@ pub(super) fn read(dump: &Dump, member: &str, options: &Options) -> Piece {
         }
     };
     // The log is read and judged while the tasks are read, which most readers of memory ask for.
-    let ring = || log::read_ring(member, &kernel.log());
+    let ring = || {
+        let ring = log::read_ring(member, &kernel.log());
+        if ring.facts.iter().any(|fact| fact.kind == "log.oops") {
+            // The code around it will be looked at.
+            kernel::disassemble::prepare();
+        }
+        ring
+    };
     let memory = || {
         let identity = kernel.identity();
         if !options.log_only {

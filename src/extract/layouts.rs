@@ -4,7 +4,7 @@
 //! A pattern is matched against the end of a member's path, at a component boundary: `*` stands for any part of one
 //! component, `**` for any number of components. A layout is recognised by two of its markers.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 /// What a member is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -226,23 +226,17 @@ pub const LAYOUTS: &[Layout] = &[
 type Patterns = Vec<(Vec<&'static str>, Role)>;
 
 /// The patterns of all layouts, then those of any node, by the first byte of a member's last component: a walk asks for
-/// tens of thousands of names, and that byte settles most of them.
-static ROLES: LazyLock<Vec<Patterns>> = LazyLock::new(|| {
-    let all: Patterns = LAYOUTS
-        .iter()
-        .flat_map(|layout| layout.members)
-        .chain(VAR_LOG)
-        .map(|(pattern, role)| (pattern.split('/').collect(), *role))
-        .collect();
-    let of = |first: u8| {
-        let fits = |pattern: &[&str]| {
-            let last = pattern.last().and_then(|last| last.bytes().next());
-            last.is_none_or(|byte| byte == b'*' || byte == first)
-        };
-        all.iter().filter(|(pattern, _)| fits(pattern)).cloned().collect()
+/// tens of thousands of names, and that byte settles most of them. Made for a byte when a name has it.
+static ROLES: [OnceLock<Patterns>; 256] = [const { OnceLock::new() }; 256];
+
+fn patterns_of(first: u8) -> Patterns {
+    let all = LAYOUTS.iter().flat_map(|layout| layout.members).chain(VAR_LOG);
+    let fits = |pattern: &str| {
+        let last = pattern.rsplit('/').next().and_then(|last| last.bytes().next());
+        last.is_none_or(|byte| byte == b'*' || byte == first)
     };
-    (0..=u8::MAX).map(of).collect()
-});
+    all.filter(|(pattern, _)| fits(pattern)).map(|(pattern, role)| (pattern.split('/').collect(), *role)).collect()
+}
 
 /// Archives inside a bundle that hold nothing that is read here: the addresses of a running kernel's symbols.
 const UNREAD: &[&[&str]] = &[&["proc", "kallsyms.*"]];
@@ -255,7 +249,8 @@ pub fn is_unread(path: &str) -> bool {
 /// The role of a member by its path: of any layout, then of any node. `None` says that the name tells nothing.
 pub fn role(path: &str) -> Option<Role> {
     let base = path.rsplit('/').next().unwrap_or(path);
-    let patterns = ROLES.get(usize::from(base.bytes().next().unwrap_or_default()))?;
+    let first = base.bytes().next().unwrap_or_default();
+    let patterns = ROLES.get(usize::from(first))?.get_or_init(|| patterns_of(first));
     patterns.iter().find(|(pattern, _)| fits(pattern, path)).map(|(_, role)| *role)
 }
 

@@ -18,8 +18,9 @@ const LARGEST_CACHES: usize = 10;
 /// something, or when nothing is missing from the task list: an empty list of modules or devices in a dump that was cut
 /// says nothing.
 pub(super) fn read(kernel: &Kernel<'_>, piece: &mut Piece) {
-    // The readers share what they read: symbols, types, tasks.
-    let read: Vec<_> = READERS.par_iter().map(|(_, reader)| reader(kernel)).collect();
+    // The readers share what they read: symbols, types, tasks. What the log asks for is searched beside them.
+    let (read, found): (Vec<_>, _) =
+        rayon::join(|| READERS.par_iter().map(|(_, reader)| reader(kernel)).collect(), || probes(kernel, &piece.facts));
     let whole = |(kinds, (facts, gaps)): (&[&str], &(Vec<Fact>, Vec<Gap>))| {
         kinds.contains(&"mem.task") && !facts.is_empty() && gaps.is_empty()
     };
@@ -28,7 +29,8 @@ pub(super) fn read(kernel: &Kernel<'_>, piece: &mut Piece) {
         add(piece, kinds, whole, found);
     }
     state(kernel, piece);
-    probes(kernel, piece);
+    piece.facts.extend(found.0);
+    piece.gaps.extend(found.1);
 }
 
 type Reader = fn(&Kernel<'_>) -> (Vec<Fact>, Vec<Gap>);
@@ -82,11 +84,11 @@ fn state(kernel: &Kernel<'_>, piece: &mut Piece) {
     );
 }
 
-/// Searches that facts already there ask for.
-fn probes(kernel: &Kernel<'_>, piece: &mut Piece) {
-    let mut found = Vec::new();
+/// Searches that the facts of the log ask for.
+fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
+    let (mut found, mut gaps) = (Vec::new(), Vec::new());
     let mut looked_up = 0;
-    for fact in piece.facts.iter().filter(|f| WITH_REGISTERS.contains(&f.kind.as_ref())) {
+    for fact in log.iter().filter(|f| WITH_REGISTERS.contains(&f.kind.as_ref())) {
         let Some(function) = fact.text("function") else { continue };
         let registers = match fact.get("registers") {
             Some(Value::Record(map)) => map.iter().filter_map(|(name, value)| match value {
@@ -120,11 +122,11 @@ fn probes(kernel: &Kernel<'_>, piece: &mut Piece) {
             found.extend(kernel.register_facts(&oops, &crate::derive::meaning));
         }
     }
-    if piece.facts.iter().any(|f| f.kind == "log.oops") {
-        let (facts, gaps) = kernel.ip6mr_facts();
+    if log.iter().any(|f| f.kind == "log.oops") {
+        let (facts, missing) = kernel.ip6mr_facts();
         found.extend(facts);
-        piece.gaps.extend(gaps);
+        gaps.extend(missing);
     }
     found.extend(kernel.fault_injection_facts());
-    piece.facts.extend(found);
+    (found, gaps)
 }

@@ -1,7 +1,7 @@
 //! Code as instructions: x86-64 in the AT&T form that crash and objdump print, arm64.
 
 use facts::Gap;
-use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter, OpKind};
+use iced_x86::{Decoder, DecoderOptions, FastFormatter, Formatter, GasFormatter, OpKind};
 use yaxpeax_arch::{Decoder as _, U8Reader};
 use yaxpeax_arm::armv8::a64;
 
@@ -52,6 +52,19 @@ impl Kernel<'_> {
         };
         walk
     }
+}
+
+/// An instruction in the Intel form, `cmp [r12+20h],rbx`. The formatter is the one whose tables are made fastest.
+pub fn intel(instruction: &iced_x86::Instruction) -> String {
+    let mut text = String::new();
+    FastFormatter::new().format(instruction, &mut text);
+    text.replace(" ptr ", " ")
+}
+
+/// Makes the tables of the decoder, which it else makes at the first instruction.
+pub fn prepare() {
+    let instruction = Decoder::new(64, &[0x90], DecoderOptions::NONE).decode();
+    let _ = intel(&instruction);
 }
 
 fn x86_64(code: &[u8], start: VirtAddr, count: usize) -> Vec<Instruction> {

@@ -354,10 +354,7 @@ fn base_register(instruction: &Instruction) -> Option<Register> {
 }
 
 fn instruction_text(instruction: &Instruction) -> String {
-    use iced_x86::Formatter;
-    let mut text = String::new();
-    iced_x86::NasmFormatter::new().format(instruction, &mut text);
-    text
+    crate::disassemble::intel(instruction)
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub enum ReadError {
 }
 
 /// From this size on a range is read by several threads.
-const PARALLEL: usize = 256 * 1024;
+const PARALLEL: usize = 64 * 1024;
 /// More gain nothing: the ranges have some MB.
 const MAX_THREADS: usize = 4;
 

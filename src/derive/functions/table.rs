@@ -10,7 +10,7 @@ const TABLE: &str = include_str!("../../../data/kernel-functions.tsv");
 
 /// Where each line begins, and where the next one would begin behind the last.
 static STARTS: LazyLock<Vec<usize>> = LazyLock::new(|| {
-    let behind = TABLE.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+    let behind = memchr::memchr_iter(b'\n', TABLE.as_bytes()).map(|at| at + 1);
     std::iter::once(0).chain(behind).collect()
 });
 
