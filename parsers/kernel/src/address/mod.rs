@@ -174,6 +174,26 @@ impl Space {
     }
 
     fn walk(&self, at: VirtAddr, physical: &dyn Physical) -> Result<PhysAddr, Fault> {
+        let (_, base, shift) = self.leaf(at, physical)?;
+        let offset = (1u64 << shift) - 1;
+        Ok(PhysAddr((base & !offset) | (at.0 & offset)))
+    }
+
+    /// Whether the page tables let code be run at an address; `None` where they cannot be read.
+    pub(crate) fn executable(&self, at: VirtAddr, physical: &dyn Physical) -> Option<bool> {
+        // XD on x86-64, PXN on arm64.
+        let never = match self.arch {
+            Arch::X86_64 => 1 << 63,
+            Arch::Aarch64 => 1 << 53,
+        };
+        match self.leaf(at, physical) {
+            Ok((entry, ..)) => Some(entry & never == 0),
+            Err(_) => None,
+        }
+    }
+
+    /// The entry that maps an address, the block's physical address, and the block's size as a power of two.
+    fn leaf(&self, at: VirtAddr, physical: &dyn Physical) -> Result<(u64, u64, u32), Fault> {
         if !self.arch.is_kernel(at) {
             return Err(Fault::NotPresent);
         }
@@ -191,10 +211,7 @@ impl Space {
             match decoded {
                 Entry::None => return Err(Fault::NotPresent),
                 Entry::Table(next) => table = next,
-                Entry::Block(base) => {
-                    let offset = (1u64 << level.shift) - 1;
-                    return Ok(PhysAddr((base & !offset) | (at.0 & offset)));
-                }
+                Entry::Block(base) => return Ok((entry, base, level.shift)),
             }
         }
         Err(Fault::NotPresent)

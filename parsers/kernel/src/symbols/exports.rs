@@ -4,6 +4,8 @@
 //! Nothing tells where the table is, so it is found by one of its names: the text `init_task` in the image, the
 //! place-relative word that points at it, and the run of entries around that word.
 
+use std::ops::Range;
+
 use super::{Table, scan};
 use crate::{Kernel, VirtAddr};
 
@@ -18,11 +20,12 @@ const SEEDS: [&str; 3] = ["init_task", "jiffies", "kfree"];
 
 pub(super) fn read(kernel: &Kernel<'_>) -> Option<Table> {
     let start = kernel.vmcoreinfo().symbol("_stext")? & !4095;
+    let parts = kernel.image_without_code(start, IMAGE);
     for seed in SEEDS {
         let mut texts = Vec::new();
         // Names are tail-merged, so what stands before the text says nothing.
-        search_text(kernel, start, seed, &mut texts);
-        for entry in references(kernel, start, &texts) {
+        search_text(kernel, &parts, seed, &mut texts);
+        for entry in references(kernel, &parts, &texts) {
             for width in WIDTHS {
                 if let Some(table) = table(kernel, entry, width, seed) {
                     return Some(table);
@@ -33,24 +36,26 @@ pub(super) fn read(kernel: &Kernel<'_>) -> Option<Table> {
     None
 }
 
-fn search_text(kernel: &Kernel<'_>, start: u64, name: &str, found: &mut Vec<u64>) {
+fn search_text(kernel: &Kernel<'_>, parts: &[Range<u64>], name: &str, found: &mut Vec<u64>) {
     let mut needle = name.as_bytes().to_vec();
     needle.push(0);
-    scan::search(kernel, start, IMAGE, &needle, |at| {
+    scan::search(kernel, parts, &needle, |at| {
         found.push(at);
         found.len() < 64
     });
 }
 
 /// Entries whose second word points at one of the texts.
-fn references(kernel: &Kernel<'_>, start: u64, texts: &[u64]) -> Vec<u64> {
+fn references(kernel: &Kernel<'_>, parts: &[Range<u64>], texts: &[u64]) -> Vec<u64> {
     let mut found = Vec::new();
     if texts.is_empty() {
         return found;
     }
-    let mut at = start;
     let mut page = vec![0u8; 4096];
-    while at < start + IMAGE && found.len() < 256 {
+    for at in parts.iter().cloned().flat_map(|part| part.step_by(4096)) {
+        if found.len() >= 256 {
+            break;
+        }
         if kernel.read(VirtAddr(at), &mut page).is_ok() {
             for (nth, word) in page.as_chunks::<4>().0.iter().enumerate() {
                 let here = at + nth as u64 * 4;
@@ -60,7 +65,6 @@ fn references(kernel: &Kernel<'_>, start: u64, texts: &[u64]) -> Vec<u64> {
                 }
             }
         }
-        at += 4096;
     }
     found
 }

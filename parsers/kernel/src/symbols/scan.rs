@@ -4,6 +4,7 @@
 //! From it the index is found, then the markers, the names (whose lengths must hit every marker: that walk is the
 //! proof), and the addresses.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::kallsyms::{Places, Values, read_some};
@@ -12,27 +13,57 @@ use crate::{Kernel, VirtAddr};
 
 /// Image bytes searched, from `_stext` on: the largest images have about 60 MiB.
 const IMAGE: u64 = 96 << 20;
+const SECTION: u64 = 64 << 10;
 const CHUNK: u64 = 1 << 20;
 /// Token tables have 900 to 1200 bytes.
 const MAX_TABLE: u64 = 2048;
 const DIGITS: &[u8] = b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\x00";
 
-/// Calls `found` with the address of every occurrence of `needle` in the kernel image.
-pub(super) fn search(kernel: &Kernel<'_>, start: u64, len: u64, needle: &[u8], found: impl FnMut(u64) -> bool) {
+impl Kernel<'_> {
+    /// The parts of the kernel image in which no code can be run: the tables of symbols lie there. The whole of it where
+    /// the page tables do not tell them apart, as before they were made strict in boot.
+    pub(crate) fn image_without_code(&self, start: u64, len: u64) -> Vec<Range<u64>> {
+        let end = start.saturating_add(len);
+        let Some(space) = &self.space else { return std::iter::once(start..end).collect() };
+        let mut parts: Vec<Range<u64>> = Vec::new();
+        let mut code = false;
+        // Sections of different rights begin at multiples of 64 KiB on arm64, of 2 MiB on x86-64.
+        for at in (start & !(SECTION - 1)..end).step_by(SECTION as usize) {
+            if space.executable(VirtAddr(at), self.physical) == Some(true) {
+                code = true;
+                continue;
+            }
+            let part = at.max(start)..end.min(at + SECTION);
+            match parts.last_mut().filter(|last| last.end == part.start) {
+                Some(last) => last.end = part.end,
+                None => parts.push(part),
+            }
+        }
+        if code && !parts.is_empty() { parts } else { std::iter::once(start..end).collect() }
+    }
+}
+
+/// Calls `found` with the address of every occurrence of `needle` in these parts of the kernel image.
+pub(super) fn search(kernel: &Kernel<'_>, parts: &[Range<u64>], needle: &[u8], mut found: impl FnMut(u64) -> bool) {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         // Without a second thread the search does it all.
-        let _ = std::thread::Builder::new().spawn_scoped(scope, || read_ahead(kernel, start, len, &over));
-        search_pages(kernel, start, len, needle, found);
+        let ahead = || parts.iter().for_each(|part| read_ahead(kernel, part.clone(), &over));
+        let _ = std::thread::Builder::new().spawn_scoped(scope, ahead);
+        for part in parts {
+            if !search_pages(kernel, part.clone(), needle, &mut found) {
+                break;
+            }
+        }
         over.store(true, Ordering::Relaxed);
     });
 }
 
 /// Has every other page of the image decoded ahead of a search, until there are no more or the search is over. Pages are
 /// kept, so the search decodes only the others.
-fn read_ahead(kernel: &Kernel<'_>, start: u64, len: u64, over: &AtomicBool) {
+fn read_ahead(kernel: &Kernel<'_>, part: Range<u64>, over: &AtomicBool) {
     let mut misses = 0;
-    for at in (start..start.saturating_add(len)).step_by(4096).skip(1).step_by(2) {
+    for at in part.step_by(4096).skip(1).step_by(2) {
         misses = if kernel.u8(VirtAddr(at)).is_ok() { 0 } else { misses + 1 };
         if misses > 2048 || over.load(Ordering::Relaxed) {
             return;
@@ -40,17 +71,17 @@ fn read_ahead(kernel: &Kernel<'_>, start: u64, len: u64, over: &AtomicBool) {
     }
 }
 
-fn search_pages(kernel: &Kernel<'_>, start: u64, len: u64, needle: &[u8], mut found: impl FnMut(u64) -> bool) {
+/// `false` when `found` wanted no more.
+fn search_pages(kernel: &Kernel<'_>, part: Range<u64>, needle: &[u8], found: &mut impl FnMut(u64) -> bool) -> bool {
     let finder = memchr::memmem::Finder::new(needle);
     let overlap = needle.len() as u64;
-    let mut at = start;
-    let end = start.saturating_add(len);
+    let Range { start: mut at, end } = part;
     let mut misses = 0;
     while at < end {
         let (bytes, stopped) = read_some(kernel, at, (CHUNK + overlap).min(end - at));
         for hit in finder.find_iter(&bytes) {
             if !found(at + hit as u64) {
-                return;
+                return false;
             }
         }
         match stopped {
@@ -62,12 +93,13 @@ fn search_pages(kernel: &Kernel<'_>, start: u64, len: u64, needle: &[u8], mut fo
             Some(_) => {
                 misses = if bytes.is_empty() { misses + 1 } else { 0 };
                 if misses > 4096 {
-                    return;
+                    return true;
                 }
                 at = (at + bytes.len() as u64 + 4096) & !4095;
             }
         }
     }
+    true
 }
 
 /// Where the tables may lie; several for the address table, which only a self-check can tell apart.
@@ -75,8 +107,18 @@ pub(super) fn find(kernel: &Kernel<'_>) -> Vec<Places> {
     let Some(start) = kernel.vmcoreinfo().symbol("_stext").or_else(|| kernel.vmcoreinfo().symbol("_text")) else {
         return Vec::new();
     };
+    let start = start & !4095;
+    let parts = kernel.image_without_code(start, IMAGE);
+    let whole = start..start.saturating_add(IMAGE);
+    match find_in(kernel, &parts) {
+        found if found.is_empty() && parts != [whole.clone()] => find_in(kernel, std::slice::from_ref(&whole)),
+        found => found,
+    }
+}
+
+fn find_in(kernel: &Kernel<'_>, parts: &[Range<u64>]) -> Vec<Places> {
     let mut hits = Vec::new();
-    search(kernel, start & !4095, IMAGE, DIGITS, |at| {
+    search(kernel, parts, DIGITS, |at| {
         hits.push(at);
         hits.len() < 64
     });

@@ -180,8 +180,8 @@ fn search(kernel: &Kernel<'_>) -> Option<Btf> {
     let start = kernel.vmcoreinfo().symbol("_stext")? & !4095;
     let magic = memchr::memmem::Finder::new(&[0x9f, 0xeb, 0x01, 0x00]);
     let mut page = [0; 4096];
-    for offset in (0..MAX_IMAGE).step_by(4096) {
-        let at = VirtAddr(start) + offset;
+    for at in kernel.image_without_code(start, MAX_IMAGE).into_iter().flat_map(|part| part.step_by(4096)) {
+        let at = VirtAddr(at);
         if kernel.read(at, &mut page).is_err() {
             continue;
         }
