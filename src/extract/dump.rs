@@ -24,6 +24,9 @@ pub(super) fn read(dump: &Dump, member: &str, options: &Options) -> Piece {
         Ok(kernel) => kernel.named(member),
         Err(error) => {
             piece.gaps.push(Gap::new("the kernel inside the dump", member, error.to_string(), ""));
+            // What the kernel says of itself is there on every architecture.
+            let text = dump.vmcoreinfo().unwrap_or_default();
+            piece.identity.kernel = text.lines().find_map(|line| line.strip_prefix("OSRELEASE=")).map(str::to_owned);
             return piece;
         }
     };
