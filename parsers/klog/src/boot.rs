@@ -2,7 +2,7 @@
 
 use facts::{Gap, Identity};
 
-use crate::cursor::{Cursor, after, number_after};
+use crate::cursor::{Cursor, after, has, number_after};
 use crate::event::{Event, Severity};
 use crate::line::Writer;
 use crate::scanner::Item;
@@ -113,7 +113,7 @@ impl BootBuilder {
             event.time = Some(time);
         }
         event.release.clone_from(&self.identity.kernel);
-        let capture = cmdline.as_deref().is_some_and(|c| c.contains("elfcorehdr="));
+        let capture = cmdline.as_deref().is_some_and(|c| has(c, "elfcorehdr="));
         event = event
             .with("banner", banner)
             .with_opt("arch", self.identity.arch.as_deref())
@@ -149,18 +149,18 @@ fn arch(banner: &str) -> Option<&'static str> {
 pub(crate) fn loss(line: &Line<'_>) -> Option<Gap> {
     let text = line.text();
     let place = format!("line {}", line.number);
-    let why = if text.contains("printk messages dropped") {
+    let why = if has(text, "printk messages dropped") {
         let n = after(text, "** ").and_then(|t| Cursor::new(t).number());
         format!("the kernel dropped {} messages: its console was too slow", n.map_or("some".into(), |n| n.to_string()))
-    } else if text.contains("callbacks suppressed") {
+    } else if has(text, "callbacks suppressed") {
         "rate limit: messages of this kind were suppressed, so counts are lower bounds".to_owned()
-    } else if text.starts_with("Missed ") && text.contains("kernel messages") {
+    } else if text.starts_with("Missed ") && has(text, "kernel messages") {
         format!("journald missed {} kernel messages", number_after(text, "Missed ").unwrap_or(0))
-    } else if text.contains("messages lost") || text.contains("imuxsock lost") {
+    } else if has(text, "messages lost") || has(text, "imuxsock lost") {
         "the collector lost messages".to_owned()
-    } else if text.contains("recent printk recursion") {
+    } else if has(text, "recent printk recursion") {
         "printk was called inside itself: messages were lost".to_owned()
-    } else if text.contains("output lines suppressed due to ratelimiting") {
+    } else if has(text, "output lines suppressed due to ratelimiting") {
         "rate limit: lines of this kind were suppressed, so counts are lower bounds".to_owned()
     } else {
         return None;

@@ -7,11 +7,13 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    #[inline]
     pub(crate) fn new(text: &'a str) -> Self {
         Cursor { rest: text }
     }
 
     /// What has not been read yet.
+    #[inline]
     pub(crate) fn rest(&self) -> &'a str {
         self.rest
     }
@@ -21,9 +23,9 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads exactly this text.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, literal: &str) -> bool {
-        match self.rest.strip_prefix(literal) {
+        match behind(self.rest, literal) {
             Some(rest) => {
                 self.rest = rest;
                 true
@@ -33,17 +35,11 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over blanks and tabs.
+    #[inline]
     pub(crate) fn blanks(&mut self) -> &mut Self {
-        self.ascii(|b| matches!(b, b' ' | b'\t'));
+        let end = self.rest.bytes().position(|b| !matches!(b, b' ' | b'\t')).unwrap_or(self.rest.len());
+        self.rest = &self.rest[end..];
         self
-    }
-
-    /// Reads the bytes for which `accept` holds, which must be of ASCII.
-    fn ascii(&mut self, accept: impl Fn(u8) -> bool) -> &'a str {
-        let end = self.rest.bytes().position(|b| !b.is_ascii() || !accept(b)).unwrap_or(self.rest.len());
-        let (run, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        run
     }
 
     /// Reads up to `end`, and passes over it.
@@ -59,6 +55,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads the characters for which `accept` holds, perhaps none.
+    #[inline]
     pub(crate) fn run(&mut self, accept: impl Fn(char) -> bool) -> &'a str {
         // Nearly all text is ASCII, of which a byte is a character.
         let ascii = self.rest.bytes().position(|b| !b.is_ascii() || !accept(char::from(b))).unwrap_or(self.rest.len());
@@ -78,6 +75,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a decimal number without sign.
+    #[inline]
     pub(crate) fn number(&mut self) -> Option<u64> {
         /// No number of so many digits is too large.
         const SAFE: usize = 19;
@@ -114,36 +112,155 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The values of the hexadecimal digits; [`NO_DIGIT`] for all other bytes.
+static HEX: [u8; 256] = {
+    let mut table = [NO_DIGIT; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = match byte as u8 {
+            b @ b'0'..=b'9' => b - b'0',
+            b @ b'a'..=b'f' => b - b'a' + 10,
+            b @ b'A'..=b'F' => b - b'A' + 10,
+            _ => NO_DIGIT,
+        };
+        byte += 1;
+    }
+    table
+};
+const NO_DIGIT: u8 = 16;
+
 /// The hexadecimal digits at the start as a number, `None` if there are none or too many, and what stands behind them.
+#[inline]
 pub(crate) fn hex_digits(text: &str) -> (Option<u64>, &str) {
     let mut number = 0u64;
-    let mut fits = true;
     let mut end = 0;
     for byte in text.bytes() {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            b'A'..=b'F' => byte - b'A' + 10,
-            _ => break,
-        };
-        fits &= number >> 60 == 0;
+        let digit = HEX[usize::from(byte)];
+        if digit == NO_DIGIT {
+            break;
+        }
         number = number << 4 | u64::from(digit);
         end += 1;
     }
-    ((fits && end > 0).then_some(number), &text[end..])
+    let (digits, rest) = text.split_at(end);
+    // Sixteen digits fit, and zeros before them.
+    let fits = end <= 16 || digits.bytes().take(end - 16).all(|b| b == b'0');
+    ((fits && end > 0).then_some(number), rest)
+}
+
+/// Does the text begin with `head`? Compiled where it is asked: a few bytes that are known beforehand are compared at once.
+#[inline(always)]
+pub(crate) fn begins(text: &str, head: &str) -> bool {
+    text.as_bytes().get(..head.len()).is_some_and(|start| start == head.as_bytes())
+}
+
+/// What stands behind `head`, if the text begins with it.
+#[inline(always)]
+pub(crate) fn behind<'a>(text: &'a str, head: &str) -> Option<&'a str> {
+    if begins(text, head) { text.get(head.len()..) } else { None }
+}
+
+/// The letters with which the texts of a list begin: most lines begin with none of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Letters([u64; 4]);
+
+impl Letters {
+    /// Those of `heads`, none of which is empty.
+    pub(crate) const fn of(heads: &[&str]) -> Self {
+        let mut letters = Letters([0; 4]);
+        let mut at = 0;
+        while at < heads.len() {
+            letters = letters.with(heads[at]);
+            at += 1;
+        }
+        letters
+    }
+
+    /// Those of texts with a value beside them.
+    pub(crate) const fn of_table<T>(heads: &[(&str, T)]) -> Self {
+        let mut letters = Letters([0; 4]);
+        let mut at = 0;
+        while at < heads.len() {
+            letters = letters.with(heads[at].0);
+            at += 1;
+        }
+        letters
+    }
+
+    const fn with(mut self, head: &str) -> Self {
+        let letter = head.as_bytes()[0];
+        self.0[(letter >> 6) as usize] |= 1 << (letter & 63);
+        self
+    }
+
+    /// Does the text begin with one of the letters?
+    #[inline]
+    pub(crate) fn begin(&self, text: &str) -> bool {
+        text.bytes().next().is_some_and(|b| self.0[usize::from(b >> 6)] >> (b & 63) & 1 != 0)
+    }
+}
+
+/// The bytes of a text, to tell at once which of many texts cannot stand in it.
+pub(crate) struct Bytes([bool; 256]);
+
+impl Bytes {
+    pub(crate) fn of(text: &str) -> Self {
+        let mut bytes = Bytes([false; 256]);
+        for byte in text.bytes() {
+            bytes.0[usize::from(byte)] = true;
+        }
+        bytes
+    }
+
+    /// May `needle` stand in it?
+    #[inline]
+    pub(crate) fn may_hold(&self, needle: &str) -> bool {
+        needle.bytes().all(|b| self.0[usize::from(b)])
+    }
 }
 
 /// The first of `heads` that the text begins with. Lists of heads are long, and their first letters tell most apart.
+#[inline]
 pub(crate) fn head_of<'h>(text: &str, heads: &[&'h str]) -> Option<&'h str> {
     let first = text.bytes().next()?;
-    heads.iter().find(|head| head.bytes().next() == Some(first) && text.starts_with(**head)).copied()
+    heads.iter().find(|head| head.bytes().next() == Some(first) && begins(text, head)).copied()
 }
 
-/// Splits at the first `needle`. Lines are short and needles rare: a search that prepares nothing is the fastest.
+/// The row of a table whose head the text begins with.
+#[inline]
+pub(crate) fn row_of<'h, T>(text: &str, table: &'h [(&'h str, T)]) -> Option<&'h (&'h str, T)> {
+    let first = text.bytes().next()?;
+    table.iter().find(|(head, _)| head.bytes().next() == Some(first) && begins(text, head))
+}
+
+/// Where `needle` stands first. Lines are short and needles rare: a search that prepares nothing is the fastest.
+#[inline]
+fn place_of(text: &str, needle: &str) -> Option<usize> {
+    let (text, needle) = (text.as_bytes(), needle.as_bytes());
+    // Blanks are in every line: the letter behind one is searched for.
+    let skip = usize::from(needle.len() > 1 && needle.first() == Some(&b' '));
+    let letter = *needle.get(skip)?;
+    let mut from = skip;
+    while let Some(found) = memchr::memchr(letter, text.get(from..)?) {
+        let at = from + found - skip;
+        if text.get(at..at + needle.len()).is_some_and(|part| part == needle) {
+            return Some(at);
+        }
+        from += found + 1;
+    }
+    None
+}
+
+/// Does `needle` stand somewhere in the text?
+#[inline]
+pub(crate) fn has(text: &str, needle: &str) -> bool {
+    place_of(text, needle).is_some()
+}
+
+/// Splits at the first `needle`.
+#[inline]
 pub(crate) fn split<'a>(text: &'a str, needle: &str) -> Option<(&'a str, &'a str)> {
-    let first = *needle.as_bytes().first()?;
-    let at =
-        memchr::memchr_iter(first, text.as_bytes()).find(|at| text.as_bytes()[*at..].starts_with(needle.as_bytes()))?;
+    let at = place_of(text, needle)?;
     Some((text.get(..at)?, text.get(at + needle.len()..)?))
 }
 

@@ -11,6 +11,7 @@ use crate::Line;
 use crate::anchors::{Anchors, Hits, Place, WORD};
 use crate::boot::BootBuilder;
 use crate::carrier;
+use crate::cursor::has;
 use crate::event::{Event, Severity};
 use crate::family::{self, Before, Form};
 use crate::report::{Report, Step};
@@ -55,6 +56,8 @@ const MAX_CUT: usize = 12;
 const MAX_CARRY: usize = 1 << 20;
 /// Bytes that are searched for anchors at once.
 const PIECE: usize = 256 << 10;
+/// Lines of a piece after which the rest of it is taken to be read too.
+const LINES_ALONE: u32 = 32;
 /// Reports of which stamp and text are kept, to know them again when a log is printed a second time.
 const MAX_KNOWN: usize = 4096;
 /// A stamp so much older than the newest one means that the log is printed again.
@@ -273,6 +276,9 @@ impl State {
         self.anchors.places(&block[from..to], &mut places);
         let mut next = places.iter().map(|place| (from + place.at, place.hits)).peekable();
         let mut at = from;
+        // Whether the lines are text is asked line by line while few are read, then for all that are left at once.
+        let mut read = 0u32;
+        let mut whole: (&str, usize) = ("", 0);
         while at < to {
             while next.next_if(|(place, _)| *place < at).is_some() {}
             if self.open.is_empty() && self.cut.is_none() && !reader.holding() {
@@ -308,7 +314,12 @@ impl State {
                 })));
             }
             let behind = block.get(end + 1..).unwrap_or_default();
-            let around = carrier::Around { before: &block[..at], behind, telling: hits != 0 };
+            read += 1;
+            if read == LINES_ALONE {
+                whole = (std::str::from_utf8(&block[at..to]).unwrap_or_default(), at);
+            }
+            let text = at.checked_sub(whole.1).and_then(|start| whole.0.get(start..start + raw.len()));
+            let around = carrier::Around { before: &block[..at], behind, telling: hits != 0, text };
             reader.line(raw, self.number, around, &mut |line, changed| self.changed(line, changed, hits, sink));
             self.losses(reader, sink);
             at = end + 1;
@@ -324,6 +335,9 @@ impl State {
 
     /// Yields what the carriers found missing.
     fn losses(&mut self, reader: &mut carrier::Reader, sink: &mut dyn FnMut(Item)) {
+        if reader.losses.is_empty() {
+            return;
+        }
         for loss in reader.losses.drain(..) {
             sink(Item::Gap(crate::boot::lost(loss.line, loss.why)));
         }
@@ -426,13 +440,13 @@ impl State {
             return true;
         }
         self.boot.note(line);
-        if text.contains("replaying previous printk message") {
+        if has(text, "replaying previous printk message") {
             self.replaying = true;
             return true;
         }
         if let Some(gap) = crate::boot::loss(line) {
             // Lines are missing inside the report that is being printed, if it goes on.
-            if text.contains("printk messages dropped")
+            if has(text, "printk messages dropped")
                 && let Some(at) = self.report_of(line)
             {
                 self.open[at].loses();
@@ -446,6 +460,12 @@ impl State {
     /// CPU, the pid and the shape of a line do, and the reports remember that it was a guess.
     fn report_of(&mut self, line: &Line<'_>) -> Option<usize> {
         let ours = |r: &Report| !hosts_differ(r.event.host.as_deref(), line.host);
+        // Nearly always one report is open, and the line is its own.
+        match &self.open[..] {
+            [] => return None,
+            [only] if line.caller.is_none_or(|caller| only.is_by(caller)) => return ours(only).then_some(0),
+            _ => {}
+        }
         if let Some(caller) = line.caller {
             return (self.open.iter().rposition(|r| r.is_by(caller) && ours(r)))
                 .or_else(|| {
@@ -458,9 +478,6 @@ impl State {
         // The report that took a line last goes on, unless the line says otherwise.
         let speaker =
             (0..self.open.len()).filter(|at| ours(&self.open[*at])).max_by_key(|at| self.open[*at].taken_at)?;
-        if self.open.len() == 1 {
-            return Some(speaker);
-        }
         let text = line.text();
         let other = |wanted: &dyn Fn(&Report) -> bool| {
             (0..self.open.len()).rev().find(|at| *at != speaker && ours(&self.open[*at]) && wanted(&self.open[*at]))

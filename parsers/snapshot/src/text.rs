@@ -7,6 +7,33 @@ pub(crate) fn pair(line: &str) -> Option<(&str, i64)> {
     Some((name, words.next()?.parse().ok()?))
 }
 
+/// A line that many words are searched for in.
+#[derive(Clone, Copy)]
+pub(crate) struct Searched<'a> {
+    pub(crate) line: &'a str,
+    /// Which bytes it has: most words have another one.
+    bytes: [u64; 4],
+}
+
+impl<'a> Searched<'a> {
+    pub(crate) fn new(line: &'a str) -> Self {
+        let mut bytes = [0; 4];
+        for byte in line.bytes() {
+            bytes[usize::from(byte >> 6)] |= 1 << (byte & 63);
+        }
+        Searched { line, bytes }
+    }
+
+    /// Does `needle` stand somewhere in the line? Lines are short and needles rare: nothing is prepared for the search.
+    pub(crate) fn has(&self, needle: &str) -> bool {
+        let (line, needle) = (self.line.as_bytes(), needle.as_bytes());
+        let Some(letter) = needle.first() else { return true };
+        needle.iter().all(|b| self.bytes[usize::from(b >> 6)] >> (b & 63) & 1 != 0)
+            && memchr::memchr_iter(*letter, line)
+                .any(|at| line.get(at..at + needle.len()).is_some_and(|part| part == needle))
+    }
+}
+
 /// The only number of a one-value file; `max` is `None`.
 pub(crate) fn number(text: &str) -> Option<i64> {
     text.trim().parse().ok()

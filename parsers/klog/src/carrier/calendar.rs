@@ -91,14 +91,21 @@ pub(super) fn month(word: &str) -> Option<u8> {
     if let Some(number) = word.strip_suffix('月').or_else(|| word.strip_suffix('월')) {
         return number.parse().ok().filter(|m| (1..=12).contains(m));
     }
-    let lower = word.to_lowercase();
-    if lower.is_ascii()
-        && (3..=9).contains(&lower.len())
-        && let Some(at) = MONTHS.iter().position(|m| lower.starts_with(m))
-    {
-        return Some(at as u8 + 1);
+    // Nearly all words that are asked about are no months, and of ASCII.
+    if word.is_ascii() {
+        let begins = |month: &str| {
+            let head = word.as_bytes().get(..month.len());
+            head.is_some_and(|head| head.eq_ignore_ascii_case(month.as_bytes()))
+        };
+        if (3..=9).contains(&word.len())
+            && let Some(at) = MONTHS.iter().position(|month| begins(month))
+        {
+            return Some(at as u8 + 1);
+        }
+        return FOREIGN_MONTHS.iter().find(|(name, _)| begins(name)).map(|(_, month)| *month);
     }
-    FOREIGN_MONTHS.iter().find(|(name, _)| lower.starts_with(name)).map(|(_, m)| *m)
+    let lower = word.to_lowercase();
+    FOREIGN_MONTHS.iter().find(|(name, _)| lower.starts_with(name)).map(|(_, month)| *month)
 }
 
 /// A time of day: `10:15:55` with an optional fraction behind `.` or `,`; nanoseconds since midnight.

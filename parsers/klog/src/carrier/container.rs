@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Prefix, calendar};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, has};
 
 /// Recognises `STAMP stdout F text` and `STAMP In(05) vcpu-5 - Guest: text`.
 pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
@@ -16,7 +16,7 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
             return Some(Prefix { time, rest: cri.rest(), ..Prefix::default() });
         }
     }
-    if (text.starts_with("vcpu-") || c.rest().contains("vcpu-")) && c.skip_past(" Guest: ") {
+    if has(c.rest(), "vcpu-") && c.skip_past(" Guest: ") {
         return Some(Prefix { time, rest: c.rest(), ..Prefix::default() });
     }
     None

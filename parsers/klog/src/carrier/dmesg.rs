@@ -3,19 +3,21 @@
 use facts::Stamp;
 
 use super::{Prefix, calendar, printk, vendor};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Letters};
 use crate::line::Writer;
 
 const FACILITIES: &[&str] = &["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news"];
+const FACILITY_LETTERS: Letters = Letters::of(FACILITIES);
 const LEVELS: &[&str] = &["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
 
 /// Recognises a decoded level, a bracketed wall-clock stamp, a delta, or an ISO stamp.
 pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
     let mut prefix = Prefix { writer: Writer::Kernel, rest: text, ..Prefix::default() };
-    if talos(text, &mut prefix).is_some() {
+    let named = FACILITY_LETTERS.begin(text);
+    if named && talos(text, &mut prefix).is_some() {
         return Some(prefix);
     }
-    let decoded = level(text, &mut prefix).is_some();
+    let decoded = named && level(text, &mut prefix).is_some();
     let rest = prefix.rest;
     if let Some(inner) = printk::strip(rest) {
         if decoded {

@@ -45,7 +45,9 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
 fn entities(text: &str) -> Cow<'_, str> {
     const ENTITIES: &[(&str, &str)] =
         &[("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " ")];
-    if memchr::memchr(b'&', text.as_bytes()).is_none() || !ENTITIES.iter().any(|(entity, _)| text.contains(entity)) {
+    let entity =
+        |at: usize| text.get(at..).is_some_and(|text| ENTITIES.iter().any(|(entity, _)| text.starts_with(entity)));
+    if !memchr::memchr_iter(b'&', text.as_bytes()).any(entity) {
         return Cow::Borrowed(text);
     }
     let mut out = text.to_owned();

@@ -11,9 +11,13 @@ pub(super) fn monotonic(rest: &str) -> Option<Prefix<'_>> {
         return None;
     }
     let mut prefix = Prefix::default();
-    let (host, tail) = rest.split_once(' ')?;
-    let end = tail.find([' ', ':'])?;
-    let word = &tail[..end];
+    let space = memchr::memchr(b' ', rest.as_bytes())?;
+    let (host, tail) = (rest.get(..space)?, rest.get(space + 1..)?);
+    let end = tail.bytes().position(|b| matches!(b, b' ' | b':'))?;
+    let word = tail.get(..end)?;
+    if !word.ends_with(']') && word != "kernel" {
+        return None;
+    }
     // `{1}[Hardware Error]: text` is the kernel's: only a bracket with a number makes a tag.
     let pid =
         word.strip_suffix(']').and_then(|w| w.rsplit_once('[')).is_some_and(|(_, pid)| pid.parse::<u32>().is_ok());

@@ -3,7 +3,7 @@
 use facts::Stamp;
 
 use super::{Prefix, calendar};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, has};
 use crate::line::Writer;
 
 /// Longest message that is kept.
@@ -164,7 +164,7 @@ fn header(text: &str) -> Option<Option<Stamp>> {
         return Some(None);
     }
     let at = memchr::memmem::find(text.as_bytes().get(..64.min(text.len()))?, b" [s=")?;
-    if !text.trim_end().ends_with(']') || !text.contains(";b=") {
+    if !text.trim_end().ends_with(']') || !has(text, ";b=") {
         return None;
     }
     let mut c = Cursor::new(text.get(..at)?);

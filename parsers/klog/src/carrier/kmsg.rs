@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use facts::Stamp;
 
 use super::{Prefix, printk};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, has, split};
 use crate::line::Writer;
 
 /// A record's header and text.
@@ -70,12 +70,12 @@ pub(super) fn is_dictionary(text: &str) -> bool {
 
 /// Undoes `\xNN`, in which these records hold newlines, blanks other than the plain one, and bytes beyond ASCII.
 pub(super) fn unescape(text: &str) -> Cow<'_, str> {
-    if !text.contains("\\x") {
+    if !has(text, "\\x") {
         return Cow::Borrowed(text);
     }
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, escape)) = rest.split_once("\\x") {
+    while let Some((before, escape)) = split(rest, "\\x") {
         out.extend_from_slice(before.as_bytes());
         match escape.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(byte) => {

@@ -1,6 +1,8 @@
 //! The level as a word between the stamp and the text, as logs of XenServer and XCP-ng have it:
 //! `[   12.345678] ALERT: BUG: unable to handle kernel paging request`.
 
+use crate::cursor::Cursor;
+use crate::cursor::{has, split};
 use crate::line::Writer;
 
 /// Words that no kernel line begins with, and their levels.
@@ -13,7 +15,7 @@ const HEADERS: &[(&str, u8)] = &[("WARNING: ", 4), ("INFO: ", 6)];
 /// The level and the text behind its word. Where nothing says that the kernel wrote the line, or where the word may be
 /// the kernel's own, only a line of a report proves that it is a level.
 pub(super) fn strip(text: &str, writer: Writer) -> Option<(u8, &str)> {
-    let text = text.trim_start_matches([' ', '\t']);
+    let text = Cursor::new(text).blanks().rest();
     // Nearly no line begins with one of these.
     if !matches!(text.as_bytes(), [b'A' | b'C' | b'D' | b'E' | b'I' | b'N' | b'W', b'A'..=b'Z', b'A'..=b'Z', ..]) {
         return None;
@@ -65,7 +67,7 @@ fn is_of_a_report(text: &str) -> bool {
     ];
     let text = text.trim_start_matches([' ', '\t']);
     // A header names the CPU too: `WARNING: CPU: 1 PID: 7 at fs/x.c:1`.
-    let who = text.starts_with("CPU: ") && text.contains(" Comm: ");
+    let who = text.starts_with("CPU: ") && has(text, " Comm: ");
     who || STARTS.iter().any(|start| text.starts_with(start)) || is_frame(text) || is_register(text) || is_stack(text)
 }
 
@@ -73,13 +75,12 @@ fn is_of_a_report(text: &str) -> bool {
 fn is_frame(text: &str) -> bool {
     let text = text.strip_prefix("? ").unwrap_or(text);
     let (name, module) = text.split_once(' ').unwrap_or((text, ""));
-    name.split_once("+0x").is_some_and(|(_, offset)| offset.contains("/0x"))
-        && (module.is_empty() || module.starts_with('['))
+    split(name, "+0x").is_some_and(|(_, offset)| has(offset, "/0x")) && (module.is_empty() || module.starts_with('['))
 }
 
 /// `RAX: 0000000000000001 RBX: ...`
 fn is_register(text: &str) -> bool {
-    let (name, value) = text.split_once(": ").unwrap_or_default();
+    let (name, value) = split(text, ": ").unwrap_or_default();
     let hex = value.split(' ').next().unwrap_or_default();
     (2..=3).contains(&name.len())
         && name.starts_with(['R', 'E'])

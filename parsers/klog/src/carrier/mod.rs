@@ -30,6 +30,7 @@ use std::borrow::Cow;
 
 use facts::Stamp;
 
+use crate::cursor::split;
 use crate::{Line, line::Writer};
 
 /// Lines are read up to this many bytes; a printk record is at most 1024.
@@ -97,6 +98,11 @@ impl<'a> Prefix<'a> {
     }
 }
 
+/// Bytes as text; nearly all are.
+fn lossy(raw: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(raw).map_or_else(|_| String::from_utf8_lossy(raw), Cow::Borrowed)
+}
+
 /// Without the blanks, line ends and NUL bytes at the end.
 fn trimmed(text: &str) -> &str {
     let tail = text.bytes().rev().take_while(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0)).count();
@@ -118,6 +124,8 @@ pub(crate) struct Around<'a> {
     pub(crate) behind: &'a [u8],
     /// An anchor was found in the line: the text around it is worth a look.
     pub(crate) telling: bool,
+    /// The line as text, if that is known already.
+    pub(crate) text: Option<&'a str>,
 }
 
 /// Frees physical lines from their carriers and joins those that a carrier cut. Each run of lines by itself: what is
@@ -173,7 +181,7 @@ impl Reader {
     pub(crate) fn line(&mut self, raw: &[u8], number: u64, around: Around<'_>, each: &mut Each<'_>) {
         let bare = raw.strip_suffix(b"\r").unwrap_or(raw);
         if self.passes(bare, around)
-            && let Ok(text) = std::str::from_utf8(bare)
+            && let Some(text) = around.text.and_then(|t| t.get(..bare.len())).or_else(|| std::str::from_utf8(bare).ok())
         {
             self.kmsg.interrupt();
             return pieces(text, number, None, false, each);
@@ -208,11 +216,8 @@ impl Reader {
     }
 
     fn bytes(&mut self, raw: &[u8], number: u64, changed: bool, around: Around<'_>, each: &mut Each<'_>) {
-        let lossy = match std::str::from_utf8(raw) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => String::from_utf8_lossy(raw),
-        };
-        let clean = escape::clean(&lossy);
+        let text = lossy(raw);
+        let clean = escape::clean(&text);
         let many = json::messages(&clean, around.before, &mut |message, said| {
             // A machine that booted before the message ends is not ours: the outer stamp is of the collector.
             let message = escape::clean(message);
@@ -305,26 +310,26 @@ impl Reader {
     }
 }
 
-/// Bytes of which no carrier makes an escape, an encoding, JSON, or a field of the journal.
-static PLAIN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        let b = byte as u8;
-        table[byte] =
-            (b == b'\t' || b == b' ' || b.is_ascii_graphic()) && !matches!(b, b'=' | b'"' | b'#' | b'^' | b'&');
-        byte += 1;
-    }
-    table
-};
-
+/// Has the line no bytes but those of which no carrier makes an escape, an encoding, JSON, or a field of the journal?
 fn is_plain(line: &[u8]) -> bool {
-    // Sixteen bytes at once without a branch; the last sixteen may overlap those before.
-    let block = |bytes: &[u8; 16]| bytes.iter().fold(true, |plain, byte| plain & PLAIN[usize::from(*byte)]);
-    match line.last_chunk::<16>() {
-        Some(last) => line.as_chunks::<16>().0.iter().all(block) && block(last),
-        None => line.iter().all(|byte| PLAIN[usize::from(*byte)]),
+    const WIDTH: usize = 16;
+    // No table and no branch: the compiler compares many bytes at once. Some of the last ones are looked at twice.
+    let special = |byte: u8| {
+        (byte.wrapping_sub(b' ') > b'~' - b' ') & (byte != b'\t')
+            | (byte == b'=')
+            | (byte == b'"')
+            | (byte == b'#')
+            | (byte == b'^')
+            | (byte == b'&')
+    };
+    let Some(last) = line.last_chunk::<WIDTH>() else { return !line.iter().any(|byte| special(*byte)) };
+    let mut found = [false; WIDTH];
+    for block in line.as_chunks::<WIDTH>().0.iter().chain(std::iter::once(last)) {
+        for (found, byte) in found.iter_mut().zip(block) {
+            *found |= special(*byte);
+        }
     }
+    !found.contains(&true)
 }
 
 /// A record of `/dev/kmsg`: its text may hold several lines.
@@ -426,8 +431,8 @@ fn foreign(text: &str) -> Option<Prefix<'_>> {
         return Some(Prefix { rest, ..Prefix::default() });
     }
     // `node042: [Mon Feb 12 10:00:01 2024] text`, `10.0.0.1: kern: warning: [2026-04-22T21:27:51Z]: text`
-    if let Some((host, rest)) = text.split_once(": ")
-        && !host.contains(' ')
+    if let Some((host, rest)) = split(text, ": ")
+        && memchr::memchr(b' ', host.as_bytes()).is_none()
         && let Some(prefix) = dmesg::strip(rest)
         && prefix.time.is_some()
     {
@@ -439,8 +444,5 @@ fn foreign(text: &str) -> Option<Prefix<'_>> {
 /// The kernel's own prefix inside a collector's one.
 fn inner(text: &str) -> Option<Prefix<'_>> {
     let text = text.strip_prefix(' ').filter(|t| t.starts_with(['[', '<'])).unwrap_or(text);
-    printk::strip(text).or_else(|| {
-        let inner = dmesg::strip(text)?;
-        Some(inner)
-    })
+    printk::strip(text).or_else(|| dmesg::strip(text))
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::cursor::has;
+
 /// Records that wait for their fragments.
 const MAX_OPEN: usize = 64;
 /// Fragments of other records after which a record is given up.
@@ -73,7 +75,7 @@ impl Fragments {
 
     /// Takes a line with fragments in it; complete records go to `out`. Returns whether it was such a line.
     pub(super) fn line(&mut self, text: &str, number: u64, out: &mut Vec<Joined>) -> bool {
-        if self.open.is_empty() && !text.contains(MARK) {
+        if self.open.is_empty() && !has(text, MARK) {
             return false;
         }
         let Some(mark) = text.find(MARK) else {

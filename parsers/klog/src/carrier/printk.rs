@@ -8,6 +8,12 @@ use crate::{Caller, cursor::Cursor};
 
 /// Recognises `<N>`, `[secs.usecs]` and `[caller]`; at least one of them must be there.
 pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
+    if !matches!(text.as_bytes().first(), Some(b'[' | b'<' | b' ' | b'\t')) {
+        return None;
+    }
+    if let Some(prefix) = usual(text) {
+        return Some(prefix);
+    }
     let mut c = Cursor::new(text);
     let mut prefix = Prefix { writer: Writer::Kernel, ..Prefix::default() };
     let mut found = false;
@@ -24,8 +30,7 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
         found = true;
     }
     let mut ahead = c;
-    ahead.blanks();
-    if let Some(caller) = caller(&mut ahead) {
+    if let Some(caller) = caller(ahead.blanks()) {
         prefix.caller = Some(caller);
         c = ahead;
         found = true;
@@ -46,6 +51,24 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
     }
     prefix.rest = c.rest();
     Some(prefix)
+}
+
+/// The prefix of nearly all lines: a stamp with six digits, perhaps a caller, and no maker's addition behind them.
+fn usual(text: &str) -> Option<Prefix<'_>> {
+    let (ns, length) = usual_stamp(text.as_bytes())?;
+    let mut rest = text.get(length..)?;
+    let mut caller = None;
+    if let Some((found, length)) = usual_caller(rest.as_bytes()) {
+        caller = Some(found);
+        rest = rest.get(length..)?;
+    }
+    let first = rest.bytes().find(|b| *b != b' ')?;
+    // What these begin may be more of the prefix.
+    if matches!(first, b'[' | b'I' | b'C' | b'-' | b'(' | b'@' | b'k' | b'\t') {
+        return None;
+    }
+    let rest = rest.strip_prefix(' ').unwrap_or(rest);
+    Some(Prefix { time: Some(Stamp::since_boot(ns)), caller, rest, writer: Writer::Kernel, ..Prefix::default() })
 }
 
 /// Where in `text`, behind its start, the kernel's prefix stands with its stamp.
@@ -111,8 +134,50 @@ fn priority(c: &mut Cursor<'_>) -> Option<u64> {
     digits.parse().ok().filter(|n| *n < 192)
 }
 
+/// `[   12.345678]` as nearly all kernels print it, six digits behind the point: nanoseconds, and the length of the stamp.
+fn usual_stamp(text: &[u8]) -> Option<(i64, usize)> {
+    let inside = text.strip_prefix(b"[")?;
+    let blanks = inside.iter().position(|b| *b != b' ')?;
+    let (mut seconds, mut digits) = (0i64, 0);
+    for byte in inside.get(blanks..)?.iter().take_while(|b| b.is_ascii_digit()) {
+        // Seconds of another clock, which may be too many, are read below.
+        if digits == 9 {
+            return None;
+        }
+        seconds = seconds * 10 + i64::from(byte - b'0');
+        digits += 1;
+    }
+    let [b'.', micros @ .., b']'] = inside.get(blanks + digits..)?.first_chunk::<8>()? else { return None };
+    if digits == 0 || !micros.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let micros = micros.iter().fold(0, |number, byte| number * 10 + i64::from(byte - b'0'));
+    Some(((seconds * 1_000_000 + micros) * 1000, 1 + blanks + digits + 8))
+}
+
+/// `[ T1234]` directly behind the stamp, and its length.
+fn usual_caller(text: &[u8]) -> Option<(Caller, usize)> {
+    let inside = text.strip_prefix(b"[")?;
+    let blanks = inside.iter().position(|b| *b != b' ')?;
+    let (kind, id) = inside.get(blanks..)?.split_first()?;
+    let digits = id.iter().take(9).take_while(|b| b.is_ascii_digit()).count();
+    let id =
+        id.get(..digits).filter(|digits| !digits.is_empty() && inside.get(blanks + 1 + digits.len()) == Some(&b']'))?;
+    let id = id.iter().fold(0, |number, byte| number * 10 + u32::from(byte - b'0'));
+    let caller = match kind {
+        b'T' => Caller::Task(id),
+        b'C' => Caller::Cpu(id),
+        _ => return None,
+    };
+    Some((caller, 1 + blanks + 1 + digits + 1))
+}
+
 /// `[   12.345678]`: nanoseconds since boot. Between 3 and 9 digits behind the point.
 pub(super) fn stamp(c: &mut Cursor<'_>) -> Option<i64> {
+    if let Some((ns, length)) = usual_stamp(c.rest().as_bytes()) {
+        *c = Cursor::new(c.rest().get(length..)?);
+        return Some(ns);
+    }
     let mut ahead = *c;
     if !ahead.take("[") {
         return None;

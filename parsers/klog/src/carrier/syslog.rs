@@ -3,7 +3,7 @@
 use facts::Stamp;
 
 use super::{Prefix, calendar};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, split};
 use crate::line::Writer;
 
 /// Recognises a wall-clock stamp, an optional host, and the tag with its colon.
@@ -71,8 +71,7 @@ fn is_kernel_text(text: &str) -> bool {
 /// Where in `text` a line of syslog of the kernel begins, behind what a collector or `grep` put before it:
 /// `messages-20230101:12:Jan  1 12:00:00 n kernel: text`, `host=n source=/x Jan  1 12:00:00 n kernel: text`.
 pub(super) fn inside(text: &str) -> Option<Prefix<'_>> {
-    let tag = text.find(" kernel: ")?;
-    let head = text.get(..tag)?;
+    let (head, _) = split(text, " kernel: ")?;
     let is_start = |b: u8| matches!(b, b' ' | b':' | b'\t' | b',' | b'"' | b';');
     // A stamp and a host have few words.
     let starts = head.bytes().enumerate().rev().filter(|(_, b)| is_start(*b)).map(|(at, _)| at + 1);

@@ -1,6 +1,6 @@
 //! What makers of phones and boards add behind the kernel's stamp: the CPU and the task that printed, the time of day.
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, has, split};
 
 /// The text behind the addition, if there is one:
 /// - Samsung: ` [2:      swapper/0:    1] text`, `I[7:  kworker/7:0:  123] text` in an interrupt;
@@ -41,14 +41,14 @@ fn mediatek(text: &str) -> Option<&str> {
 /// `[pid:77,cpu1,runc]`, perhaps behind `[2021:08:04 10:11:12]`.
 fn huawei(text: &str) -> Option<&str> {
     let mut rest = text;
-    if let Some((clock, behind)) = rest.strip_prefix('[').and_then(|t| t.split_once("]["))
+    if let Some((clock, behind)) = rest.strip_prefix('[').and_then(|t| split(t, "]["))
         && clock.len() == 19
         && clock.bytes().all(|b| b.is_ascii_digit() || matches!(b, b':' | b' '))
     {
         rest = text.get(text.len() - behind.len() - 1..)?;
     }
     let (task, behind) = rest.strip_prefix("[pid:")?.split_once(']')?;
-    (task.contains(",cpu") && task.len() <= 48).then_some(behind)
+    (has(task, ",cpu") && task.len() <= 48).then_some(behind)
 }
 
 /// `@1 `: CPU.

@@ -1,6 +1,6 @@
 //! Long lines that a mail program or a terminal of 80 columns broke: joined where the text around shows that it did.
 
-use super::{Prefix, paste, strip};
+use super::{Prefix, lossy, paste, strip};
 use crate::line::Writer;
 
 /// Lines broken by a person's program are at most this long, without the quote marks.
@@ -11,6 +11,8 @@ const MIN_WIDTH: usize = 66;
 const REGION: u64 = 64;
 /// How much of the text before and behind a line is looked at.
 const AROUND: usize = 4096;
+/// Lines of the kernel that must stand around.
+const KERNEL_LINES: usize = 3;
 /// Longest line that is put together.
 const MAX_JOINED: usize = 4096;
 
@@ -119,11 +121,15 @@ fn measure(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
     let newlines = |text: &[u8]| memchr::memchr_iter(b'\n', text).count();
     let count = newlines(before) + newlines(whole) + 3;
     let (mut longest, mut beyond) = (0, 0);
-    for line in lines() {
-        match quoted_length(line) {
-            // A long word cannot be broken; more than a few long lines were not.
-            plain if plain > MAX_WIDTH => beyond += 1,
-            plain => longest = longest.max(plain),
+    for part in [before, line, whole] {
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', part).chain(std::iter::once(part.len())) {
+            match quoted_length(&part[start..end]) {
+                // A long word cannot be broken; more than a few long lines were not.
+                plain if plain > MAX_WIDTH => beyond += 1,
+                plain => longest = longest.max(plain),
+            }
+            start = end + 1;
         }
         if beyond > count / 16 {
             return None;
@@ -136,12 +142,16 @@ fn measure(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
     let (mut broken, mut at_column, mut kernel) = (0, 0, 0);
     let mut previous: Option<usize> = None;
     for line in lines() {
-        let text = String::from_utf8_lossy(line);
+        // Too short to have been broken, and behind none that was.
+        if kernel >= KERNEL_LINES && previous.is_none() && line.len() + 24 < longest {
+            continue;
+        }
+        let text = lossy(line);
         let text = text.trim_end_matches('\r');
         let plain = paste::unquote(text);
         if strip(text).writer == Writer::Kernel {
             kernel += 1;
-            previous = Some(plain.len());
+            previous = Some(plain.len()).filter(|length| length + 24 >= longest);
             continue;
         }
         if let Some(length) = previous.take()
@@ -152,7 +162,7 @@ fn measure(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
             at_column += usize::from(length == longest);
         }
     }
-    if kernel < 3 || broken.max(at_column) < 1 + usize::from(beyond > 0) {
+    if kernel < KERNEL_LINES || broken.max(at_column) < 1 + usize::from(beyond > 0) {
         return None;
     }
     Some(if at_column >= 2 && at_column >= broken { Break::AtColumn(longest) } else { Break::AtBlank(longest) })

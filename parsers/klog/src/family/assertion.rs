@@ -4,7 +4,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind};
-use crate::cursor::{Cursor, after};
+use crate::cursor::{Cursor, after, has, split};
 use crate::event::{Event, Location, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -48,7 +48,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
             return None;
         }
         event.set("filesystem", if who == "SPLError" { "zfs" } else { "lustre" });
-        event.pid = text.split_once(": ").and_then(|(_, t)| Cursor::new(t).int());
+        event.pid = split(text, ": ").and_then(|(_, t)| Cursor::new(t).int());
         place(text, &mut event);
         if let Some(condition) = rest.strip_prefix("ASSERTION(") {
             event.set("condition", condition.split(") failed").next().unwrap_or(condition).trim());
@@ -67,7 +67,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         return Opened::trace(event);
     }
     // `VERIFY3(0 == x) failed (0 == 5)`
-    if !text.starts_with("VERIFY") || !text.contains(") failed") {
+    if !text.starts_with("VERIFY") || !has(text, ") failed") {
         return None;
     }
     event.set("condition", text);
@@ -76,15 +76,15 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
 
 /// `LustreError: 102742:0:(statahead.c:478:ll_sai_put()) text`: who says it, and the text.
 fn located(text: &str) -> Option<(&str, &str)> {
-    let (who, rest) = text.split_once(": ")?;
+    let (who, rest) = split(text, ": ")?;
     matches!(who, "LustreError" | "LNetError" | "SPLError" | "Lustre" | "LNet").then_some(())?;
-    let (head, rest) = rest.split_once("()) ")?;
-    head.contains(":(").then_some((who, rest))
+    let (head, rest) = split(rest, "()) ")?;
+    has(head, ":(").then_some((who, rest))
 }
 
 /// File, line and function of `(statahead.c:478:ll_sai_put())` or `PANIC at avl.c:624:avl_add()`.
 fn place(text: &str, event: &mut Event) -> bool {
-    let inside = after(text, "PANIC at ").or_else(|| after(text, ":(")).and_then(|t| t.split_once("()"));
+    let inside = after(text, "PANIC at ").or_else(|| after(text, ":(")).and_then(|t| split(t, "()"));
     let Some((inside, _)) = inside else { return false };
     let mut parts = inside.splitn(3, ':');
     let (Some(file), Some(line), Some(function)) = (parts.next(), parts.next(), parts.next()) else { return false };
@@ -99,7 +99,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
     if report.has_frames() {
         // The next thread's.
-        return if text.starts_with("VERIFY") && text.contains(") failed") { Step::Stop } else { Step::Pass };
+        return if text.starts_with("VERIFY") && has(text, ") failed") { Step::Stop } else { Step::Pass };
     }
     if let Some((_, rest)) = located(text) {
         if report.event.place.is_none() {

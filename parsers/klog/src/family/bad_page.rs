@@ -4,7 +4,7 @@ use facts::FieldType;
 
 use super::object_history::page_dump;
 use super::{Before, Family, From, Opened, field, kind, no_finish};
-use crate::cursor::{Cursor, after, hex_after};
+use crate::cursor::{Cursor, after, has, hex_after};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -47,7 +47,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             event.titled("BUG: Bad rss-counter state").with("what", "rss-counter").with("reason", rest),
         );
     }
-    (rest.starts_with("non-zero ") && rest.contains(" on freeing mm")).then_some(())?;
+    (rest.starts_with("non-zero ") && has(rest, " on freeing mm")).then_some(())?;
     let counter = Cursor::new(&rest["non-zero ".len()..]).word();
     Opened::line(
         event.titled(format!("BUG: non-zero {counter} on freeing mm")).with("what", "page-tables").with("reason", rest),

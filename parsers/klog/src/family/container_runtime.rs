@@ -3,6 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
+use crate::cursor::has;
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
@@ -110,14 +111,14 @@ fn open_runtime_error(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let program = program(line);
     let event =
         |class, severity| Event::new(RUNTIME_ERROR.name, class, severity).with_opt("program", program.as_deref());
-    if text.contains("kernel memory accounting disabled in this runc build") {
+    if has(text, "kernel memory accounting disabled in this runc build") {
         return Opened::line(
             event(class::USER_SPACE, Severity::Notice)
                 .titled("runc is built without kernel-memory accounting")
                 .with("what", "kmem-accounting"),
         );
     }
-    if text.contains("failed to create new OS thread") {
+    if has(text, "failed to create new OS thread") {
         return Opened::line(
             event(class::RESOURCE_EXHAUSTION, Severity::Failure)
                 .titled("a program could not create a thread")
@@ -134,7 +135,7 @@ fn open_runtime_error(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let (class, severity) = match errno {
         "ENOMEM" | "EAGAIN" | "ENOSPC" => (class::RESOURCE_EXHAUSTION, Severity::Failure),
         // Cgroups that vanish while a program looks at them are everyday life.
-        "ENOENT" if !path.contains("memory.kmem.") => return None,
+        "ENOENT" if !has(path, "memory.kmem.") => return None,
         _ => (class::USER_SPACE, Severity::Notice),
     };
     Opened::line(
@@ -148,9 +149,9 @@ fn open_runtime_error(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 
 fn open_kmem_limit(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
-    let what = if text.contains("You specified a kernel memory limit on a kernel older than") {
+    let what = if has(text, "You specified a kernel memory limit on a kernel older than") {
         "old-kernel"
-    } else if text.contains("kmem.limit_in_bytes is deprecated and will be removed") {
+    } else if has(text, "kmem.limit_in_bytes is deprecated and will be removed") {
         "deprecated"
     } else {
         return None;

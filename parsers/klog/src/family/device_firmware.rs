@@ -5,7 +5,7 @@ use facts::FieldType;
 
 use super::words::{Word, anchors, driver_and_device, find, word};
 use super::{Before, Family, From, Opened, field, kind, no_finish};
-use crate::cursor::{after, between};
+use crate::cursor::{after, between, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -76,7 +76,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let (driver, device) = driver_and_device(text);
     // `cmd[22]: CREATE_DCT(0x710) No done completion`, `CREATE_DCT(0x710) timeout. Will cause a leak`
     let command = if driver == "mlx5_core" {
-        text.split_once("(0x").and_then(|(head, _)| head.rsplit(' ').next())
+        split(text, "(0x").and_then(|(head, _)| head.rsplit(' ').next())
     } else {
         between(text, "Error sending ", ":")
     };
@@ -106,11 +106,11 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     if !same("driver", Some(driver)) || !same("device", device) {
         return Step::Pass;
     }
-    let rest = text.split_once(": ").map_or("", |(_, rest)| rest);
+    let rest = split(text, ": ").map_or("", |(_, rest)| rest);
     // `poll_health:800:(pid 0): ` stands before it in newer kernels.
     let rest = rest.rsplit_once("): ").map_or(rest, |(_, rest)| rest);
     if let Some(syndrome) = rest.strip_prefix("synd ") {
-        report.event.set("syndrome", syndrome.split_once(": ").map_or(syndrome, |(_, words)| words));
+        report.event.set("syndrome", split(syndrome, ": ").map_or(syndrome, |(_, words)| words));
         return Step::Take;
     }
     const OWN: &[&str] = &[

@@ -4,7 +4,7 @@ use facts::{FieldDef, FieldType, KindDef};
 
 use super::object_history::is_hex_row;
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::{Cursor, after, between, number_after};
+use crate::cursor::{Cursor, after, between, has, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step, location_at};
 use crate::{Line, class};
@@ -179,7 +179,7 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 "previous I/O error",
             ];
             // Behind `inode #12: comm ls: ` or `comm ls: `.
-            let said = after(detail, "comm ").and_then(|t| t.split_once(": ")).map_or(detail, |(_, said)| said);
+            let said = after(detail, "comm ").and_then(|t| split(t, ": ")).map_or(detail, |(_, said)| said);
             let what = if detail.ends_with("Detected aborted journal") {
                 "abort"
             } else if NO_DAMAGE.iter().any(|name| said.starts_with(name)) || detail.starts_with("error ") {
@@ -199,7 +199,7 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     if let Some((device, rest)) = device_and_text(text, "EXT4-fs warning ") {
         // Only the failed write of data is a failure; the rest is advice.
-        rest.contains("I/O error ").then_some(())?;
+        has(rest, "I/O error ").then_some(())?;
         return Opened::line(
             event(&EXT4, name, "io-error", device)
                 .with("detail", rest)
@@ -209,11 +209,11 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     for head in ["EXT4-fs ", "EXT3-fs ", "EXT2-fs "] {
         if let Some((device, rest)) = device_and_text(text, head) {
-            let what = if rest.contains("Remounting filesystem read-only") {
+            let what = if has(rest, "Remounting filesystem read-only") {
                 "read-only"
-            } else if rest.contains("I/O error while writing superblock")
-                || rest.contains("failed to convert unwritten extents")
-                || rest.contains("Delayed block allocation failed")
+            } else if has(rest, "I/O error while writing superblock")
+                || has(rest, "failed to convert unwritten extents")
+                || has(rest, "Delayed block allocation failed")
                 || rest.starts_with("This should not happen!!")
             {
                 "io-error"
@@ -239,7 +239,7 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 .with_opt("errno", Cursor::new(rest).int().map(i64::abs)),
         );
     }
-    if text.starts_with("JBD2: I/O error ") || text.contains("journal block not found at offset") {
+    if text.starts_with("JBD2: I/O error ") || has(text, "journal block not found at offset") {
         let device = after(text, "superblock for ").or_else(|| after(text, " on ")).unwrap_or_default();
         return Opened::line(event(&EXT4, "jbd2", "io-error", device.trim_end_matches('.')).with("detail", text));
     }
@@ -277,7 +277,7 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         event.place = after(rest, "detected at ").and_then(|t| location_at(&mut Cursor::new(t)));
         return Opened::lines(event);
     }
-    let what = if rest.contains("metadata I/O error")
+    let what = if has(rest, "metadata I/O error")
         || rest.starts_with("log I/O error")
         || rest.starts_with("log recovery write I/O error")
         || rest.starts_with("writeback error ")
@@ -285,7 +285,7 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     {
         "io-error"
     } else if rest.starts_with("Corruption of in-memory")
-        || rest.contains("Shutting down filesystem")
+        || has(rest, "Shutting down filesystem")
         || rest.starts_with("Filesystem has been shut down")
         || rest.starts_with("xfs_do_force_shutdown")
         || rest.starts_with("User initiated shutdown")
@@ -301,7 +301,7 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         "corruption"
     } else if rest.starts_with("log mount/recovery failed") || rest.starts_with("log mount failed") {
         "mount"
-    } else if rest.contains("possible memory allocation deadlock") {
+    } else if has(rest, "possible memory allocation deadlock") {
         "deadlock"
     } else if rest.starts_with("Corruption detected") {
         if before.current.is_some_and(|e| e.family == XFS.name) {
@@ -332,7 +332,7 @@ fn errno(text: &str) -> Option<i64> {
 /// Up to 3.0: `Filesystem "dm-0": text`, `xfs_force_shutdown(dm-0,0x8) called from line 1`, `XFS internal error`.
 fn old_xfs(text: &str) -> Option<(&str, &str)> {
     if let Some(rest) = text.strip_prefix("Filesystem \"") {
-        let (device, rest) = rest.split_once("\": ")?;
+        let (device, rest) = split(rest, "\": ")?;
         let rest = rest.strip_prefix("XFS ").map_or(rest, |_| "Internal error");
         return Some((device, rest));
     }
@@ -366,10 +366,10 @@ fn open_btrfs(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .iter()
             .find_map(|head| device_and_text(text, head).map(|(device, rest)| (head.trim(), device, rest)))?;
     let damage = rest.starts_with("csum failed")
-        || rest.contains("checksum verify failed")
+        || has(rest, "checksum verify failed")
         || rest.starts_with("corrupt leaf")
         || rest.starts_with("corrupt node")
-        || rest.contains("parent transid verify failed")
+        || has(rest, "parent transid verify failed")
         || rest.starts_with("bad tree block")
         || rest.starts_with("tree first key mismatch")
         || rest.starts_with("invalid tree")
@@ -380,10 +380,10 @@ fn open_btrfs(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "BTRFS info" | "BTRFS" => return None,
         "BTRFS warning" if rest.starts_with("lost page write") || rest.starts_with("i/o error") => "io-error",
         "BTRFS warning" => return None,
-        "BTRFS: error" if rest.contains("Object already exists") || rest.contains("corrupted") => "corruption",
+        "BTRFS: error" if has(rest, "Object already exists") || has(rest, "corrupted") => "corruption",
         "BTRFS: error" => "abort",
         _ if rest.starts_with("bdev ") => "io-error",
-        _ if rest.contains("corrupt") || rest.contains("mismatch") || rest.contains("invalid") => "corruption",
+        _ if has(rest, "corrupt") || has(rest, "mismatch") || has(rest, "invalid") => "corruption",
         _ => "error",
     };
     let mut event = event(&BTRFS, "btrfs", what, device)
@@ -411,7 +411,7 @@ fn open_other(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         };
         return Opened::line(event(&NETWORK, "nfs", what, server).with("detail", rest));
     }
-    if text.starts_with("NFS: state manager") && text.contains("failed on NFSv4 server") {
+    if text.starts_with("NFS: state manager") && has(text, "failed on NFSv4 server") {
         let server = between(text, "server ", " with").unwrap_or_default();
         return Opened::line(
             event(&NETWORK, "nfs", "state-recovery", server)
@@ -432,12 +432,12 @@ fn open_other(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::line(event);
     }
     if let Some(rest) = text.strip_prefix("GFS2: fsid=") {
-        let (device, rest) = rest.split_once(": ")?;
-        let what = if rest.contains("fatal: filesystem consistency error") || rest.contains("fatal: invalid metadata") {
+        let (device, rest) = split(rest, ": ")?;
+        let what = if has(rest, "fatal: filesystem consistency error") || has(rest, "fatal: invalid metadata") {
             "corruption"
-        } else if rest.contains("fatal: I/O error") {
+        } else if has(rest, "fatal: I/O error") {
             "io-error"
-        } else if rest.contains("withdrawn") || rest.contains("about to withdraw") {
+        } else if has(rest, "withdrawn") || has(rest, "about to withdraw") {
             "shutdown"
         } else {
             return None;
@@ -451,7 +451,7 @@ fn open_other(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         let what = if rest.starts_with("Stopped filesystem due to") {
             "shutdown"
         } else if rest.to_ascii_lowercase().starts_with("inconsistent ")
-            || rest.contains("corrupt")
+            || has(rest, "corrupt")
             || rest.starts_with("Failed to get valid F2FS checkpoint")
             || rest.starts_with("access invalid blkaddr")
         {
@@ -462,7 +462,7 @@ fn open_other(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::line(event(&NETWORK, "f2fs", what, device).with("detail", rest));
     }
     let rest = text.strip_prefix("device-mapper: verity: ")?;
-    (rest.contains(" block ") && rest.ends_with(" is corrupted")).then_some(())?;
+    (has(rest, " block ") && rest.ends_with(" is corrupted")).then_some(())?;
     Opened::line(
         event(&NETWORK, "verity", "corruption", rest.split(": ").next().unwrap_or_default()).with("detail", rest),
     )

@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::hex_after;
+use crate::cursor::{has, hex_after};
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
@@ -54,7 +54,7 @@ const TRAPS: &[&str] = &[
 fn open_fault(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     // U-Boot: the boot loader itself took an exception, and the board resets.
-    if text.starts_with('"') && text.contains("Abort\" handler, esr 0x") {
+    if text.starts_with('"') && has(text, "Abort\" handler, esr 0x") {
         let mut event = Event::new(FAULT.name, class::FIRMWARE, Severity::Report).titled("fault in the boot loader");
         event.address = hex_after(text, "far 0x");
         return Opened::trace(event);

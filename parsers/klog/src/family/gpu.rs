@@ -5,7 +5,7 @@ use facts::FieldType;
 
 use super::words::{Word, anchors, find, word};
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::{Cursor, after, between, number_after};
+use crate::cursor::{Cursor, after, between, has, number_after, split};
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
@@ -102,7 +102,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         Event::new(FAMILY.name, class, Severity::Failure).titled(title).with("driver", driver).with("detail", text)
     };
     if let Some(rest) = text.strip_prefix("NVRM: Xid (") {
-        let (device, rest) = rest.split_once("): ")?;
+        let (device, rest) = split(rest, "): ")?;
         let xid = Cursor::new(rest).int()?;
         let class = match xid {
             79 => class::HARDWARE_PCIE,
@@ -119,28 +119,28 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     // `nvidia-nvswitch0: SXid (PCI:0000:ca:00.0): 20034, Fatal, Link 30 LTSSM Fault Up`
     if text.starts_with("nvidia-nvswitch") {
         let rest = after(text, "SXid (PCI:")?;
-        let (device, rest) = rest.split_once("): ")?;
+        let (device, rest) = split(rest, "): ")?;
         let xid = Cursor::new(rest).int()?;
         let event = new("nvswitch", class::IO_ERROR, &format!("NVSwitch: SXid {xid}")).with("device", device);
         let mut event = event.with("xid", xid);
-        if rest.contains("Non-fatal") {
+        if has(rest, "Non-fatal") {
             event.severity = Severity::Notice;
         }
         return Opened::line(event);
     }
-    if text.starts_with("NVRM: ") && text.contains("GPU has fallen off the bus") {
+    if text.starts_with("NVRM: ") && has(text, "GPU has fallen off the bus") {
         return Opened::line(new("nvidia", class::HARDWARE_PCIE, "GPU: fallen off the bus"));
     }
-    if text.starts_with("NVRM: ") && text.contains("RmInitAdapter failed!") {
+    if text.starts_with("NVRM: ") && has(text, "RmInitAdapter failed!") {
         return Opened::line(new("nvidia", class::IO_ERROR, "GPU: not initialised").with("what", "not-responding"));
     }
-    if text.starts_with("NVRM: ") && text.contains("imeout waiting for RPC from GSP")
-        || text.starts_with("nvidia-modeset: ERROR: ") && text.contains("imed out waiting for core channel")
+    if text.starts_with("NVRM: ") && has(text, "imeout waiting for RPC from GSP")
+        || text.starts_with("nvidia-modeset: ERROR: ") && has(text, "imed out waiting for core channel")
     {
         return Opened::line(new("nvidia", class::IO_ERROR, "GPU: not responding").with("what", "not-responding"));
     }
     if let Some(rest) = after(text, "GPU HANG: ecode") {
-        (text.contains("[drm]") || text.starts_with("i915 ")).then_some(())?;
+        (has(text, "[drm]") || text.starts_with("i915 ")).then_some(())?;
         let mut event = new("i915", class::IO_ERROR, "GPU: hang").with("what", "hang");
         event.comm = between(rest, ", in ", " [").map(str::to_owned);
         return Opened::line(event);
@@ -158,7 +158,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     event.comm = between(text, "for process ", " pid").map(str::to_owned);
     event.pid = number_after(text, " pid ").filter(|_| event.comm.is_some());
     event.address = after(text, "at 0x").and_then(|a| Cursor::new(a).hex());
-    if text.contains("but soft recovered") {
+    if has(text, "but soft recovered") {
         event.severity = Severity::Notice;
     }
     Opened::line(event)

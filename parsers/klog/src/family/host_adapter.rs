@@ -3,6 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
+use crate::cursor::has;
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
@@ -118,10 +119,10 @@ const DRIVERS: &[&str] = &[
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     DRIVERS.iter().any(|driver| text.starts_with(driver)).then_some(())?;
-    let (_, what) = WORDS.iter().find(|(words, _)| text.contains(words))?;
+    let (_, what) = WORDS.iter().find(|(words, _)| has(text, words))?;
     let driver = text.split(": ").next().unwrap_or(text);
     // An empty slot does not answer when it is asked what lies in it.
-    let empty = text.contains("hardware cmd interrupt");
+    let empty = has(text, "hardware cmd interrupt");
     let severity = if empty { Severity::Notice } else { Severity::Failure };
     Opened::line(
         Event::new(FAMILY.name, class::IO_ERROR, severity)

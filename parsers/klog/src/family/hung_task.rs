@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind};
-use crate::cursor::{Cursor, between};
+use crate::cursor::{Cursor, between, has, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step, task_line};
 use crate::{Line, class};
@@ -43,13 +43,13 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         return None;
     }
     let rest = c.rest();
-    if rest.contains('\u{fffd}') && !rest.contains(" blocked ") {
+    if rest.contains('\u{fffd}') && !has(rest, " blocked ") {
         // The name was overwritten and holds a newline; the task's own line must follow.
         let event = Event::new(FAMILY.name, class::HUNG_TASK, Severity::Report).titled("INFO: task hung");
         return Opened::trace(event);
     }
-    let (who, what) = rest.split_once(" blocked ").or_else(|| rest.split_once(" can't die "))?;
-    if !what.contains(" for more than ") && !what.starts_with("for more than ") && !what.contains("in more than ") {
+    let (who, what) = split(rest, " blocked ").or_else(|| split(rest, " can't die "))?;
+    if !has(what, " for more than ") && !what.starts_with("for more than ") && !has(what, "in more than ") {
         return None;
     }
     let (comm, pid) = who.rsplit_once(':')?;
@@ -100,7 +100,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         }
         return Step::Pass;
     }
-    if text.starts_with("INFO: task ") && (text.contains("blocked on a") || text.contains("owned by")) {
+    if text.starts_with("INFO: task ") && (has(text, "blocked on a") || has(text, "owned by")) {
         if let Some((_, owner)) = text.rsplit_once(" task ") {
             let owner = owner.split(" <").next().unwrap_or(owner).trim_end_matches('.');
             if let Some((comm, pid)) = owner.rsplit_once(':') {
@@ -113,8 +113,8 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         return Step::Take;
     }
     let lock_line = text.starts_with("Showing all locks held")
-        || text.contains(" held by ") && text.contains(" lock")
-        || text.starts_with('#') && text.contains("at: ");
+        || has(text, " held by ") && has(text, " lock")
+        || text.starts_with('#') && has(text, "at: ");
     if lock_line {
         match event.fields.get_mut("locks") {
             Some(facts::Value::List(lines)) if lines.len() < MAX_LOCKS => lines.push(text.into()),

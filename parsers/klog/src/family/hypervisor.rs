@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, Form, From, Opened, field, kind, no_finish};
-use crate::cursor::{after, number_after};
+use crate::cursor::{after, has, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step, location};
 use crate::{Line, class};
@@ -38,7 +38,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let new = |what: &'static str, class: &'static str, severity| {
         Event::new(FAMILY.name, class, severity).titled(format!("Xen: {what}")).with("what", what).with("detail", rest)
     };
-    if rest.starts_with("Domain ") && rest.contains(" crashed on cpu#") {
+    if rest.starts_with("Domain ") && has(rest, " crashed on cpu#") {
         let mut event = new("domain-crash", class::KERNEL_PANIC, Severity::Report)
             .with_opt("domain", number_after(rest, "Domain "));
         event.cpu = number_after(rest, " cpu#").and_then(|n| u32::try_from(n).ok());
@@ -62,7 +62,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
 /// What the hypervisor says, without its stamp: `(XEN) [ 3423.961389] Domain 24 (vcpu#1) crashed on cpu#5:`.
 fn speech(text: &str) -> Option<&str> {
     let rest = text.strip_prefix("(XEN)")?.trim_start();
-    let stamp = rest.strip_prefix('[').and_then(|r| r.split_once("] "));
+    let stamp = rest.strip_prefix('[').and_then(|r| split(r, "] "));
     let stamp =
         stamp.filter(|(stamp, _)| stamp.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b' ' | b'-' | b':')));
     Some(stamp.map_or(rest, |(_, rest)| rest.trim_start()))
@@ -70,7 +70,7 @@ fn speech(text: &str) -> Option<&str> {
 
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let Some(rest) = speech(line.text()) else { return Step::Pass };
-    if rest.starts_with("Domain ") && rest.contains(" crashed on cpu#") {
+    if rest.starts_with("Domain ") && has(rest, " crashed on cpu#") {
         return Step::Stop;
     }
     // `RIP:    e008:[<ffff82d080203b1c>] domain.c#f+0x1/0x2`

@@ -3,7 +3,7 @@
 use facts::{FieldType, Value};
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::{Cursor, after, between, hex_after, number_after};
+use crate::cursor::{Cursor, after, between, hex_after, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -136,7 +136,7 @@ fn irq_body(report: &mut Report, line: &Line<'_>) -> Step {
     if let Some(Value::List(handlers)) = event.fields.get_mut("handlers")
         && text.starts_with('[')
     {
-        let name = text.split_once("] ").map_or(text, |(_, rest)| rest);
+        let name = split(text, "] ").map_or(text, |(_, rest)| rest);
         if handlers.len() < 32 {
             handlers.push(name.split(['+', ' ']).next().unwrap_or(name).into());
         }

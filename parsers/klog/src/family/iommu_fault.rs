@@ -3,7 +3,7 @@
 use facts::{FieldType, Value};
 
 use super::{Before, Family, From, Opened, field, kind};
-use crate::cursor::{Cursor, after, between, hex_after};
+use crate::cursor::{Cursor, after, between, has, hex_after};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -45,22 +45,22 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let event = |iommu: &str| {
         Event::new(FAMILY.name, class::HARDWARE_PCIE, Severity::Failure).titled("IOMMU fault").with("iommu", iommu)
     };
-    let event = if text.starts_with("AMD-Vi: Event logged [") || text.contains(": AMD-Vi: Event logged [") {
+    let event = if text.starts_with("AMD-Vi: Event logged [") || has(text, ": AMD-Vi: Event logged [") {
         let inside = between(text, "Event logged [", "]")?;
         let what = inside.split(' ').next().unwrap_or(inside);
         let device = after(inside, "device=").map(|d| d.split(' ').next().unwrap_or(d));
         let mut event = event("amd-vi").with("access", what).with_opt("device", device);
         event.address = hex_after(inside, "address=");
         event
-    } else if text.contains("Unhandled context fault") && text.starts_with("arm-smmu") {
+    } else if has(text, "Unhandled context fault") && text.starts_with("arm-smmu") {
         let mut event = event("smmu").with("reason", "context fault");
         event.address = hex_after(text, "iova=");
         event.with_opt("device", between(text, "cbfrsynra=", ",").map(|id| format!("stream {id}")))
     } else if text.starts_with("arm-smmu-v3") {
         return smmu_v3(text, event("smmu"));
-    } else if text.contains("Completion-Wait loop timed out") && text.starts_with("AMD-Vi: ") {
+    } else if has(text, "Completion-Wait loop timed out") && text.starts_with("AMD-Vi: ") {
         event("amd-vi").with("reason", "a command was not completed")
-    } else if text.contains("Invalidation Time-out Error") && text.contains("DMAR: ") {
+    } else if has(text, "Invalidation Time-out Error") && has(text, "DMAR: ") {
         event("dmar").with("reason", "invalidation timed out").with_opt("device", between(text, "SID ", "]"))
     } else if let Some((driver, address)) = board(text) {
         let mut event = event(driver);
@@ -97,7 +97,7 @@ fn smmu_v3(text: &str, event: Event) -> Option<Opened> {
         (0x13, "F_PERMISSION"),
     ];
     let rest = after(text, "iommu: event")?;
-    if let Some(number) = hex_after(rest, " ").filter(|_| rest.contains(" received")) {
+    if let Some(number) = hex_after(rest, " ").filter(|_| has(rest, " received")) {
         let name = NAMES.iter().find(|(n, _)| *n == number).map_or("", |(_, name)| name);
         let event = event.with("access", if name.is_empty() { format!("event {number:#x}") } else { name.to_owned() });
         return Opened::lines(event.with("reason", "stream fault"));
@@ -141,8 +141,7 @@ fn board(text: &str) -> Option<(&'static str, u64)> {
         ("sun50i-iommu", ": Page fault at 0x", "fault at 0x"),
         ("exynos-sysmmu", "PAGE FAULT occurred at 0x", "occurred at 0x"),
     ];
-    let (driver, _, label) =
-        DRIVERS.iter().find(|(driver, words, _)| text.starts_with(driver) && text.contains(words))?;
+    let (driver, _, label) = DRIVERS.iter().find(|(driver, words, _)| text.starts_with(driver) && has(text, words))?;
     Some((driver, Cursor::new(after(text, label)?).hex()?))
 }
 

@@ -4,7 +4,7 @@ use facts::{Address, FieldType};
 
 use super::object_history::{is_hex_row, is_rule, object_stack, page_dump};
 use super::{Before, Family, From, Opened, field, kind};
-use crate::cursor::{Cursor, after, hex_after, number_after};
+use crate::cursor::{Cursor, after, has, hex_after, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step, location_at};
 use crate::{Line, class};
@@ -51,9 +51,9 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 }
 
 fn class_of(bug: &str) -> &'static str {
-    if bug.contains("free") && !bug.contains("after-free") {
+    if has(bug, "free") && !has(bug, "after-free") {
         class::INVALID_FREE
-    } else if bug.contains("after-free") || bug.contains("use-after") {
+    } else if has(bug, "after-free") || has(bug, "use-after") {
         class::USE_AFTER_FREE
     } else if bug.starts_with("null-ptr") {
         class::NULL_DEREF
@@ -104,7 +104,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         return Step::Take;
     }
     if let Some(rest) = text.strip_prefix("which belongs to the cache ") {
-        if let Some((cache, size)) = rest.split_once(" of size ") {
+        if let Some((cache, size)) = split(rest, " of size ") {
             event.set("cache", cache);
             if let Some(size) = Cursor::new(size).number() {
                 event.set("object_size", size);
@@ -114,7 +114,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     }
     if let Some(rest) = text.strip_prefix("Object at ") {
         // 4.4 to 4.12: `Object at ffff88006.., in cache kmalloc-64 size: 64`
-        let Some((_, cache)) = rest.split_once(", in cache ") else { return Step::Pass };
+        let Some((_, cache)) = split(rest, ", in cache ") else { return Step::Pass };
         event.set("cache", cache.split(' ').next().unwrap_or(cache));
         if let Some(object) = Cursor::new(rest).hex() {
             event.set("object", Address(object));
@@ -125,14 +125,14 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         return Step::Take;
     }
     if let Some(rest) = text.strip_prefix("The buggy address is located ") {
-        if rest.contains(" bytes ") {
+        if has(rest, " bytes ") {
             event.set("position", rest.split(" of").next().unwrap_or(rest));
         }
         return Step::Take;
     }
     // ` [32, 40) 'v'` and `variable+0x0/0x40` below `belongs to the variable:`
     if text.starts_with('[')
-        && let Some((_, name)) = text.split_once(") '")
+        && let Some((_, name)) = split(text, ") '")
     {
         event.fields.entry("variable".into()).or_insert_with(|| name.trim_end_matches('\'').into());
         return Step::Take;
@@ -143,7 +143,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         || ["The buggy address ", "Memory state around ", "this frame has ", "Kernel memory ", "addr ", "region ["]
             .iter()
             .any(|head| text.starts_with(head))
-        || text.contains("-byte region [")
+        || has(text, "-byte region [")
     {
         return Step::Take;
     }

@@ -4,7 +4,7 @@ use facts::FieldType;
 
 use super::object_history::is_rule;
 use super::{Before, Family, From, Opened, field, kind, no_finish};
-use crate::cursor::{hex_after, number_after};
+use crate::cursor::{has, hex_after, number_after, split};
 use crate::event::{Event, Location, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -31,7 +31,7 @@ pub(super) static FAMILY: Family = Family {
 
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let rest = line.text().strip_prefix("BUG: KCSAN: ")?;
-    let (bug, places) = rest.split_once(" in ")?;
+    let (bug, places) = split(rest, " in ")?;
     let functions: Vec<&str> =
         places.split(" / ").map(|f| f.split(['+', ' ']).next().unwrap_or(f)).filter(|f| !f.is_empty()).collect();
     let first = (*functions.first()?).to_owned();
@@ -51,7 +51,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     // `write (marked) to 0xffff.. of 8 bytes by task 1082 on cpu 7:`
     let access = ["read", "write", "assert no "].iter().any(|head| text.starts_with(head));
     let unknown = text.starts_with("race at unknown origin");
-    if (access || unknown) && text.contains(" bytes by ") {
+    if (access || unknown) && has(text, " bytes by ") {
         let what = text.split(" to 0x").next().unwrap_or(text).trim_start_matches("race at unknown origin, with ");
         let event = &mut report.event;
         event.address = event.address.or_else(|| hex_after(text, " to 0x"));

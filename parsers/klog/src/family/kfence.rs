@@ -4,7 +4,7 @@ use facts::{Address, FieldType};
 
 use super::object_history::{is_rule, object_stack};
 use super::{Before, Family, From, Opened, field, kind, no_finish};
-use crate::cursor::{Cursor, after, hex_after, number_after};
+use crate::cursor::{Cursor, after, hex_after, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step, location_at};
 use crate::{Line, class};
@@ -74,7 +74,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
             event.set("cache", cache.split([']', ' ', ',']).next().unwrap_or(cache));
         }
         // Up to 5.12 the head of the stack stands in the same line.
-        if let Some((_, head)) = text.split_once("] ") {
+        if let Some((_, head)) = split(text, "] ") {
             object_stack(report, head);
         }
         return Step::Take;

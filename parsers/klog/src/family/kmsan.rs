@@ -4,7 +4,7 @@ use facts::FieldType;
 
 use super::object_history::is_rule;
 use super::{Before, Family, From, Opened, field, kind, no_finish};
-use crate::cursor::{Cursor, hex_after};
+use crate::cursor::{Cursor, has, hex_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step, location_at};
 use crate::{Line, class};
@@ -29,10 +29,10 @@ pub(super) static FAMILY: Family = Family {
 
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let rest = line.text().strip_prefix("BUG: KMSAN: ")?;
-    let (bug, place) = rest.split_once(" in ")?;
-    let class = if bug.contains("after-free") {
+    let (bug, place) = split(rest, " in ")?;
+    let class = if has(bug, "after-free") {
         class::USE_AFTER_FREE
-    } else if bug.contains("infoleak") {
+    } else if has(bug, "infoleak") {
         class::INFO_LEAK
     } else {
         class::UNINIT_VALUE
@@ -65,11 +65,11 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
             return Step::Take;
         }
     }
-    if text.starts_with("Bytes ") && text.contains("uninitialized") {
+    if text.starts_with("Bytes ") && has(text, "uninitialized") {
         report.event.set("bytes", text);
         return Step::Take;
     }
-    if text.starts_with("Byte ") && text.contains("uninitialized") {
+    if text.starts_with("Byte ") && has(text, "uninitialized") {
         report.event.set("bytes", text);
         return Step::Take;
     }

@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::{after, between, number_after};
+use crate::cursor::{after, between, has, number_after, split};
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
@@ -52,9 +52,9 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let event = if head.ends_with("nf_conntrack") || head.ends_with("ip_conntrack") {
         let rest = after(text, "conntrack: ")?;
         // `nf_conntrack: nf_conntrack: table full` stands in older logs.
-        rest.contains("table full").then_some(())?;
+        has(rest, "table full").then_some(())?;
         event("conntrack").with_opt("table", between(rest, "in netns ", ","))
-    } else if text.starts_with("neighbour: ") && text.contains("table overflow") {
+    } else if text.starts_with("neighbour: ") && has(text, "table overflow") {
         let table = text.split(": ").nth(1)?;
         event("neighbour").with("table", table)
     } else if text.strip_prefix("ipv4: ").unwrap_or(text).to_ascii_lowercase().starts_with("neighbour table overflow") {
@@ -65,19 +65,18 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         event("orphans")
     } else if text.starts_with("TCP: out of memory -- consider") {
         event("tcp-memory")
-    } else if text.contains("Possible SYN flooding on port")
-        && (text.starts_with("TCP: ") || text.starts_with("possible"))
+    } else if has(text, "Possible SYN flooding on port") && (text.starts_with("TCP: ") || text.starts_with("possible"))
     {
         let mut event = event("syn-backlog");
         event.severity = Severity::Notice;
-        let port = after(text, "on port ").map(|t| t.split_once(". ").map_or(t, |(p, _)| p));
+        let port = after(text, "on port ").map(|t| split(t, ". ").map_or(t, |(p, _)| p));
         event.with_opt(
             "port",
             port.and_then(|p| p.rsplit(':').next()).and_then(|p| p.trim_end_matches('.').parse::<u32>().ok()),
         )
     } else if text.starts_with("cgroup: fork rejected by pids controller in ") {
         event("pids").with_opt("cgroup", after(text, "controller in "))
-    } else if let Some((device, sizes)) = text.split_once(": dropped over-mtu packet: ") {
+    } else if let Some((device, sizes)) = split(text, ": dropped over-mtu packet: ") {
         let mut event = event("over-mtu");
         event.severity = Severity::Notice;
         event.with("table", device).with_opt("limit", number_after(sizes, "> "))

@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::between;
+use crate::cursor::{between, has};
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
@@ -28,20 +28,19 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let rest = text.strip_prefix("livepatch: ").or_else(|| text.strip_prefix("kpatch: "))?;
     let patch = between(rest, "'", "'")?;
-    let state =
-        if rest.contains("patching complete") && !rest.contains("unpatching") || rest.starts_with("loaded patch") {
-            "enabled"
-        } else if rest.contains("unpatching complete") || rest.starts_with("unloaded patch") {
-            "disabled"
-        } else if rest.starts_with("enabling patch") || rest.contains("starting patching") {
-            "enabling"
-        } else if rest.starts_with("disabling patch") || rest.contains("starting unpatching") {
-            "disabling"
-        } else if rest.starts_with("failed to") {
-            "failed"
-        } else {
-            return None;
-        };
+    let state = if has(rest, "patching complete") && !has(rest, "unpatching") || rest.starts_with("loaded patch") {
+        "enabled"
+    } else if has(rest, "unpatching complete") || rest.starts_with("unloaded patch") {
+        "disabled"
+    } else if rest.starts_with("enabling patch") || has(rest, "starting patching") {
+        "enabling"
+    } else if rest.starts_with("disabling patch") || has(rest, "starting unpatching") {
+        "disabling"
+    } else if rest.starts_with("failed to") {
+        "failed"
+    } else {
+        return None;
+    };
     Opened::line(
         Event::new(FAMILY.name, class::CLEAN, Severity::Notice)
             .titled(format!("live patch {state}"))

@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind};
-use crate::cursor::{Cursor, after, between, hex_after, number_after};
+use crate::cursor::{Cursor, after, between, has, hex_after, number_after, split};
 use crate::event::{Event, Location, Severity};
 use crate::report::{Report, Step, location_at};
 use crate::{Line, class};
@@ -80,7 +80,7 @@ pub(super) static PREEMPT_CHECK: Family = Family {
 fn open_spinlock(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let rest = line.text().strip_prefix("BUG: ")?;
     let (lock, rest) = rest.split_once(' ')?;
-    let (problem, rest) = rest.split_once(" on CPU#")?;
+    let (problem, rest) = split(rest, " on CPU#")?;
     if problem.len() > 40 {
         return None;
     }
@@ -128,8 +128,8 @@ fn open_atomic_sleep(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 
 fn open_preempt(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let rest = line.text().strip_prefix("BUG: using ")?;
-    let (what, rest) = rest.split_once("()").or_else(|| rest.split_once(' '))?;
-    let (_, rest) = rest.split_once("in preemptible ")?;
+    let (what, rest) = split(rest, "()").or_else(|| rest.split_once(' '))?;
+    let (_, rest) = split(rest, "in preemptible ")?;
     let mut event = Event::new(PREEMPT_CHECK.name, class::PREEMPT_CHECK, Severity::Report)
         .titled(format!("BUG: using {what}() in preemptible code"))
         .with("what", what);
@@ -179,7 +179,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         }
         return Step::Take;
     }
-    if text.starts_with("lock: ") && text.contains(".magic: ") {
+    if text.starts_with("lock: ") && has(text, ".magic: ") {
         if let Some(lock) = hex_after(text, "lock: ") {
             event.set("lock", facts::Address(lock));
         }
@@ -196,7 +196,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     }
     if text.starts_with("Preemption disabled at:") {
         event.set("preemption_disabled_at", "");
-        if let Some(place) = text.split_once("at:").and_then(|(_, t)| function(t)) {
+        if let Some(place) = split(text, "at:").and_then(|(_, t)| function(t)) {
             event.set("preemption_disabled_at", place.function);
         }
         return Step::Take;
@@ -208,8 +208,8 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         event.set("preemption_disabled_at", place.function);
         return Step::Take;
     }
-    if text.contains(" held by ") && text.contains("lock")
-        || text.starts_with("#") && text.contains(", at: ")
+    if has(text, " held by ") && has(text, "lock")
+        || text.starts_with("#") && has(text, ", at: ")
         || [
             "RCU nest depth:",
             "no locks held by ",

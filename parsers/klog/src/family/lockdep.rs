@@ -6,7 +6,7 @@ use facts::{FieldType, Value};
 
 use super::object_history::is_rule;
 use super::{Before, Family, From, Opened, field, kind};
-use crate::cursor::{Cursor, after};
+use crate::cursor::{Bytes, Cursor, after, has, head_of, split};
 use crate::event::{Event, Location, Severity};
 use crate::report::{Report, Step, location_at};
 use crate::{Line, class};
@@ -96,14 +96,14 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let headed = bare.len() < text.len();
     let mut event = Event::new(FAMILY.name, class::LOCKDEP, Severity::Report);
     if let Some(rest) = bare.strip_prefix("workqueue leaked ") {
-        let atomic = rest.starts_with("atomic") && !rest.contains("lock");
+        let atomic = rest.starts_with("atomic") && !has(rest, "lock");
         event.class = if atomic { class::ATOMIC_SLEEP } else { class::LOCKDEP };
-        let (what, who) = rest.split_once(": ")?;
+        let (what, who) = split(rest, ": ")?;
         event.comm = who.split(['/', '[']).next().map(str::to_owned);
         event = event.with("what", "workqueue-leak").titled(format!("BUG: workqueue leaked {what}"));
         return headed.then(|| Opened::trace(event)).flatten();
     }
-    if bare.starts_with("MAX_LOCK") && bare.contains(" too low") {
+    if bare.starts_with("MAX_LOCK") && has(bare, " too low") {
         return Opened::line(
             Event::new(FAMILY.name, class::LOCKDEP, Severity::Notice)
                 .titled("the lock validator ran out of room and is off")
@@ -115,7 +115,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         return Opened::trace(event);
     }
     if bare.starts_with("key ") {
-        let key = bare.contains(" not in .data") || bare.contains(" has not been registered");
+        let key = has(bare, " not in .data") || has(bare, " has not been registered");
         event = event.with("what", "key").titled("BUG: lock key not in static memory");
         return (headed && key).then(|| Opened::trace(event)).flatten();
     }
@@ -125,7 +125,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         event = event.with("what", "rcu").titled("WARNING: suspicious RCU usage");
         return Opened::trace(event);
     }
-    if bare.contains("suspicious rcu_dereference_check") {
+    if has(bare, "suspicious rcu_dereference_check") {
         if before.current.is_some_and(|e| e.family == FAMILY.name) {
             return None;
         }
@@ -133,12 +133,12 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         event = event.with("what", "rcu").titled("WARNING: suspicious RCU usage");
         return Opened::trace(event);
     }
-    let (words, what, title) = TITLES.iter().find(|(words, ..)| bare.contains(words))?;
+    let (words, what, title) = TITLES.iter().find(|(words, ..)| has(bare, words))?;
     // The title is at the start of the line, but for a lock state or a task name before it.
     let at = bare.find(words)?;
     let before_words = &bare[..at];
     let allowed = match *what {
-        "irq-unsafe-order" => before_words.contains("-safe -> ") && before_words.contains("-unsafe "),
+        "irq-unsafe-order" => has(before_words, "-safe -> ") && has(before_words, "-unsafe "),
         "held-at-exit" => before_words.is_empty() || before_words.contains('/') && before_words.len() < 32,
         "nested-not-taken" => before_words == "N",
         _ => before_words.is_empty(),
@@ -191,12 +191,11 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         report.event.set("last_function", function);
         return Step::Take;
     }
-    if text.starts_with("{") && text.contains(" state was registered at:") {
+    if text.starts_with("{") && has(text, " state was registered at:") {
         report.begin_stack("state registered");
         return Step::Take;
     }
-    if text.starts_with("...") && text.contains(" at:") || text.ends_with("-irq-unsafe at:") || text.contains(" at: {")
-    {
+    if text.starts_with("...") && has(text, " at:") || text.ends_with("-irq-unsafe at:") || has(text, " at: {") {
         report.begin_stack("earlier use");
         return Step::Take;
     }
@@ -217,6 +216,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
 
 /// `x/1 is trying to acquire lock:`: what the task does with the lock of the next line.
 fn intent(text: &str) -> Option<&'static str> {
+    let bytes = Bytes::of(text);
     for (words, intent) in [
         ("is trying to acquire", "wants"),
         ("is trying to lock", "wants"),
@@ -236,7 +236,7 @@ fn intent(text: &str) -> Option<&'static str> {
         ("but this new dependency connects", "skip"),
         ("the existing dependency chain", "skip"),
     ] {
-        if text.contains(words) && (words != "to a " || text.starts_with(words)) {
+        if bytes.may_hold(words) && has(text, words) && (words != "to a " || text.starts_with(words)) {
             return Some(intent);
         }
     }
@@ -258,14 +258,14 @@ fn set_task(event: &mut Event, text: &str) {
 
 /// `p (&a){+.+.}-{3:3}, at: f+0x1/0x2`: the lock's class and the function behind `at:`.
 fn lock_line(text: &str) -> Option<(&str, Option<Location>)> {
-    let body = text.strip_prefix('#').map_or(text, |t| t.split_once(": ").map_or(t, |(_, lock)| lock));
+    let body = text.strip_prefix('#').map_or(text, |t| split(t, ": ").map_or(t, |(_, lock)| lock));
     let lock = lock_class(body.trim_start())?;
     let place = after(text, ", at: ").or_else(|| after(text, " at: ")).and_then(|t| {
         let t = t.trim_start();
         let t = if t.starts_with("[<") { after(t, ">]")?.trim_start() } else { t };
         location_at(&mut Cursor::new(t))
     });
-    (place.is_some() || text.contains("){")).then_some((lock, place))
+    (place.is_some() || has(text, "){")).then_some((lock, place))
 }
 
 /// The class in `(&(&r->lock)->rlock){+.+...}`.
@@ -364,14 +364,14 @@ fn is_prose(text: &str) -> bool {
         "other lock",
         "=",
     ];
-    HEADS.iter().any(|head| text.starts_with(head))
+    head_of(text, HEADS).is_some()
         || text.ends_with("Not tainted")
-        || text.contains(" Tainted: ") && text.starts_with(|c: char| c.is_ascii_digit())
-        || text.contains(" locks held by ")
-        || text.contains(" lock held by ")
-        || text.contains("DEPMAP")
-        || text.contains(" ops: ")
-        || text.contains("at: [<") && text.contains('}')
+        || has(text, " Tainted: ") && text.starts_with(|c: char| c.is_ascii_digit())
+        || has(text, " locks held by ")
+        || has(text, " lock held by ")
+        || has(text, "DEPMAP")
+        || has(text, " ops: ")
+        || has(text, "at: [<") && text.contains('}')
 }
 
 fn finish(report: &mut Report) {

@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_body};
-use crate::cursor::{Cursor, after};
+use crate::cursor::{Cursor, after, has};
 use crate::event::{Event, Severity};
 use crate::line::Writer;
 use crate::report::{Report, location};
@@ -68,8 +68,8 @@ fn open_soft(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 fn open_hard(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let text = text.strip_prefix("NMI ").unwrap_or(text);
-    let is_header = text.contains("Watchdog detected hard LOCKUP on cpu")
-        || text.starts_with("watchdog: CPU ") && !text.contains("became unstuck")
+    let is_header = has(text, "Watchdog detected hard LOCKUP on cpu")
+        || text.starts_with("watchdog: CPU ") && !has(text, "became unstuck")
         || text.starts_with("Watchdog CPU:")
         || text.starts_with("Watchdog detected LOCKUP on CPU");
     // The panic of the same name is its own event.

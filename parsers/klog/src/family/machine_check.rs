@@ -3,7 +3,7 @@
 use facts::{Address, FieldType, Value};
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::{Cursor, after, between, hex_after, number_after};
+use crate::cursor::{Cursor, after, between, has, hex_after, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -93,8 +93,8 @@ pub(super) static FIRMWARE_RECORD: Family = Family {
 
 /// Behind `mce: `, `{1}` and the like: what a hardware-error line says.
 fn hardware(text: &str) -> Option<&str> {
-    let (head, rest) = text.split_once("[Hardware Error]: ")?;
-    (head.len() <= 16 && !head.contains("AEST")).then_some(rest.trim_start())
+    let (head, rest) = split(text, "[Hardware Error]: ")?;
+    (head.len() <= 16 && !has(head, "AEST")).then_some(rest.trim_start())
 }
 
 fn open_mce(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
@@ -105,8 +105,8 @@ fn open_mce(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .with("what", what)
     };
     if let Some(rest) = text.strip_prefix("Memory failure: 0x") {
-        let rest = rest.split_once(": ")?.1;
-        let what = if rest.contains("hardware memory corruption") { "killed" } else { "memory-failure" };
+        let rest = split(rest, ": ")?.1;
+        let what = if has(rest, "hardware memory corruption") { "killed" } else { "memory-failure" };
         if what == "memory-failure" && !rest.starts_with("recovery action for ") {
             return None;
         }
@@ -115,7 +115,7 @@ fn open_mce(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         event.class = class::HARDWARE_MEMORY;
         return Opened::line(event);
     }
-    if (text.starts_with("MCE 0x") || text.starts_with("MCE: Killing ")) && text.contains("hardware memory corruption")
+    if (text.starts_with("MCE 0x") || text.starts_with("MCE: Killing ")) && has(text, "hardware memory corruption")
         || text.starts_with("mce: Uncorrected hardware memory error in ")
         || text.starts_with("Uncorrected hardware memory error in ")
     {
@@ -125,15 +125,15 @@ fn open_mce(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     // powerpc: `MCE: CPU0: machine check (Severe) Host UE Load/Store [Not recovered]`
     if let Some(rest) = text.strip_prefix("MCE: CPU")
-        && let Some((cpu, detail)) = rest.split_once(": machine check (")
+        && let Some((cpu, detail)) = split(rest, ": machine check (")
     {
-        let recovered = text.contains("[Recovered]");
+        let recovered = has(text, "[Recovered]");
         let mut event = new("exception").with("detail", detail).with("uncorrected", !recovered);
         event.cpu = cpu.parse().ok();
         return Opened::line(event);
     }
     // powerpc: `Fatal Hypervisor Maintenance interrupt [Recovered]`, then ` Error detail: Malfunction Alert`
-    if let Some((degree, outcome)) = text.split_once(" Hypervisor Maintenance interrupt [") {
+    if let Some((degree, outcome)) = split(text, " Hypervisor Maintenance interrupt [") {
         let mut event = new("maintenance").with("detail", degree);
         event.severity = match degree {
             "Fatal" | "Severe" => Severity::Report,
@@ -155,7 +155,7 @@ fn open_mce(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::lines(event);
     }
     // Up to 2.6.3x the lines have no head: `CPU 0: Machine Check Exception: 4 Bank 0: b200000000000115`
-    let bare = text.starts_with("CPU ") && text.contains(": Machine Check Exception: ");
+    let bare = text.starts_with("CPU ") && has(text, ": Machine Check Exception: ");
     let rest = if bare { text } else { hardware(text)? };
     if rest.starts_with("Machine check events logged") {
         return Opened::line(new("logged"));
@@ -165,7 +165,7 @@ fn open_mce(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         let mut event = new("exception");
         let mut c = Cursor::new(rest);
         event.cpu = c.number().and_then(|n| u32::try_from(n).ok());
-        rest.contains(": Machine Check").then_some(())?;
+        has(rest, ": Machine Check").then_some(())?;
         let bank = after(rest, " Bank ").or_else(|| after(rest, " BANK "));
         if let Some(bank) = bank {
             let mut c = Cursor::new(bank);
@@ -178,7 +178,7 @@ fn open_mce(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::lines(event);
     }
     let head = rest.split([' ', ',']).next().unwrap_or(rest);
-    if matches!(head, "Corrected" | "Uncorrected" | "Deferred") && rest.contains("error") {
+    if matches!(head, "Corrected" | "Uncorrected" | "Deferred") && has(rest, "error") {
         let mut event = new("decoded").with("detail", rest);
         event.set("uncorrected", rest.starts_with("Uncorrected"));
         return Opened::lines(event);
@@ -205,7 +205,7 @@ fn mce_body(report: &mut Report, line: &Line<'_>) -> Step {
     }
     // `Bank 3: b40000000000083b at 000000fdfc000cfc` below a header without head
     if let Some(rest) = line.text().strip_prefix("Bank ")
-        && let Some((bank, status)) = rest.split_once(": ")
+        && let Some((bank, status)) = split(rest, ": ")
         && let (Ok(bank), Some(status)) = (bank.parse::<u64>(), Cursor::new(status).hex())
     {
         if !report.event.fields.contains_key("status") {
@@ -222,13 +222,13 @@ fn mce_body(report: &mut Report, line: &Line<'_>) -> Step {
     }
     let Some(rest) = hardware(line.text()) else { return Step::Pass };
     let event = &mut report.event;
-    if rest.starts_with("CPU ") && rest.contains(": Machine Check") || rest.ends_with("error, no action required.") {
+    if rest.starts_with("CPU ") && has(rest, ": Machine Check") || rest.ends_with("error, no action required.") {
         return Step::Stop;
     }
     if rest.starts_with("Hardware error from APEI") || line.text().contains("}[Hardware Error]") {
         return Step::Stop;
     }
-    if rest.starts_with("TSC ") || rest.contains("ADDR ") || rest.starts_with("Error Addr") {
+    if rest.starts_with("TSC ") || has(rest, "ADDR ") || rest.starts_with("Error Addr") {
         if let Some(address) = hex_after(rest, "ADDR ").or_else(|| hex_after(rest, "Error Addr: ")) {
             event.set("physical_address", Address(address));
         }
@@ -237,7 +237,7 @@ fn mce_body(report: &mut Report, line: &Line<'_>) -> Step {
         if let Some(socket) = number_after(rest, "SOCKET ") {
             event.set("socket", socket);
         }
-    } else if let Some((head, status)) = rest.split_once("_STATUS[") {
+    } else if let Some((head, status)) = split(rest, "_STATUS[") {
         // `CPU:0 (17:31:0) MC17_STATUS[Over|CE|...]: 0x...`
         event.cpu = event.cpu.or_else(|| number_after(head, "CPU:").and_then(|n| u32::try_from(n).ok()));
         if let Some(bank) = head.rsplit("MC").next().and_then(|n| n.parse::<u64>().ok()) {
@@ -246,9 +246,9 @@ fn mce_body(report: &mut Report, line: &Line<'_>) -> Step {
         if let Some(value) = after(status, "]: ").and_then(|t| Cursor::new(t).hex()) {
             set_status(event, value);
         }
-    } else if rest.contains("Error Code:") || rest.contains("ECC error") {
+    } else if has(rest, "Error Code:") || has(rest, "ECC error") {
         event.set("detail", rest);
-        if rest.contains("DRAM ECC") {
+        if has(rest, "DRAM ECC") {
             event.class = class::HARDWARE_MEMORY;
         }
     } else if let Some(detail) = rest.strip_prefix("Machine check: ") {
@@ -315,7 +315,7 @@ fn record_body(report: &mut Report, line: &Line<'_>) -> Step {
         return Step::Stop;
     }
     let event = &mut report.event;
-    if let Some((name, value)) = rest.split_once(": ") {
+    if let Some((name, value)) = split(rest, ": ") {
         let (name, value) = (name.trim(), value.trim());
         match name {
             "event severity" => event.set("event_severity", value),
@@ -323,7 +323,7 @@ fn record_body(report: &mut Report, line: &Line<'_>) -> Step {
                 event.fields.entry("section".into()).or_insert_with(|| value.into());
             }
             "error_type" => {
-                let text = value.split_once(", ").map_or(value, |(_, text)| text);
+                let text = split(value, ", ").map_or(value, |(_, text)| text);
                 event.fields.entry("error_type".into()).or_insert_with(|| text.into());
             }
             "physical_address" => {
@@ -349,9 +349,9 @@ fn record_finish(report: &mut Report) {
     let event = &mut report.event;
     let text = |name: &str| event.fields.get(name).and_then(Value::as_text).unwrap_or_default().to_owned();
     let (severity, section) = (text("event_severity"), text("section"));
-    event.class = if section.contains("memory") {
+    event.class = if has(&section, "memory") {
         class::HARDWARE_MEMORY
-    } else if section.contains("PCIe") {
+    } else if has(&section, "PCIe") {
         class::HARDWARE_PCIE
     } else {
         class::HARDWARE_MCE

@@ -4,7 +4,7 @@ use facts::{Address, FieldType};
 
 use super::object_history::is_hex_row;
 use super::{Before, Family, From, Opened, field, kind};
-use crate::cursor::{Cursor, hex_after, number_after};
+use crate::cursor::{Cursor, hex_after, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -69,10 +69,10 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         return Step::Take;
     }
     if let Some(rest) = text.strip_prefix("comm \"") {
-        if let Some((comm, rest)) = rest.split_once("\", ") {
+        if let Some((comm, rest)) = split(rest, "\", ") {
             report.event.comm = Some(comm.to_owned());
             report.event.pid = number_after(rest, "pid ");
-            let age = rest.split_once("(age ").map(|(_, t)| t);
+            let age = split(rest, "(age ").map(|(_, t)| t);
             if let Some((seconds, millis)) = age.and_then(|t| {
                 let mut c = Cursor::new(t);
                 let seconds = c.number()?;

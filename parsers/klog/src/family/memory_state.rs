@@ -1,5 +1,7 @@
 //! The tables of memory that OOM kills and failed page allocations print.
 
+use crate::cursor::has;
+
 /// Is this a line of the memory tables (`Mem-Info:` and what follows)?
 pub(super) fn is_table_line(text: &str) -> bool {
     if text.is_empty() {
@@ -36,7 +38,7 @@ pub(super) fn is_table_line(text: &str) -> bool {
         "Mem-info:",
     ];
     if HEADS.iter().any(|head| text.starts_with(head)) {
-        return !text.starts_with("CPU ") || text.contains("hi:");
+        return !text.starts_with("CPU ") || has(text, "hi:");
     }
     const TAILS: &[&str] = &[
         "total pagecache pages",

@@ -3,6 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
+use crate::cursor::has;
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
@@ -34,9 +35,9 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "unsigned"
     } else if rest.starts_with("module license") {
         "license"
-    } else if rest.contains("staging directory") {
+    } else if has(rest, "staging directory") {
         "staging"
-    } else if rest.contains("LIVEPATCH") {
+    } else if has(rest, "LIVEPATCH") {
         "livepatch"
     } else {
         return None;

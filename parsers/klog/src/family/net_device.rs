@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_finish};
-use crate::cursor::{Cursor, after, between, number_after};
+use crate::cursor::{Cursor, after, between, has, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step, location_at};
 use crate::{Line, class};
@@ -81,9 +81,9 @@ fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let mut event = Event::new(WATCHDOG.name, class::NET_WATCHDOG, Severity::Failure);
     // The message of a WARN up to 6.5: `NETDEV WATCHDOG: eth0 (ixgbe): transmit queue 3 timed out`
     if let Some(rest) = text.strip_prefix("NETDEV WATCHDOG: ") {
-        let (name, tail) = rest.split_once(" (")?;
-        let (driver, tail) = tail.split_once("): ")?;
-        tail.contains("timed out").then_some(())?;
+        let (name, tail) = split(rest, " (")?;
+        let (driver, tail) = split(tail, "): ")?;
+        has(tail, "timed out").then_some(())?;
         event.severity = Severity::Report;
         return Opened::trace(
             event
@@ -95,19 +95,19 @@ fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 .with_opt("timeout_ms", number_after(tail, "timed out ")),
         );
     }
-    let what = if text.contains("Detected Hardware Unit Hang") {
-        event = device(event, text.split_once(": ")?.0);
+    let what = if has(text, "Detected Hardware Unit Hang") {
+        event = device(event, split(text, ": ")?.0);
         "unit-hang"
-    } else if text.contains("lost tx completions is above the threshold") {
-        event = device(event, text.split_once(": ")?.0);
+    } else if has(text, "lost tx completions is above the threshold") {
+        event = device(event, split(text, ": ")?.0);
         "lost-completions"
-    } else if text.contains("PCIe link lost, device now detached") {
-        event = device(event, text.split_once(": ")?.0);
+    } else if has(text, "PCIe link lost, device now detached") {
+        event = device(event, split(text, ": ")?.0);
         event.class = class::HARDWARE_PCIE;
         "lost"
-    } else if let Some((head, rest)) = text.split_once(": NETDEV WATCHDOG: ") {
+    } else if let Some((head, rest)) = split(text, ": NETDEV WATCHDOG: ") {
         // `ixgbe 0000:01:00.0 eth0: NETDEV WATCHDOG: CPU: 3: transmit queue 3 timed out 5012 ms`
-        rest.contains("timed out").then_some(())?;
+        has(rest, "timed out").then_some(())?;
         let mut words = head.split([' ', ':']).filter(|w| !w.is_empty());
         event = event.with_opt("driver", words.next()).with_opt("device", words.next_back());
         event.cpu = number_after(rest, "CPU: ").and_then(|n| u32::try_from(n).ok());
@@ -115,24 +115,24 @@ fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .with_opt("queue", number_after(rest, "queue "))
             .with_opt("timeout_ms", number_after(rest, "timed out "));
         "timeout"
-    } else if text.contains("Detected Tx Unit Hang")
-        || text.contains("tx hang ") && text.contains(" detected on queue")
+    } else if has(text, "Detected Tx Unit Hang")
+        || has(text, "tx hang ") && has(text, " detected on queue")
         || text.ends_with(": tx hang")
     {
-        event = device(event, text.split_once(": ")?.0).with_opt("queue", number_after(text, "on queue "));
+        event = device(event, split(text, ": ")?.0).with_opt("queue", number_after(text, "on queue "));
         "unit-hang"
     } else if let Some(name) = text.strip_prefix("Dead loop on virtual device ") {
         event = event.with("device", name.split(',').next().unwrap_or(name));
         "loop"
-    } else if text.contains("Reset adapter unexpectedly") {
-        event = device(event, text.split_once(": ")?.0);
+    } else if has(text, "Reset adapter unexpectedly") {
+        event = device(event, split(text, ": ")?.0);
         "reset"
-    } else if let Some((head, rest)) = text.split_once(": ").filter(|(head, rest)| is_timeout(head, rest)) {
+    } else if let Some((head, rest)) = split(text, ": ").filter(|(head, rest)| is_timeout(head, rest)) {
         event =
             device(event, head).with_opt("queue", number_after(rest, "queue: ").or_else(|| number_after(rest, "Q ")));
         "timeout"
-    } else if text.ends_with("transmit timed out") || text.contains("ransmit timed out, ") {
-        event = device(event, text.split_once(": ")?.0);
+    } else if text.ends_with("transmit timed out") || has(text, "ransmit timed out, ") {
+        event = device(event, split(text, ": ")?.0);
         "timeout"
     } else {
         let name = text.strip_suffix("hw csum failure").and_then(|t| t.trim_end().strip_suffix(':'))?;
@@ -151,7 +151,7 @@ fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 fn is_timeout(head: &str, rest: &str) -> bool {
     let start = rest.get(..10).unwrap_or(rest).to_ascii_lowercase();
     head.len() < 64
-        && !rest.contains("timeout set")
+        && !has(rest, "timeout set")
         // A counter of the driver: `tx_timeout: 1`.
         && !rest.rsplit(' ').next().is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()) && start == "tx_timeout" && rest.len() < 24)
         && (start == "tx timeout" || start == "tx_timeout" || rest.ends_with("due to tx timeout"))
@@ -167,17 +167,17 @@ fn device(event: Event, head: &str) -> Event {
 fn open_ref_tracker(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let rest = line.text().strip_prefix("ref_tracker: ")?;
     let event = Event::new(REF_TRACKER.name, class::REFCOUNT, Severity::Report).titled("references held on a device");
-    let event = if let Some((who, counts)) = rest.split_once(" has ") {
-        let (users, total) = counts.split_once(" users at")?.0.split_once('/')?;
+    let event = if let Some((who, counts)) = split(rest, " has ") {
+        let (users, total) = split(counts, " users at")?.0.split_once('/')?;
         let device = who.split('@').next().unwrap_or(who);
         event
             .with("what", "held")
             .with("device", device)
             .with_opt("users", users.parse::<u64>().ok())
             .with_opt("total", total.parse::<u64>().ok())
-    } else if rest.contains("leaked reference") {
+    } else if has(rest, "leaked reference") {
         event.with("what", "leaked")
-    } else if rest.contains("reference already released") {
+    } else if has(rest, "reference already released") {
         event.with("what", "already-released")
     } else {
         return None;

@@ -1,6 +1,6 @@
 //! Lines that the memory debuggers share: who allocated and who freed an object, page dumps, rows of bytes.
 
-use crate::cursor::{Cursor, after, number_after};
+use crate::cursor::{Cursor, after, head_of, number_after, row_of, split};
 use crate::report::{Report, location_at};
 
 /// A rule of `=` or `-` around a report.
@@ -11,7 +11,7 @@ pub(super) fn is_rule(text: &str) -> bool {
 /// A row of memory: `>ffff8880687b1100: fa fb fb`, `Object   00000000b32f9f8d: 6b 6b`.
 pub(super) fn is_hex_row(text: &str) -> bool {
     let text = text.trim_start_matches('>').trim_start();
-    let Some((head, bytes)) = text.split_once(": ") else { return false };
+    let Some((head, bytes)) = split(text, ": ") else { return false };
     let address = head.rsplit(' ').next().unwrap_or(head);
     address.len() >= 8
         && address.bytes().all(|b| b.is_ascii_hexdigit())
@@ -22,7 +22,7 @@ pub(super) fn is_hex_row(text: &str) -> bool {
 
 /// A line of `dump_page()`.
 pub(super) fn page_dump(text: &str) -> bool {
-    [
+    const HEADS: &[&str] = &[
         "page:",
         "page: ",
         "flags: 0x",
@@ -43,9 +43,8 @@ pub(super) fn page_dump(text: &str) -> bool {
         "addr:",
         "file:",
         "bad because of flags",
-    ]
-    .iter()
-    .any(|head| text.starts_with(head))
+    ];
+    head_of(text, HEADS).is_some()
 }
 
 /// The head of a stack that tells an object's history; the frames that follow belong to it.
@@ -68,7 +67,7 @@ pub(super) fn object_stack(report: &mut Report, text: &str) -> bool {
         ("page last free", "page freed by"),
         ("rcu_freed by", "freed by"),
     ];
-    let Some((head, name)) = HEADS.iter().find(|(head, _)| body.starts_with(head)) else { return false };
+    let Some((head, name)) = row_of(body, HEADS) else { return false };
     report.begin_stack(*name);
     let Some(stack) = report.event.stacks.last_mut() else { return true };
     let rest = &body[head.len()..];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use facts::{FieldDef, FieldType, KindDef, Value};
 
 use super::{Before, Family, Form, From, Opened, field, kind, memory_state};
-use crate::cursor::{Cursor, after, between, hex_after, number_after};
+use crate::cursor::{Cursor, after, between, has, hex_after, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -79,9 +79,9 @@ const MAX_TASKS: usize = 10;
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let mut event = Event::new(FAMILY.name, class::OOM, Severity::Failure).titled("out of memory");
-    if let Some((comm, rest)) = text.split_once(" invoked oom-killer: ") {
+    if let Some((comm, rest)) = split(text, " invoked oom-killer: ") {
         // A command name may hold `: ` (`tmux: server`), but is short; a worker's is long and holds none.
-        if comm.len() > 63 || comm.len() > 15 && comm.contains(": ") {
+        if comm.len() > 63 || comm.len() > 15 && has(comm, ": ") {
             return None;
         }
         event.comm = Some(comm.to_owned());
@@ -96,7 +96,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::line(event.with("killed_comm", comm).with("complete", true));
     }
     // Without its head: the decision alone. Other programs kill processes too; only the kernel prints their memory.
-    if text.starts_with("Killed process ") && !text.contains("total-vm:") {
+    if text.starts_with("Killed process ") && !has(text, "total-vm:") {
         return None;
     }
     let mut report = Report::new(event, &FAMILY, Form::Lines);
@@ -109,7 +109,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
-    if text.contains(" invoked oom-killer: ") {
+    if has(text, " invoked oom-killer: ") {
         return Step::Pass;
     }
     let step = decision(report, text);
@@ -120,13 +120,13 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         report.event.set("group_kill", true);
         return Step::Take;
     }
-    if text.contains(" cpuset=") && text.contains("mems_allowed=") {
+    if has(text, " cpuset=") && has(text, "mems_allowed=") {
         return Step::Take;
     }
     let event = &mut report.event;
     if let Some(rest) = text.strip_prefix("Task in ") {
         memcg(event);
-        if let Some((task, limit)) = rest.split_once(" killed as a result of limit of ") {
+        if let Some((task, limit)) = split(rest, " killed as a result of limit of ") {
             event.set("task_cgroup", task);
             event.set("cgroup", limit.trim());
         }
@@ -150,7 +150,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     }
     if let Some(rest) = text.strip_prefix("Memory cgroup stats for ") {
         memcg(event);
-        if let Some((path, stats)) = rest.split_once(": ").or_else(|| rest.split_once(':')) {
+        if let Some((path, stats)) = split(rest, ": ").or_else(|| rest.split_once(':')) {
             event.fields.entry("cgroup".into()).or_insert_with(|| path.into());
             for (name, label) in [("cache_kb", "cache:"), ("rss_kb", "rss:")] {
                 if let Some(n) = Some(stats).and_then(|s| number_after(s, label)) {
@@ -364,7 +364,7 @@ fn table(event: &mut Event, text: &str) {
         event.set("total_swap_kb", kb);
     } else if let Some(pages) = text.strip_suffix(" pages RAM").and_then(|n| n.parse::<u64>().ok()) {
         event.set("pages_ram", pages);
-    } else if text.contains(" free:") && text.contains(" min:") {
+    } else if has(text, " free:") && has(text, " min:") {
         zone_row(event, text);
     } else if !text.starts_with("Node ") && text.contains(':') {
         let mut pairs = BTreeMap::new();

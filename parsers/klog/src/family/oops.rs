@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, warning};
-use crate::cursor::{Cursor, after, hex_after};
+use crate::cursor::{Cursor, Letters, after, has, head_of, hex_after, row_of, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -95,13 +95,13 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
 fn glued(text: &str) -> Option<&str> {
     let at = text.find("general protection fault").filter(|at| *at > 0)?;
     let rest = &text[at..];
-    (rest.contains("[#") && !text.starts_with("Oops: ")).then_some(rest)
+    (has(rest, "[#") && !text.starts_with("Oops: ")).then_some(rest)
 }
 
 /// The headers of stack overflows.
 fn overflow_header(text: &str, event: &mut Event) -> bool {
     let body = text.strip_prefix("BUG: ").unwrap_or(text);
-    let guard = body.len() < text.len() && body.contains("stack guard page was hit at ");
+    let guard = body.len() < text.len() && has(body, "stack guard page was hit at ");
     let known = guard
         || text.starts_with("PANIC: double fault")
         || text.starts_with("kernel stack overflow (")
@@ -135,7 +135,7 @@ fn other_header(text: &str, event: &mut Event) -> bool {
         return true;
     }
     // `java: Corrupted page table at address 7f1234567000`
-    if let Some((comm, address)) = text.split_once(": Corrupted page table at address ") {
+    if let Some((comm, address)) = split(text, ": Corrupted page table at address ") {
         if comm.len() > 63 {
             return false;
         }
@@ -146,14 +146,14 @@ fn other_header(text: &str, event: &mut Event) -> bool {
         return true;
     }
     if let Some(rest) = text.strip_prefix("Kernel attempted to ")
-        && rest.contains("exploit attempt?")
+        && has(rest, "exploit attempt?")
     {
         event.address = hex_after(rest, "user page (");
         event.title = "BUG: unable to handle kernel paging request".to_owned();
         return true;
     }
     // sparc: `swapper(1): Kernel bad sw trap 5 [#1]`
-    if let Some((who, what)) = text.split_once("): Kernel bad sw trap ")
+    if let Some((who, what)) = split(text, "): Kernel bad sw trap ")
         && let Some((comm, pid)) = who.rsplit_once('(')
     {
         event.comm = Some(comm.to_owned());
@@ -162,7 +162,7 @@ fn other_header(text: &str, event: &mut Event) -> bool {
         event.title = "kernel trap".to_owned();
         return true;
     }
-    if let Some((who, what)) = text.split_once(": panicked at ")
+    if let Some((who, what)) = split(text, ": panicked at ")
         && who.starts_with("rust")
     {
         event.class = class::RUST_PANIC;
@@ -196,16 +196,16 @@ fn fault_header(text: &str, event: &mut Event) -> bool {
         .or_else(|| hex_after(body, "address: "))
         .or_else(|| hex_after(body, " at 0x"))
         .or_else(|| hex_after(body, " at "));
-    let null = body.contains("NULL pointer dereference");
+    let null = has(body, "NULL pointer dereference");
     event.class =
         if null || event.address.is_some_and(|a| a < NULL_PAGE) { class::NULL_DEREF } else { class::PAGING_FAULT };
-    if event.address.is_none() && null && body.contains("(null)") {
+    if event.address.is_none() && null && has(body, "(null)") {
         event.address = Some(0);
     }
     for (words, access) in
         [("write", "write"), ("read", "read"), ("execute", "execute"), ("instruction fetch", "execute")]
     {
-        if body.contains(words) {
+        if has(body, words) {
             event.set("access", access);
             break;
         }
@@ -292,13 +292,14 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
         ("Kernel unaligned instruction access[#", class::TRAP),
         ("Reserved instruction in kernel code[#", class::INVALID_OPCODE),
     ];
-    let kind = KINDS.iter().find(|(head, _)| body.starts_with(head));
-    let Some(at) = text.find("[#") else {
+    const LETTERS: Letters = Letters::of_table(KINDS);
+    let kind = if LETTERS.begin(body) { row_of(body, KINDS) } else { None };
+    let Some((before, counter)) = split(text, "[#") else {
         // Without the counter only these are certain.
         if let Some((_, class)) = kind.filter(|(head, _)| *head == "general protection fault") {
             let wrapped = text.starts_with("Oops: ") && body.starts_with("general protection fault, ")
                 || body.trim_end() == BROKEN_GPF;
-            if !body.contains(": 0000") && !body.contains("address 0x") && !wrapped {
+            if !has(body, ": 0000") && !has(body, "address 0x") && !wrapped {
                 return false;
             }
             event.class = class;
@@ -307,14 +308,14 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
         }
         return false;
     };
-    let count = Cursor::new(&text[at + 2..]).number();
+    let count = Cursor::new(counter).number();
     if !text.starts_with("Oops") && kind.is_none() && !body.starts_with("Oops") {
         return false;
     }
     if let Some(n) = count {
         event.set("count", n);
     }
-    let code = text[..at].trim_end().rsplit(' ').next().and_then(|w| u64::from_str_radix(w, 16).ok());
+    let code = before.trim_end().rsplit(' ').next().and_then(|w| u64::from_str_radix(w, 16).ok());
     if let Some(code) = code {
         event.fields.entry("error_code".into()).or_insert_with(|| code.into());
     }
@@ -327,7 +328,7 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
             }
             None => {
                 event.title = "Oops".to_owned();
-                let named = |words: &str| body.contains(words);
+                let named = |words: &str| has(body, words);
                 // ppc64: `Oops: Machine check, sig: 7`; riscv: `Oops - illegal instruction`
                 if named("Machine check, sig") {
                     event.class = class::HARDWARE_MCE;
@@ -393,14 +394,14 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         return Step::Take;
     }
     if let Some(kasan) = text.strip_prefix("KASAN: ")
-        && text.contains("in range")
+        && has(text, "in range")
     {
         event.fields.entry("kasan".into()).or_insert_with(|| kasan.into());
         return Step::Take;
     }
     if let Some(rest) = text.strip_prefix("#PF: ") {
         for (words, access) in [("write", "write"), ("read", "read"), ("instruction fetch", "execute")] {
-            if rest.contains(words) {
+            if has(rest, words) {
                 event.set("access", access);
                 break;
             }
@@ -410,7 +411,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         }
         return Step::Take;
     }
-    for head in [
+    const HEADS: &[&str] = &[
         "PGD ",
         "pgd = ",
         "*pdpt",
@@ -438,15 +439,17 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         "Register ",
         "Call Trace",
         "Thread overran",
-    ] {
-        if text.starts_with(head) {
+    ];
+    const LETTERS: Letters = Letters::of(HEADS);
+    match if LETTERS.begin(text) { head_of(text, HEADS) } else { None } {
+        None | Some("Call Trace") => Step::Pass,
+        Some(head) => {
             if head == "Failing address:" {
-                event.address = event.address.or_else(|| hex_after(text, "Failing address:"));
+                event.address = event.address.or_else(|| hex_after(text, head));
             }
-            return if head == "Call Trace" { Step::Pass } else { Step::Take };
+            Step::Take
         }
     }
-    Step::Pass
 }
 
 /// Lines that may follow the end marker without being news.

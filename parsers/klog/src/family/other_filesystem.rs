@@ -3,7 +3,7 @@
 use super::filesystem::{FIELDS, event};
 use super::words::{Word, anchors, find, word};
 use super::{Before, Family, Form, From, Opened, kind, no_body, no_finish};
-use crate::cursor::{after, between, number_after};
+use crate::cursor::{after, between, has, number_after};
 use crate::event::Severity;
 use crate::{Line, class};
 
@@ -97,15 +97,15 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let mut what = found.what;
     if what == "fat" {
         // `exFAT-fs (sda1): error, ...`; volumes that were pulled out are advice.
-        what = if text.contains("): error, ") {
+        what = if has(text, "): error, ") {
             "corruption"
-        } else if text.contains("has been set read-only") {
+        } else if has(text, "has been set read-only") {
             "read-only"
         } else {
             return None;
         };
     }
-    if found.text == " hung" && !text.ends_with(" hung") || found.text == "ERROR: (device " && !text.contains("): ") {
+    if found.text == " hung" && !text.ends_with(" hung") || found.text == "ERROR: (device " && !has(text, "): ") {
         return None;
     }
     let device = between(text, "(device ", ")")

@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, memory_state};
-use crate::cursor::{hex_after, number_after};
+use crate::cursor::{has, hex_after, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -39,7 +39,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     // 2.4: `__alloc_pages: 0-order allocation failed (gfp=0x1d2/0)`
     if let Some(rest) = text.strip_prefix("__alloc_pages: ")
-        && let Some((order, rest)) = rest.split_once("-order allocation failed")
+        && let Some((order, rest)) = split(rest, "-order allocation failed")
     {
         return Opened::line(
             Event::new(FAMILY.name, class::PAGE_ALLOC_FAILURE, Severity::Failure)
@@ -50,7 +50,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     // No room in the addresses for mappings, on 32-bit machines most of all.
     if let Some(rest) = text.strip_prefix("vmap allocation for size ")
-        && rest.contains(" failed")
+        && has(rest, " failed")
     {
         return Opened::line(
             Event::new(FAMILY.name, class::PAGE_ALLOC_FAILURE, Severity::Failure)
@@ -60,9 +60,9 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     let (who, _) = text
         .split_once(": page allocation failure")
-        .or_else(|| text.split_once(": page allocation stall"))
-        .or_else(|| text.split_once(": vmalloc: allocation failure"))
-        .or_else(|| text.split_once(": vmalloc error: size"))
+        .or_else(|| split(text, ": page allocation stall"))
+        .or_else(|| split(text, ": vmalloc: allocation failure"))
+        .or_else(|| split(text, ": vmalloc error: size"))
         .or_else(|| text.starts_with("percpu: allocation failed").then_some(("", text)))?;
     // A command name has at most 15 characters; worker names up to 63.
     if who.len() > 63 {

@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, Form, From, Opened, field, kind};
-use crate::cursor::after;
+use crate::cursor::{after, has};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -119,7 +119,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     }
     if text.starts_with("Kernel Offset:")
         || text.starts_with("Dumping ftrace buffer")
-        || text.contains("stopping secondary CPUs")
+        || has(text, "stopping secondary CPUs")
     {
         return Step::Take;
     }

@@ -3,7 +3,7 @@
 use facts::{FieldType, Value};
 
 use super::{Before, Family, From, Opened, field, kind, no_finish};
-use crate::cursor::between;
+use crate::cursor::{between, has, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -48,10 +48,10 @@ fn open_pcie(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     if let Some(rest) = text.strip_prefix("EEH: ") {
         let (what, severity) = if rest.starts_with("Frozen PHB#")
             || rest.starts_with("Fenced PHB#")
-            || rest.contains(" failure detected") && rest.starts_with("PHB#")
+            || has(rest, " failure detected") && rest.starts_with("PHB#")
         {
             ("frozen", Severity::Failure)
-        } else if rest.starts_with("Unable to recover from failure") || rest.contains("has failed 6 times") {
+        } else if rest.starts_with("Unable to recover from failure") || has(rest, "has failed 6 times") {
             ("recovery-failed", Severity::Report)
         } else {
             return None;
@@ -64,7 +64,7 @@ fn open_pcie(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
                 .with("device", device),
         );
     }
-    let (head, rest) = text.split_once(": ")?;
+    let (head, rest) = split(text, ": ")?;
     let device = head.rsplit(' ').next().unwrap_or(head);
     // The firmware of POWER machines: `PHB#006f[6:3]: PHB Freeze/Fence detected !`
     if rest.starts_with("PHB Freeze/Fence detected") && head.starts_with("PHB#") {
@@ -87,7 +87,7 @@ fn open_pcie(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         bus_error(rest, &mut event);
         return Opened::lines(event);
     }
-    if let Some(at) = rest.find(" error ").filter(|_| rest.contains("received") || rest.ends_with(" error message")) {
+    if let Some(at) = rest.find(" error ").filter(|_| has(rest, "received") || rest.ends_with(" error message")) {
         let words = rest[..at].trim_start_matches("Multiple ");
         if !matches!(words.split(' ').next(), Some("Corrected" | "Correctable" | "Uncorrected" | "Uncorrectable")) {
             return None;
@@ -105,9 +105,9 @@ fn open_pcie(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
 
 /// A corrected error alone is everyday life; a fatal one took the device down.
 fn severity_of(words: &str, event: &mut Event) {
-    let (name, severity) = if words.contains("Non-Fatal") || words.contains("NonFatal") {
+    let (name, severity) = if has(words, "Non-Fatal") || has(words, "NonFatal") {
         ("non-fatal", Severity::Failure)
-    } else if words.contains("Fatal") {
+    } else if has(words, "Fatal") {
         ("fatal", Severity::Report)
     } else if words.starts_with("Correct") {
         ("corrected", Severity::Notice)
@@ -130,7 +130,7 @@ fn bus_error(rest: &str, event: &mut Event) {
 
 fn pcie_body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
-    let Some((head, rest)) = text.split_once(": ") else { return Step::Pass };
+    let Some((head, rest)) = split(text, ": ") else { return Step::Pass };
     let device = head.rsplit(' ').next().unwrap_or(head);
     if !device.contains(':') || !device.contains('.') {
         return Step::Pass;

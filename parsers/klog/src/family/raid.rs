@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::{after, between};
+use crate::cursor::{after, between, has, split};
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
@@ -67,14 +67,14 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .with("detail", text)
     };
     if let Some(rest) = text.strip_prefix("md/") {
-        let (head, rest) = rest.split_once(": ")?;
+        let (head, rest) = split(rest, ": ")?;
         let array = head.rsplit(':').next().unwrap_or(head);
         let what = if rest.starts_with("Disk failure on ") {
             "disk-failure"
         } else if rest.starts_with("read error not correctable") {
             "read-error"
-        } else if rest.contains("Cannot continue operation")
-            || rest.contains("not enough operational devices")
+        } else if has(rest, "Cannot continue operation")
+            || has(rest, "not enough operational devices")
             || rest.starts_with("failed to run raid set")
             || rest.starts_with("cannot start dirty degraded array")
         {
@@ -100,9 +100,9 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     // Replicated and cached devices, compressed memory.
     if let Some(rest) = text.strip_prefix("drbd ").or_else(|| text.strip_prefix("block drbd")) {
         let array = rest.split([' ', ':']).next().unwrap_or(rest);
-        let what = if rest.contains("Split-Brain detected") && !rest.contains("automatically solved") {
+        let what = if has(rest, "Split-Brain detected") && !has(rest, "automatically solved") {
             "split-brain"
-        } else if rest.contains("disk( UpToDate -> ") {
+        } else if has(rest, "disk( UpToDate -> ") {
             "disk-failure"
         } else {
             return None;
@@ -110,7 +110,7 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::line(new(what, array));
     }
     if let Some(rest) = text.strip_prefix("bcache: ") {
-        let failed = rest.contains("disabling caching") || rest.contains("IO error on ");
+        let failed = has(rest, "disabling caching") || has(rest, "IO error on ");
         return if failed { Opened::line(new("cache", "")) } else { None };
     }
     if text.starts_with("zram: Decompression failed!") {
@@ -119,21 +119,19 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::line(event);
     }
     let rest = text.strip_prefix("device-mapper: ")?;
-    let (target, rest) = rest.split_once(": ")?;
+    let (target, rest) = split(rest, ": ")?;
     let array = rest.split(": ").next().unwrap_or_default();
     match target {
-        "multipath" if rest.contains("Failing path ") => Opened::line(
+        "multipath" if has(rest, "Failing path ") => Opened::line(
             new("path", array).with_opt("device", after(rest, "Failing path ").map(|d| d.trim_end_matches('.'))),
         ),
-        "multipath" if rest.contains("queue_if_no_path timeout") => Opened::line(new("path", array)),
-        "thin" if rest.contains("switching pool to ") && !rest.contains("to write mode") => {
-            Opened::line(new("pool", array))
-        }
-        "btree spine" if rest.contains("node_check failed") => Opened::line(new("metadata", "")),
-        "snapshots" if rest.contains("nvalidating snapshot: ") => Opened::line(new("snapshot", "")),
-        "integrity" if rest.contains("Checksum failed at sector ") => Opened::line(new("integrity", array)),
-        "crypt" if rest.contains("INTEGRITY AEAD ERROR") => Opened::line(new("integrity", array)),
-        "thin" if rest.contains("metadata operation '") || rest.contains("no free data space available") => {
+        "multipath" if has(rest, "queue_if_no_path timeout") => Opened::line(new("path", array)),
+        "thin" if has(rest, "switching pool to ") && !has(rest, "to write mode") => Opened::line(new("pool", array)),
+        "btree spine" if has(rest, "node_check failed") => Opened::line(new("metadata", "")),
+        "snapshots" if has(rest, "nvalidating snapshot: ") => Opened::line(new("snapshot", "")),
+        "integrity" if has(rest, "Checksum failed at sector ") => Opened::line(new("integrity", array)),
+        "crypt" if has(rest, "INTEGRITY AEAD ERROR") => Opened::line(new("integrity", array)),
+        "thin" if has(rest, "metadata operation '") || has(rest, "no free data space available") => {
             Opened::line(new("pool", array))
         }
         _ => None,

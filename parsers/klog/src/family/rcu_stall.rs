@@ -3,7 +3,7 @@
 use facts::{FieldType, Value};
 
 use super::{Before, Family, From, Opened, field, kind};
-use crate::cursor::{Cursor, after, number_after};
+use crate::cursor::{Cursor, after, has, head_of, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -45,7 +45,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let text = text.strip_prefix("rcu: ").unwrap_or(text);
     // `rcu_preempt kthread starved for 5252 jiffies! g12425 f0x0 RCU_GP_WAIT_FQS(5) ->state=0x402 ->cpu=0`
-    if let Some((flavour, rest)) = text.split_once(" kthread starved for ") {
+    if let Some((flavour, rest)) = split(text, " kthread starved for ") {
         if !flavour.starts_with("rcu") || before.current.is_some_and(|e| e.family == FAMILY.name) {
             return None;
         }
@@ -68,11 +68,11 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let mut event = Event::new(FAMILY.name, class::RCU_STALL, Severity::Report)
         .titled("INFO: rcu detected stall")
         .with("flavour", flavour)
-        .with("expedited", text.contains("expedited"));
+        .with("expedited", has(text, "expedited"));
     numbers(text, &mut event);
     // `{ 3-.... } 235 jiffies s: 2269`
     if let Some(jiffies) =
-        after(text, "} ").and_then(|t| t.split_once(" jiffies s:")).and_then(|(n, _)| n.trim().parse::<u64>().ok())
+        after(text, "} ").and_then(|t| split(t, " jiffies s:")).and_then(|(n, _)| n.trim().parse::<u64>().ok())
     {
         event.fields.entry("jiffies".into()).or_insert(jiffies.into());
     }
@@ -124,19 +124,19 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         numbers(text, &mut report.event);
         return Step::Take;
     }
-    if text.contains("kthread timer wakeup didn't happen for ") {
+    if has(text, "kthread timer wakeup didn't happen for ") {
         if let Some(n) = number_after(text, "happen for ") {
             report.event.set("timer_late", n);
         }
         return Step::Take;
     }
-    if text.contains("kthread starved for") {
+    if has(text, "kthread starved for") {
         if let Some(n) = number_after(text, "starved for ") {
             report.event.set("kthread_starved", n);
         }
         return Step::Take;
     }
-    if let Some((_, tasks)) = text.split_once("Tasks blocked on ").and_then(|(_, t)| t.split_once(": ")) {
+    if let Some((_, tasks)) = split(text, "Tasks blocked on ").and_then(|(_, t)| split(t, ": ")) {
         for task in tasks.split(' ').filter_map(|t| t.strip_prefix('P')) {
             let Some(pid) = Cursor::new(task).number() else { continue };
             match report.event.fields.get_mut("blocked_tasks") {
@@ -147,7 +147,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         }
         return Step::Take;
     }
-    for head in [
+    const HEADS: &[&str] = &[
         "Tasks blocked on",
         "Unless rcu",
         "INFO: Stall ended",
@@ -160,15 +160,12 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         "blocking rcu_node",
         "Possible timer handling",
         "offline",
-    ] {
-        if text.starts_with(head) {
-            if head == "RCU grace-period kthread stack dump" {
-                report.begin_stack(crate::report::GRACE_PERIOD);
-            }
-            return Step::Take;
-        }
+    ];
+    let Some(head) = head_of(text, HEADS) else { return Step::Pass };
+    if head == "RCU grace-period kthread stack dump" {
+        report.begin_stack(crate::report::GRACE_PERIOD);
     }
-    Step::Pass
+    Step::Take
 }
 
 fn finish(report: &mut Report) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use facts::{FieldType, Value};
 
 use super::{Before, Family, From, Opened, field, kind, no_finish};
-use crate::cursor::{Cursor, number_after};
+use crate::cursor::{Cursor, has, number_after};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -124,11 +124,11 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         }
         return Step::Take;
     }
-    if text.contains("debugging increased min order") {
+    if has(text, "debugging increased min order") {
         return Step::Take;
     }
     // The next failure begins.
-    if text.contains("Unable to allocate memory on ") { Step::Stop } else { Step::Pass }
+    if has(text, "Unable to allocate memory on ") { Step::Stop } else { Step::Pass }
 }
 
 /// `dentry(123:id)`: root cache, id, cgroup.

@@ -4,7 +4,7 @@ use facts::{Address, FieldType, Value};
 
 use super::object_history::{is_hex_row, is_rule, object_stack};
 use super::{Before, Family, Form, From, Opened, field, kind};
-use crate::cursor::{Cursor, after, hex_after, number_after};
+use crate::cursor::{Cursor, after, has, hex_after, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -73,12 +73,12 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let mut event = Event::new(FAMILY.name, class::SLAB_CORRUPTION, Severity::Report);
     if let Some(rest) = text.strip_prefix("BUG ") {
         // `kmalloc-64 (Tainted: G    B  ): Poison overwritten`; up to 3.x without the parenthesis.
-        let (head, problem) = rest.rsplit_once("): ").or_else(|| rest.split_once(": "))?;
+        let (head, problem) = rest.rsplit_once("): ").or_else(|| split(rest, ": "))?;
         let (cache, taint) = match head.rsplit_once(" (") {
             Some((cache, taint)) => (cache, Some(taint)),
             None => (head, None),
         };
-        if cache.is_empty() || cache.len() > 64 || cache.contains(": ") || !is_problem(problem) {
+        if cache.is_empty() || cache.len() > 64 || has(cache, ": ") || !is_problem(problem) {
             return None;
         }
         // Without the parenthesis only the problem tells the line from a sentence.
@@ -93,7 +93,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         event.set("problem", problem);
         event.class = if problem.starts_with("Object already free") {
             class::INVALID_FREE
-        } else if problem.starts_with("Objects remaining") || problem.contains("allocated objects but") {
+        } else if problem.starts_with("Objects remaining") || has(problem, "allocated objects but") {
             class::LEAK
         } else {
             class::SLAB_CORRUPTION
@@ -103,13 +103,13 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     }
     if let Some(rest) = text.strip_prefix("slab error in ") {
         // ``slab error in f(): cache `x': double free detected``
-        let (function, rest) = rest.split_once("(): ")?;
+        let (function, rest) = split(rest, "(): ")?;
         let cache = rest.split(['`', '\'']).nth(1)?;
         let problem = rest.rsplit_once("': ").map(|(_, p)| p)?;
         event.set("cache", cache);
         event.set("problem", problem);
         event.place = Some(crate::Location { function: function.to_owned(), ..Default::default() });
-        if problem.contains("double free") {
+        if has(problem, "double free") {
             event.class = class::INVALID_FREE;
         }
         event.title = format!("slab error: {problem}");
@@ -126,7 +126,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         event.title = "slab corruption".to_owned();
         return Opened::trace(event);
     }
-    if let Some((head, _)) = text.split_once(": Slab cache still has objects") {
+    if let Some((head, _)) = split(text, ": Slab cache still has objects") {
         let cache = head.rsplit(' ').next().unwrap_or(head);
         if !head.starts_with("kmem_cache_destroy") {
             return None;
@@ -138,7 +138,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         return Opened::trace(event);
     }
     // The head of the report is lost; its lines are unmistakable.
-    if before.current.is_none() && text.starts_with("INFO: ") && text.contains(" age=") {
+    if before.current.is_none() && text.starts_with("INFO: ") && has(text, " age=") {
         let mut report = Report::new(event.titled("slab corruption"), &FAMILY, Form::Trace);
         object_stack(&mut report, text);
         report.event.corrupted = Some("the head of the report is missing".to_owned());
@@ -176,7 +176,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let event = &mut report.event;
     let bare = text.strip_prefix("INFO: ").unwrap_or(text);
     // `0x..-0x.. @offset=64. First byte 0x6a instead of 0x6b`; since 6.12 behind `[Poison overwritten] `
-    if bare.contains("First byte ") && bare.contains(" instead of ") {
+    if has(bare, "First byte ") && has(bare, " instead of ") {
         let range = bare.rsplit_once("] ").map_or(bare, |(_, r)| r);
         let mut c = Cursor::new(range);
         let first = c.hex();
@@ -209,7 +209,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         return Step::Take;
     }
     if let Some(fix) = text.strip_prefix("FIX ") {
-        event.fields.entry("fix".into()).or_insert_with(|| fix.split_once(": ").map_or(fix, |(_, f)| f).into());
+        event.fields.entry("fix".into()).or_insert_with(|| split(fix, ": ").map_or(fix, |(_, f)| f).into());
         return Step::Take;
     }
     if is_hex_row(text) {

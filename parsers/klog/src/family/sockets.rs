@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::{between, number_after};
+use crate::cursor::{between, number_after, split};
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
@@ -76,7 +76,7 @@ fn open_no_more(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 
 fn open_dad(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
-    let (before, rest) = text.split_once(": IPv6 duplicate address ")?;
+    let (before, rest) = split(text, ": IPv6 duplicate address ")?;
     let device = before.rsplit(": ").next().unwrap_or(before).rsplit(' ').next()?;
     let mut words = rest.split(' ');
     let address = words.next()?;

@@ -3,7 +3,7 @@
 use facts::{Address, FieldType};
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::{Cursor, after, between, hex_after, number_after};
+use crate::cursor::{Cursor, after, between, has, hex_after, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -159,7 +159,7 @@ fn open_block(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         .iter()
         .find_map(|head| text.strip_prefix(head))
         .unwrap_or(text);
-    if let Some((what, rest)) = body.split_once(" error, dev ") {
+    if let Some((what, rest)) = split(body, " error, dev ") {
         // The words before it are the kind of error and nothing else.
         const KINDS: &[&str] = &[
             "I/O",
@@ -206,7 +206,7 @@ fn open_block(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::line(new("lost write", device.trim()));
     }
     // Filesystems on iomap: `dm-0: writeback error on inode 89598, offset 20430848, sector 78472`
-    if let Some((device, rest)) = text.split_once(": writeback error on inode ") {
+    if let Some((device, rest)) = split(text, ": writeback error on inode ") {
         if device.contains(' ') {
             return None;
         }
@@ -217,7 +217,7 @@ fn open_block(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         );
     }
     if text.ends_with("attempt to access beyond end of device") {
-        let device = text.split_once(": ").map_or("", |(head, _)| head);
+        let device = split(text, ": ").map_or("", |(head, _)| head);
         let mut event = new("beyond end", device.rsplit(' ').next().unwrap_or(device));
         event.comm = None;
         return Opened::line(event);
@@ -231,7 +231,7 @@ fn scsi_head(text: &str) -> Option<(&str, Option<&str>, &str)> {
     if !matches!(driver, "sd" | "sr" | "st" | "scsi" | "ses" | "sg" | "ch") {
         return None;
     }
-    let (target, rest) = rest.split_once(": ")?;
+    let (target, rest) = split(rest, ": ")?;
     if target.is_empty() || !target.bytes().all(|b| b.is_ascii_digit() || b == b':') {
         return None;
     }
@@ -247,7 +247,7 @@ fn open_scsi(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let new = |what: &'static str| {
         Event::new(SCSI.name, class::IO_ERROR, Severity::Failure).titled(format!("scsi: {what}")).with("what", what)
     };
-    if text.contains("blocked FC remote port time out") {
+    if has(text, "blocked FC remote port time out") {
         let port = text.split(": ").next().unwrap_or_default();
         return Opened::line(new("remote-port").with("target", port.trim()));
     }
@@ -256,9 +256,9 @@ fn open_scsi(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         return None;
     }
     let with = |event: Event| event.with("target", target).with_opt("device", device);
-    if rest.contains("Result: hostbyte=") {
+    if has(rest, "Result: hostbyte=") {
         // Probing asks for things a device may lack: `Read Capacity(16) failed: Result: ...`
-        if rest.contains(" failed: Result") || rest.contains("Synchronize Cache") || rest.contains("Start/Stop") {
+        if has(rest, " failed: Result") || has(rest, "Synchronize Cache") || has(rest, "Start/Stop") {
             return None;
         }
         let mut event = with(new("failed"));
@@ -281,7 +281,7 @@ fn open_scsi(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         let host = HOST.get((code >> 16 & 0xff) as usize).copied();
         return Opened::lines(with(new("failed")).with_opt("hostbyte", host));
     }
-    if rest.contains("Sense Key : ") {
+    if has(rest, "Sense Key : ") {
         if before.current.is_some_and(|e| e.family == SCSI.name) {
             return None;
         }
@@ -289,13 +289,13 @@ fn open_scsi(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         scsi_values(rest, &mut event);
         return Opened::lines(event);
     }
-    if rest.contains("rejecting I/O to offline device") {
+    if has(rest, "rejecting I/O to offline device") {
         return Opened::line(with(new("rejected")));
     }
-    if rest.contains("Device offlined - not ready") || rest.contains("Offlining disk") {
+    if has(rest, "Device offlined - not ready") || has(rest, "Offlining disk") {
         return Opened::line(with(new("offline")));
     }
-    rest.contains("timing out command, waited").then_some(())?;
+    has(rest, "timing out command, waited").then_some(())?;
     Opened::line(with(new("timeout")))
 }
 
@@ -345,10 +345,10 @@ fn scsi_body(report: &mut Report, line: &Line<'_>) -> Step {
     if report.event.fields.get("target").and_then(|t| t.as_text()) != Some(target) {
         return Step::Pass;
     }
-    if rest.contains("Result: hostbyte=") {
+    if has(rest, "Result: hostbyte=") {
         return Step::Stop;
     }
-    if scsi_values(rest, &mut report.event) || rest.contains("Sense not available") {
+    if scsi_values(rest, &mut report.event) || has(rest, "Sense not available") {
         return Step::Take;
     }
     Step::Pass
@@ -372,7 +372,7 @@ fn open_nvme(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     if !text.starts_with("nvme") {
         return None;
     }
-    let (head, rest) = text.split_once(": ")?;
+    let (head, rest) = split(text, ": ")?;
     let device = head.rsplit(' ').next().unwrap_or(head);
     let new = |what: &'static str| {
         Event::new(NVME.name, class::IO_ERROR, Severity::Failure)
@@ -381,8 +381,8 @@ fn open_nvme(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .with("device", device)
             .with("detail", rest)
     };
-    if let Some((command, action)) = rest.split_once(" timeout")
-        && command.contains(" QID ")
+    if let Some((command, action)) = split(rest, " timeout")
+        && has(command, " QID ")
     {
         let action = action.split(" req_op").next().unwrap_or(action).trim_start_matches([',', ' ']);
         return Opened::line(new("timeout").with("action", action).with_opt("queue", number_after(command, " QID ")));
@@ -401,7 +401,7 @@ fn open_nvme(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::line(new("removed"));
     }
     // Over TCP: `queue 5: timeout request 0x11 type 6`
-    if let Some((queue, request)) = rest.split_once(": timeout request ")
+    if let Some((queue, request)) = split(rest, ": timeout request ")
         && let Some(queue) = queue.strip_prefix("queue ").and_then(|q| q.parse::<u64>().ok())
     {
         return Opened::line(new("timeout").with("queue", queue).with("action", request));
@@ -411,7 +411,7 @@ fn open_nvme(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     let sct = hex_after(rest, "(sct ")?;
     // A reset of the controller ends the commands that wait for something to happen.
-    if rest.starts_with("Async Event(") || rest.contains("Host Aborted Command") {
+    if rest.starts_with("Async Event(") || has(rest, "Host Aborted Command") {
         return None;
     }
     Opened::line(new("command-error").with("sct", sct).with_opt("sc", hex_after(rest, "/ sc ")))
@@ -419,7 +419,7 @@ fn open_nvme(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 
 /// `ata1.00: rest`, `ata1: rest`
 fn ata_head(text: &str) -> Option<(&str, &str)> {
-    let (port, rest) = text.split_once(": ")?;
+    let (port, rest) = split(text, ": ")?;
     let number = port.strip_prefix("ata")?;
     (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'.')).then_some((port, rest))
 }
@@ -437,7 +437,7 @@ fn open_ata(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             new("exception")
                 .with_opt("emask", hex_after(rest, "Emask "))
                 .with_opt("serror", hex_after(rest, "SErr "))
-                .with("frozen", rest.contains("frozen")),
+                .with("frozen", has(rest, "frozen")),
         );
     }
     if rest.starts_with("qc timeout") {
@@ -453,7 +453,7 @@ fn open_ata(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 fn ata_body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
     // `res 41/40:08:.. Emask 0x409 (media error) <F>`
-    if text.starts_with("res ") && text.contains("Emask ") {
+    if text.starts_with("res ") && has(text, "Emask ") {
         if let Some(cause) = between(text, "(", ")") {
             report.event.set("cause", cause);
         }
@@ -472,7 +472,7 @@ fn ata_body(report: &mut Report, line: &Line<'_>) -> Step {
             return Step::Take;
         }
     }
-    if let Some((_, tail)) = rest.split_once("res ")
+    if let Some((_, tail)) = split(rest, "res ")
         && let Some(cause) = between(tail, "(", ")")
     {
         report.event.set("cause", cause);

@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::{Cursor, number_after};
+use crate::cursor::{Cursor, has, number_after, split};
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
@@ -31,7 +31,7 @@ fn open_thermal(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .titled(format!("temperature: {what}"))
             .with("what", what)
     };
-    if text.contains("above threshold, cpu clock") {
+    if has(text, "above threshold, cpu clock") {
         let mut c = Cursor::new(text);
         // `mce: CPU0: Core temperature above threshold, cpu clock throttled (total events = 1)`
         c.take("mce: ");
@@ -41,11 +41,11 @@ fn open_thermal(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         event.cpu = u32::try_from(cpu).ok();
         return Opened::line(event);
     }
-    let rest = text.split_once(": ").map_or(text, |(_, rest)| rest);
+    let rest = split(text, ": ").map_or(text, |(_, rest)| rest);
     if text.starts_with("HARDWARE PROTECTION shutdown") || rest.starts_with("HARDWARE PROTECTION shutdown") {
         return Opened::line(new("critical", Severity::Report));
     }
-    (text.contains("ritical temperature reached") && text.len() < 120).then_some(())?;
+    (has(text, "ritical temperature reached") && text.len() < 120).then_some(())?;
     Opened::line(new("critical", Severity::Report))
 }
 

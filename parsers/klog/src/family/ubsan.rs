@@ -4,6 +4,7 @@ use facts::FieldType;
 
 use super::object_history::is_rule;
 use super::{Before, Family, From, Opened, field, kind};
+use crate::cursor::{has, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -34,7 +35,7 @@ pub(super) static FAMILY: Family = Family {
 
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let rest = line.text().strip_prefix("UBSAN: ")?;
-    let (bug, place) = rest.split_once(" in ")?;
+    let (bug, place) = split(rest, " in ")?;
     // Older kernels print two blanks, and `Undefined behaviour`.
     let bug = if bug.eq_ignore_ascii_case("undefined behaviour") { "undefined-behaviour" } else { bug };
     if bug.contains(' ') {
@@ -42,7 +43,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     let mut parts = place.trim().split(':');
     let (file, number) = (parts.next()?, parts.next()?.parse::<u32>().ok()?);
-    let class = if bug.contains("index-out-of-bounds") { class::OUT_OF_BOUNDS } else { class::UBSAN };
+    let class = if has(bug, "index-out-of-bounds") { class::OUT_OF_BOUNDS } else { class::UBSAN };
     let mut event = Event::new(FAMILY.name, class, Severity::Report).with("bug", bug).with("line", number);
     // A path of the build machine says nothing: `../` and absolute prefixes go.
     event.set("file", file.trim_start_matches("../").trim_start_matches("./"));
@@ -75,7 +76,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
             "null pointer passed",
             "misaligned",
         ];
-        if DETAILS.iter().any(|head| text.starts_with(head)) || text.contains("cannot be represented in type") {
+        if DETAILS.iter().any(|head| text.starts_with(head)) || has(text, "cannot be represented in type") {
             report.event.set("detail", text);
             return Step::Take;
         }

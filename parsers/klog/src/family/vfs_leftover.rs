@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::between;
+use crate::cursor::{between, has};
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
@@ -26,7 +26,7 @@ pub(super) static FAMILY: Family = Family {
 
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
-    (text.starts_with("BUG: Dentry ") && text.contains("still in use")).then_some(())?;
+    (text.starts_with("BUG: Dentry ") && has(text, "still in use")).then_some(())?;
     // A trace may follow.
     Opened::trace(
         Event::new(FAMILY.name, class::BUG_ON, Severity::Report)

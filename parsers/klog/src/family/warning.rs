@@ -4,7 +4,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, Form, From, Opened, field, kind, oops};
-use crate::cursor::Cursor;
+use crate::cursor::{Bytes, Cursor, has, split};
 use crate::event::{Event, Severity};
 use crate::line::Writer;
 use crate::report::{Report, Step, location, location_at};
@@ -96,11 +96,12 @@ const PLAIN: &str = "WARNING";
 
 /// The class a message stands for.
 pub(super) fn class_of_message(text: &str) -> Option<&'static str> {
-    let (message, class) = MESSAGES.iter().find(|(message, _)| text.contains(message))?;
+    let bytes = Bytes::of(text);
+    let (message, class) = MESSAGES.iter().find(|(message, _)| bytes.may_hold(message) && has(text, message))?;
     // `selftest passed` and the like say that nothing is wrong.
-    (text.starts_with(message) || text.split_once(message).is_some_and(|(before, _)| before.len() < 48))
+    (text.starts_with(message) || split(text, message).is_some_and(|(before, _)| before.len() < 48))
         .then_some(*class)
-        .filter(|_| !text.contains("selftest"))
+        .filter(|_| !has(text, "selftest"))
 }
 
 fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
@@ -149,7 +150,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     {
         return None;
     }
-    if text.starts_with("Assertion failure in ") && !text.contains("() at ") {
+    if text.starts_with("Assertion failure in ") && !has(text, "() at ") {
         return None;
     }
     event.class = class;
@@ -202,7 +203,7 @@ fn header(text: &str, event: &mut Event) -> bool {
         return place(&mut c, event);
     }
     // 7.2: `WARNING: net/core/dev.c:123 at func+0x12/0x34 [mod], CPU#3: comm/77`
-    if text.contains(", CPU#") && text.contains(" at ") {
+    if has(text, ", CPU#") && has(text, " at ") {
         if c.take("[") {
             c.skip_past("] ");
         }
@@ -278,7 +279,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
     // The header of a WARN or BUG below its message.
     if report.event.place.is_none() && !report.has_frames() {
-        if text.contains("[ cut here ]") {
+        if has(text, "[ cut here ]") {
             return Step::Take;
         }
         if header(text, &mut report.event) {
@@ -290,12 +291,12 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         if report.event.family == "warning"
             && first.contains('/')
             && first.rsplit_once(':').is_some_and(|(_, n)| n.parse::<u32>().is_ok())
-            && text.contains("+0x")
+            && has(text, "+0x")
             && place(&mut Cursor::new(text), &mut report.event)
         {
             return Step::Take;
         }
-        if report.event.fields.contains_key("file") && report.event.release.is_none() && text.contains(", CPU#") {
+        if report.event.fields.contains_key("file") && report.event.release.is_none() && has(text, ", CPU#") {
             at_symbol(&mut Cursor::new(text), &mut report.event);
             return Step::Take;
         }
@@ -343,7 +344,7 @@ fn finish(report: &mut Report) {
     // A message that no WARN carries names itself.
     let alone = (event.family == FAMILY.name && !event.fields.contains_key("file"))
         .then(|| event.fields.get("message").and_then(|m| m.as_text()).unwrap_or_default())
-        .and_then(|text| MESSAGES.iter().find(|(message, _)| text.contains(message)))
+        .and_then(|text| MESSAGES.iter().find(|(message, _)| has(text, message)))
         .map(|(message, _)| message.trim_end_matches([':', ' ', '>']));
     let what = alone.unwrap_or(if event.family == "oops" { "kernel BUG" } else { "WARNING" });
     event.title = match place {

@@ -2,41 +2,62 @@
 
 use facts::{Address, Context, Found, Frame};
 
-use crate::cursor::{hex_digits, split};
+use crate::cursor::{Cursor, behind, hex_digits, split};
+
+/// A frame as it stands in the text.
+#[derive(Clone, Copy)]
+pub(crate) struct Printed<'a> {
+    pc: Option<u64>,
+    reliable: bool,
+    name: &'a str,
+    offset: Option<u64>,
+    size: Option<u64>,
+    module: Option<&'a str>,
+}
+
+impl Printed<'_> {
+    pub(crate) fn into_frame(self) -> Frame {
+        Frame {
+            offset: self.offset,
+            size: self.size,
+            module: self.module.map(str::to_owned),
+            pc: self.pc.map(Address),
+            reliable: self.reliable,
+            ..Frame::printed(self.name)
+        }
+    }
+}
 
 /// Reads a frame in one of the forms that nearly all have: `[<ffffffff8163571c>] ? dump_stack+0x19/0x1b [module]`, with
 /// or without the parts before and behind the symbol. What is not one of them may still be a frame, for [`read`].
-pub(crate) fn plain(text: &str) -> Option<Frame> {
-    let (pc, rest) = match text.strip_prefix("[<") {
+pub(crate) fn plain(text: &str) -> Option<Printed<'_>> {
+    let (pc, rest) = match behind(text, "[<") {
         Some(inside) => {
             let (pc, tail) = hex_digits(inside);
             let digits = inside.len() - tail.len();
-            let tail = tail.strip_prefix(">]").filter(|_| (8..=16).contains(&digits))?;
-            (pc, tail.trim_start_matches(' '))
+            let tail = behind(tail, ">]").filter(|_| (8..=16).contains(&digits))?;
+            (pc, Cursor::new(tail).blanks().rest())
         }
         None => (None, text),
     };
-    let (reliable, rest) = match rest.strip_prefix("? ") {
+    let (reliable, rest) = match behind(rest, "? ") {
         Some(rest) => (false, rest),
         None => (true, rest),
     };
     let (name, Some(offset), Some(size), rest) = symbol(rest)? else { return None };
-    let module = match rest.strip_prefix(" [").and_then(|rest| rest.strip_suffix(']')) {
-        Some(module) if !module.is_empty() && module.bytes().all(is_module_byte) => Some(module.to_owned()),
+    let module = match behind(rest, " [").and_then(|rest| rest.strip_suffix(']')) {
+        Some(module) if !module.is_empty() && module.bytes().all(is_module_byte) => Some(module),
         None if rest.is_empty() => None,
         _ => return None,
     };
-    let mut frame = Frame::printed(name);
-    (frame.offset, frame.size, frame.module) = (Some(offset), Some(size), module);
-    (frame.pc, frame.reliable) = (pc.map(Address), reliable);
-    Some(frame)
+    Some(Printed { pc, reliable, name, offset: Some(offset), size: Some(size), module })
 }
 
 /// Reads a line that is one frame and nothing else.
 pub(crate) fn read(text: &str) -> Option<Frame> {
     let mut rest = text.trim();
     if let Some(frame) = plain(rest) {
-        return Some(frame);
+        return Some(frame.into_frame());
     }
     let mut pc = None;
     let mut reliable = true;
@@ -237,16 +258,15 @@ pub(crate) fn symbol(text: &str) -> Option<(&str, Option<u64>, Option<u64>, &str
         return None;
     }
     let end = bytes.iter().position(|b| !IN_SYMBOL[usize::from(*b)]).unwrap_or(bytes.len());
-    let name = text.get(..end)?;
-    let rest = text.get(end..)?;
+    let (name, rest) = text.split_at_checked(end)?;
     if name.ends_with(':') {
         return None;
     }
-    let Some(tail) = rest.strip_prefix("+0x") else {
+    let Some(tail) = behind(rest, "+0x") else {
         return Some((name, None, None, rest));
     };
     let (offset, tail) = hex_digits(tail);
-    if let Some(size) = tail.strip_prefix("/0x") {
+    if let Some(size) = behind(tail, "/0x") {
         let (size, tail) = hex_digits(size);
         return Some((name, offset, size, tail));
     }

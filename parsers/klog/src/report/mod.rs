@@ -8,7 +8,7 @@ mod task_line;
 
 use facts::{Context, Ended, Found, Frame, Stack, Stamp};
 
-use crate::cursor::{Cursor, head_of, split};
+use crate::cursor::{Cursor, has, head_of, split};
 use crate::event::{Event, Location, Severity};
 use crate::family::{Family, Form};
 use crate::{Caller, Line};
@@ -17,6 +17,8 @@ pub(crate) use task_line::{Task, read as task_line};
 
 /// More frames than this in one stack are dropped; a recursion prints at most a few hundred.
 const MAX_FRAMES: usize = 512;
+/// Room that is made for a stack at first.
+const USUAL_FRAMES: usize = 16;
 /// Name of a stack that nothing else names.
 const TRACE: &str = "call trace";
 /// More stacks than this in one report are dropped: `sysrq-t` prints one for each task.
@@ -288,7 +290,7 @@ impl Report {
             return false;
         }
         let Some(frame) = frame::plain(line.text()) else { return false };
-        self.add_frame(frame);
+        self.add_frame(|| frame.into_frame());
         self.modules_open = false;
         true
     }
@@ -419,7 +421,7 @@ impl Report {
         }
         match frame::read(text) {
             Some(frame) => {
-                self.add_frame(frame);
+                self.add_frame(|| frame);
                 Step::Take
             }
             None => Step::Pass,
@@ -427,8 +429,8 @@ impl Report {
     }
 
     /// Adds a frame to the stack that is being printed; frames that come after other lines of the report still belong to it.
-    fn add_frame(&mut self, mut frame: Frame) {
-        frame.context = self.context;
+    fn add_frame(&mut self, frame: impl FnOnce() -> Frame) {
+        let context = self.context;
         if self.event.stacks.is_empty() {
             self.begin_stack(TRACE);
         }
@@ -438,13 +440,16 @@ impl Report {
             && stack.frames.len() < MAX_FRAMES
             && self.stacks_dropped == 0
         {
-            stack.frames.push(frame);
+            if stack.frames.is_empty() {
+                stack.frames.reserve(USUAL_FRAMES);
+            }
+            stack.frames.push(Frame { context, ..frame() });
         }
     }
 
     fn code_line(&mut self, text: &str) -> Option<Step> {
         let rest = text.strip_prefix("Code:").or_else(|| text.strip_prefix("Instruction dump:"))?;
-        if !self.user_registers && self.event.code.is_none() && !rest.contains("Bad RIP") && !rest.contains("Unable") {
+        if !self.user_registers && self.event.code.is_none() && !has(rest, "Bad RIP") && !has(rest, "Unable") {
             self.event.code = Some(rest.trim().to_owned());
         }
         if !self.nested {

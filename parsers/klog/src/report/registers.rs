@@ -1,11 +1,14 @@
 //! Register blocks of all architectures, and the places they name.
 
 use super::{Report, Step, frame, location};
-use crate::cursor::{Cursor, head_of, hex_digits, split};
+use crate::cursor::{Cursor, behind, head_of, hex_digits, split};
 use crate::event::Location;
 
 /// More registers than this are no register block.
 const MAX_REGISTERS: usize = 96;
+
+/// Longest name of a register.
+const MAX_NAME: usize = 9;
 
 /// Reads a line of a register block.
 pub(super) fn read(text: &str, report: &mut Report) -> Step {
@@ -52,7 +55,7 @@ fn instruction_pointer(rest: &str, report: &mut Report) -> Step {
     if segment.hex().is_some() && segment.take(":") {
         c = segment;
     }
-    let selector = rest.split(':').next().unwrap_or("").trim();
+    let selector = split(rest, ":").map_or(rest, |(selector, _)| selector).trim();
     // User space: selectors 0033, 0023 and 002b; what follows are its registers.
     let user = matches!(selector, "0033" | "0023" | "002b" | "0073" | "33" | "e033");
     report.set_user_registers(user);
@@ -107,44 +110,22 @@ fn place_anywhere(text: &str) -> Option<Location> {
 
 /// Pairs `NAME: hex` or `name : hex` and nothing else.
 fn values(text: &str, report: &mut Report) -> bool {
-    let mut c = Cursor::new(text);
-    let mut found: [(&str, u64); 8] = [("", 0); 8];
+    const PAIRS: usize = 8;
+    let mut rest = text;
+    let mut found: [(&str, u64); PAIRS] = [("", 0); PAIRS];
     let mut count = 0;
-    while !c.blanks().is_empty() {
-        let name = c.run(|c| c.is_ascii_alphanumeric() || c == '_');
-        if name.is_empty() || name.len() > 9 {
-            break;
-        }
-        c.blanks();
-        if !c.take(":") {
-            break;
-        }
-        c.blanks();
-        let mut value = c;
-        // `RSP: 0018:ffff..` has a selector in front.
-        let (mut number, rest) = hex_digits(value.rest());
-        if rest.len() == value.rest().len() || rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-            break;
-        }
-        value = Cursor::new(rest);
-        if value.take(":") {
-            let (second, rest) = hex_digits(value.rest());
-            if rest.len() < value.rest().len() {
-                number = second;
-                value = Cursor::new(rest);
-            }
-        }
-        if value.take("(") {
-            value.skip_past(")");
-        }
-        c = value;
+    while let Some((name, number, behind)) = pair(rest) {
+        rest = behind;
         let Some(number) = number else { break };
+        if count == 0 && !is_register(name) {
+            return false;
+        }
         if let Some(slot) = found.get_mut(count) {
             *slot = (name, number);
         }
         count += 1;
     }
-    if count == 0 || !is_register(found[0].0) {
+    if count == 0 {
         return false;
     }
     if !report.user_registers() && !report.ended {
@@ -155,6 +136,32 @@ fn values(text: &str, report: &mut Report) -> bool {
         }
     }
     true
+}
+
+/// A name, its number if it fits, and what stands behind them: `RSP: 0018:ffff8801db707e38`, `r3 : 00000001`.
+fn pair(text: &str) -> Option<(&str, Option<u64>, &str)> {
+    let mut c = Cursor::new(text);
+    let text = c.blanks().rest();
+    let end = text.bytes().take(MAX_NAME + 1).position(|b| !(b.is_ascii_alphanumeric() || b == b'_'))?;
+    let (name, rest) = text.split_at_checked(end).filter(|(name, _)| !name.is_empty())?;
+    c = Cursor::new(rest);
+    if !c.blanks().take(":") {
+        return None;
+    }
+    let value = c.blanks().rest();
+    let (mut number, mut rest) = hex_digits(value);
+    if rest.len() == value.len() || rest.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric()) {
+        return None;
+    }
+    // `RSP: 0018:ffff..` has a selector in front.
+    if let Some(value) = behind(rest, ":") {
+        let (second, tail) = hex_digits(value);
+        (number, rest) = if tail.len() < value.len() { (second, tail) } else { (number, value) };
+    }
+    if let Some(name) = behind(rest, "(") {
+        rest = split(name, ")").map_or(name, |(_, rest)| rest);
+    }
+    Some((name, number, rest))
 }
 
 fn is_register(name: &str) -> bool {

@@ -1,6 +1,6 @@
 //! The line of a task in a dump of tasks: `task:runc state:D stack:0 pid:77 ppid:1`, `java  D ffff88.. 0 77 1 0x80`.
 
-use crate::cursor::{Cursor, number_after};
+use crate::cursor::{Cursor, number_after, split};
 
 /// A task as its line names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,15 +14,13 @@ pub(crate) struct Task<'a> {
 /// Reads the line if it is one.
 pub(crate) fn read(text: &str) -> Option<Task<'_>> {
     if let Some(rest) = text.strip_prefix("task:") {
-        let (comm, rest) = rest.split_once(" state:")?;
+        let (comm, rest) = split(rest, " state:")?;
         return Some(Task { comm: comm.trim_end(), pid: number_after(rest, " pid:"), state: rest.chars().next() });
     }
     // comm, state, then a program counter or `running task`, free stack, pid, parent, flags
-    let (at, state) = text.match_indices(' ').find_map(|(at, _)| {
-        let mut chars = text[at + 1..].chars();
-        let state = chars.next().filter(|c| "RSDTtXZPIxKW".contains(*c))?;
-        (chars.next() == Some(' ')).then_some((at, state))
-    })?;
+    let is_state = |three: &[u8]| three[0] == b' ' && three[2] == b' ' && b"RSDTtXZPIxKW".contains(&three[1]);
+    let at = text.as_bytes().windows(3).position(is_state)?;
+    let state = char::from(*text.as_bytes().get(at + 1)?);
     let comm = text[..at].trim_end();
     if comm.is_empty() || comm.len() > 64 || comm.ends_with(':') {
         return None;

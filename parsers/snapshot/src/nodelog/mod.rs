@@ -8,7 +8,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use facts::{Fact, Origin};
 
 use crate::stamp::Stamp;
-use crate::text::quote;
+use crate::text::{Searched, quote};
 
 mod words;
 use words::{CAPTURE_MEMORY, ENDINGS, HINDSIGHT, KDUMP, OUTSIDE, RUNTIME, TROUBLE, USER_SPACE};
@@ -168,21 +168,22 @@ impl NodeLog {
     }
 
     fn read(&mut self, line: &str) {
+        let all = Searched::new(line);
         self.boundary(line);
         let Some(boot) = self.boots.last_mut() else { return };
         boot.last = self.lines;
-        if line.contains(CAPTURE) && line.contains("ommand line") {
+        if all.has(CAPTURE) && all.has("ommand line") {
             boot.capture = true;
         }
-        if let Some(found) = hit(line, ENDINGS, self.lines) {
+        if let Some(found) = hit(&all, ENDINGS, self.lines) {
             replace(&mut boot.ending, found);
         }
-        if TROUBLE.iter().any(|t| line.contains(t)) {
+        if TROUBLE.iter().any(|t| all.has(t)) {
             boot.trouble = Some(Ending { how: "hung", rank: 1, line: self.lines, text: quote(line) });
         }
-        boot.user_space |= USER_SPACE.iter().any(|words| line.contains(words));
+        boot.user_space |= USER_SPACE.iter().any(|words| all.has(words));
         let previous = self.boots.len().checked_sub(2);
-        if let Some(mut found) = hit(line, HINDSIGHT, self.lines)
+        if let Some(mut found) = hit(&all, HINDSIGHT, self.lines)
             && let Some(boot) = previous.and_then(|i| self.boots.get_mut(i))
         {
             if found.how.is_empty() {
@@ -190,7 +191,7 @@ impl NodeLog {
             }
             replace(&mut boot.hindsight, found);
         }
-        self.event(line);
+        self.event(&all);
     }
 
     /// Keeps what stood last in the boot that ends here.
@@ -233,13 +234,14 @@ impl NodeLog {
         }
     }
 
-    fn event(&mut self, line: &str) {
+    fn event(&mut self, all: &Searched<'_>) {
+        let line = all.line;
         let boot = self.boots.len() - 1;
         let in_capture = self.capture || self.boots.last().is_some_and(|b| b.capture);
-        let Some(key) = kdump(line, in_capture)
+        let Some(key) = kdump(all, in_capture)
             .map(|what| ("node.kdump", what, String::new(), boot))
-            .or_else(|| outside(line).map(|(how, target)| ("node.reset_by_others", how, target, 0)))
-            .or_else(|| runtime(line).map(|(what, path)| ("node.runtime_error", what, path, 0)))
+            .or_else(|| outside(all).map(|(how, target)| ("node.reset_by_others", how, target, 0)))
+            .or_else(|| runtime(all).map(|(what, path)| ("node.runtime_error", what, path, 0)))
         else {
             return;
         };
@@ -345,9 +347,9 @@ fn kernel_body(line: &str, at: usize) -> bool {
     head.is_empty() || head.ends_with(']') || head.ends_with("kernel:") || head.ends_with('>') || head.ends_with(" -")
 }
 
-fn hit(line: &str, table: &[(&'static str, &'static str, u8)], number: u64) -> Option<Ending> {
-    let (_, how, rank) = table.iter().filter(|(words, _, _)| line.contains(words)).max_by_key(|(_, _, rank)| *rank)?;
-    (*rank > 0).then(|| Ending { how, rank: *rank, line: number, text: quote(line) })
+fn hit(all: &Searched<'_>, table: &[(&'static str, &'static str, u8)], number: u64) -> Option<Ending> {
+    let (_, how, rank) = table.iter().filter(|(words, _, _)| all.has(words)).max_by_key(|(_, _, rank)| *rank)?;
+    (*rank > 0).then(|| Ending { how, rank: *rank, line: number, text: quote(all.line) })
 }
 
 fn replace(slot: &mut Option<Ending>, found: Ending) {
@@ -373,8 +375,8 @@ fn reset_reason(line: &str) -> &'static str {
 }
 
 /// What a line says about crash dumps. Some of the words are common: they count only in lines that speak of dumps.
-fn kdump(line: &str, in_capture: bool) -> Option<&'static str> {
-    if in_capture && CAPTURE_MEMORY.iter().any(|words| line.contains(words)) {
+fn kdump(all: &Searched<'_>, in_capture: bool) -> Option<&'static str> {
+    if in_capture && CAPTURE_MEMORY.iter().any(|words| all.has(words)) {
         return Some("capture-oom");
     }
     let (_, what) = KDUMP.iter().find(|(words, _)| {
@@ -387,17 +389,18 @@ fn kdump(line: &str, in_capture: bool) -> Option<&'static str> {
                 | "please try smaller size"
                 | "No space left on device"
         );
-        line.contains(words)
+        all.has(words)
             && (!common
                 || in_capture
-                || ["dump", "crashkernel", "crash kernel", "vmcore"].iter().any(|word| line.contains(word)))
+                || ["dump", "crashkernel", "crash kernel", "vmcore"].iter().any(|word| all.has(word)))
     })?;
     Some(*what)
 }
 
 /// How another machine reset this one or a third, and its name.
-fn outside(line: &str) -> Option<(&'static str, String)> {
-    let (words, how) = OUTSIDE.iter().find(|(words, _)| line.contains(words))?;
+fn outside(all: &Searched<'_>) -> Option<(&'static str, String)> {
+    let (words, how) = OUTSIDE.iter().find(|(words, _)| all.has(words))?;
+    let line = all.line;
     let rest = line.get(line.find(words)? + words.len()..)?;
     let name = |text: &str| {
         let name: String = text
@@ -423,7 +426,8 @@ fn outside(line: &str) -> Option<(&'static str, String)> {
 }
 
 /// What a container runtime or kubelet could not do.
-fn runtime(line: &str) -> Option<(&'static str, String)> {
+fn runtime(all: &Searched<'_>) -> Option<(&'static str, String)> {
+    let line = all.line;
     let lower = |words: &str| line.to_ascii_lowercase().contains(words);
     if let Some(at) = line.find(CGROUP_MKDIR) {
         let path = line.get(at + 6..)?.split([':', ' ', '"', '\\']).next()?.to_owned();
@@ -440,10 +444,10 @@ fn runtime(line: &str) -> Option<(&'static str, String)> {
             return Some(("cgroup-mkdir-enomem", first_levels(&path)));
         }
     }
-    if line.contains(KMEM_LIMIT) && lower("operation not supported") {
+    if all.has(KMEM_LIMIT) && lower("operation not supported") {
         return Some(("kmem-limit-not-supported", String::new()));
     }
-    RUNTIME.iter().find(|(words, _)| line.contains(words)).map(|(_, what)| (*what, String::new()))
+    RUNTIME.iter().find(|(words, _)| all.has(words)).map(|(_, what)| (*what, String::new()))
 }
 
 /// The path down to the QoS class: pods differ in each line.
