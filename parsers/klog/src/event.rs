@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use facts::{Address, Fact, Origin, Stack, Stamp, Value};
+use facts::{Address, Fact, Frame, Origin, Stack, Stamp, Value};
 
 use crate::Caller;
 
@@ -44,6 +44,24 @@ pub struct Location {
     pub size: Option<u64>,
     /// Module; `None` for the kernel itself.
     pub module: Option<String>,
+}
+
+/// What an entry of a map of registers and one of values take, with their share of the nodes.
+const REGISTER: usize = 48;
+const FIELD: usize = 96;
+
+/// Bytes that the allocator gives for a text of this length.
+fn allocated(length: usize) -> usize {
+    if length == 0 { 0 } else { (length + 23) / 16 * 16 }
+}
+
+fn of_value(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => allocated(text.len()),
+        Value::List(list) => list.iter().map(|value| size_of::<Value>() + of_value(value)).sum(),
+        Value::Record(map) => map.iter().map(|(name, value)| FIELD + allocated(name.len()) + of_value(value)).sum(),
+        _ => 0,
+    }
 }
 
 /// One report in a log.
@@ -156,6 +174,33 @@ impl Event {
     /// Sets a value of the family.
     pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
         self.fields.insert(name.into(), value.into());
+    }
+
+    /// About how many bytes it takes in memory.
+    pub(crate) fn weight(&self) -> usize {
+        let names = self.registers.len() * (REGISTER + allocated(3));
+        let modules: usize = self.modules.iter().map(|m| size_of::<String>() + allocated(m.len())).sum();
+        let fields: usize = self.fields.values().map(|value| FIELD + of_value(value)).sum();
+        let frame = |f: &Frame| {
+            let texts = [&f.function, &f.module, &f.line].into_iter().flatten();
+            size_of::<Frame>() + texts.map(|text| allocated(text.len())).sum::<usize>()
+        };
+        let stack =
+            |s: &Stack| size_of::<Stack>() + allocated(s.name.len()) + s.frames.iter().map(frame).sum::<usize>();
+        let stacks: usize = self.stacks.iter().map(stack).sum();
+        let texts = [&self.comm, &self.taint, &self.release, &self.hardware, &self.code, &self.host];
+        let texts: usize =
+            texts.into_iter().flatten().chain([&self.title, &self.quote]).map(|t| allocated(t.len())).sum();
+        size_of::<Event>() + names + modules + fields + stacks + texts
+    }
+
+    /// Takes out what needs most room: stacks, registers, modules, and values that are lists.
+    pub(crate) fn cut(&mut self) {
+        self.stacks = Vec::new();
+        self.modules = Vec::new();
+        self.registers = BTreeMap::new();
+        self.code = None;
+        self.fields.retain(|_, value| !matches!(value, Value::List(_) | Value::Record(_)));
     }
 
     /// The fact kind, `log.<family>`.

@@ -27,6 +27,7 @@ mod clock;
 mod cursor;
 mod event;
 mod family;
+mod kept;
 mod line;
 mod reading;
 mod report;

@@ -1,11 +1,12 @@
 //! Whole members at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use facts::{Gap, Identity, Stamp};
 
-use crate::event::{Event, Severity};
+use crate::event::Event;
+use crate::kept::Kept;
 use crate::line::Writer;
 use crate::scanner::{Item, Scanner, Seen, hosts_differ};
 use crate::{Anchors, Caller, Line, clock};
@@ -119,26 +120,21 @@ pub fn read_records<'a>(member: &str, records: impl IntoIterator<Item = Record<'
     collector.finish()
 }
 
-/// Events with the same title that are listed one by one in a boot; the last one stands for those behind.
-const MAX_EQUAL: usize = 1000;
 /// Boots of one member that are told apart.
 const MAX_BOOTS: usize = 1000;
-/// Events of one member that are kept.
-const MAX_EVENTS: usize = 20_000;
+/// Kinds of gaps that are told apart.
+const MAX_GAPS: usize = 1000;
 
 struct Collector<'a> {
     member: &'a str,
     reading: Reading,
-    /// Events that are kept.
-    events: usize,
-    /// Events that are not.
-    dropped: u64,
+    kept: Kept,
     /// Boots beyond the limit.
     boots_dropped: u64,
-    /// How many events of a title a boot has, and where the last one is.
-    equal: HashMap<(usize, String), (usize, usize)>,
     /// Gaps of the same kind by what they say without their numbers: place in the list, how many more, and the last one.
     gaps: BTreeMap<String, (usize, u64, String)>,
+    /// Gaps beyond the limit.
+    gaps_dropped: u64,
 }
 
 impl<'a> Collector<'a> {
@@ -146,11 +142,10 @@ impl<'a> Collector<'a> {
         Collector {
             member,
             reading: Reading::default(),
-            events: 0,
-            dropped: 0,
+            kept: Kept::default(),
             boots_dropped: 0,
-            equal: HashMap::new(),
             gaps: BTreeMap::new(),
+            gaps_dropped: 0,
         }
     }
 
@@ -173,37 +168,9 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Keeps an event. A log that says one thing a million times does not need a million of them: past a limit the
-    /// newest takes the place of the one before and counts for both.
-    fn event(&mut self, mut event: Event) {
+    fn event(&mut self, event: Event) {
         let at = self.boot(event.host.as_deref());
-        let Some(boot) = self.reading.boots.get_mut(at) else { return };
-        let equal = self.equal.entry((at, event.title.clone())).or_insert((0, 0));
-        if equal.0 < MAX_EQUAL && self.events < MAX_EVENTS {
-            *equal = (equal.0 + 1, boot.events.len());
-            self.events += 1;
-            boot.events.push(event);
-            return;
-        }
-        match boot.events.get_mut(equal.1) {
-            Some(last) if equal.0 > 0 => {
-                let repeats = last.fields.get("repeats").and_then(|n| n.as_int()).unwrap_or(1);
-                event.set("repeats", repeats.saturating_add(1));
-                *last = event;
-            }
-            _ => {
-                // A panic is never dropped: there is hardly more than one in a boot.
-                if event.severity == Severity::Panic && self.events < 2 * MAX_EVENTS {
-                    self.events += 1;
-                    boot.events.push(event);
-                } else {
-                    self.dropped += 1;
-                }
-                if self.equal.len() > 2 * MAX_EVENTS {
-                    self.equal.clear();
-                }
-            }
-        }
+        self.kept.add(at, event);
     }
 
     /// A noisy console says thousands of times that messages were dropped: one gap for each kind.
@@ -214,6 +181,7 @@ impl<'a> Collector<'a> {
                 *more += 1;
                 *last = gap.place;
             }
+            None if self.reading.gaps.len() >= MAX_GAPS => self.gaps_dropped += 1,
             None => {
                 self.gaps.insert(kind, (self.reading.gaps.len(), 0, String::new()));
                 gap.place = format!("{} {}", self.member, gap.place);
@@ -247,9 +215,15 @@ impl<'a> Collector<'a> {
             let why = format!("{} more boots than the {MAX_BOOTS} that are told apart", self.boots_dropped);
             self.reading.gaps.push(Gap::new("the rest of the boots", self.member, why, "a smaller piece of the log"));
         }
-        if self.dropped > 0 {
-            let why = format!("{} more events than the {MAX_EVENTS} that are kept", self.dropped);
-            self.reading.gaps.push(Gap::new("the rest of the events", self.member, why, "a smaller piece of the log"));
+        if self.gaps_dropped > 0 {
+            let why = format!("{} more than the {MAX_GAPS} kinds that are told apart", self.gaps_dropped);
+            self.reading.gaps.push(Gap::new("the rest of the gaps", self.member, why, "a smaller piece of the log"));
+        }
+        self.reading.gaps.extend(self.kept.gaps(self.member));
+        for (at, event) in self.kept.into_events() {
+            if let Some(boot) = self.reading.boots.get_mut(at) {
+                boot.events.push(event);
+            }
         }
         for boot in &mut self.reading.boots {
             boot.events.sort_by_key(|e| (e.first_line, e.last_line));
