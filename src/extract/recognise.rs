@@ -49,6 +49,9 @@ static PASTED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// paste stands in it. Readers of pasted output need not look at it then.
 pub(super) fn is_plain_log(head: &[u8], bytes: &[u8]) -> bool {
     const LONG: usize = 32 << 10;
+    if bytes.len() <= LONG {
+        return false;
+    }
     let stamped = |line: &&[u8]| {
         let digits = line.iter().take(40).filter(|b| b.is_ascii_digit()).count();
         let colons = line.iter().take(40).filter(|b| **b == b':').count();
@@ -58,10 +61,7 @@ pub(super) fn is_plain_log(head: &[u8], bytes: &[u8]) -> bool {
     let lines = || head.get(..end).unwrap_or_default().split(|b| *b == b'\n').filter(|l| !l.is_empty());
     // Frames and registers of a console without stamps stand between those that have them.
     let with_stamps = lines().filter(stamped).count();
-    bytes.len() > LONG
-        && with_stamps > 0
-        && 2 * with_stamps >= lines().count()
-        && PASTED.as_ref().is_some_and(|words| !words.is_match(bytes))
+    with_stamps > 0 && 2 * with_stamps >= lines().count() && PASTED.as_ref().is_some_and(|words| !words.is_match(bytes))
 }
 
 /// Names under which kernel logs reach a support desk.

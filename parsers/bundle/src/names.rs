@@ -1,15 +1,13 @@
 //! Member names: made harmless, and judged by their endings.
 
+use std::borrow::Cow;
+
 /// A name as an archive gives it, made a plain relative path of printable text. The second value says whether it
 /// tried to leave the archive (`..`).
-pub(crate) fn clean(raw: &[u8], limit: usize) -> (String, bool) {
+pub(crate) fn clean(raw: &[u8], limit: usize) -> (Cow<'_, str>, bool) {
     let raw = raw.get(..limit).unwrap_or(raw);
-    // Nearly all names are plain already.
-    if let Ok(text) = std::str::from_utf8(raw)
-        && raw.iter().all(|b| matches!(b, b'"'..=b'~' | b' '))
-        && text.split('/').all(|part| !matches!(part, "" | "." | ".."))
-    {
-        return (text.to_owned(), false);
+    if let Some(text) = plain(raw) {
+        return (Cow::Borrowed(text), false);
     }
     let mut text = String::with_capacity(raw.len());
     for chunk in raw.utf8_chunks() {
@@ -34,7 +32,21 @@ pub(crate) fn clean(raw: &[u8], limit: usize) -> (String, bool) {
             part => parts.push(part),
         }
     }
-    (parts.join("/"), escapes)
+    (Cow::Owned(parts.join("/")), escapes)
+}
+
+/// A name that is clean already, as nearly all are.
+fn plain(raw: &[u8]) -> Option<&str> {
+    // Parts of no bytes, `.` and `..` begin with a slash or a point, or are the end.
+    let (mut printable, mut odd, mut begins) = (true, false, true);
+    for byte in raw {
+        printable &= matches!(byte, b'"'..=b'~' | b' ');
+        odd |= begins && matches!(byte, b'/' | b'.');
+        begins = *byte == b'/';
+    }
+    let text = std::str::from_utf8(raw).ok().filter(|_| printable)?;
+    // `.config` is plain as well.
+    (!odd && !begins || text.split('/').all(|part| !matches!(part, "" | "." | ".."))).then_some(text)
 }
 
 const COMPRESSED: &[&str] = &[".gz", ".xz", ".bz2", ".zst", ".lz4", ".lzma", ".gzip", ".zstd", ".bz"];
@@ -81,6 +93,9 @@ mod tests {
         assert_eq!(clean(b"../../etc/shadow", 99), ("etc/shadow".into(), true));
         assert_eq!(clean(b"a\xffb\nc!d", 99), ("a\\xffb\\x0ac\\x21d".into(), false));
         assert_eq!(clean(b"long", 2), ("lo".into(), false));
+        assert_eq!(clean(b"a/.config/..b/c.d", 99), ("a/.config/..b/c.d".into(), false));
+        assert_eq!(clean(b"a/b/", 99), ("a/b".into(), false));
+        assert_eq!(clean(b"", 99), ("".into(), false));
     }
 
     #[test]

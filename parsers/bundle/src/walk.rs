@@ -70,7 +70,7 @@ pub fn walk(source: Source<'_>, limits: &Limits, visit: &mut dyn FnMut(Member<'_
                 let file = fs::File::open(path).map_err(open)?;
                 let raw = path.file_name().unwrap_or(path.as_os_str());
                 let (name, _) = names::clean(raw.as_encoded_bytes(), limits.name_bytes);
-                top_file(path, file, name, meta.len(), &account, visit);
+                top_file(path, file, name.into_owned(), meta.len(), &account, visit);
             }
         }
         Source::Reader(reader, name) => {

@@ -113,6 +113,10 @@ fn warning(item: &Value, lines: &mut BTreeSet<String>) {
 
 /// Whether the first bytes of a text are those of nodes or events, whatever its name is.
 pub fn is_cluster_objects(head: &[u8]) -> bool {
+    // Nearly all texts are none by their first bytes.
+    if !head.trim_ascii_start().starts_with(b"{") && !head.starts_with(b"apiV") && !head.starts_with(b"---\n") {
+        return false;
+    }
     let head = String::from_utf8_lossy(head);
     let json = head.trim_start().starts_with('{');
     let yaml = head.starts_with("apiVersion: ") || head.starts_with("---\napiVersion: ");

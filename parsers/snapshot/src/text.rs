@@ -52,6 +52,10 @@ pub(crate) fn errno(text: &str) -> Option<&'static str> {
         "Is a directory",
     ];
     let text = text.trim_end();
+    // Most control files end in a digit.
+    if !text.as_bytes().last().is_some_and(u8::is_ascii_alphabetic) {
+        return None;
+    }
     if text.len() > 400 || text.lines().count() > 2 {
         return None;
     }

@@ -72,7 +72,7 @@ fn push_children(folder: io::Result<Folder>, name: &str, depth: usize, account: 
     let folder = Rc::new(folder);
     stack.extend(found.into_iter().map(|(file, kind)| {
         let (leaf, _) = names::clean(file.as_encoded_bytes(), account.limits.name_bytes);
-        let name = if name.is_empty() { leaf } else { [name, "/", &leaf].concat() };
+        let name = if name.is_empty() { leaf.into_owned() } else { [name, "/", &leaf].concat() };
         Child { place: Place { folder: folder.clone(), file }, name, kind, depth }
     }));
 }

@@ -1,11 +1,11 @@
 //! Containers, one file each.
 
 use std::cell::RefCell;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::io::{self, Read};
 use std::rc::Rc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashSet, FxHasher};
 
 use crate::limits::Account;
 use crate::names;
@@ -40,7 +40,7 @@ impl<'a> Namer<'a> {
         }
         let (path, escapes) = names::clean(raw, limit);
         self.escapes += u64::from(escapes);
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = FxHasher::default();
         path.hash(&mut hasher);
         let twice = if self.seen.insert(hasher.finish()) { "" } else { "#2" };
         self.repeats += u64::from(!twice.is_empty());

@@ -19,6 +19,10 @@ pub(crate) fn is_header(head: &[u8]) -> bool {
 
 fn checksum_fits(block: &[u8]) -> bool {
     let Some(field) = block.get(148..156) else { return false };
+    // Texts are asked, too: most are none by this field alone.
+    if !field.iter().all(|b| matches!(b, b'0'..=b'7' | b' ' | 0)) {
+        return false;
+    }
     let mut stored = None;
     for digit in field.iter().filter(|b| (b'0'..=b'7').contains(b)) {
         stored = Some(stored.unwrap_or(0) * 8 + i64::from(digit - b'0'));

@@ -1,5 +1,6 @@
 //! zip: through its directory when it can be reached, else entry by entry.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek};
@@ -153,6 +154,14 @@ impl<S: Stored + ?Sized> Stored for &mut S {
     }
 }
 
+/// Names as some programs of Windows write them, with backslashes throughout; elsewhere a backslash is a part of a name.
+fn with_slashes(raw: &[u8]) -> Cow<'_, [u8]> {
+    if raw.contains(&b'/') || !raw.contains(&b'\\') {
+        return Cow::Borrowed(raw);
+    }
+    raw.iter().map(|byte| if *byte == b'\\' { b'/' } else { *byte }).collect()
+}
+
 fn one<S: Stored>(
     file: S,
     raw_name: &[u8],
@@ -163,6 +172,17 @@ fn one<S: Stored>(
 ) -> Flow {
     let (size, packed) = file.sizes();
     let metered = Metered { inner: Box::new(file), taken: Rc::new(Cell::new(packed)), yielded: 0, account };
-    let lazy = Lazy::new(namer.name(raw_name), Some(size), account, Raw::Stream(Box::new(metered)));
+    let lazy = Lazy::new(namer.name(&with_slashes(raw_name)), Some(size), account, Raw::Stream(Box::new(metered)));
     member(lazy, depth, account, visit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backslashes_part_folders_only_where_no_slash_does() {
+        assert_eq!(&*with_slashes(b"case\\var\\log\\messages"), b"case/var/log/messages");
+        assert_eq!(&*with_slashes(b"run/dev-disk-by\\x2duuid.swap"), b"run/dev-disk-by\\x2duuid.swap");
+    }
 }

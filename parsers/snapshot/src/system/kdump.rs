@@ -100,6 +100,9 @@ enum File {
 }
 
 fn dump_name(base: &str) -> Option<File> {
+    if !matches!(base.as_bytes().first(), Some(b'v' | b'd' | b'k')) {
+        return None;
+    }
     let stamped = |prefix: &str| base.strip_prefix(prefix).is_some_and(|rest| Stamp::of_folder(rest).is_some());
     match base {
         "vmcore-incomplete" => Some(File::Incomplete),
