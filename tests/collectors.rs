@@ -321,3 +321,50 @@ fn a_temporary_file_goes_also_when_the_dump_is_cut_or_none() {
     };
     assert!(said.contains("--temp-dir"), "{said}");
 }
+
+/// A sosreport that was made after the reboot: two logs have both boots, `dmesg` the second, and the state of the node
+/// is of the second, too. A record of the crash lies in the crash folder.
+#[test]
+fn the_state_of_a_report_is_of_the_boot_in_which_it_was_made() {
+    const BANNER: &str = "Linux version 5.15.0-91-generic (buildd@lcy02) (gcc (Ubuntu 11.4.0) 11.4.0) #101-Ubuntu SMP";
+    let syslog = |clock: &str, line: &str| format!("Jan  5 {clock} host0 kernel: {line}\n");
+    let crash = "BUG: kernel NULL pointer dereference, address: 0000000000000038\n#PF: supervisor read access in kernel mode\n\
+        Oops: 0000 [#1] SMP NOPTI\nCPU: 3 PID: 2231 Comm: kworker/3:1 Not tainted 5.15.0-91-generic #101-Ubuntu\n\
+        RIP: 0010:nf_flow_offload_gc_step+0x2d/0x180 [nf_flow_table]\nCall Trace:\n <TASK>\n \
+        nf_flow_offload_work_gc+0x3d/0x60 [nf_flow_table]\n process_one_work+0x22b/0x3d0\n worker_thread+0x53/0x420\n \
+        kthread+0x12a/0x150\n </TASK>\n---[ end trace 4b6cbb8be6cbcf21 ]---\nKernel panic - not syncing: Fatal exception\n\
+        ---[ end Kernel panic - not syncing: Fatal exception ]---\n";
+    let stamped = |lines: &str| lines.lines().map(|line| format!("[ 7872.500000] {line}\n")).collect::<String>();
+    let first = syslog("08:00:00", &format!("[    0.000000] {BANNER}"));
+    let dead: String = stamped(crash).lines().map(|line| syslog("10:11:12", line)).collect();
+    let second =
+        syslog("10:14:30", &format!("[    0.000000] {BANNER}")) + &syslog("10:14:39", "[    9.000000] eth0: link up");
+    let log = [first, dead, second].concat();
+    let dmesg = format!("[    0.000000] {BANNER}\n[    9.000000] eth0: link up\n");
+    let record = format!("[    0.000000] {BANNER}\n{}", stamped(crash));
+    let files: [(&str, &[u8]); 9] = [
+        ("s/version.txt", b"sosreport: 4.5.6\n"),
+        ("s/sos_commands/kernel/dmesg", dmesg.as_bytes()),
+        ("s/var/log/kern.log", log.as_bytes()),
+        ("s/var/log/syslog", log.as_bytes()),
+        ("s/var/crash/202401051011/dmesg.202401051011", record.as_bytes()),
+        ("s/hostname", b"host0\n"),
+        ("s/proc/sys/kernel/random/boot_id", b"11112222-3333-4444-5555-666677778888\n"),
+        ("s/proc/meminfo", b"MemTotal: 16384000 kB\nMemFree: 8000000 kB\n"),
+        ("s/sys/kernel/kexec_crash_size", b"0\n"),
+    ];
+    let at = scratch("two-boots");
+    std::fs::write(at.join("s.tar.gz"), gzip(&tar(&files))).expect("written");
+    let cases = cases_of(&at);
+    let told: Vec<_> = cases
+        .iter()
+        .map(|case| {
+            let oopses = case.facts.iter().filter(|f| f.kind == "log.oops").count();
+            let state = case.facts.iter().any(|f| f.kind == "node.meminfo");
+            (oopses, state, case.identity.boot_id.as_deref())
+        })
+        .collect();
+    assert_eq!(told, [(1, false, None), (0, true, Some("11112222333344445555666677778888"))]);
+    let verdict = examine(&cases[0], &Rules::embedded().expect("the rules load"));
+    assert_eq!(verdict.findings[0].rule, "generic-null-deref");
+}

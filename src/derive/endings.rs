@@ -12,7 +12,7 @@ const WRITTEN: i64 = 2 * 3600;
 
 /// A moment as facts carry it: `2026-11-26 03:00:00`, or without the year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Moment {
+pub(crate) struct Moment {
     year: Option<i64>,
     seconds: i64,
 }
@@ -23,7 +23,12 @@ impl Moment {
     }
 
     fn named(fact: &Fact, name: &str) -> Option<Moment> {
-        let (date, clock) = fact.text(name)?.split_once(' ')?;
+        Self::parse(fact.text(name)?)
+    }
+
+    /// Reads it as facts carry it.
+    pub(crate) fn parse(text: &str) -> Option<Moment> {
+        let (date, clock) = text.split_once(' ')?;
         let mut parts = date.rsplit('-').map(|part| part.parse::<i64>().ok());
         let (day, month) = (parts.next()??, parts.next()??);
         let year = parts.next().flatten();
@@ -35,7 +40,7 @@ impl Moment {
     }
 
     /// Seconds from `self` to `other`; `None` when they lie in different years.
-    fn until(self, other: Moment) -> Option<i64> {
+    pub(crate) fn until(self, other: Moment) -> Option<i64> {
         let different = matches!((self.year, other.year), (Some(a), Some(b)) if a != b);
         (!different).then(|| other.seconds - self.seconds)
     }

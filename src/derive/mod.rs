@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 
 use facts::{Address, Fact, Origin, Value};
 
+pub(crate) use endings::Moment;
 pub use kinds::KINDS;
 pub(crate) use pointer::meaning;
 

@@ -103,6 +103,8 @@ struct Found {
     members: usize,
     /// Full name and path of a member: buffers.
     names: (String, String),
+    /// Bytes of a text: a buffer.
+    buffer: Vec<u8>,
     texts: usize,
     dumps_only: bool,
 }
@@ -199,6 +201,16 @@ fn walk_all(inputs: &[PathBuf], dumps_only: bool, temp_dir: Option<&Path>) -> Re
     Ok(found)
 }
 
+/// What the name of a member says it is.
+#[derive(Clone, Copy)]
+struct Promise {
+    role: Option<Role>,
+    /// A file that `snapshot` reads.
+    state: bool,
+    /// It is the input, and no part of one.
+    alone: bool,
+}
+
 impl Found {
     fn member(&mut self, member: Member<'_>, naming: &mut Naming, single: bool) -> Flow {
         self.members += 1;
@@ -224,10 +236,13 @@ impl Found {
         let role = if of_kernel { None } else { layouts::role(path) };
         let state =
             snapshot::wants(path) || matches!(role, Some(Role::Sections | Role::CaptureLog | Role::ClusterObjects));
+        // A name that reminds of a dump promises nothing but one: `systemd-analyze_dump` is a megabyte of settings.
         let named = alone
             || state
             || role.is_some()
-            || !of_kernel && (recognise::looks_like_log(path) || recognise::looks_like_dump(path));
+            || !of_kernel
+                && (recognise::looks_like_log(path)
+                    || recognise::looks_like_dump(path) && !matches!(member.content(), ContentKind::Text));
         if !named && (of_kernel || !self.recognised(&mut member, path, naming.depth(path))) {
             return Flow::Continue;
         }
@@ -248,10 +263,10 @@ impl Found {
             ContentKind::Empty if state => {
                 self.node().add(path, name, b"");
             }
-            ContentKind::Text | ContentKind::Utf16 => self.text(member, name, path, role, state, alone),
+            ContentKind::Text | ContentKind::Utf16 => self.text(member, name, path, Promise { role, state, alone }),
             // Serial consoles hold bytes that are no text.
             ContentKind::Binary if alone || recognise::looks_like_log(path) => {
-                self.text(member, name, path, role, state, alone);
+                self.text(member, name, path, Promise { role, state, alone });
             }
             _ => {}
         }
@@ -375,7 +390,18 @@ impl Found {
         self.dumps.sort_by(|a, b| a.member.cmp(&b.member));
     }
 
-    fn text(&mut self, mut member: Member<'_>, name: &str, path: &str, role: Option<Role>, state: bool, alone: bool) {
+    fn text(&mut self, member: Member<'_>, name: &str, path: &str, promise: Promise) {
+        // One buffer for all texts: fresh memory for each costs more than what is done with most of them.
+        let mut bytes = std::mem::take(&mut self.buffer);
+        self.text_with(member, name, path, promise, &mut bytes);
+        if bytes.capacity() <= 2 * MAX_PASTED {
+            bytes.clear();
+            self.buffer = bytes;
+        }
+    }
+
+    fn text_with(&mut self, mut member: Member<'_>, name: &str, path: &str, promise: Promise, bytes: &mut Vec<u8>) {
+        let Promise { role, state, alone } = promise;
         let head = member.head().to_vec();
         if apport::is_report(&head) {
             self.texts += 1;
@@ -385,12 +411,12 @@ impl Found {
         let by_name = state && !matches!(role, Some(Role::KernelLog | Role::NodeLog));
         // A short text ends with its head; how long another will be is only told by what holds it.
         let hint = if head.len() < 4096 { head.len() + 1 } else { member.size().map_or(0, |size| size as usize) };
-        let mut bytes = Vec::with_capacity(hint.min(MAX_PASTED) + 1);
+        bytes.reserve(hint.min(MAX_PASTED) + 1);
         // An error is a gap of the walk; what was read before it counts.
-        let _ = member.reader().take(MAX_STATE as u64).read_to_end(&mut bytes);
+        let _ = member.reader().take(MAX_STATE as u64).read_to_end(bytes);
         let mut whole = bytes.len() < MAX_STATE;
         let journal = role == Some(Role::Journal) || bundle::journal::sniff(&head).is_some();
-        if !whole && (journal || Case::is_saved(&bytes)) {
+        if !whole && (journal || Case::is_saved(bytes)) {
             bytes.extend(self.bytes(&mut member, name, MAX_TEXT));
             whole = true;
         }
@@ -399,23 +425,23 @@ impl Found {
             self.gaps.push(Gap::new("the end of a file", name, why, "a smaller piece of it"));
         }
         self.texts += 1;
-        if Case::is_saved(&bytes) {
-            match Case::from_json(&String::from_utf8_lossy(&bytes)) {
+        if Case::is_saved(bytes) {
+            match Case::from_json(&String::from_utf8_lossy(bytes)) {
                 Ok(case) => self.saved.push(case),
                 Err(error) => self.errors.push(Error::Case { member: name.to_owned(), error }),
             }
             return;
         }
         if journal {
-            self.journal(name, &bytes);
+            self.journal(name, bytes);
             return;
         }
         if role == Some(Role::Pstore) {
-            self.pstore.push(pstore::Part::read(name, &bytes));
+            self.pstore.push(pstore::Part::read(name, bytes));
             return;
         }
         if role == Some(Role::ClusterObjects) || role.is_none() && snapshot::is_cluster_objects(&head) {
-            let told = cluster::read(name, &bytes, self.streams + 1);
+            let told = cluster::read(name, bytes, self.streams + 1);
             self.streams += told.streams;
             self.gaps.extend(told.gaps);
             self.pieces.extend(told.pieces);
@@ -423,21 +449,23 @@ impl Found {
         }
         // What an engineer pasted has no name to go by: small texts are shown to the readers of pasted output, and a
         // text that was given alone may be a ticket with files and tool outputs in it.
-        let pasted =
-            role.is_none() && whole && (alone || bytes.len() <= MAX_PASTED) && !recognise::is_plain_log(&head, &bytes);
-        let understood = (state || pasted || snapshot::recognises(&head)) && self.node().add(path, name, &bytes);
+        let pasted = || {
+            role.is_none() && whole && (alone || bytes.len() <= MAX_PASTED) && !recognise::is_plain_log(&head, bytes)
+        };
+        let understood = (state || pasted() || snapshot::recognises(&head)) && self.node().add(path, name, bytes);
         // Sections hold logs among other files.
         if understood && by_name && role != Some(Role::Sections) {
             return;
         }
         match role {
-            Some(Role::Sections) if self.sections(name, &bytes, member.reader()) => {}
+            Some(Role::Sections) if self.sections(name, bytes, member.reader()) => {}
             Some(Role::ManyHosts) => {
-                let (pieces, machines) = hosts::read(name, &mut bytes.chain(member.reader()), self.streams + 1);
+                let (pieces, machines) =
+                    hosts::read(name, &mut bytes.as_slice().chain(member.reader()), self.streams + 1);
                 self.streams += machines;
                 self.pieces.extend(pieces);
             }
-            _ => self.log(name, &bytes, member.reader(), role == Some(Role::CaptureLog)),
+            _ => self.log(name, bytes, member.reader(), role == Some(Role::CaptureLog)),
         }
     }
 
@@ -517,7 +545,11 @@ impl Found {
             self.streams += 1;
             let root = self.root.clone();
             let of_collection = layouts::is_of_collection(name);
-            self.pieces.extend(pieces.into_iter().map(|p| Piece { root: root.clone(), of_collection, ..p }));
+            let of_crash = layouts::is_of_crash(name);
+            self.pieces.extend(pieces.into_iter().map(|p| {
+                let over = p.over || of_crash;
+                Piece { root: root.clone(), of_collection, over, ..p }
+            }));
         }
     }
 
@@ -565,12 +597,14 @@ impl Found {
             text.lines().for_each(|line| lines.line(line));
         }
         self.node().add_log(lines.finish());
-        for (_, identity, text, _) in boots {
+        let last = boots.len().saturating_sub(1);
+        for (index, (_, identity, text, _)) in boots.into_iter().enumerate() {
             let (pieces, _) = log::read_stream(name, text.as_bytes(), &mut std::io::empty(), stream, false);
             for mut piece in pieces {
                 let mut whole = identity.clone();
                 whole.fill(&piece.identity);
                 piece.identity = whole;
+                piece.over = index < last;
                 piece.root.clone_from(&self.root);
                 self.pieces.push(piece);
             }
@@ -601,7 +635,18 @@ impl Found {
             let sources = facts.iter().filter_map(|f| f.kind.split('.').next()).map(str::to_owned).collect();
             let member = if root.is_empty() { naming::NODE_STATE.to_owned() } else { root.clone() };
             let version_signature = facts.iter().find_map(|f| f.text("version_signature")).map(str::to_owned);
-            let piece = Piece { identity, facts, gaps, sources, member, version_signature, root, ..Piece::default() };
+            let of_collection = true;
+            let piece = Piece {
+                identity,
+                facts,
+                gaps,
+                sources,
+                member,
+                version_signature,
+                root,
+                of_collection,
+                ..Piece::default()
+            };
             self.pieces.push(piece);
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use facts::{Fact, Gap};
 
+use super::boots;
 use super::piece::Piece;
 use crate::case::Case;
 use crate::derive;
@@ -16,6 +17,7 @@ struct Draft {
     members: Vec<String>,
     root: String,
     has_dump: bool,
+    boot: boots::Known,
 }
 
 /// The cases, the one to report first in front: that of a dump, else the one with the gravest report, else the last.
@@ -30,8 +32,14 @@ pub(super) fn cases(mut pieces: Vec<Piece>) -> Vec<Case> {
     let mut drafts: Vec<Draft> = Vec::new();
     for piece in pieces {
         let only = piece.stream.and_then(|stream| boots.get(&stream)) == Some(&1);
-        let of = |draft: &Draft| belongs(draft, &piece) && (!draft.has_dump || of_the_dump(draft, &piece, only));
-        let place = drafts.iter().rposition(of);
+        let of = |draft: &&Draft| belongs(draft, &piece) && (!draft.has_dump || of_the_dump(draft, &piece, only));
+        // What is proven goes first; else a piece is of the last boot of which it can be.
+        let proven = |draft: &Draft| boots::proven(&draft.boot, &draft.case.identity, &draft.case.facts, &piece);
+        let fits = |draft: &Draft| !boots::differs(&draft.boot, &piece);
+        let place = drafts
+            .iter()
+            .rposition(|draft| of(&draft) && proven(draft))
+            .or_else(|| drafts.iter().rposition(|draft| of(&draft) && fits(draft)));
         match place.and_then(|at| drafts.get_mut(at)) {
             Some(draft) => add(draft, piece),
             None => {
@@ -41,6 +49,7 @@ pub(super) fn cases(mut pieces: Vec<Piece>) -> Vec<Case> {
                     members: Vec::new(),
                     root: String::new(),
                     has_dump: false,
+                    boot: boots::Known::default(),
                 };
                 add(&mut draft, piece);
                 drafts.push(draft);
@@ -134,27 +143,23 @@ fn belongs(draft: &Draft, piece: &Piece) -> bool {
 /// the reboot. `only`: the log has no other boot.
 fn of_the_dump(draft: &Draft, piece: &Piece, only: bool) -> bool {
     let (dump, other) = (&draft.case.identity, &piece.identity);
-    let same_boot =
-        dump.boot_id.is_some() && dump.boot_id == other.boot_id || dump.booted().is_some() && other.booted().is_some();
+    let same_boot = dump.boot_id.is_some() && dump.boot_id == other.boot_id
+        || dump.booted().is_some() && other.booted().is_some()
+        || boots::began_at(dump, piece);
     let crashed = draft.case.facts.iter().any(|f| match f.kind.as_ref() {
         "dump.state" => f.get("live") == Some(&false.into()),
         "log.panic" => true,
         _ => false,
     });
-    let stamp = |f: &Fact| f.time.and_then(|t| t.since_boot_ns);
-    let known = |f: &Fact| {
-        f.kind.starts_with("log.")
-            && stamp(f).is_some()
-            && draft.case.facts.iter().any(|old| old.kind == f.kind && stamp(old) == stamp(f) && old.quote == f.quote)
-    };
     // A log of one boot may reach further back than the ring in the dump.
-    let log = piece.stream.is_some() && (only || piece.facts.iter().any(known));
+    let log = piece.stream.is_some() && (only || boots::share_a_line(&draft.case.facts, piece));
     same_boot || log || piece.stream.is_none() && !crashed
 }
 
 fn add(draft: &mut Draft, piece: Piece) {
     draft.case.identity.fill(&piece.identity);
     draft.has_dump |= piece.is_dump;
+    draft.boot.add(&piece);
     if draft.root.is_empty() {
         draft.root = piece.root;
     }

@@ -260,6 +260,22 @@ pub fn is_of_collection(name: &str) -> bool {
     ["sos_commands/kernel/dmesg*", "systeminfo/dmesg", "nodes/*/dmesg*"].iter().any(|pattern| matches(pattern, path))
 }
 
+/// Whether a log was kept because its boot ended with it.
+pub fn is_of_crash(name: &str) -> bool {
+    const RECORDS: [&str; 8] = [
+        "vmcore-dmesg*.txt",
+        "var/crash/*/dmesg*",
+        "crash/*/dmesg.*",
+        "pstore/**",
+        "dmesg-efi*",
+        "dmesg-erst*",
+        "dmesg-ramoops*",
+        "spool/abrt/*/dmesg",
+    ];
+    let path = name.rsplit('!').next().unwrap_or(name);
+    RECORDS.iter().any(|pattern| matches(pattern, path))
+}
+
 /// Recognises layouts while the names of a walk go by.
 #[derive(Default)]
 pub struct Detector {

@@ -45,7 +45,22 @@ impl<'m> Reader<'m> {
     pub(super) fn finish(self, stream: usize) -> (Vec<Piece>, Vec<Fact>) {
         let Reader { member, mut lines, builder } = self;
         let reading = builder.finish(&mut |line| note(&mut lines, line));
-        (pieces(member, reading, stream), lines.finish())
+        let mut pieces = pieces(member, reading, stream);
+        let spans = lines.spans();
+        let all = spans.len() == pieces.len();
+        for (index, piece) in pieces.iter_mut().enumerate() {
+            let line = piece.facts.first().map_or(0, |fact| match fact.origin.place {
+                facts::Place::Lines { first, .. } => first,
+                _ => 0,
+            });
+            // A boot without a report in it may be no piece.
+            let by_line = || spans.iter().rposition(|span| line >= span.first_line);
+            if let Some(at) = if all { Some(index) } else { by_line() } {
+                piece.over = at + 1 < spans.len();
+                piece.span = spans.get(at).cloned().unwrap_or_default();
+            }
+        }
+        (pieces, lines.finish())
     }
 }
 

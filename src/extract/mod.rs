@@ -2,6 +2,7 @@
 //! The only module that calls parsers.
 
 mod apport;
+mod boots;
 mod cluster;
 mod describe;
 mod dump;

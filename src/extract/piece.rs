@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use facts::{Fact, Gap, Identity};
+use snapshot::Span;
 
 /// Facts of one source and one boot, before it is known which case they belong to.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +24,12 @@ pub struct Piece {
     pub member: String,
     /// The folder or archive of the node's report it was found in: pieces of different roots are never one case.
     pub root: String,
-    /// What `dmesg` printed when the report was made: of the boot whose state was collected.
+    /// The node's state, or what `dmesg` printed when the report was made: of the boot in which that was.
     pub of_collection: bool,
+    /// Of a log: when its boot began and ended.
+    pub span: Span,
+    /// Its boot was over when the report was made: another one follows in the log, or it is the record of a crash.
+    pub over: bool,
     /// A dump: it says which machine the case is about.
     pub is_dump: bool,
 }

@@ -37,7 +37,7 @@ use facts::{Fact, Gap, Identity};
 pub use cluster::{cluster_events, cluster_nodes, is_cluster_objects};
 pub use kinds::KINDS;
 pub use node::Node;
-pub use nodelog::NodeLog;
+pub use nodelog::{NodeLog, Span};
 
 /// Facts of one file of a node: by its path, then by its content.
 pub fn read(path_in_node: &str, bytes: &[u8]) -> (Vec<Fact>, Vec<Gap>) {

@@ -36,6 +36,18 @@ pub struct NodeLog {
     nul_tail: bool,
 }
 
+/// The time that one boot of a log covers, on the wall clock of an unknown zone: `2026-11-26 03:00:00`, or
+/// `11-26 03:00:00` where the log has no year.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// The first line of the boot, counted from 1.
+    pub first_line: u64,
+    /// When the kernel printed its banner, where the log has it.
+    pub started: Option<String>,
+    /// When the last line was written.
+    pub ended: Option<String>,
+}
+
 /// One boot of the log, counted from 0; the first one may have begun before the log.
 #[derive(Default)]
 struct Boot {
@@ -47,6 +59,8 @@ struct Boot {
     first: u64,
     last: u64,
     last_text: String,
+    /// When its banner was written.
+    started: Option<Stamp>,
     /// When its last line was written.
     time: Option<Stamp>,
     ending: Option<Ending>,
@@ -228,7 +242,11 @@ impl NodeLog {
                 self.boots.push(Boot { first: self.lines, ..Boot::default() });
             }
         }
+        let clock = self.clock;
         if let Some(boot) = self.boots.last_mut() {
+            if kernel.is_some() {
+                boot.started = boot.started.or_else(|| Stamp::of_line(line).or(clock));
+            }
             boot.id = boot.id.take().or(id);
             boot.kernel = boot.kernel.take().or(kernel);
         }
@@ -254,6 +272,17 @@ impl NodeLog {
         event.count += 1;
         // The newest fencing is the one that matters.
         event.time = time.or(event.time);
+    }
+
+    /// When each boot of the log began and when its last line was written.
+    pub fn spans(&self) -> Vec<Span> {
+        let text = |stamp: Option<Stamp>| stamp.map(|stamp| stamp.to_string());
+        let open = self.boots.len().saturating_sub(1);
+        let span = |(index, boot): (usize, &Boot)| {
+            let last = if index == open { Stamp::of_line(&self.last).or(self.clock) } else { boot.time };
+            Span { first_line: boot.first, started: text(boot.started), ended: text(last) }
+        };
+        self.boots.iter().enumerate().map(span).collect()
     }
 
     /// The facts: `node.boot_end` for each boot whose end the log shows, `node.kdump`, `node.reset_by_others`,
