@@ -61,7 +61,7 @@ impl Looking {
                 "one command for each",
             )])?;
         }
-        let kernel = Kernel::open(&opened.dump, self.kernel.sources())
+        let kernel = Kernel::open(&opened.dump, opened.sources(&self.kernel.sources()))
             .map_err(|error| format!("{}: {error}", opened.member))?
             .named(opened.member.as_str());
         let value = view(&kernel, opened)?;

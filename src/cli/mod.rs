@@ -136,7 +136,8 @@ pub enum Command {
 /// Where symbols and types may come from besides the dump.
 #[derive(Debug, Default, Args)]
 pub struct KernelSources {
-    /// The vmlinux of this kernel (also .debug, or compressed): adds types, lines and inlined frames.
+    /// The vmlinux of this kernel (also .debug, compressed, or a bzImage): adds types, lines and inlined frames. One that
+    /// lies beside the dump is found.
     #[arg(long, value_name = "FILE")]
     pub vmlinux: Option<PathBuf>,
     /// A type pack of this kernel made by `pack make`, or a directory of packs.
@@ -163,6 +164,7 @@ impl KernelSources {
     pub fn sources(&self) -> kernel::Sources {
         kernel::Sources {
             vmlinux: self.vmlinux.clone(),
+            beside: None,
             system_map: self.system_map.clone(),
             packs: self.pack.clone(),
             force: self.force,

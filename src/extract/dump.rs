@@ -1,6 +1,5 @@
 //! Dumps: what the file says, then the kernel inside it.
 
-use dump::Dump;
 use facts::Gap;
 use kernel::Kernel;
 
@@ -8,7 +7,8 @@ use super::piece::Piece;
 use super::{Opened, Options, log, memory};
 
 /// The piece of a dump.
-pub(super) fn read(dump: &Dump, member: &str, options: &Options) -> Piece {
+pub(super) fn read(opened: &Opened, options: &Options) -> Piece {
+    let (dump, member) = (&opened.dump, opened.member.as_str());
     let mut piece = Piece { member: member.to_owned(), is_dump: true, ..Piece::default() };
     piece.sources.insert("dump".to_owned());
     piece.gaps.extend(dump.gaps().into_iter().map(|mut gap_of_file| {
@@ -20,7 +20,7 @@ pub(super) fn read(dump: &Dump, member: &str, options: &Options) -> Piece {
         gap(gap_of_file)
     }));
     piece.identity.arch = Some(dump.machine().arch.name().to_owned());
-    let kernel = match Kernel::open(dump, options.kernel.clone()) {
+    let kernel = match Kernel::open(dump, opened.sources(&options.kernel)) {
         Ok(kernel) => kernel.named(member),
         Err(error) => {
             piece.gaps.push(Gap::new("the kernel inside the dump", member, error.to_string(), ""));
@@ -61,6 +61,13 @@ pub(super) fn read(dump: &Dump, member: &str, options: &Options) -> Piece {
     piece
 }
 
+impl Opened {
+    /// Symbols and types that were given, and those that lie beside the dump.
+    pub fn sources(&self, given: &kernel::Sources) -> kernel::Sources {
+        kernel::Sources { beside: self.folder.clone(), ..given.clone() }
+    }
+}
+
 /// A gap of the dump reader, which has a type of its own.
 pub(super) fn gap(gap: dump::Gap) -> Gap {
     let place = match gap.offset {
@@ -86,7 +93,7 @@ pub struct Rendered {
 
 /// Renders the log of a dump.
 pub fn dump_log(opened: &Opened, sources: kernel::Sources, caller: bool, ctime: bool) -> Rendered {
-    let kernel = match Kernel::open(&opened.dump, sources) {
+    let kernel = match Kernel::open(&opened.dump, opened.sources(&sources)) {
         Ok(kernel) => kernel.named(opened.member.as_str()),
         Err(error) => {
             let gap = Gap::new("kernel log", opened.member.as_str(), error.to_string(), "");

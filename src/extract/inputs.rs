@@ -75,6 +75,8 @@ pub struct Opened {
     pub member: String,
     /// The dump.
     pub dump: Dump,
+    /// The folder it lies in, unless it was unpacked from an archive.
+    pub folder: Option<PathBuf>,
 }
 
 /// Everything found so far.
@@ -127,7 +129,7 @@ fn cases_of(
     let mut found = walk_all(inputs, false, options.temp_dir.as_deref())?;
     let mut pieces = std::mem::take(&mut found.pieces);
     for opened in &found.dumps {
-        pieces.push(dumps::read(&opened.dump, &opened.member, options));
+        pieces.push(dumps::read(opened, options));
     }
     if pieces.is_empty() && found.saved.is_empty() && found.texts == 0 {
         let names: Vec<String> = inputs.iter().map(|p| p.display().to_string()).collect();
@@ -150,7 +152,7 @@ fn cases_of(
 
 /// The case of one opened dump.
 pub fn dump_case(opened: &Opened, options: &Options) -> Case {
-    let cases = join::cases(vec![dumps::read(&opened.dump, &opened.member, options)]);
+    let cases = join::cases(vec![dumps::read(opened, options)]);
     join::concluded(cases).pop().unwrap_or_default()
 }
 
@@ -360,7 +362,7 @@ impl Found {
             self.gaps.push(Gap::new("the end of a dump", name, why, closes));
         }
         match Dump::from_bytes(vec![(name.to_owned(), bytes.data)]) {
-            Ok(dump) => self.dumps.push(Opened { member: name.to_owned(), dump }),
+            Ok(dump) => self.dumps.push(Opened { member: name.to_owned(), dump, folder: None }),
             Err(error) => self.errors.push(Error::Dump { member: name.to_owned(), error }),
         }
     }
@@ -371,18 +373,27 @@ impl Found {
         let mut files = std::mem::take(&mut self.dump_paths);
         files.iter_mut().for_each(|(_, name)| naming::strip(name, left_out));
         self.dumps.iter_mut().for_each(|opened| naming::strip(&mut opened.member, left_out));
+        let unpacked: Vec<PathBuf> = self.temporary.iter().map(|file| file.path().to_owned()).collect();
+        let folder = |path: &PathBuf| match unpacked.contains(path) {
+            true => None,
+            // The folder of a bare name is the current one.
+            false => path
+                .parent()
+                .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.to_owned()),
+        };
         let paths: Vec<&PathBuf> = files.iter().map(|(path, _)| path).collect();
         if paths.len() > 1
             && let Ok(dump) = Dump::open(&paths)
         {
             let names: Vec<&str> = files.iter().map(|(_, name)| name.as_str()).collect();
-            self.dumps.push(Opened { member: names.join("+"), dump });
+            let folder = paths.first().and_then(|path| folder(path));
+            self.dumps.push(Opened { member: names.join("+"), dump, folder });
             self.temporary.clear();
             return;
         }
         for (path, member) in files {
             match Dump::open(&[&path]) {
-                Ok(dump) => self.dumps.push(Opened { member, dump }),
+                Ok(dump) => self.dumps.push(Opened { member, dump, folder: folder(&path) }),
                 Err(error) => self.errors.push(Error::Dump { member, error }),
             }
         }

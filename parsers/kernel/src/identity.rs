@@ -4,7 +4,30 @@ use facts::Identity;
 
 use crate::{Kernel, VirtAddr};
 
+/// Which build of a kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Build {
+    /// GNU build-id in hex.
+    pub id: Option<String>,
+    /// The exact banner, without its line end.
+    pub banner: Option<String>,
+}
+
 impl Kernel<'_> {
+    /// Build-id and banner.
+    pub(crate) fn build(&self) -> Build {
+        Build { id: self.build_id(), banner: self.banner() }
+    }
+
+    /// The same by a symbol table that is not this kernel's yet.
+    pub(crate) fn build_by(&self, address: impl Fn(&str) -> Option<u64>) -> Build {
+        let notes = address("__start_notes").zip(address("__stop_notes"));
+        Build {
+            id: notes.and_then(|(start, stop)| self.build_id_between(start, stop)),
+            banner: address("linux_banner").and_then(|at| self.banner_at(VirtAddr(at))),
+        }
+    }
+
     /// Kernel release: VMCOREINFO's, else that of the name in memory.
     pub fn release(&self) -> Option<String> {
         self.info.release().map(str::to_owned).or_else(|| self.uts_name(2))
@@ -25,7 +48,10 @@ impl Kernel<'_> {
 
     /// The banner, `Linux version ...`.
     pub fn banner(&self) -> Option<String> {
-        let at = self.symbol_at("linux_banner").filter(|at| at.0 != 0)?;
+        self.banner_at(self.symbol_at("linux_banner").filter(|at| at.0 != 0)?)
+    }
+
+    fn banner_at(&self, at: VirtAddr) -> Option<String> {
         let text = self.cstr(at, 1024).ok()?;
         text.starts_with("Linux version ").then(|| text.trim_end().to_owned())
     }

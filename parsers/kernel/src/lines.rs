@@ -61,7 +61,8 @@ fn tree_root(dwarf: &gimli::Dwarf<Reader>) -> Option<String> {
 
 impl Lines {
     fn open(kernel: &Kernel<'_>) -> Option<Lines> {
-        let opened = kernel.vmlinux()?.and_then(|file| {
+        let file = kernel.vmlinux()?;
+        let opened = (|| {
             let stext = file.symbol("_stext").ok_or("it has no symbol _stext")?;
             let here = kernel.symbol("_stext").ok_or("the dump's kernel has no symbol _stext")?;
             let dwarf = gimli::Dwarf::load(|id| {
@@ -70,8 +71,8 @@ impl Lines {
             })?;
             let root = tree_root(&dwarf).unwrap_or_default();
             let context = Context::from_dwarf(dwarf).map_err(|e| e.to_string())?;
-            Ok(Lines { context: Mutex::new(context), offset: here.wrapping_sub(stext), root })
-        });
+            Ok::<_, String>(Lines { context: Mutex::new(context), offset: here.wrapping_sub(stext), root })
+        })();
         match opened {
             Ok(lines) => Some(lines),
             Err(why) => {
@@ -116,7 +117,7 @@ impl Kernel<'_> {
     /// A stack in the vocabulary of facts, with lines and inlined functions where a vmlinux has them.
     pub fn fact_stack(&self, name: &str, stack: &CallStack) -> facts::Stack {
         let mut fact = stack.to_fact(name);
-        if self.sources.vmlinux.is_none() {
+        if self.vmlinux().is_none() {
             return fact;
         }
         let mut frames = Vec::with_capacity(fact.frames.len() * 2);

@@ -8,6 +8,8 @@ use facts::Gap;
 use crate::{Kernel, VirtAddr, Walk};
 
 const MAX_NODES: usize = 1 << 20;
+/// The kernel's own bound, `MAPLE_HEIGHT_MAX`.
+const MAX_DEPTH: u32 = 31;
 /// Types of nodes in bits 3 to 6 of the pointer (`enum maple_type`).
 const LEAF_64: u64 = 1;
 const RANGE_64: u64 = 2;
@@ -33,12 +35,12 @@ impl Kernel<'_> {
             return walk;
         }
         let mut seen = HashSet::new();
-        let mut stack = vec![(root, 0u64, u64::MAX)];
-        while let Some((entry, min, max)) = stack.pop() {
+        let mut stack = vec![(root, 0u64, u64::MAX, 0u32)];
+        while let Some((entry, min, max, depth)) = stack.pop() {
             let (node, kind) = (VirtAddr(entry & !0xff), entry >> 3 & 15);
             let (pivots, slots) = if kind == ARANGE_64 { &arange } else { &range };
             let known = matches!(kind, LEAF_64 | RANGE_64 | ARANGE_64);
-            if !known || seen.len() >= MAX_NODES || !seen.insert(node.0) {
+            if !known || depth > MAX_DEPTH || seen.len() >= MAX_NODES || !seen.insert(node.0) {
                 walk.gaps.push(Gap::new(what, format!("maple node {node}"), "the tree is damaged there", ""));
                 continue;
             }
@@ -57,7 +59,7 @@ impl Kernel<'_> {
                 let high = pivot.filter(|pivot| nth == 0 || *pivot != 0).unwrap_or(max).min(max);
                 match word(slots.offset, nth).unwrap_or(0) {
                     0 => {}
-                    child if kind != LEAF_64 => children.push((child, low, high)),
+                    child if kind != LEAF_64 => children.push((child, low, high, depth + 1)),
                     entry if entry & 3 == 0 => walk.items.push((low, entry)),
                     _ => {}
                 }

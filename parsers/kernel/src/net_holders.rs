@@ -200,11 +200,15 @@ impl Kernel<'_> {
                 walk.gaps.push(missing("the layout of struct neighbour is not known"));
                 continue;
             };
-            let mut entries = Vec::new();
+            let (mut entries, mut seen, mut ring) = (Vec::new(), HashSet::new(), false);
             for nth in 0..1u64 << shift {
                 if chained {
                     let mut next = self.ptr(array + nth * 8).ok().filter(|p| p.0 != 0);
                     while let Some(entry) = next.filter(|_| entries.len() < MAX_NEIGHBOURS) {
+                        if !seen.insert(entry) {
+                            ring = true;
+                            break;
+                        }
                         entries.push(entry);
                         next = self.ptr(entry + link).ok().filter(|p| p.0 != 0);
                     }
@@ -212,11 +216,12 @@ impl Kernel<'_> {
                     let left = MAX_NEIGHBOURS.saturating_sub(entries.len());
                     let list = self.hlist(array + nth * 8, left, "neighbours");
                     walk.gaps.extend(list.gaps);
-                    entries.extend(list.items.into_iter().map(|node| node - link));
+                    let fresh = list.items.into_iter().map(|node| node - link).filter(|entry| seen.insert(*entry));
+                    entries.extend(fresh);
                 }
             }
-            if entries.len() >= MAX_NEIGHBOURS {
-                walk.gaps.push(missing("it has too many entries, or a chain is a ring"));
+            if ring || entries.len() >= MAX_NEIGHBOURS {
+                walk.gaps.push(missing("it has too many entries, or its chains lead into one another"));
             }
             for entry in entries {
                 if let Some(device) = self.pointer(entry, "neighbour", "dev") {

@@ -11,6 +11,7 @@ use crate::pages::PageMap;
 use crate::percpu::PerCpu;
 use crate::symbols::{Symbols, Table};
 use crate::types::Types;
+use crate::types::vmlinux::Vmlinux;
 use crate::{Arch, Physical, VirtAddr, Vmcoreinfo, Walk};
 
 /// What is there besides the dump. All of it is optional.
@@ -18,6 +19,9 @@ use crate::{Arch, Physical, VirtAddr, Vmcoreinfo, Walk};
 pub struct Sources {
     /// A vmlinux of exactly this kernel, with debug information or not, compressed or not.
     pub vmlinux: Option<PathBuf>,
+    /// Folder of the dump: a vmlinux that lies there under one of the usual names is used when it is of this kernel, and
+    /// none was given.
+    pub beside: Option<PathBuf>,
     /// A System.map of exactly this kernel.
     pub system_map: Option<PathBuf>,
     /// Packs, or directories with packs.
@@ -63,6 +67,7 @@ pub struct Kernel<'d> {
     pub(crate) info: Vmcoreinfo,
     pub(crate) member: String,
     pub(crate) sources: Sources,
+    pub(crate) vmlinux: OnceLock<Option<Vmlinux>>,
     pub(crate) symbols: OnceLock<Symbols>,
     pub(crate) types: OnceLock<Types>,
     pub(crate) percpu: OnceLock<PerCpu>,
@@ -163,6 +168,7 @@ impl<'d> Kernel<'d> {
             info,
             member: found.member,
             sources,
+            vmlinux: OnceLock::new(),
             symbols: OnceLock::new(),
             types: OnceLock::new(),
             percpu: OnceLock::new(),

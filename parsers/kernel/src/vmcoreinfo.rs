@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+/// Bytes of the largest structure: `pglist_data` of a kernel with 1024 nodes has some hundred thousand.
+const MAX_STRUCTURE: u64 = 1 << 20;
+
 /// The parsed text. Values are as the kernel wrote them; the accessors know the forms.
 #[derive(Clone, Debug, Default)]
 pub struct Vmcoreinfo {
@@ -54,14 +57,30 @@ impl Vmcoreinfo {
         }
     }
 
-    /// `OFFSET(type.member)` in bytes.
+    /// `OFFSET(type.member)` in bytes; none when no structure has room for it.
     pub fn offset(&self, path: &str) -> Option<u64> {
-        self.get(&format!("OFFSET({path})"))?.parse().ok()
+        self.get(&format!("OFFSET({path})"))?.parse().ok().filter(|n| *n <= MAX_STRUCTURE)
     }
 
-    /// `SIZE(type)` in bytes.
+    /// `SIZE(type)` in bytes; none when no structure is that large.
     pub fn size(&self, name: &str) -> Option<u64> {
-        self.get(&format!("SIZE({name})"))?.parse().ok()
+        self.get(&format!("SIZE({name})"))?.parse().ok().filter(|n| *n <= MAX_STRUCTURE)
+    }
+
+    /// Paths and values of all offsets.
+    pub fn offsets(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.values.keys().filter_map(|key| {
+            let path = key.strip_prefix("OFFSET(")?.strip_suffix(')')?;
+            Some((path, self.offset(path)?))
+        })
+    }
+
+    /// Names and values of all sizes.
+    pub fn sizes(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.values.keys().filter_map(|key| {
+            let name = key.strip_prefix("SIZE(")?.strip_suffix(')')?;
+            Some((name, self.size(name)?))
+        })
     }
 
     /// `LENGTH(array)` in elements.
@@ -106,5 +125,8 @@ mod tests {
         assert_eq!(info.offset("printk_info.seq"), Some(0));
         assert_eq!(info.kernel_offset(), Some(0x0a40_0000));
         assert_eq!(info.crash_time(), None);
+        let info =
+            Vmcoreinfo::parse("OFFSET(a.b)=18446744073709551615\nOFFSET(a.c)=1048577\nSIZE(a)=9223372036854775807\n");
+        assert_eq!((info.offset("a.b"), info.offset("a.c"), info.size("a")), (None, None, None));
     }
 }

@@ -105,9 +105,11 @@ impl Kernel<'_> {
         let count = (slots.size / 8).clamp(1, 256);
         let bits = u64::from(count.trailing_zeros());
         let mut seen = HashSet::new();
-        let mut stack = vec![(VirtAddr(head & !1), 0u64)];
-        while let Some((node, base)) = stack.pop() {
-            let level = self.value(node, "radix_tree_node", height).map(|n| n & 15).filter(|n| (1..=11).contains(n));
+        // A child lies lower than its parent, so that nodes in a ring end.
+        let mut stack = vec![(VirtAddr(head & !1), 0u64, 12)];
+        while let Some((node, base, above)) = stack.pop() {
+            let level = self.value(node, "radix_tree_node", height).map(|n| n & 15);
+            let level = level.filter(|n| (1..above).contains(n));
             let (Some(level), true) = (level, seen.len() < MAX_NODES && seen.insert(node.0)) else {
                 walk.gaps.push(Gap::new(what, format!("node {node}"), "it is absent or damaged", ""));
                 continue;
@@ -119,7 +121,7 @@ impl Kernel<'_> {
                     (0, _) => {}
                     (entry, 1) if walk.items.len() < limit => walk.items.push((index, entry)),
                     (_, 1) => {}
-                    (entry, _) => stack.push((VirtAddr(entry), index)),
+                    (entry, level) => stack.push((VirtAddr(entry), index, level)),
                 }
             }
         }
@@ -133,9 +135,10 @@ impl Kernel<'_> {
         let count = (ary.size / 8).clamp(1, 256);
         let bits = u64::from(count.trailing_zeros());
         let mut seen = HashSet::new();
-        let mut stack: Vec<(u64, u64)> = self.pointer(root, "idr", "top").map(|top| (top.0, 0)).into_iter().collect();
-        while let Some((node, base)) = stack.pop() {
-            let layer = self.value(VirtAddr(node), "idr_layer", "layer").filter(|layer| *layer < 8);
+        let top = self.pointer(root, "idr", "top");
+        let mut stack: Vec<(u64, u64, u64)> = top.map(|top| (top.0, 0, 8)).into_iter().collect();
+        while let Some((node, base, above)) = stack.pop() {
+            let layer = self.value(VirtAddr(node), "idr_layer", "layer").filter(|layer| *layer < above);
             let (Some(layer), true) = (layer, seen.len() < MAX_NODES && seen.insert(node)) else {
                 walk.gaps.push(Gap::new(what, format!("layer {node:#x}"), "it is absent or damaged", ""));
                 continue;
@@ -147,7 +150,7 @@ impl Kernel<'_> {
                     continue;
                 }
                 if layer > 0 {
-                    stack.push((entry, index));
+                    stack.push((entry, index, layer));
                 } else if walk.items.len() < limit {
                     walk.items.push((index, entry));
                 }

@@ -32,7 +32,12 @@ impl Physical for Mutated<'_> {
             if page.is_multiple_of(self.one_in) {
                 match page >> 32 & 3 {
                     0 => return Err(Missing { at, why: Why::Lost }),
-                    // Some words of the page: pointers to elsewhere, small numbers, ones.
+                    // Some words of the page: the greatest and the least of signed numbers.
+                    1 if mix(at >> 3 ^ page).is_multiple_of(256) => {
+                        let number = if page >> 40 & 1 == 0 { i64::MAX } else { i64::MIN };
+                        *byte = number.to_le_bytes()[(at & 7) as usize];
+                    }
+                    // Pointers to elsewhere, small numbers, ones.
                     kind if mix(at >> 3 ^ page).is_multiple_of(64) => {
                         *byte = match kind {
                             1 => mix(at ^ page) as u8,

@@ -59,7 +59,7 @@ pub(crate) fn space(info: &Vmcoreinfo) -> Option<Space> {
         65536 => 16,
         _ => return None,
     };
-    let configured = info.number("VA_BITS").and_then(|n| u32::try_from(n).ok())?;
+    let configured = info.number("VA_BITS").and_then(|n| u32::try_from(n).ok()).filter(|n| (30..=52).contains(n))?;
     let at_run_time =
         info.number("TCR_EL1_T1SZ").and_then(|n| u32::try_from(n).ok()).and_then(|n| 64u32.checked_sub(n));
     let va_bits = if page_shift == 16 { configured } else { at_run_time.unwrap_or(configured) };

@@ -210,7 +210,7 @@ fn walk(kernel: &Kernel<'_>, layout: Layout, log: &mut Log) -> Result<(), String
     let mut before = 0u8;
     for (nth, header) in found.into_iter().enumerate() {
         let mut record = header.record;
-        record.seq = seq + nth as u64;
+        record.seq = seq.wrapping_add(nth as u64);
         // Fragments of a line were separate records until 4.9. The kernel's rules for printing them, from
         // msg_print_text(): no prefix after an unfinished fragment unless this one asks for it.
         let cont = header.flags & LOG_CONT != 0;

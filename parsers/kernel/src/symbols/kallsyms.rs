@@ -8,9 +8,9 @@ use super::scan;
 use crate::{Kernel, ReadError, VirtAddr};
 
 /// More symbols than any kernel has (about 220,000 in a distribution's 7.3).
-const MAX_SYMBOLS: u32 = 4_000_000;
+pub(super) const MAX_SYMBOLS: u32 = 4_000_000;
 /// More bytes of compressed names than any kernel has (about 3 MB).
-const MAX_NAMES: u64 = 64 << 20;
+pub(super) const MAX_NAMES: u64 = 64 << 20;
 
 /// Where the tables lie.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,6 @@
 //! Names of addresses: kallsyms from memory, exported symbols, modules' own tables, System.map, vmlinux.
 
+mod beside;
 mod code;
 mod elf;
 mod exports;
@@ -16,6 +17,7 @@ pub(crate) use lookup::Lookup;
 pub use table::Symbol;
 pub(crate) use table::Table;
 
+use crate::types::vmlinux::Vmlinux;
 use crate::{Kernel, VirtAddr};
 
 /// The function or variable at an address.
@@ -74,20 +76,15 @@ impl Symbols {
         let refuse = |why: String| {
             kernel.gap(Gap::new("symbols from a file", kernel.member(), why, "the file of exactly this kernel"));
         };
-        if let Some(path) = kernel.sources.vmlinux.as_deref() {
-            match elf::read(kernel, path) {
-                Ok((table, id)) => {
-                    let mark = |name: &str| memory.and_then(|table| table.first(name));
-                    let own = mark("__start_notes").zip(mark("__stop_notes"));
-                    let own = own.and_then(|(start, stop)| kernel.build_id_between(start, stop));
-                    match (own, id) {
-                        (Some(own), Some(id)) if own != id && !kernel.sources.force => refuse(format!(
-                            "{}: its build-id is {id}, the dump's kernel has {own}; --force goes on",
-                            path.display()
-                        )),
-                        _ => return Some(table),
-                    }
-                }
+        let file = kernel.vmlinux.get_or_init(|| {
+            beside::vmlinux(kernel, memory).unwrap_or_else(|why| {
+                refuse(why);
+                None
+            })
+        });
+        if let Some(file) = file {
+            match elf::read(kernel, file) {
+                Ok(table) => return Some(table),
                 Err(why) => refuse(why),
             }
         }
@@ -97,6 +94,12 @@ impl Symbols {
 }
 
 impl Kernel<'_> {
+    /// The vmlinux that the user gave or that lies beside the dump, when it is of this kernel or taken by force.
+    pub(crate) fn vmlinux(&self) -> Option<&Vmlinux> {
+        self.symbol_tables();
+        self.vmlinux.get()?.as_ref()
+    }
+
     pub(crate) fn symbol_tables(&self) -> &Symbols {
         self.symbols.get_or_init(|| Symbols::open(self))
     }

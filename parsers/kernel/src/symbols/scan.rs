@@ -7,7 +7,9 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::kallsyms::{Places, Values, read_some};
+use facts::Gap;
+
+use super::kallsyms::{MAX_NAMES, MAX_SYMBOLS, Places, Values, read_some};
 use super::packed::name_len;
 use crate::{Kernel, VirtAddr};
 
@@ -17,6 +19,8 @@ const SECTION: u64 = 64 << 10;
 const CHUNK: u64 = 1 << 20;
 /// Token tables have 900 to 1200 bytes.
 const MAX_TABLE: u64 = 2048;
+/// Bytes of names read and walked in search of their start: the names of the largest kernels have 3 MB.
+const MAX_WALKED: u64 = 512 << 20;
 const DIGITS: &[u8] = b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\x00";
 
 impl Kernel<'_> {
@@ -122,16 +126,25 @@ fn find_in(kernel: &Kernel<'_>, parts: &[Range<u64>]) -> Vec<Places> {
         hits.push(at);
         hits.len() < 64
     });
+    let mut left = MAX_WALKED;
     for hit in hits {
         if let Some((token_table, token_index)) = tokens(kernel, hit)
-            && let Some((num_at, names, count, markers)) = names(kernel, token_table)
+            && let Some((num_at, names, count)) = names(kernel, token_table, &mut left)
         {
             let values = values(kernel, num_at, count, token_index);
-            let _ = markers;
             return values
                 .into_iter()
                 .map(|values| Places { names, count, token_table, token_index, values })
                 .collect();
+        }
+        if left == 0 {
+            kernel.gap(Gap::new(
+                "kernel symbols",
+                format!("tables before {hit:#x}"),
+                "the search for their start came to its bound",
+                "a vmlinux or System.map of this kernel (--vmlinux, --system-map)",
+            ));
+            break;
         }
     }
     Vec::new()
@@ -170,8 +183,8 @@ fn tokens(kernel: &Kernel<'_>, hit: u64) -> Option<(u64, u64)> {
     None
 }
 
-/// Address of `kallsyms_num_syms` and of the names, the number of symbols, and the address of the markers.
-fn names(kernel: &Kernel<'_>, token_table: u64) -> Option<(u64, u64, u32, u64)> {
+/// Address of `kallsyms_num_syms` and of the names, and the number of symbols. `left` is what may yet be read and walked.
+fn names(kernel: &Kernel<'_>, token_table: u64, left: &mut u64) -> Option<(u64, u64, u32)> {
     // Markers go back from the token table to a 0. 80ffbaa5b1bd "kallsyms: reduce size a little on 64-bit" (v4.20)
     // made them 4 bytes wide.
     const BACK: u64 = 160 << 10;
@@ -184,18 +197,24 @@ fn names(kernel: &Kernel<'_>, token_table: u64) -> Option<(u64, u64, u32, u64)> 
         let blocks = markers.values.len() as u32;
         // The last block has at most 256 names of at most 128 tokens, most far shorter.
         let low = at.checked_sub(last + 40 * 1024)? & !7;
+        let Some(after) = left.checked_sub(at - low).filter(|_| last <= MAX_NAMES) else {
+            *left = if last <= MAX_NAMES { 0 } else { *left };
+            continue;
+        };
+        *left = after;
         let (bytes, _) = read_some(kernel, low, at - low);
         if bytes.len() as u64 != at - low {
             continue;
         }
         for pos in (0..bytes.len().saturating_sub(last as usize)).step_by(4) {
             let Some(count) = u32_at(&bytes, pos) else { break };
-            if count.div_ceil(256) != blocks {
+            if count.div_ceil(256) != blocks || count > MAX_SYMBOLS {
                 continue;
             }
             for gap in [8usize, 4] {
-                if walks(bytes.get(pos + gap..).unwrap_or_default(), count, &markers.values) {
-                    return Some((low + pos as u64, low + (pos + gap) as u64, count, at));
+                let names = bytes.get(pos + gap..).unwrap_or_default();
+                if walks(names, count, &markers.values, left) {
+                    return Some((low + pos as u64, low + (pos + gap) as u64, count));
                 }
             }
         }
@@ -259,8 +278,8 @@ fn markers(before: &[u8], width: usize) -> Option<Markers> {
     (values.len() > 8).then_some(Markers { values, padding })
 }
 
-/// Whether `count` names starting here hit every marker.
-fn walks(names: &[u8], count: u32, markers: &[u32]) -> bool {
+/// Whether `count` names starting here hit every marker. What is walked is taken from `left`.
+fn walks(names: &[u8], count: u32, markers: &[u32], left: &mut u64) -> bool {
     let mut rest = names;
     for index in 0..count {
         if index % 256 == 0 {
@@ -274,6 +293,11 @@ fn walks(names: &[u8], count: u32, markers: &[u32]) -> bool {
             return false;
         }
         let Some(after) = after.get(len..) else { return false };
+        let Some(less) = left.checked_sub((rest.len() - after.len()) as u64) else {
+            *left = 0;
+            return false;
+        };
+        *left = less;
         rest = after;
     }
     true

@@ -155,6 +155,11 @@ impl Header {
 }
 
 impl Btf {
+    /// Bytes of it, without those of the kernel's that it continues.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Parses the BTF of a kernel, or with `base` the split BTF of a module. `label` is what it is called in output.
     pub fn parse(label: &str, bytes: Vec<u8>, base: Option<Arc<Btf>>) -> Result<Btf, Error> {
         let header = Header::parse(&bytes).ok_or_else(|| Error::Header(bytes.iter().take(24).copied().collect()))?;

@@ -80,7 +80,8 @@ impl Types {
     /// `const char *name`, `unsigned int x : 3`. Of structures only the name stands there.
     pub fn declaration(&self, ty: TypeRef, name: &str, bits: Option<u32>) -> String {
         let Some(source) = self.sources.get(ty.source as usize) else { return name.to_owned() };
-        let mut text = declare(source.as_ref(), ty.id, name.to_owned(), 0);
+        let mut writer = Writer { source: source.as_ref(), steps: MAX_STEPS, left: MAX_TEXT };
+        let mut text = writer.declare(ty.id, name.to_owned(), 0);
         if let Some(bits) = bits {
             text.push_str(&format!(" : {bits}"));
         }
@@ -112,54 +113,84 @@ fn spoken(name: &str) -> String {
     if unsigned { format!("unsigned {base}") } else { base.to_owned() }
 }
 
-fn declare(source: &dyn Source, id: TypeId, inner: String, depth: usize) -> String {
-    if depth > MAX_DEPTH {
-        return inner;
+/// Types named in one declaration, and bytes of their names: a prototype of the kernel has at most some 20 of them. Types
+/// that lead to themselves, as only damaged ones do, have no end.
+const MAX_STEPS: usize = 4096;
+const MAX_TEXT: usize = 64 << 10;
+
+struct Writer<'s> {
+    source: &'s dyn Source,
+    steps: usize,
+    left: usize,
+}
+
+impl Writer<'_> {
+    /// A name, while there is room.
+    fn named(&mut self, name: String) -> String {
+        match self.left.checked_sub(name.len()) {
+            Some(left) => {
+                self.left = left;
+                name
+            }
+            None => "...".to_owned(),
+        }
     }
-    let after = |name: String, inner: String| if inner.is_empty() { name } else { format!("{name} {inner}") };
-    match source.get(id) {
-        Type::Pointer(to) => {
-            let inner = if is_compound(source, to) { format!("(*{inner})") } else { format!("*{inner}") };
-            declare(source, to, inner, depth + 1)
-        }
-        Type::Array { element, count } => {
-            // BTF does not tell a flexible array from one of no elements.
-            declare(source, element, format!("{inner}[{count}]"), depth + 1)
-        }
-        Type::Modifier(to) => {
-            // A qualifier of a pointer stands behind its star, of anything else before the type.
-            let word = source.qualifier(id).unwrap_or("");
-            let pointer = matches!(source.get(to), Type::Pointer(_));
-            match (word, pointer) {
-                ("", _) => declare(source, to, inner, depth + 1),
-                (word, true) => {
-                    let inner = if inner.is_empty() { word.to_owned() } else { format!("{word} {inner}") };
-                    declare(source, to, inner, depth + 1)
+
+    fn declare(&mut self, id: TypeId, inner: String, depth: usize) -> String {
+        let Some(steps) = self.steps.checked_sub(1).filter(|_| depth <= MAX_DEPTH) else { return inner };
+        self.steps = steps;
+        let source = self.source;
+        let after = |name: String, inner: String| if inner.is_empty() { name } else { format!("{name} {inner}") };
+        match source.get(id) {
+            Type::Pointer(to) => {
+                let inner = if is_compound(source, to) { format!("(*{inner})") } else { format!("*{inner}") };
+                self.declare(to, inner, depth + 1)
+            }
+            Type::Array { element, count } => {
+                // BTF does not tell a flexible array from one of no elements.
+                self.declare(element, format!("{inner}[{count}]"), depth + 1)
+            }
+            Type::Modifier(to) => {
+                // A qualifier of a pointer stands behind its star, of anything else before the type.
+                let word = source.qualifier(id).unwrap_or("");
+                let pointer = matches!(source.get(to), Type::Pointer(_));
+                match (word, pointer) {
+                    ("", _) => self.declare(to, inner, depth + 1),
+                    (word, true) => {
+                        let inner = if inner.is_empty() { word.to_owned() } else { format!("{word} {inner}") };
+                        self.declare(to, inner, depth + 1)
+                    }
+                    (word, false) => format!("{word} {}", self.declare(to, inner, depth + 1)),
                 }
-                (word, false) => format!("{word} {}", declare(source, to, inner, depth + 1)),
             }
-        }
-        Type::Function => match source.prototype(id) {
-            Some((result, parameters)) => {
-                let mut list: Vec<String> =
-                    parameters.iter().map(|to| declare(source, *to, String::new(), depth + 1)).collect();
-                // A last parameter without a type is the dots of printf.
-                if let Some(last) = list.last_mut().filter(|last| *last == "void") {
-                    "...".clone_into(last);
+            Type::Function => match source.prototype(id) {
+                Some((result, parameters)) => {
+                    let mut list = Vec::new();
+                    for to in parameters {
+                        if self.steps == 0 {
+                            list.push("...".to_owned());
+                            break;
+                        }
+                        list.push(self.declare(to, String::new(), depth + 1));
+                    }
+                    // A last parameter without a type is the dots of printf.
+                    if let Some(last) = list.last_mut().filter(|last| *last == "void") {
+                        "...".clone_into(last);
+                    }
+                    let list = if list.is_empty() { "void".to_owned() } else { list.join(", ") };
+                    self.declare(result, format!("{inner}({list})"), depth + 1)
                 }
-                let list = if list.is_empty() { "void".to_owned() } else { list.join(", ") };
-                declare(source, result, format!("{inner}({list})"), depth + 1)
+                None => format!("void {inner}()"),
+            },
+            Type::Enum { name, values, .. } if name.is_empty() => {
+                let mut names: Vec<&str> = values.iter().take(8).map(|(name, _)| name.as_ref()).collect();
+                if values.len() > 8 {
+                    names.push("...");
+                }
+                after(self.named(format!("enum {{{}}}", names.join(", "))), inner)
             }
-            None => format!("void {inner}()"),
-        },
-        Type::Enum { name, values, .. } if name.is_empty() => {
-            let mut names: Vec<&str> = values.iter().take(8).map(|(name, _)| name.as_ref()).collect();
-            if values.len() > 8 {
-                names.push("...");
-            }
-            after(format!("enum {{{}}}", names.join(", ")), inner)
+            Type::Int { name, .. } => after(self.named(spoken(&name)), inner),
+            _ => after(self.named(type_name(source, id, depth)), inner),
         }
-        Type::Int { name, .. } => after(spoken(&name), inner),
-        _ => after(type_name(source, id, depth), inner),
     }
 }

@@ -8,7 +8,7 @@ use gimli::{
 };
 
 use super::graph::Graph;
-use super::{Field, Type, TypeId};
+use super::{Field, MAX_BITS, Type, TypeId};
 
 /// How gimli sees a section.
 pub type Section<'a> = EndianSlice<'a, LittleEndian>;
@@ -194,6 +194,9 @@ impl Reader {
                 let mut fields = Vec::new();
                 for member in children(&mut cursor, constants::DW_TAG_member)? {
                     let (bit_offset, bit_size) = bits(unit, &member)?;
+                    if bit_size.is_some_and(|width| width == 0 || width > MAX_BITS) {
+                        continue;
+                    }
                     let ty = self.target(unit, &member, local, queue)?;
                     fields.push(Field { name: Cow::Owned(name(unit, &member)), ty, bit_offset, bit_size });
                 }
@@ -256,7 +259,7 @@ fn children<'a>(
 fn bits<'a>(unit: Unit<'a, '_>, member: &Entry<'a>) -> Result<(u64, Option<u32>), gimli::Error> {
     let width = number(member, constants::DW_AT_bit_size);
     if let Some(offset) = number(member, constants::DW_AT_data_bit_offset) {
-        return Ok((offset, width.map(|w| w as u32)));
+        return Ok((offset, width.map(narrow)));
     }
     let byte = match member.attr_value(constants::DW_AT_data_member_location) {
         Some(AttributeValue::Exprloc(expression)) => {
@@ -276,8 +279,12 @@ fn bits<'a>(unit: Unit<'a, '_>, member: &Entry<'a>) -> Result<(u64, Option<u32>)
         None => storage_size(unit, member)?,
     };
     let from_top = number(member, constants::DW_AT_bit_offset).unwrap_or(0);
-    let within = (storage * 8).saturating_sub(from_top).saturating_sub(width);
-    Ok((byte.wrapping_mul(8).wrapping_add(within), Some(width as u32)))
+    let within = storage.saturating_mul(8).saturating_sub(from_top).saturating_sub(width);
+    Ok((byte.wrapping_mul(8).wrapping_add(within), Some(narrow(width))))
+}
+
+fn narrow(width: u64) -> u32 {
+    u32::try_from(width).unwrap_or(u32::MAX)
 }
 
 fn storage_size(unit: Unit<'_, '_>, member: &Entry<'_>) -> Result<u64, gimli::Error> {

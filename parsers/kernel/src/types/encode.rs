@@ -144,7 +144,7 @@ impl Encoder<'_> {
             Type::Int { size, signed, name } => {
                 let name = self.string(&name);
                 self.head(name, INT, 0, false, size);
-                self.word(u32::from(signed) << 24 | (size * 8).min(255));
+                self.word(u32::from(signed) << 24 | size.saturating_mul(8).min(255));
             }
             Type::Float { size } => self.head(0, FLOAT, 0, false, size),
             Type::Pointer(to) => {

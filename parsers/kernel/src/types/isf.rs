@@ -7,10 +7,12 @@ use std::io::Read;
 use serde_json::{Map, Value};
 
 use super::graph::Graph;
-use super::{Field, Type, TypeId};
+use super::{Field, MAX_BITS, Type, TypeId};
 
 /// The JSON of a large kernel has some 60 MB.
-const MAX_JSON: u64 = 1 << 30;
+const MAX_JSON: u64 = 256 << 20;
+/// KiB that the decoder of xz may take: a file of `xz -9` needs 64 MiB.
+const XZ_MEMORY: u32 = 128 << 10;
 /// How deep types are nested at most: an array of arrays of pointers.
 const MAX_DEPTH: usize = 32;
 
@@ -27,82 +29,131 @@ pub fn looks_like(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\xfd7zXZ\0") || bytes.starts_with(b"\x1f\x8b") || bytes.trim_ascii_start().starts_with(b"{")
 }
 
-fn unpack(bytes: &[u8]) -> Result<Vec<u8>, String> {
+fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     let mut out = Vec::new();
     if bytes.starts_with(b"\xfd7zXZ\0") {
-        let reader = lzma_rust2::XzReader::new(bytes, true);
-        reader.take(MAX_JSON).read_to_end(&mut out).map_err(|e| e.to_string())?;
+        let reader = lzma_rust2::XzReader::new_mem_limit(bytes, true, XZ_MEMORY);
+        reader.take(MAX_JSON + 1).read_to_end(&mut out).map_err(|e| e.to_string())?;
     } else if bytes.starts_with(b"\x1f\x8b") {
-        flate2::read::MultiGzDecoder::new(bytes).take(MAX_JSON).read_to_end(&mut out).map_err(|e| e.to_string())?;
+        flate2::read::MultiGzDecoder::new(bytes).take(MAX_JSON + 1).read_to_end(&mut out).map_err(|e| e.to_string())?;
     } else {
-        out.extend_from_slice(bytes);
+        return Ok(Cow::Borrowed(bytes));
     }
-    Ok(out)
+    match out.len() as u64 <= MAX_JSON {
+        true => Ok(Cow::Owned(out)),
+        false => Err(format!("its JSON has more than {} MiB", MAX_JSON >> 20)),
+    }
 }
 
-/// The types of an ISF, and the kernel's banner if it names one.
+/// An ISF, decompressed, with the banner of its kernel if it names one. Of the JSON nothing else is kept until
+/// [`Opened::types`] asks for it.
+pub struct Opened<'b> {
+    json: Cow<'b, [u8]>,
+    /// `Linux version ...`, without its line end.
+    pub banner: Option<String>,
+}
+
+/// Decompresses an ISF and finds its banner.
 ///
 /// # Errors
 /// A sentence that says what was expected and found.
-pub fn parse(bytes: &[u8]) -> Result<(Graph, Option<String>), String> {
-    let json: Value = serde_json::from_slice(&unpack(bytes)?).map_err(|e| format!("the ISF's JSON: {e}"))?;
-    let empty = Map::new();
-    let part = |name: &str| json.get(name).and_then(Value::as_object);
-    let users = part("user_types").ok_or("expected an ISF with user_types")?;
-    let (enums, bases) = (part("enums").unwrap_or(&empty), part("base_types").unwrap_or(&empty));
-    let mut reader =
-        Reader { types: vec![Type::Void], users: HashMap::new(), enums: HashMap::new(), bases: HashMap::new() };
-    for (name, base) in bases {
-        let size = base["size"].as_u64().unwrap_or(0) as u32;
-        let signed = base["signed"].as_bool().unwrap_or(false);
-        let ty = match base["kind"].as_str() {
-            Some("void") => Type::Void,
-            Some("float") => Type::Float { size },
-            _ => Type::Int { size, signed, name: Cow::Owned(name.clone()) },
-        };
-        let id = reader.push(ty);
-        reader.bases.insert(name, id);
+pub fn open(bytes: &[u8]) -> Result<Opened<'_>, String> {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        #[serde(default)]
+        symbols: Symbols,
     }
-    for (name, value) in enums {
-        let constants = value["constants"].as_object().unwrap_or(&empty);
-        let values = constants.iter().map(|(n, v)| (Cow::Owned(n.clone()), v.as_i64().unwrap_or(0))).collect();
-        let size = value["size"].as_u64().unwrap_or(4) as u32;
-        let id = reader.push(Type::Enum { name: named(name), size, values });
-        reader.enums.insert(name, id);
+    #[derive(Default, serde::Deserialize)]
+    struct Symbols {
+        linux_banner: Option<Banner>,
     }
-    // Numbers first, since structures point at each other.
-    for name in users.keys() {
-        let id = reader.push(Type::Void);
-        reader.users.insert(name, id);
+    #[derive(serde::Deserialize)]
+    struct Banner {
+        constant_data: Option<String>,
     }
-    for (name, value) in users {
-        let fields = value["fields"].as_object().unwrap_or(&empty);
-        let mut members: Vec<Field<'static>> = Vec::with_capacity(fields.len());
-        for (name, field) in fields {
-            let offset = field["offset"].as_u64().unwrap_or(0).saturating_mul(8);
-            let (ty, bits) = reader.field(&field["type"], 0);
-            let anonymous = field["anonymous"].as_bool().unwrap_or(false);
-            members.push(Field {
-                name: if anonymous { Cow::Borrowed("") } else { Cow::Owned(name.clone()) },
-                ty,
-                bit_offset: offset.saturating_add(bits.map_or(0, |(position, _)| position)),
-                bit_size: bits.map(|(_, width)| width),
-            });
-        }
-        members.sort_by_key(|f| f.bit_offset);
-        let ty = Type::Struct {
-            name: named(name),
-            union: value["kind"] == "union",
-            size: value["size"].as_u64().unwrap_or(0),
-            fields: members,
-        };
-        if let Some(slot) = reader.users.get(name.as_str()).and_then(|id| reader.types.get_mut(*id as usize)) {
-            *slot = ty;
-        }
-    }
-    let banner = json["symbols"]["linux_banner"]["constant_data"].as_str().and_then(base64);
+    let json = unpack(bytes)?;
+    let head: Head = serde_json::from_slice(&json).map_err(|e| format!("the ISF's JSON: {e}"))?;
+    let banner = head.symbols.linux_banner.and_then(|banner| base64(&banner.constant_data?));
     let banner = banner.map(|text| String::from_utf8_lossy(&text).trim_end_matches(['\0', '\n']).to_owned());
-    Ok((Graph::new("ISF", reader.types), banner))
+    Ok(Opened { json, banner })
+}
+
+impl Opened<'_> {
+    /// Bytes of the decompressed JSON.
+    pub fn size(&self) -> u64 {
+        self.json.len() as u64
+    }
+}
+
+impl Opened<'_> {
+    /// The types of the ISF.
+    ///
+    /// # Errors
+    /// A sentence that says what was expected and found.
+    pub fn types(&self) -> Result<Graph, String> {
+        let json: Value = serde_json::from_slice(&self.json).map_err(|e| format!("the ISF's JSON: {e}"))?;
+        let empty = Map::new();
+        let part = |name: &str| json.get(name).and_then(Value::as_object);
+        let users = part("user_types").ok_or("expected an ISF with user_types")?;
+        let (enums, bases) = (part("enums").unwrap_or(&empty), part("base_types").unwrap_or(&empty));
+        let mut reader =
+            Reader { types: vec![Type::Void], users: HashMap::new(), enums: HashMap::new(), bases: HashMap::new() };
+        for (name, base) in bases {
+            let size = base["size"].as_u64().unwrap_or(0) as u32;
+            let signed = base["signed"].as_bool().unwrap_or(false);
+            let ty = match base["kind"].as_str() {
+                Some("void") => Type::Void,
+                Some("float") => Type::Float { size },
+                _ => Type::Int { size, signed, name: Cow::Owned(name.clone()) },
+            };
+            let id = reader.push(ty);
+            reader.bases.insert(name, id);
+        }
+        for (name, value) in enums {
+            let constants = value["constants"].as_object().unwrap_or(&empty);
+            let values = constants.iter().map(|(n, v)| (Cow::Owned(n.clone()), v.as_i64().unwrap_or(0))).collect();
+            let size = value["size"].as_u64().unwrap_or(4) as u32;
+            let id = reader.push(Type::Enum { name: named(name), size, values });
+            reader.enums.insert(name, id);
+        }
+        // Numbers first, since structures point at each other.
+        for name in users.keys() {
+            let id = reader.push(Type::Void);
+            reader.users.insert(name, id);
+        }
+        for (name, value) in users {
+            let fields = value["fields"].as_object().unwrap_or(&empty);
+            let mut members: Vec<Field<'static>> = Vec::with_capacity(fields.len());
+            for (name, field) in fields {
+                let offset = field["offset"].as_u64().unwrap_or(0).saturating_mul(8);
+                let (ty, bits) = reader.field(&field["type"], 0);
+                // A wider one, or one that lies elsewhere than in its word, no compiler makes.
+                if bits
+                    .is_some_and(|(position, width)| width == 0 || width > MAX_BITS || position >= u64::from(MAX_BITS))
+                {
+                    continue;
+                }
+                let anonymous = field["anonymous"].as_bool().unwrap_or(false);
+                members.push(Field {
+                    name: if anonymous { Cow::Borrowed("") } else { Cow::Owned(name.clone()) },
+                    ty,
+                    bit_offset: offset.saturating_add(bits.map_or(0, |(position, _)| position)),
+                    bit_size: bits.map(|(_, width)| width),
+                });
+            }
+            members.sort_by_key(|f| f.bit_offset);
+            let ty = Type::Struct {
+                name: named(name),
+                union: value["kind"] == "union",
+                size: value["size"].as_u64().unwrap_or(0),
+                fields: members,
+            };
+            if let Some(slot) = reader.users.get(name.as_str()).and_then(|id| reader.types.get_mut(*id as usize)) {
+                *slot = ty;
+            }
+        }
+        Ok(Graph::new("ISF", reader.types))
+    }
 }
 
 /// dwarf2json calls what has no name `unnamed_` and a number.
@@ -138,7 +189,10 @@ impl<'j> Reader<'j> {
             Some("bitfield") => {
                 let (inner, _) = self.field(&ty["type"], depth + 1);
                 let position = ty["bit_position"].as_u64().unwrap_or(0);
-                return (inner, Some((position, ty["bit_length"].as_u64().unwrap_or(0) as u32)));
+                return (
+                    inner,
+                    Some((position, ty["bit_length"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0))),
+                );
             }
             _ => 0,
         };
@@ -200,10 +254,10 @@ mod tests {
 
     #[test]
     fn members_bitfields_and_anonymous_unions_are_found() {
-        let (graph, banner) = parse(SAMPLE.as_bytes()).unwrap();
-        assert_eq!(banner.as_deref(), Some("Linux version 3.10.0"));
+        let isf = open(SAMPLE.as_bytes()).unwrap();
+        assert_eq!(isf.banner.as_deref(), Some("Linux version 3.10.0"));
         let mut types = Types::none();
-        types.add(Arc::new(graph));
+        types.add(Arc::new(isf.types().unwrap()));
         let member = |path| types.member("task_struct", path).unwrap();
         assert_eq!((member("pid").offset, member("pid").shape), (0, Shape::Int { signed: true }));
         assert_eq!(member("comm").shape, Shape::Array { stride: 1, count: 16 });
@@ -215,8 +269,17 @@ mod tests {
 
     #[test]
     fn what_is_no_isf_is_an_error() {
-        assert!(parse(b"{}").is_err());
-        assert!(parse(b"\x1f\x8b\x00").is_err());
-        assert!(parse(b"[1").is_err());
+        assert!(open(b"{}").unwrap().types().is_err());
+        assert!(open(b"\x1f\x8b\x00").is_err());
+        assert!(open(b"[1").is_err());
+    }
+
+    #[test]
+    fn bitfields_that_no_compiler_makes_are_left_out() {
+        let wide = SAMPLE.replace("\"bit_length\": 3", "\"bit_length\": 4294967295");
+        let mut types = Types::none();
+        types.add(Arc::new(open(wide.as_bytes()).unwrap().types().unwrap()));
+        assert!(types.member("task_struct", "pid").is_some());
+        assert!(types.member("task_struct", "flag").is_none());
     }
 }

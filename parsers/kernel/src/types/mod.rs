@@ -12,6 +12,7 @@
 //! ```
 
 pub mod btf;
+mod check;
 mod declare;
 pub mod dwarf;
 mod encode;
@@ -28,13 +29,17 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use btf::Btf;
 pub use graph::Graph;
 
 /// How deep nested anonymous members, typedef chains and printed type names are followed.
 const MAX_DEPTH: usize = 32;
+/// Members looked at for one name: task_struct with all that it embeds has some thousand.
+const MAX_FIELDS: usize = 1 << 20;
+/// Widest bitfield that C has.
+pub(crate) const MAX_BITS: u32 = 64;
 
 /// Number of a type inside its source. 0 is `void`.
 pub type TypeId = u32;
@@ -483,25 +488,46 @@ fn place(source: &dyn Source, number: u32, ty: TypeId, bit_offset: u64, bit_size
     let offset = bit_offset / 8;
     let shift = (bit_offset % 8) as u32;
     let (size, bits) = match bit_size {
-        Some(width) => (u64::from((shift + width).div_ceil(8)), Some((shift, width))),
+        Some(width) => (u64::from(shift.saturating_add(width).div_ceil(8)), Some((shift, width))),
         None => (size_of(source, ty, 0).unwrap_or(0), None),
     };
     Member { offset, size, bits, shape, ty: Some(TypeRef { source: number, id: ty }), inferred: false }
 }
 
-/// Finds a named member, through anonymous structures and unions; offset in bits from the start of `id`.
-fn find_field(source: &dyn Source, id: TypeId, name: &str, depth: usize) -> Option<(TypeId, u64, Option<u32>)> {
-    if depth > MAX_DEPTH {
-        return None;
+/// The way to a member. A type that was looked through in vain is not looked at again, so that types which embed
+/// each other, as only damaged ones do, cost no more than others.
+#[derive(Default)]
+struct Seeker {
+    seen: FxHashSet<TypeId>,
+    fields: usize,
+}
+
+impl Seeker {
+    /// A named member, through anonymous structures and unions; offset in bits from the start of `id`.
+    fn find(
+        &mut self,
+        source: &dyn Source,
+        id: TypeId,
+        name: &str,
+        depth: usize,
+    ) -> Option<(TypeId, u64, Option<u32>)> {
+        if depth > MAX_DEPTH || self.fields > MAX_FIELDS || !self.seen.insert(id) {
+            return None;
+        }
+        let stripped = strip(source, id);
+        if stripped != id && !self.seen.insert(stripped) {
+            return None;
+        }
+        let Type::Struct { fields, .. } = source.get(stripped) else { return None };
+        self.fields = self.fields.saturating_add(fields.len());
+        if let Some(f) = fields.iter().find(|f| f.name == name) {
+            return Some((f.ty, f.bit_offset, f.bit_size));
+        }
+        fields.iter().filter(|f| f.name.is_empty()).find_map(|f| {
+            let (ty, offset, size) = self.find(source, f.ty, name, depth + 1)?;
+            Some((ty, f.bit_offset.checked_add(offset)?, size))
+        })
     }
-    let Type::Struct { fields, .. } = source.get(strip(source, id)) else { return None };
-    if let Some(f) = fields.iter().find(|f| f.name == name) {
-        return Some((f.ty, f.bit_offset, f.bit_size));
-    }
-    fields.iter().filter(|f| f.name.is_empty()).find_map(|f| {
-        let (ty, offset, size) = find_field(source, f.ty, name, depth + 1)?;
-        Some((ty, f.bit_offset.checked_add(offset)?, size))
-    })
 }
 
 fn walk(source: &dyn Source, number: u32, id: TypeId, path: &str) -> Option<Member> {
@@ -512,7 +538,7 @@ fn walk(source: &dyn Source, number: u32, id: TypeId, path: &str) -> Option<Memb
             None => (step, ""),
         };
         if !name.is_empty() {
-            let (next, bits, size) = find_field(source, ty, name, 0)?;
+            let (next, bits, size) = Seeker::default().find(source, ty, name, 0)?;
             (ty, offset, width) = (next, offset.checked_add(bits)?, size);
         }
         while let Some(rest) = indices.strip_prefix('[') {
@@ -546,6 +572,52 @@ mod tests {
         assert_eq!(member((3, 4), true).decode(&[0b0011_1000, 0]), Some(7));
         assert_eq!(member((6, 6), false).decode(&[0b1100_0000, 0b0000_1111]), Some(63));
         assert_eq!(member((6, 6), false).decode(&[0]), None);
+    }
+
+    /// A union of two anonymous members of its own type, and a function that takes itself twice.
+    struct Knot;
+
+    impl Source for Knot {
+        fn get(&self, id: TypeId) -> Type<'_> {
+            let own = |bit_offset| Field { name: "".into(), ty: 1, bit_offset, bit_size: None };
+            match id {
+                1 => Type::Struct { name: "knot".into(), union: true, size: 8, fields: vec![own(0), own(0)] },
+                2 => Type::Pointer(3),
+                3 => Type::Function,
+                _ => Type::Void,
+            }
+        }
+
+        fn find(&self, name: &str) -> Vec<TypeId> {
+            if name == "knot" { vec![1] } else { Vec::new() }
+        }
+
+        fn enumerator(&self, _: &str) -> Option<i64> {
+            None
+        }
+
+        fn name(&self) -> &str {
+            "test"
+        }
+
+        fn prototype(&self, _: TypeId) -> Option<(TypeId, Vec<TypeId>)> {
+            Some((2, vec![2; 1000]))
+        }
+    }
+
+    #[test]
+    fn types_that_embed_themselves_are_looked_through_once() {
+        let mut types = Types::none();
+        types.add(Arc::new(Knot));
+        assert!(types.member("knot", "absent").is_none());
+        let text = types.declaration(TypeRef { source: 0, id: 2 }, "call", None);
+        assert!(text.len() < 200_000, "{} bytes", text.len());
+    }
+
+    #[test]
+    fn a_bitfield_of_any_width_has_a_place() {
+        let member = place(&Knot, 0, 0, 7, Some(u32::MAX));
+        assert_eq!(member.decode(&[0; 16]), None);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Finding the types of a kernel: its BTF in memory, its modules' BTF.
 
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,15 +10,23 @@ use facts::Gap;
 
 use super::btf::{self, Btf, Header};
 use super::pack::{self, Pack};
-use super::vmlinux::Vmlinux;
 use super::{Source, Types};
-use super::{infer, isf};
+use super::{check, infer, isf};
+use crate::identity::Build;
 use crate::{Kernel, Sources, VirtAddr};
 
 /// More than any BTF seen (5.3 MB in 7.3), also of kernels with everything built in.
-const MAX_BTF: u64 = 64 << 20;
+const MAX_BTF: usize = 64 << 20;
 /// Packs looked at in a folder.
 const MAX_PACKS: usize = 10_000;
+/// Bytes of one pack or ISF: the JSON of a large kernel has some 60 MB.
+const MAX_PACK: u64 = 256 << 20;
+/// Bytes of all packs and ISF files looked at, decompressed.
+const MAX_READ: u64 = 4 << 30;
+/// Bytes of the types of all modules: a distribution's kernel with all its modules has some 20 MB.
+const MAX_MODULE_BTF: usize = 128 << 20;
+/// Places in the image that look like types, of which there is one.
+const MAX_HITS: usize = 8;
 /// Modules with BTF; a loaded machine has some hundred.
 const MAX_MODULES: usize = 8192;
 /// Image bytes searched for BTF when no symbol tells where it is.
@@ -25,15 +36,27 @@ impl Types {
     /// What the user gave comes first: a vmlinux, then a pack; then what the dump itself has.
     pub(crate) fn open(kernel: &Kernel<'_>, sources: &Sources) -> Types {
         let mut types = Types::none();
-        let identity = Identity { build_id: kernel.build_id(), banner: kernel.banner() };
-        if let Some(path) = &sources.vmlinux {
-            match from_vmlinux(path, &identity, sources.force) {
-                Ok(source) => types.add(source),
-                Err(why) => kernel.gap(Gap::new("structure layouts", path.display().to_string(), why, "")),
+        if let Some(file) = kernel.vmlinux() {
+            match file.types() {
+                Ok(source) => {
+                    for why in check::misfits(kernel, &source) {
+                        kernel.gap(Gap::new(
+                            "structure layouts",
+                            file.name(),
+                            why,
+                            "the vmlinux of exactly this kernel",
+                        ));
+                    }
+                    types.add(source);
+                }
+                Err(why) => kernel.gap(Gap::new("structure layouts", file.name(), why, "")),
             }
         }
-        if let Some(pack) = find_pack(kernel, &identity, sources) {
-            types.add(pack);
+        if !sources.packs.is_empty() {
+            let identity = kernel.build();
+            if let Some(pack) = find_pack(kernel, &identity, sources) {
+                types.add(pack);
+            }
         }
         let given = !types.is_empty();
         match kernel_btf(kernel) {
@@ -73,59 +96,75 @@ impl Types {
     }
 }
 
-/// Which kernel the dump has.
-struct Identity {
-    build_id: Option<String>,
-    banner: Option<String>,
-}
-
-impl Kernel<'_> {
-    /// The vmlinux the user gave, when it is of this kernel or taken by force.
-    pub(crate) fn vmlinux(&self) -> Option<Result<Vmlinux, String>> {
-        let path = self.sources.vmlinux.as_deref()?;
-        let identity = Identity { build_id: self.build_id(), banner: self.banner() };
-        Some(open_vmlinux(path, &identity, self.sources.force))
-    }
-}
-
-fn from_vmlinux(path: &Path, identity: &Identity, force: bool) -> Result<Arc<dyn Source>, String> {
-    open_vmlinux(path, identity, force)?.types()
-}
-
-fn open_vmlinux(path: &Path, identity: &Identity, force: bool) -> Result<Vmlinux, String> {
-    let file = Vmlinux::open(path)?;
-    let header = pack::Header { build_id: file.build_id(), banner: file.banner(), ..pack::Header::default() };
-    match header.fits(identity.build_id.as_deref(), identity.banner.as_deref()) {
-        Err(why) if !force => Err(format!("{why}; --force uses it all the same")),
-        _ => Ok(file),
-    }
-}
-
 /// In a folder: packs, and ISF files by the endings Volatility uses.
 fn is_pack(path: &Path) -> bool {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     [".pack", ".json", ".json.xz", ".json.gz"].iter().any(|ending| name.ends_with(ending))
 }
 
-/// The types in a pack or an ISF, when it is of this kernel. An ISF has no build-id.
-fn given_types(bytes: &[u8], identity: &Identity, force: bool) -> Result<Arc<dyn Source>, String> {
-    let (header, types) = if isf::looks_like(bytes) {
-        let (graph, banner) = isf::parse(bytes)?;
-        (pack::Header { banner, ..pack::Header::default() }, Arc::new(graph) as Arc<dyn Source>)
-    } else {
-        let pack = Pack::parse(bytes)?;
-        (pack.header.clone(), pack.types())
+/// Why a pack or an ISF is not used.
+struct Refusal {
+    /// Whether it says that it is of this kernel.
+    fits: bool,
+    why: String,
+}
+
+/// A pack or an ISF that is used, and what of it does not fit.
+type Given = (Arc<dyn Source>, Vec<String>);
+
+/// The types in a pack or an ISF, when it is of this kernel or taken by force. An ISF has no build-id. What the memory
+/// of the dump contradicts is refused; by force it is used, and said.
+fn given_types(
+    kernel: &Kernel<'_>,
+    bytes: &[u8],
+    budget: &mut u64,
+    identity: &Build,
+    force: bool,
+) -> Result<Given, Refusal> {
+    let foreign = |why| Refusal { fits: false, why };
+    let mut misfits = Vec::new();
+    let mut fits = |header: &pack::Header| match header.fits(identity) {
+        Err(why) if force => {
+            misfits.push(why);
+            Ok(())
+        }
+        other => other.map_err(foreign),
     };
-    match header.fits(identity.build_id.as_deref(), identity.banner.as_deref()) {
-        Err(why) if !force => Err(why),
-        _ if !pack::is_sound(&types) => Err("its layout of task_struct cannot be".to_owned()),
-        _ => Ok(types),
+    let types = if isf::looks_like(bytes) {
+        let isf = isf::open(bytes).map_err(foreign)?;
+        *budget = budget.saturating_sub(isf.size());
+        fits(&pack::Header { banner: isf.banner.clone(), ..pack::Header::default() })?;
+        Arc::new(isf.types().map_err(|why| Refusal { fits: true, why })?) as Arc<dyn Source>
+    } else {
+        fits(&pack::header(bytes).map_err(foreign)?)?;
+        Pack::parse(bytes).map_err(|why| Refusal { fits: true, why })?.types()
+    };
+    let found = check::misfits(kernel, &types);
+    if !force && !found.is_empty() {
+        return Err(Refusal { fits: true, why: found.join("; ") });
+    }
+    misfits.extend(found);
+    Ok((types, misfits))
+}
+
+/// A file's bytes, at most `limit`.
+fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
+    let file = File::open(path).map_err(|e| e.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    match bytes.len() as u64 <= limit {
+        true => Ok(bytes),
+        false => Err(format!("it has more than {} MiB", limit >> 20)),
     }
 }
 
 /// The first pack of this kernel among the files and folders given. A folder may hold packs of many kernels, so only
-/// a file that was named and does not fit is worth a word.
-fn find_pack(kernel: &Kernel<'_>, identity: &Identity, sources: &Sources) -> Option<Arc<dyn Source>> {
+/// a file that was named or says that it is of this kernel, and does not fit, is worth a word.
+fn find_pack(kernel: &Kernel<'_>, identity: &Build, sources: &Sources) -> Option<Arc<dyn Source>> {
+    let gap = |path: &Path, why: String| {
+        kernel.gap(Gap::new("structure layouts", path.display().to_string(), why, "a pack of exactly this kernel"));
+    };
+    let mut budget = MAX_READ;
     for given in &sources.packs {
         let mut files = vec![given.clone()];
         let named = !given.is_dir();
@@ -135,13 +174,21 @@ fn find_pack(kernel: &Kernel<'_>, identity: &Identity, sources: &Sources) -> Opt
             files.sort();
         }
         for path in files {
-            let read = std::fs::read(&path).map_err(|e| e.to_string());
-            let pack = read.and_then(|bytes| given_types(&bytes, identity, named && sources.force));
-            match pack {
-                Ok(types) => return Some(types),
-                Err(why) if named => {
-                    kernel.gap(Gap::new("structure layouts", path.display().to_string(), why, ""));
+            if budget == 0 {
+                gap(given, format!("no pack of this kernel was among the first {} MiB", MAX_READ >> 20));
+                break;
+            }
+            let read = read_file(&path, MAX_PACK).map_err(|why| Refusal { fits: named, why });
+            budget = budget.saturating_sub(read.as_ref().map_or(0, |bytes| bytes.len() as u64));
+            let force = named && sources.force;
+            match read.and_then(|bytes| given_types(kernel, &bytes, &mut budget, identity, force)) {
+                Ok((types, misfits)) => {
+                    for why in misfits {
+                        gap(&path, format!("used by force, though {why}"));
+                    }
+                    return Some(types);
                 }
+                Err(refusal) if named || refusal.fits => gap(&path, refusal.why),
                 Err(_) => {}
             }
         }
@@ -149,11 +196,17 @@ fn find_pack(kernel: &Kernel<'_>, identity: &Identity, sources: &Sources) -> Opt
     None
 }
 
-fn read_btf(kernel: &Kernel<'_>, at: VirtAddr, label: &str, base: Option<Arc<Btf>>) -> Result<Btf, String> {
+fn read_btf(
+    kernel: &Kernel<'_>,
+    at: VirtAddr,
+    label: &str,
+    limit: usize,
+    base: Option<Arc<Btf>>,
+) -> Result<Btf, String> {
     let mut head = [0; 32];
     kernel.read(at, &mut head).map_err(|e| format!("the header of {label} cannot be read: {e}"))?;
     let header = Header::parse(&head).ok_or_else(|| format!("no {label} at {at}"))?;
-    if header.total() > MAX_BTF {
+    if header.total() > limit as u64 {
         return Err(format!("{label} at {at} says it has {} bytes", header.total()));
     }
     let (bytes, hole) = kernel.bytes_with_holes(at, header.total() as usize);
@@ -170,7 +223,7 @@ fn read_btf(kernel: &Kernel<'_>, at: VirtAddr, label: &str, base: Option<Arc<Btf
 
 fn kernel_btf(kernel: &Kernel<'_>) -> Result<Btf, String> {
     if let Some(at) = kernel.symbol_at("__start_BTF") {
-        return read_btf(kernel, at, "BTF", None);
+        return read_btf(kernel, at, "BTF", MAX_BTF, None);
     }
     search(kernel).ok_or_else(|| "no symbol __start_BTF, and no BTF in the kernel image: this kernel has none".into())
 }
@@ -180,6 +233,7 @@ fn search(kernel: &Kernel<'_>) -> Option<Btf> {
     let start = kernel.vmcoreinfo().symbol("_stext")? & !4095;
     let magic = memchr::memmem::Finder::new(&[0x9f, 0xeb, 0x01, 0x00]);
     let mut page = [0; 4096];
+    let mut hits = 0;
     for at in kernel.image_without_code(start, MAX_IMAGE).into_iter().flat_map(|part| part.step_by(4096)) {
         let at = VirtAddr(at);
         if kernel.read(at, &mut page).is_err() {
@@ -191,8 +245,12 @@ fn search(kernel: &Kernel<'_>) -> Option<Btf> {
             let plain = kernel.read(at, &mut head).is_ok()
                 && Header::parse(&head)
                     .is_some_and(|h| h.types.0 == 0 && h.strings.0 == h.types.1 && h.types.1 > 65536);
+            hits += usize::from(plain);
+            if hits > MAX_HITS {
+                return None;
+            }
             if plain
-                && let Ok(btf) = read_btf(kernel, at, "BTF", None)
+                && let Ok(btf) = read_btf(kernel, at, "BTF", MAX_BTF, None)
                 && !btf.find("task_struct").is_empty()
             {
                 return Some(btf);
@@ -213,12 +271,19 @@ fn module_btf(kernel: &Kernel<'_>, types: &Types, base: &Arc<Btf>) -> Vec<Btf> {
     else {
         return found;
     };
+    let (mut seen, mut left) = (HashSet::new(), MAX_MODULE_BTF);
     for node in kernel.list(head, MAX_MODULES, "modules' types").items {
         let Ok(btf) = kernel.ptr(node - list + to_btf) else { continue };
         let name = kernel.cstr(btf + name, 64).unwrap_or_default();
         let Ok(data) = kernel.ptr(btf + data) else { continue };
-        match read_btf(kernel, data, &format!("BTF of {name}"), Some(base.clone())) {
-            Ok(btf) => found.push(btf),
+        if !seen.insert(data) {
+            continue;
+        }
+        match read_btf(kernel, data, &format!("BTF of {name}"), left.min(MAX_BTF), Some(base.clone())) {
+            Ok(btf) => {
+                left = left.saturating_sub(btf.size());
+                found.push(btf);
+            }
             Err(why) => kernel.gap(Gap::new("structure layouts", format!("module {name}"), why, "")),
         }
     }

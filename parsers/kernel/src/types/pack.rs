@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::btf::Btf;
 use super::vmlinux::Vmlinux;
-use super::{Source, Types, encode};
+use super::{Source, encode};
+use crate::identity::Build;
 
 const MAGIC: &[u8; 8] = b"vmcpack\0";
 const VERSION: u32 = 1;
@@ -230,13 +231,13 @@ pub struct Header {
 }
 
 impl Header {
-    /// Whether it is of the kernel with that build-id and banner; the reason when it is not.
+    /// Whether it is of that build; the reason when it is not.
     ///
     /// # Errors
     /// A sentence with both identities.
-    pub fn fits(&self, build_id: Option<&str>, banner: Option<&str>) -> Result<(), String> {
+    pub fn fits(&self, build: &Build) -> Result<(), String> {
         let unknown = "unknown";
-        match (self.build_id.as_deref(), build_id, self.banner.as_deref(), banner) {
+        match (self.build_id.as_deref(), build.id.as_deref(), self.banner.as_deref(), build.banner.as_deref()) {
             (Some(ours), Some(theirs), ..) if ours == theirs => Ok(()),
             (Some(ours), Some(theirs), ..) => Err(format!("it is of build {ours}, the dump's kernel is {theirs}")),
             (_, _, Some(ours), Some(theirs)) if ours == theirs => Ok(()),
@@ -290,27 +291,41 @@ pub fn encode(header: &Header, types: &dyn Source) -> Result<Vec<u8>, String> {
     compressed.finish().map_err(|e| e.to_string())
 }
 
+/// The header of a pack, and where its types start.
+fn split(bytes: &[u8]) -> Result<(Header, &[u8]), String> {
+    if !bytes.starts_with(MAGIC) {
+        return Err("expected a pack (it begins with \"vmcpack\")".into());
+    }
+    let word = |at: usize| {
+        let raw: Option<[u8; 4]> = bytes.get(at..at + 4).and_then(|b| b.try_into().ok());
+        raw.map(u32::from_le_bytes).ok_or("the pack is cut")
+    };
+    let version = word(8)?;
+    if version != VERSION {
+        return Err(format!("expected version {VERSION} of packs, found {version}: make it anew"));
+    }
+    let length = word(12)? as usize;
+    let text = bytes.get(16..16 + length.min(MAX_HEADER)).ok_or("the pack is cut")?;
+    let header: Header = serde_json::from_slice(text).map_err(|e| format!("the pack's header: {e}"))?;
+    let body = bytes.get(16 + length..).ok_or("the pack is cut")?;
+    Ok((header, body))
+}
+
+/// Reads which kernel a pack is of, and nothing else.
+///
+/// # Errors
+/// A sentence that says what was expected and found.
+pub fn header(bytes: &[u8]) -> Result<Header, String> {
+    Ok(split(bytes)?.0)
+}
+
 impl Pack {
     /// Reads a pack.
     ///
     /// # Errors
     /// A sentence that says what was expected and found.
     pub fn parse(bytes: &[u8]) -> Result<Pack, String> {
-        if !bytes.starts_with(MAGIC) {
-            return Err("expected a pack (it begins with \"vmcpack\")".into());
-        }
-        let word = |at: usize| {
-            let raw: Option<[u8; 4]> = bytes.get(at..at + 4).and_then(|b| b.try_into().ok());
-            raw.map(u32::from_le_bytes).ok_or("the pack is cut")
-        };
-        let version = word(8)?;
-        if version != VERSION {
-            return Err(format!("expected version {VERSION} of packs, found {version}: make it anew"));
-        }
-        let length = word(12)? as usize;
-        let text = bytes.get(16..16 + length.min(MAX_HEADER)).ok_or("the pack is cut")?;
-        let header: Header = serde_json::from_slice(text).map_err(|e| format!("the pack's header: {e}"))?;
-        let body = bytes.get(16 + length..).ok_or("the pack is cut")?;
+        let (header, body) = split(bytes)?;
         let mut raw = Vec::new();
         flate2::read::ZlibDecoder::new(body)
             .take(MAX_BTF)
@@ -326,20 +341,11 @@ impl Pack {
     }
 }
 
-/// Whether layouts agree with a few facts every kernel has: a task has a name of 16 bytes and a list.
-pub fn is_sound(source: &Arc<dyn Source>) -> bool {
-    let mut types = Types::none();
-    types.add(source.clone());
-    types.member("task_struct", "comm").is_some_and(|m| m.size == 16)
-        && types.member("task_struct", "tasks").is_some_and(|m| m.size == 16)
-        && types.member("task_struct", "pid").is_some_and(|m| m.size == 4)
-}
-
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
 
-    use super::super::{Field, Graph, Type};
+    use super::super::{Field, Graph, Type, Types};
     use super::*;
 
     fn graph() -> Graph {
@@ -399,7 +405,6 @@ mod tests {
         let bytes = encode(&header, &graph()).unwrap();
         let pack = Pack::parse(&bytes).unwrap();
         assert_eq!(pack.header, header);
-        assert!(is_sound(&pack.types()));
         let (mut ours, mut theirs) = (Types::none(), Types::none());
         ours.add(pack.types());
         theirs.add(Arc::new(graph()));
@@ -418,11 +423,14 @@ mod tests {
     #[test]
     fn another_kernel_s_pack_is_refused_with_both_names() {
         let header = Header { build_id: Some("aa".into()), banner: Some("Linux 1".into()), ..Header::default() };
-        assert_eq!(header.fits(Some("aa"), None), Ok(()));
-        assert!(header.fits(Some("bb"), Some("Linux 1")).unwrap_err().contains("bb"));
-        assert_eq!(header.fits(None, Some("Linux 1")), Ok(()));
-        assert!(header.fits(None, Some("Linux 2")).unwrap_err().contains("Linux 2"));
-        assert!(header.fits(None, None).is_err());
+        let fits = |id: Option<&str>, banner: Option<&str>| {
+            header.fits(&Build { id: id.map(str::to_owned), banner: banner.map(str::to_owned) })
+        };
+        assert_eq!(fits(Some("aa"), None), Ok(()));
+        assert!(fits(Some("bb"), Some("Linux 1")).unwrap_err().contains("bb"));
+        assert_eq!(fits(None, Some("Linux 1")), Ok(()));
+        assert!(fits(None, Some("Linux 2")).unwrap_err().contains("Linux 2"));
+        assert!(fits(None, None).is_err());
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! A vmlinux as a source of types: its identity, its BTF or DWARF.
+//! A vmlinux: its identity, its sections, its BTF or DWARF; compressed too, and inside a bzImage.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use super::btf::Btf;
 use super::{Source, dwarf};
@@ -13,19 +13,27 @@ const MAX_SECTION: u64 = 2 << 30;
 /// A kernel has some hundred sections.
 const MAX_SECTIONS: usize = 65_536;
 const SHF_COMPRESSED: u64 = 0x800;
+/// The largest vmlinux with debug information has some 1.2 GB.
+const MAX_FILE: u64 = 4 << 30;
+/// The largest bzImage has some 20 MB.
+const MAX_PAYLOAD: u64 = 256 << 20;
+/// KiB that the decoder of xz may take: a file of `xz -9` needs 64 MiB.
+const XZ_MEMORY: u32 = 128 << 10;
 
-struct Place {
-    name: String,
+/// A section.
+pub(crate) struct Place {
+    pub(crate) name: String,
     kind: u32,
-    flags: u64,
+    pub(crate) flags: u64,
     address: u64,
     offset: u64,
     size: u64,
 }
 
-/// An ELF file with the kernel's types.
+/// An ELF file with the kernel's symbols and types. Safe to share between threads.
 pub struct Vmlinux {
-    file: File,
+    path: PathBuf,
+    file: Mutex<File>,
     places: Vec<Place>,
 }
 
@@ -47,7 +55,7 @@ impl Vmlinux {
     }
 
     fn read_headers(path: &Path) -> Result<Vmlinux, String> {
-        let mut file = File::open(path).map_err(|e| e.to_string())?;
+        let mut file = unpacked(File::open(path).map_err(|e| e.to_string())?)?;
         let header = bytes(&mut file, 0, 64)?;
         if !header.starts_with(b"\x7fELF\x02\x01") {
             return Err("expected a 64-bit little-endian ELF file".into());
@@ -76,14 +84,28 @@ impl Vmlinux {
                 }
             })
             .collect();
-        Ok(Vmlinux { file, places })
+        Ok(Vmlinux { path: path.to_owned(), file: Mutex::new(file), places })
+    }
+
+    /// The file's name as it was given.
+    pub(crate) fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// The sections in their order.
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    fn bytes(&self, at: u64, size: u64) -> Result<Vec<u8>, String> {
+        let mut file = self.file.lock().map_err(|_| "reading it stopped halfway")?;
+        bytes(&mut *file, at, size)
     }
 
     /// Contents of a section, decompressed; empty when there is none.
     pub(crate) fn section(&self, name: &str) -> Result<Vec<u8>, String> {
         let Some(place) = self.places.iter().find(|p| p.name == name && p.kind != 8) else { return Ok(Vec::new()) };
-        let mut file = &self.file;
-        let raw = bytes(&mut file, place.offset, place.size)?;
+        let raw = self.bytes(place.offset, place.size)?;
         if place.flags & SHF_COMPRESSED == 0 {
             return Ok(raw);
         }
@@ -129,19 +151,18 @@ impl Vmlinux {
     /// placeholder that looks like it.
     pub fn banner(&self) -> Option<String> {
         let address = self.symbol("linux_banner")?;
-        let place =
-            self.places.iter().find(|p| p.address != 0 && (p.address..p.address + p.size).contains(&address))?;
-        let mut file = &self.file;
-        let offset = address - place.address;
-        let text = bytes(&mut file, place.offset + offset, (place.size - offset).min(1024)).ok()?;
+        let place = self.places.iter().find(|p| {
+            p.address != 0 && address.checked_sub(p.address).is_some_and(|within| within < p.size) && p.kind != 8
+        })?;
+        let offset = address.checked_sub(place.address)?;
+        let text = self.bytes(place.offset.checked_add(offset)?, place.size.checked_sub(offset)?.min(1024)).ok()?;
         let text = text.get(..memchr::memchr2(0, b'\n', &text)?)?;
         text.starts_with(b"Linux version ").then(|| String::from_utf8_lossy(text).into_owned())
     }
 
     /// Machine of the ELF header: `x86_64`, `aarch64`.
     pub fn arch(&self) -> Option<crate::Arch> {
-        let mut file = &self.file;
-        match number(&bytes(&mut file, 18, 2).ok()?, 0, 2) {
+        match number(&self.bytes(18, 2).ok()?, 0, 2) {
             62 => Some(crate::Arch::X86_64),
             183 => Some(crate::Arch::Aarch64),
             _ => None,
@@ -166,6 +187,57 @@ impl Vmlinux {
     }
 }
 
+/// The ELF file in a file: itself, or what a compressed one or a bzImage holds, in an unnamed temporary file.
+fn unpacked(mut file: File) -> Result<File, String> {
+    let head = bytes(&mut file, 0, 4).unwrap_or_default();
+    if head.starts_with(b"\x7fELF") {
+        return Ok(file);
+    }
+    // The boot protocol: Documentation/arch/x86/boot.rst. The payload is in the protected-mode part, behind the
+    // sectors of the real-mode part.
+    let setup = bytes(&mut file, 0, 0x250).unwrap_or_default();
+    if setup.get(0x202..0x206) == Some(b"HdrS") {
+        let sectors = match number(&setup, 0x1f1, 1) {
+            0 => 4,
+            n => n,
+        };
+        let at = (sectors + 1) * 512 + number(&setup, 0x248, 4);
+        let length = number(&setup, 0x24c, 4);
+        if number(&setup, 0x206, 2) < 0x208 || length > MAX_PAYLOAD {
+            return Err("a bzImage whose boot protocol does not tell where the kernel is".into());
+        }
+        let payload = bytes(&mut file, at, length)?;
+        return decompressed(payload.as_slice(), payload.get(..6).unwrap_or_default());
+    }
+    let head = bytes(&mut file, 0, 6).unwrap_or_default();
+    file.seek(SeekFrom::Start(0)).map_err(|e| e.to_string())?;
+    decompressed(std::io::BufReader::new(file), &head)
+}
+
+fn decompressed(packed: impl Read, head: &[u8]) -> Result<File, String> {
+    let out = tempfile::tempfile().map_err(|e| format!("no temporary file for what it holds: {e}"))?;
+    let mut writer = std::io::BufWriter::new(out);
+    let mut reader: Box<dyn Read + '_> = match head {
+        [0x1f, 0x8b, ..] => Box::new(flate2::read::GzDecoder::new(packed)),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
+            Box::new(lzma_rust2::XzReader::new_mem_limit(packed, false, XZ_MEMORY))
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            Box::new(ruzstd::decoding::StreamingDecoder::new(packed).map_err(|e| e.to_string())?)
+        }
+        _ => {
+            return Err(
+                "expected a 64-bit little-endian ELF file, one compressed with gzip, xz or zstd, or a bzImage".into()
+            );
+        }
+    };
+    let size = std::io::copy(&mut reader.by_ref().take(MAX_FILE + 1), &mut writer).map_err(|e| e.to_string())?;
+    if size > MAX_FILE {
+        return Err(format!("it holds more than {} GiB", MAX_FILE >> 30));
+    }
+    writer.into_inner().map_err(|e| e.to_string())
+}
+
 fn bytes(mut file: impl Read + Seek, at: u64, size: u64) -> Result<Vec<u8>, String> {
     if size > MAX_SECTION {
         return Err(format!("a part of {size} bytes"));
@@ -176,5 +248,89 @@ fn bytes(mut file: impl Read + Seek, at: u64, size: u64) -> Result<Vec<u8>, Stri
     match out.len() as u64 == size {
         true => Ok(out),
         false => Err(format!("it ends before byte {}", at.saturating_add(size))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// An ELF file with a build-id and one section at the end of the address space.
+    fn elf() -> Vec<u8> {
+        let mut out = vec![0u8; 64];
+        out[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        out[18] = 62;
+        let names = b"\0.note.gnu.build-id\0.shstrtab\0.symtab\0.strtab\0.rodata\0";
+        let mut note = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0".to_vec();
+        note.extend_from_slice(&[0xab; 20]);
+        let mut symbol = [0u8; 24];
+        symbol[0] = 1;
+        symbol[8..16].copy_from_slice(&(u64::MAX - 7).to_le_bytes());
+        let mut places = Vec::new();
+        for part in [names.as_slice(), &note, &symbol, b"\0linux_banner\0", b"Linux version 1\n"] {
+            places.push((out.len() as u64, part.len() as u64));
+            out.extend_from_slice(part);
+        }
+        let table = out.len() as u64;
+        out[40..48].copy_from_slice(&table.to_le_bytes());
+        for (at, value) in [(58, 64u16), (60, 5), (62, 0)] {
+            out[at..at + 2].copy_from_slice(&value.to_le_bytes());
+        }
+        for (nth, name) in [20u32, 1, 30, 38, 46].into_iter().enumerate() {
+            let mut section = [0u8; 64];
+            section[..4].copy_from_slice(&name.to_le_bytes());
+            section[4] = 1;
+            section[24..32].copy_from_slice(&places[nth].0.to_le_bytes());
+            section[32..40].copy_from_slice(&places[nth].1.to_le_bytes());
+            if nth == 4 {
+                section[16..24].copy_from_slice(&(u64::MAX - 7).to_le_bytes());
+            }
+            out.extend_from_slice(&section);
+        }
+        out
+    }
+
+    fn opened(bytes: &[u8]) -> Result<Vmlinux, String> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        Vmlinux::open(file.path())
+    }
+
+    #[test]
+    fn a_compressed_vmlinux_is_read_by_its_content() {
+        let elf = elf();
+        let gzip = || {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(&elf).unwrap();
+            gzip.finish().unwrap()
+        };
+        let mut xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+        xz.write_all(&elf).unwrap();
+        let xz = xz.finish().unwrap();
+        let zstd = ruzstd::encoding::compress_to_vec(&elf[..], ruzstd::encoding::CompressionLevel::Fastest);
+        let mut image = vec![0u8; 1024];
+        image[0x1f1] = 1;
+        image[0x202..0x206].copy_from_slice(b"HdrS");
+        image[0x206..0x208].copy_from_slice(&0x20fu16.to_le_bytes());
+        image[0x248..0x24c].copy_from_slice(&16u32.to_le_bytes());
+        image[0x24c..0x250].copy_from_slice(&(gzip().len() as u32 + 4).to_le_bytes());
+        image.extend_from_slice(&[0; 16]);
+        image.extend(gzip());
+        image.extend_from_slice(&(elf.len() as u32).to_le_bytes());
+        for (name, bytes) in [("plain", elf.clone()), ("gzip", gzip()), ("xz", xz), ("zstd", zstd), ("bzImage", image)]
+        {
+            let file = opened(&bytes).unwrap_or_else(|why| panic!("{name}: {why}"));
+            assert_eq!(file.build_id().as_deref(), Some("ab".repeat(20).as_str()), "{name}");
+        }
+        assert!(opened(b"no kernel at all").is_err());
+        assert!(opened(&gzip()[..60]).is_err());
+    }
+
+    #[test]
+    fn a_section_at_the_end_of_the_address_space_is_read() {
+        // Its end is no number of 64 bits.
+        assert_eq!(opened(&elf()).unwrap().banner().as_deref(), Some("Linux version 1"));
     }
 }

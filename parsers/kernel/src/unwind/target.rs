@@ -150,9 +150,9 @@ fn record_layout(kernel: &Kernel<'_>) -> arm64::Layout {
 
 /// The call-frame information of the vmlinux; that there is none matters only when it `alone` could unwind.
 fn open_cfi(kernel: &Kernel<'_>, alone: bool) -> Option<Cfi> {
-    let file = kernel.vmlinux()?.ok()?;
+    let file = kernel.vmlinux()?;
     let (link, here) = (file.symbol("_stext")?, kernel.symbol("_stext")?);
-    match Cfi::open(&file, here.wrapping_sub(link)) {
+    match Cfi::open(file, here.wrapping_sub(link)) {
         Ok(cfi) => Some(cfi),
         Err(_) if !alone => None,
         Err(why) => {
