@@ -335,7 +335,8 @@ fn the_state_of_a_report_is_of_the_boot_in_which_it_was_made() {
         kthread+0x12a/0x150\n </TASK>\n---[ end trace 4b6cbb8be6cbcf21 ]---\nKernel panic - not syncing: Fatal exception\n\
         ---[ end Kernel panic - not syncing: Fatal exception ]---\n";
     let stamped = |lines: &str| lines.lines().map(|line| format!("[ 7872.500000] {line}\n")).collect::<String>();
-    let first = syslog("08:00:00", &format!("[    0.000000] {BANNER}"));
+    let first = syslog("08:00:00", &format!("[    0.000000] {BANNER}"))
+        + &syslog("08:00:00", "[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz root=/dev/sda1 ro quiet");
     let dead: String = stamped(crash).lines().map(|line| syslog("10:11:12", line)).collect();
     let second =
         syslog("10:14:30", &format!("[    0.000000] {BANNER}")) + &syslog("10:14:39", "[    9.000000] eth0: link up");
@@ -367,4 +368,7 @@ fn the_state_of_a_report_is_of_the_boot_in_which_it_was_made() {
     assert_eq!(told, [(1, false, None), (0, true, Some("11112222333344445555666677778888"))]);
     let verdict = examine(&cases[0], &Rules::embedded().expect("the rules load"));
     assert_eq!(verdict.findings[0].rule, "generic-null-deref");
+    // The boot that crashed had not asked for memory for a capture kernel.
+    let missing = cases[0].facts.iter().find(|f| f.kind == "derived.missing_dump");
+    assert_eq!(missing.and_then(|f| f.text("reason")), Some("not-reserved"));
 }

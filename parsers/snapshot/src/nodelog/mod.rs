@@ -90,6 +90,8 @@ const REBOOT_MARK: &str = "-- Reboot --";
 const BOOT_MARK: &str = "-- Boot ";
 const BANNER: &str = "Linux version ";
 const CAPTURE: &str = "elfcorehdr=";
+/// `Command line: `, `Kernel command line: `.
+const COMMAND_LINE: &str = "ommand line: ";
 const CGROUP_MKDIR: &str = "mkdir /sys/fs/cgroup/";
 const KMEM_LIMIT: &str = "memory.kmem.limit_in_bytes";
 
@@ -117,7 +119,7 @@ impl NodeLog {
     /// The words of which each telling line has one. A reader that searches for them itself hands such lines to
     /// [`NodeLog::telling`] and nothing else.
     pub fn words() -> impl Iterator<Item = &'static str> {
-        const SINGLE: [&str; 6] = [REBOOT_MARK, BOOT_MARK, BANNER, CAPTURE, CGROUP_MKDIR, KMEM_LIMIT];
+        const SINGLE: [&str; 7] = [REBOOT_MARK, BOOT_MARK, BANNER, CAPTURE, COMMAND_LINE, CGROUP_MKDIR, KMEM_LIMIT];
         (SINGLE.iter().chain(TROUBLE).chain(USER_SPACE).chain(CAPTURE_MEMORY).copied())
             .chain(OUTSIDE.iter().map(|(words, _)| *words))
             .chain(ENDINGS.iter().chain(HINDSIGHT).map(|(words, _, _)| *words))
@@ -407,6 +409,12 @@ fn reset_reason(line: &str) -> &'static str {
 fn kdump(all: &Searched<'_>, in_capture: bool) -> Option<&'static str> {
     if in_capture && CAPTURE_MEMORY.iter().any(|words| all.has(words)) {
         return Some("capture-oom");
+    }
+    if let Some((_, parameters)) = all.line.split_once(COMMAND_LINE) {
+        // A boot that asks for no memory gets none; firmware-assisted dumps need another word.
+        let asks = ["crashkernel=", CAPTURE, "fadump="].iter().any(|word| parameters.contains(word));
+        let whole = parameters.contains("root=") || parameters.contains("BOOT_IMAGE=");
+        return (!asks && whole && !in_capture).then_some("not-reserved");
     }
     let (_, what) = KDUMP.iter().find(|(words, _)| {
         let common = matches!(
