@@ -25,7 +25,7 @@ pub use machine::{InterruptView, Listed, MountRow, interrupts, mounts, sysctls, 
 pub use memory::{MemoryView, memory};
 pub use processes::{Filter, ProcessRow, Processes, Sort, processes};
 pub use searching::{HitRow, SearchAsk, SearchView, search};
-pub use structure::{Ask, FieldRow, MemberValue, Number, ObjectRow, StructView, Value, structure};
+pub use structure::{Ask, FieldRow, MemberValue, Number, ObjectRow, StructView, Value, Wide, structure};
 pub use subsystems::{
     CacheRow, CgroupView, DeviceRow, ModuleRow, ModuleView, NetView, QueueRow, QueueView, SlabView, cgroups, modules,
     net, run_queues, slab,

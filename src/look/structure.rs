@@ -116,6 +116,16 @@ impl Serialize for Number {
     }
 }
 
+/// An `unsigned __int128` beyond what [`Number`] holds, as the vector registers of arm64 have them. Text in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wide(pub u128);
+
+impl Serialize for Wide {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&self.0)
+    }
+}
+
 /// What a member holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -124,6 +134,8 @@ pub enum Value {
     Bool(bool),
     /// A number.
     Number(Number),
+    /// A number of 128 bits without sign, the highest of them set.
+    Wide(Wide),
     /// A number of an enumeration, with its name.
     Enumerator {
         /// Value.
@@ -518,6 +530,9 @@ impl Reader<'_, '_> {
         }
         let signed = place.shape == Shape::Int { signed: true };
         let number = match (place.size, place.bits) {
+            (16, None) if !signed && i128::from_le_bytes(bytes) < 0 => {
+                return Value::Wide(Wide(u128::from_le_bytes(bytes)));
+            }
             (16, None) => i128::from_le_bytes(bytes),
             _ => match place.decode(&bytes) {
                 Some(raw) if signed => i128::from(raw as i64),

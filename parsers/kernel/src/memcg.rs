@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use facts::{Fact, Gap};
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::references::Targets;
@@ -130,19 +131,19 @@ impl Kernel<'_> {
                 "a vmlinux or System.map of this kernel (--vmlinux, --system-map)",
             ));
         };
-        let mut walk = Walk::default();
+        let (mut found, mut gaps) = (Vec::new(), Vec::new());
         let mut seen = HashSet::from([root.0]);
         let mut stack = vec![root];
         let mut left = MAX_MEMCGS;
         while let Some(at) = stack.pop() {
             if self.u64(at).is_err() {
-                walk.gaps.push(Gap::new("memory cgroup", format!("struct mem_cgroup at {at}"), "it is absent", ""));
+                gaps.push(Gap::new("memory cgroup", format!("struct mem_cgroup at {at}"), "it is absent", ""));
                 continue;
             }
-            walk.items.push(self.memcg(at, css));
+            found.push(at);
             let list = self.list(at + css + children, left, "children of a memory cgroup");
             left = left.saturating_sub(list.items.len());
-            walk.gaps.extend(list.gaps);
+            gaps.extend(list.gaps);
             for node in list.items.into_iter().rev() {
                 let child = node - sibling - css;
                 if seen.insert(child.0) && seen.len() <= MAX_MEMCGS {
@@ -150,7 +151,8 @@ impl Kernel<'_> {
                 }
             }
         }
-        walk
+        // Each lies on pages of its own.
+        Walk { items: found.into_par_iter().with_min_len(16).map(|at| self.memcg(at, css)).collect(), gaps }
     }
 
     /// Before 3.16, and in RHEL 7: those that exist are in the tree of cgroups; the removed ones are in the idr of ids

@@ -1,5 +1,5 @@
 //! Who holds a network device: its own protocol parts, routes and who keeps them, neighbours, packet sockets, devices
-//! stacked on it, its queueing discipline.
+//! stacked on it, its queueing disciplines.
 
 use std::collections::HashSet;
 
@@ -13,6 +13,7 @@ const HOLDER_PAGES: u64 = 16 << 20;
 const MAX_NEIGHBOURS: usize = 1_000_000;
 const MAX_SOCKETS: usize = 100_000;
 const MAX_STACKED: usize = 100_000;
+const MAX_BUCKETS: u64 = 1024;
 /// Objects of unknown type that are named as holders.
 const MAX_UNNAMED: usize = 8;
 
@@ -276,8 +277,21 @@ impl Kernel<'_> {
                 }
             }
         }
-        let discipline = self.pointer(device, "net_device", "qdisc");
-        if let Some(at) = discipline.filter(|at| self.symbol("noop_qdisc") != Some(at.0)) {
+        // The root, the one of packets that come in, and the classes' own, which are in a hash table since 59cc1f61f09c "net:
+        // sched: convert qdisc linked list to hashtable" (v4.10). Each holds a reference on its device.
+        let ingress = self.pointer(device, "net_device", "ingress_queue");
+        let mut disciplines: Vec<VirtAddr> = self.pointer(device, "net_device", "qdisc").into_iter().collect();
+        disciplines.extend(ingress.and_then(|queue| self.pointer(queue, "netdev_queue", "qdisc_sleeping")));
+        if let (Some(table), Some(link)) = (types.member("net_device", "qdisc_hash"), types.offset("Qdisc", "hash")) {
+            for bucket in 0..(table.size / 8).min(MAX_BUCKETS) {
+                let chain = self.hlist(device + table.offset + bucket * 8, MAX_STACKED, "queueing disciplines");
+                walk.gaps.extend(chain.gaps);
+                disciplines.extend(chain.items.into_iter().map(|at| at - link));
+            }
+        }
+        disciplines.sort();
+        disciplines.dedup();
+        for at in disciplines.into_iter().filter(|at| self.symbol("noop_qdisc") != Some(at.0)) {
             let references = self.value(at, "Qdisc", "refcnt.refs.counter").map(|n| i64::from(n as i32));
             walk.items.push(holder("queueing", at, "Qdisc", references));
         }

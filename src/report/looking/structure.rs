@@ -139,6 +139,8 @@ impl Page {
         let _ = match value {
             Value::Bool(b) => write!(out, "{b}"),
             Value::Number(n) => write!(out, "{}", self.number(n.0)),
+            Value::Wide(n) if self.style.hex => write!(out, "{:#x}", n.0),
+            Value::Wide(n) => write!(out, "{}", n.0),
             Value::Enumerator { enumerator, .. } => write!(out, "{}", printable(enumerator)),
             Value::Pointer { pointer, symbol, text } => {
                 let _ = write!(out, "{:#x}", pointer.0);
