@@ -113,18 +113,18 @@ struct Found {
 
 /// Reads all inputs (`-` is standard input) and joins them to cases, the one to report first in front.
 pub fn gather(inputs: &[PathBuf], options: &Options) -> Result<Vec<Case>, Error> {
-    cases_of(inputs, options, join::concluded)
+    cases_of(inputs, options, |pieces| join::concluded(join::cases(pieces, false)))
 }
 
 /// The same without what follows from the facts, for those who want to see the facts alone.
 pub fn gather_facts(inputs: &[PathBuf], options: &Options) -> Result<Vec<Case>, Error> {
-    cases_of(inputs, options, |cases| cases)
+    cases_of(inputs, options, |pieces| join::cases(pieces, options.log_only))
 }
 
 fn cases_of(
     inputs: &[PathBuf],
     options: &Options,
-    conclude: impl FnOnce(Vec<Case>) -> Vec<Case>,
+    join: impl FnOnce(Vec<Piece>) -> Vec<Case>,
 ) -> Result<Vec<Case>, Error> {
     let mut found = walk_all(inputs, false, options.temp_dir.as_deref())?;
     let mut pieces = std::mem::take(&mut found.pieces);
@@ -135,7 +135,7 @@ fn cases_of(
         let names: Vec<String> = inputs.iter().map(|p| p.display().to_string()).collect();
         return Err(found.errors.into_iter().next().unwrap_or(Error::Nothing(names.join(", "))));
     }
-    let mut cases = conclude(join::cases(pieces));
+    let mut cases = join(pieces);
     cases.extend(found.saved);
     if cases.is_empty() {
         // Text was read, and nothing in it is of note: that is an answer too.
@@ -152,13 +152,13 @@ fn cases_of(
 
 /// The case of one opened dump.
 pub fn dump_case(opened: &Opened, options: &Options) -> Case {
-    let cases = join::cases(vec![dumps::read(opened, options)]);
+    let cases = join::cases(vec![dumps::read(opened, options)], false);
     join::concluded(cases).pop().unwrap_or_default()
 }
 
 /// The cases of one text.
 pub fn text_cases(member: &str, bytes: &[u8]) -> Vec<Case> {
-    join::concluded(join::cases(log::read_text(member, bytes, 1)))
+    join::concluded(join::cases(log::read_text(member, bytes, 1), false))
 }
 
 /// The dumps among the inputs, nothing else. `temp_dir` as in [`Options`].
@@ -549,7 +549,7 @@ impl Found {
 
     /// A log: kernel reports for the pieces of its boots, and the node-level lines. What the capture kernel printed
     /// is no report of the crash.
-    fn log(&mut self, name: &str, head: &[u8], rest: &mut dyn Read, capture: bool) {
+    fn log(&mut self, name: &str, head: impl AsRef<[u8]>, rest: &mut dyn Read, capture: bool) {
         let (pieces, lines) = log::read_stream(name, head, rest, self.streams + 1, capture);
         self.node().add_log(lines);
         if !capture {

@@ -21,8 +21,9 @@ struct Draft {
 }
 
 /// The cases, the one to report first in front: that of a dump, else the one with the gravest report, else the last.
-/// Other machines and other boots are named in the gaps of the first.
-pub(super) fn cases(mut pieces: Vec<Piece>) -> Vec<Case> {
+/// Other machines and other boots are named in the gaps of the first. What logs tell of the whole machine goes to every
+/// case of it; `log_only` leaves that out, for those who look at the events of logs alone.
+pub(super) fn cases(mut pieces: Vec<Piece>, log_only: bool) -> Vec<Case> {
     // A dump says which machine and boot its case is about; logs name boots; the state of a node joins the last boot.
     pieces.sort_by_key(|p| (!p.is_dump, p.stream.is_none()));
     let mut boots: BTreeMap<usize, usize> = BTreeMap::new();
@@ -61,7 +62,9 @@ pub(super) fn cases(mut pieces: Vec<Piece>) -> Vec<Case> {
         let draft = drafts.get(*at);
         std::cmp::Reverse((draft.is_some_and(|d| d.has_dump), draft.map(|d| gravity(&d.case)), *at))
     });
-    share(&mut drafts);
+    if !log_only {
+        share(&mut drafts);
+    }
     let asides: Vec<Gap> = order.iter().skip(1).filter_map(|at| aside(&drafts, *order.first()?, *at)).collect();
     let mut slots: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
     let mut cases: Vec<Case> =

@@ -72,16 +72,17 @@ fn note(lines: &mut NodeLog, line: klog::Seen) {
     }
 }
 
-/// A log of any size: `head` is what was read of it already.
+/// A log of any size: `head` is what was read of it already, and let go as soon as it is read.
 pub(super) fn read_stream(
     member: &str,
-    head: &[u8],
+    head: impl AsRef<[u8]>,
     rest: &mut dyn Read,
     stream: usize,
     capture: bool,
 ) -> (Vec<Piece>, Vec<Fact>) {
     let mut reader = Reader::new(member, capture);
-    reader.push(head);
+    head.as_ref().chunks(CHUNK).for_each(|part| reader.push(part));
+    drop(head);
     let mut chunk = Vec::new();
     loop {
         chunk.clear();
