@@ -74,7 +74,7 @@ fn judge(facts: &[Fact], events: Vec<usize>) -> Option<Hang> {
     let waits: Vec<String> = counted.iter().map(|(what, n)| format!("{n} wait for {what}")).collect();
     let (holder, how) = owned(facts, &tasks)
         .or_else(|| locks(facts, &events, &tasks))
-        .or_else(|| odd(&tasks))
+        .or_else(|| if named_by_memory(facts, &tasks) { by_memory() } else { odd(&tasks) })
         .unwrap_or((None, "the traces do not tell who holds the others up".to_owned()));
     let reason = format!("{} tasks hang ({}): {how}", tasks.len(), waits.join(", "));
     Some(Hang { events, tasks: tasks.len(), waits, holder, reason })
@@ -156,6 +156,18 @@ fn locks(facts: &[Fact], events: &[usize], tasks: &[Task]) -> Verdict {
     let found = holder(comm.clone(), Some(*pid), task.map_or(&[][..], |t| &t.way));
     let does = task.map_or_else(|| "is not hung itself".to_owned(), |t| format!("waits for {}", t.waits));
     Some((Some(found), format!("{comm}:{pid} holds the lock that {} of them wait for, and {does}", victims.len())))
+}
+
+/// Whether the memory of a dump tells who owns a lock that one of the tasks waits for.
+fn named_by_memory(facts: &[Fact], tasks: &[Task]) -> bool {
+    facts.iter().filter(|fact| fact.kind == "mem.lock_wait" && fact.int("owner_pid").is_some()).any(|fact| {
+        let pid = fact.int("pid");
+        pid.is_some() && tasks.iter().any(|task| task.pid == pid)
+    })
+}
+
+fn by_memory() -> Verdict {
+    Some((None, "who holds the locks is in the dump's memory".to_owned()))
 }
 
 /// All but one wait for a lock: the one that waits for something else is likely the one that holds it.
@@ -287,6 +299,18 @@ mod tests {
         let holder = hangs[0].holder.as_ref().unwrap();
         assert_eq!((hangs.len(), hangs[0].tasks), (1, 3));
         assert_eq!((holder.comm.as_str(), holder.function.as_deref()), ("c", Some("lab_flush")));
+    }
+
+    #[test]
+    fn nobody_is_guessed_where_memory_names_an_owner() {
+        let wait = Fact::new("mem.lock_wait", Origin::memory("dump", 0, "struct mutex"))
+            .with("pid", 1)
+            .with("owner_pid", 2)
+            .with("owner_comm", "b");
+        let odd = hung("c", 3, &["__schedule", "schedule", "lab_read"]);
+        let facts = [hung("a", 1, MUTEX), hung("b", 2, MUTEX), odd, wait];
+        let found = hangs(&facts).remove(0);
+        assert!(found.holder.is_none() && !found.reason.contains("likely"), "{}", found.reason);
     }
 
     #[test]

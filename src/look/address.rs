@@ -59,6 +59,9 @@ pub fn resolve(kernel: &Kernel<'_>, word: &str) -> Result<VirtAddr, String> {
         }
         None => (word, 0),
     };
+    if let Some(number) = word.parse::<u64>().ok().filter(|_| kernel.symbol_at(word).is_none()) {
+        return Ok(VirtAddr(number));
+    }
     let at = kernel.symbol_at(name).or_else(|| kernel.module_symbols(name).first().map(|(at, _)| *at));
     at.map(|at| at + offset).ok_or_else(|| {
         format!(
@@ -67,6 +70,14 @@ pub fn resolve(kernel: &Kernel<'_>, word: &str) -> Result<VirtAddr, String> {
             kernel.member()
         )
     })
+}
+
+/// For a symbol that is a per-CPU variable: how one CPU's is named.
+pub(super) fn per_cpu_advice(kernel: &Kernel<'_>, word: &str, at: VirtAddr) -> Option<String> {
+    let (start, end) = (kernel.symbol("__per_cpu_start")?, kernel.symbol("__per_cpu_end")?);
+    let name = word.split('+').next().unwrap_or(word);
+    (kernel.symbol(name).is_some() && (start..end).contains(&at.0))
+        .then(|| format!("{name} is a per-CPU variable: {name}:0 is that of CPU 0 (--cpu N where the command has it)"))
 }
 
 /// `task:1` and `runqueues:0`.
@@ -94,7 +105,10 @@ pub fn symbols(kernel: &Kernel<'_>, words: &[String]) -> Result<Vec<SymbolRow>, 
     let mut rows = Vec::new();
     for word in words {
         let at = resolve(kernel, word)?;
+        let exact = kernel.symbol_at(word) == Some(at);
         let (symbol, module) = match named(kernel, at) {
+            // Several names for one address: the one that was asked for.
+            Some((_, None)) if exact => (word.clone(), None),
             Some(found) => found,
             // Per-CPU variables and absolute symbols have values that are no addresses.
             None if super::hex(word).is_none() && word.len() != 16 => (word.clone(), None),
@@ -148,7 +162,10 @@ pub fn read(kernel: &Kernel<'_>, word: &str, count: u64) -> Result<Words, String
                 value: Address(value),
                 symbol: named(kernel, VirtAddr(value)).map(|(name, _)| name),
             }),
-            Err(error) if n == 0 => return Err(format!("{at} cannot be read: {error}; is it a kernel address?")),
+            Err(error) if n == 0 => {
+                let advice = per_cpu_advice(kernel, word, at).unwrap_or_else(|| "is it a kernel address?".to_owned());
+                return Err(format!("{at} cannot be read: {error}; {advice}"));
+            }
             Err(error) => {
                 view.stopped = Some(error.to_string());
                 break;

@@ -272,7 +272,9 @@ pub fn structure(kernel: &Kernel<'_>, ask: &Ask) -> Result<StructView, String> {
         && only.members.iter().all(unread)
     {
         let why = kernel.u8(at).err().map_or_else(|| "its bytes are absent".to_owned(), |error| error.to_string());
-        return Err(format!("no {} can be read at {at}: {why}; is it the structure's address?", view.name));
+        let advice = super::address::per_cpu_advice(kernel, word, at);
+        let advice = advice.unwrap_or_else(|| "is it the structure's address?".to_owned());
+        return Err(format!("no {} can be read at {at}: {why}; {advice}", view.name));
     }
     if reader.rows >= MAX_ROWS {
         view.gaps.push(Gap::new(

@@ -38,7 +38,7 @@ pub struct DeviceRow {
 #[derive(Clone, Debug, Serialize)]
 pub struct NetView {
     /// Namespaces.
-    pub namespaces: usize,
+    pub namespaces: Option<usize>,
     /// The count of a device that nobody refers to, in this kernel.
     pub base_references: Option<i64>,
     /// Devices by namespace, those on no list last.
@@ -80,7 +80,14 @@ pub fn net(kernel: &Kernel<'_>) -> NetView {
         }
     });
     let devices = rows.collect();
-    NetView { namespaces: nets.items.len(), base_references: kernel.net_device_base(), devices, gaps }
+    // An empty list that could not be read says nothing.
+    let known = !nets.items.is_empty() || gaps.is_empty();
+    NetView {
+        namespaces: known.then_some(nets.items.len()),
+        base_references: kernel.net_device_base().filter(|_| known),
+        devices,
+        gaps,
+    }
 }
 
 /// A module.
@@ -154,10 +161,10 @@ pub struct CacheRow {
 pub struct SlabView {
     /// Largest first.
     pub caches: Vec<CacheRow>,
-    /// Caches in all.
-    pub count: usize,
+    /// Caches in all; `null` where their list cannot be read.
+    pub count: Option<usize>,
     /// Bytes of all of them.
-    pub bytes: u64,
+    pub bytes: Option<u64>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
 }
@@ -194,16 +201,17 @@ pub fn slab(kernel: &Kernel<'_>, name: Option<&str>) -> Result<SlabView, String>
     }
     caches.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
     let bytes = caches.iter().filter_map(|cache| cache.bytes).fold(0u64, u64::saturating_add);
-    Ok(SlabView { caches, count, bytes, gaps: walk.gaps })
+    let known = count > 0 || walk.gaps.is_empty();
+    Ok(SlabView { caches, count: known.then_some(count), bytes: known.then_some(bytes), gaps: walk.gaps })
 }
 
 /// The memory cgroups.
 #[derive(Clone, Debug, Serialize)]
 pub struct CgroupView {
-    /// Online ones.
-    pub online: usize,
+    /// Online ones; `null` where their tree cannot be read.
+    pub online: Option<usize>,
     /// Removed ones that something keeps.
-    pub dying: usize,
+    pub dying: Option<usize>,
     /// Ids in use.
     pub ids_used: Option<u64>,
     /// What keeps the dying ones; empty when not searched for.
@@ -219,6 +227,7 @@ pub fn cgroups(kernel: &Kernel<'_>, pins: bool) -> CgroupView {
     let walk = kernel.memcgs();
     let mut gaps = walk.gaps;
     let online = walk.items.iter().filter(|cgroup| cgroup.online).count();
+    let known = !walk.items.is_empty() || gaps.is_empty();
     let found = match pins {
         true => {
             let pins = kernel.memcg_pins(&walk.items);
@@ -228,8 +237,8 @@ pub fn cgroups(kernel: &Kernel<'_>, pins: bool) -> CgroupView {
         false => Vec::new(),
     };
     CgroupView {
-        online,
-        dying: walk.items.len() - online,
+        online: known.then_some(online),
+        dying: known.then_some(walk.items.len() - online),
         ids_used: kernel.memcg_ids_used(),
         pins: found,
         cgroups: walk.items,

@@ -120,5 +120,13 @@ pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
     });
     let mut gaps = walk.gaps;
     gaps.extend(waits.gaps.iter().cloned());
+    if waits.locks.is_empty() && kernel.types().member("mutex", "wait_list").is_none() {
+        gaps.push(Gap::new(
+            "waits for locks",
+            kernel.member(),
+            "the layout of struct mutex is not known",
+            "a vmlinux or a pack of this kernel (--vmlinux, --pack)",
+        ));
+    }
     WaitView { cycles: cycles.collect(), locks: locks.collect(), pools: pools.collect(), gaps }
 }

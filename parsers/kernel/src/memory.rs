@@ -222,8 +222,12 @@ impl Kernel<'_> {
             Some(_) => ("per_cpu_pageset", "per_cpu_pages", "count"),
             None => ("pageset", "per_cpu_pageset", "pcp.count"),
         };
+        let zones = self.zones();
+        if zones.is_empty() {
+            return None;
+        }
         let mut sum = 0;
-        for variable in self.zones().into_iter().filter_map(|zone| self.pointer(zone, "zone", pointer)) {
+        for variable in zones.into_iter().filter_map(|zone| self.pointer(zone, "zone", pointer)) {
             for cpu in self.cpus_possible() {
                 let at = self.per_cpu(variable, *cpu)?;
                 sum += self.value(at, structure, path).filter(|n| *n < 1 << 24)?;
@@ -263,6 +267,27 @@ impl Kernel<'_> {
             .collect();
         let populated = chunks.into_iter().filter_map(|at| self.value(VirtAddr(at), "pcpu_chunk", "nr_populated"));
         Some(populated.map(|n| n & 0xffff_ffff).fold(own, u64::saturating_add))
+    }
+
+    /// Bytes a CPU of the per-CPU areas that the boot laid out; `None` where the layout of its chunks is not known.
+    pub(crate) fn percpu_first_bytes(&self) -> Option<u64> {
+        let page = self.page_bytes();
+        let first = self.symbol_at("pcpu_first_chunk").and_then(|at| self.ptr(at).ok())?;
+        // 3.10 has the numbers of areas instead: `map` of what is allocated (negative) and free, in bytes.
+        if self.types().member("pcpu_chunk", "nr_populated").is_none() {
+            let map = self.pointer(first, "pcpu_chunk", "map")?;
+            let used = self.value(first, "pcpu_chunk", "map_used").filter(|n| *n < 1 << 16)?;
+            let areas = self.bytes(map, (used as usize + 1) * 4).ok()?;
+            let areas = areas.as_chunks::<4>().0.iter().map(|word| i32::from_le_bytes(*word));
+            let areas: Vec<u64> = areas.map(|area| u64::from(area.unsigned_abs())).collect();
+            // Since 723ad1d90b56 "percpu: store offsets instead of lengths in ->map[]" (v3.15) it holds offsets from 0 on, with
+            // a mark in bit 0; the last one is the end.
+            return match areas.first() {
+                Some(0 | 1) => areas.last().map(|last| last & !1),
+                _ => Some(areas.iter().take(used as usize).sum()),
+            };
+        }
+        self.percpu_boot_pages(page).and_then(|pages| pages.checked_mul(page))
     }
 
     /// An event counter, summed over the CPUs.
@@ -338,11 +363,13 @@ impl Kernel<'_> {
         if let Some(pages) = balloon {
             add("balloon", Share::Detail, pages.saturating_mul(page), "BALLOON_INFLATE less BALLOON_DEFLATE");
         }
-        let low: Option<u64> = self.zones().into_iter().try_fold(0u64, |sum, zone| {
+        let zones = self.zones();
+        let known = !zones.is_empty();
+        let low: Option<u64> = zones.into_iter().try_fold(0u64, |sum, zone| {
             // `watermark[]` before a921444382b4 "mm: move zone watermark accesses behind an accessor" (v5.0).
             sum.checked_add(self.first_value(zone, "zone", &["_watermark[0]", "watermark[0]"])?)
         });
-        if let Some(pages) = low {
+        if let Some(pages) = low.filter(|_| known) {
             add("min_free", Share::Detail, pages.saturating_mul(page), "zone watermarks");
         }
         if let Some(pages) = word("total_swap_pages") {

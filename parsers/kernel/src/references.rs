@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use facts::Gap;
 use serde::Serialize;
 
-use crate::{Kernel, VirtAddr, Walk};
+use crate::{Kernel, ReadError, VirtAddr, Walk};
 
 /// Bytes of module memory searched in all.
 const MAX_BYTES: u64 = 256 << 20;
@@ -86,14 +86,18 @@ impl Kernel<'_> {
         };
         let (frames, cut) = self.frames_of_dump(MAX_FRAMES);
         walk.gaps.extend(cut.map(stopped));
-        let searched = AtomicU64::new(0);
+        let (searched, seen, lost) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
         let parts = self.sweep(&frames, |part: &mut (Vec<SlabReference>, Option<u64>), slabs, frame, _, slab| {
+            seen.fetch_add(1, Ordering::Relaxed);
             let Some(slab) = slab else { return };
             if searched.fetch_add(slab.len(), Ordering::Relaxed) > MAX_SLAB_BYTES || part.0.len() >= MAX_FOUND {
                 part.1.get_or_insert(frame);
                 return;
             }
-            let Ok(bytes) = self.bytes(slab.base, slab.len() as usize) else { return };
+            let Ok(bytes) = self.bytes(slab.base, slab.len() as usize) else {
+                lost.fetch_add(1, Ordering::Relaxed);
+                return;
+            };
             let hits: Vec<(u64, u64)> = targets.places(&bytes).collect();
             if hits.is_empty() {
                 return;
@@ -114,7 +118,36 @@ impl Kernel<'_> {
             }
         }
         walk.items.truncate(MAX_FOUND);
+        let whole: u64 = frames.iter().map(|range| range.end.saturating_sub(range.start)).sum();
+        let unknown = if seen.into_inner() < whole { self.frames_without_structure(&frames) } else { 0 };
+        let lost = lost.into_inner();
+        if unknown + lost > 0 {
+            walk.gaps.push(Gap::new(
+                "who refers to an address",
+                format!("page structures of {unknown} page frames, memory of {lost} slabs"),
+                "they are not in the dump, so nobody knows what lies there",
+                "the whole dump",
+            ));
+        }
         walk
+    }
+
+    /// Page frames whose page structures ought to be there and are not. Memory that the page allocator never had, as that
+    /// of firmware, has none.
+    fn frames_without_structure(&self, frames: &[std::ops::Range<u64>]) -> u64 {
+        let mut missing = 0u64;
+        for range in frames {
+            let mut frame = range.start;
+            while frame < range.end {
+                let end = range.end.min((frame | 63) + 1);
+                let read = self.page_of_frame(frame).map(|page| self.u64(page));
+                if let Some(Err(ReadError::Absent { .. } | ReadError::NoTable { .. })) = read {
+                    missing += end - frame;
+                }
+                frame = end;
+            }
+        }
+        missing
     }
 }
 

@@ -129,6 +129,10 @@ impl Kernel<'_> {
         let Some(base) = base.and_then(|at| self.ptr(at).ok()).filter(|at| self.arch.is_kernel(*at)) else {
             return found;
         };
+        // Without the layout there would be no list, which is not the same as no timer.
+        if types.member("tvec_base", "tv1.vec").is_none() {
+            return found;
+        }
         let mut lists = Vec::new();
         for member in ["tv1.vec", "tv2.vec", "tv3.vec", "tv4.vec", "tv5.vec"] {
             let Some(array) = types.member("tvec_base", member) else { continue };

@@ -6,11 +6,16 @@ use crate::look::{CgroupView, ModuleView, NetView, QueueView, SlabView};
 use crate::report::printable;
 use crate::report::table::{address, gaps, or_dash, table};
 
+/// What is said of an empty list: that there is nothing, unless something could not be read.
+fn none(nothing: &'static str, unknown: &'static str, gaps: &[facts::Gap]) -> &'static str {
+    if gaps.is_empty() { nothing } else { unknown }
+}
+
 /// Network devices.
 pub fn net(view: &NetView, width: Option<usize>) -> String {
     let mut out = String::new();
     if view.devices.is_empty() {
-        out.push_str("no network devices\n");
+        out.push_str(none("no network devices\n", "network devices: not known\n", &view.gaps));
     } else {
         let rows = view.devices.iter().map(|d| {
             vec![
@@ -38,8 +43,8 @@ pub fn net(view: &NetView, width: Option<usize>) -> String {
             let _ = writeln!(out, "{}", printable(&line));
         }
     }
-    if let Some(base) = view.base_references {
-        let _ = writeln!(out, "{} namespaces; a device that nobody refers to has count {base}", view.namespaces);
+    if let (Some(namespaces), Some(base)) = (view.namespaces, view.base_references) {
+        let _ = writeln!(out, "{namespaces} namespaces; a device that nobody refers to has count {base}");
     }
     gaps(&mut out, &view.gaps);
     out
@@ -59,7 +64,7 @@ pub fn modules(view: &ModuleView, width: Option<usize>) -> String {
         ]
     });
     let mut out = match view.modules.is_empty() {
-        true => "no modules\n".to_owned(),
+        true => none("no modules\n", "modules: not known\n", &view.gaps).to_owned(),
         false => table(&["MODULE", "NAME", "BASE", ">SIZE", "STATE", "TAINT", "VERSION"], rows, width),
     };
     gaps(&mut out, &view.gaps);
@@ -86,7 +91,12 @@ pub fn slab(view: &SlabView, width: Option<usize>) -> String {
     });
     let header = ["CACHE", ">OBJSIZE", ">ALLOCATED", ">TOTAL", ">SLABS", ">SSIZE", ">MEMORY", "NAME"];
     let mut out = if view.caches.is_empty() { String::new() } else { table(&header, rows, width) };
-    let _ = writeln!(out, "{} of {} caches, {}", view.caches.len(), view.count, kib(Some(view.bytes)));
+    match view.count {
+        Some(count) => {
+            let _ = writeln!(out, "{} of {count} caches, {}", view.caches.len(), kib(view.bytes));
+        }
+        None => out.push_str("slab caches: not known\n"),
+    }
     gaps(&mut out, &view.gaps);
     out
 }
@@ -112,12 +122,19 @@ pub fn cgroups(view: &CgroupView, width: Option<usize>) -> String {
         out.push_str("no memory cgroups: the kernel was built without them, or cgroup_disable=memory was given\n");
         return out;
     }
-    out.push_str(&table(&["MEM_CGROUP", ">ID", "STATE", ">REFS", ">PAGES", ">KMEM", "PATH"], rows, width));
+    if !view.cgroups.is_empty() {
+        out.push_str(&table(&["MEM_CGROUP", ">ID", "STATE", ">REFS", ">PAGES", ">KMEM", "PATH"], rows, width));
+    }
     if view.cgroups.len() > MAX_CGROUPS {
         let _ = writeln!(out, "and {} more, see --format json", view.cgroups.len() - MAX_CGROUPS);
     }
     let ids = view.ids_used.map(|n| format!(", {n} ids used")).unwrap_or_default();
-    let _ = writeln!(out, "{} online, {} dying{ids}", view.online, view.dying);
+    match view.online.zip(view.dying) {
+        Some((online, dying)) => {
+            let _ = writeln!(out, "{online} online, {dying} dying{ids}");
+        }
+        None => out.push_str("memory cgroups: not known\n"),
+    }
     for pin in &view.pins {
         let by = match &pin.cache {
             Some((_, name)) => format!("{} objects of slab cache {name}", pin.objects),
@@ -154,7 +171,7 @@ pub fn run_queues(view: &QueueView, width: Option<usize>) -> String {
         ]
     });
     if view.queues.is_empty() {
-        let mut out = "no run queues\n".to_owned();
+        let mut out = none("no run queues\n", "run queues: not known\n", &view.gaps).to_owned();
         gaps(&mut out, &view.gaps);
         return out;
     }

@@ -199,7 +199,10 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
         );
     }
     if out.is_empty() {
-        out.push_str("no task waits for a sleeping lock or a memory pool\n");
+        out.push_str(match view.gaps.is_empty() {
+            true => "no task waits for a sleeping lock or a memory pool\n",
+            false => "which tasks wait for a lock or a memory pool: not known\n",
+        });
     }
     gaps(&mut out, &view.gaps);
     out

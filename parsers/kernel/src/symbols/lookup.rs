@@ -40,6 +40,11 @@ pub(crate) trait Lookup: Send + Sync {
                 next += 1;
             }
             let symbol = (first..after).take(MAX_AT_ONE).filter_map(|nth| self.symbol(nth)).min_by_key(rank)?;
+            // A mark or a compiler's label in data is no name for what lies behind it.
+            let code = matches!(symbol.kind, b'T' | b't' | b'W' | b'w');
+            if address > start && !code && symbol.size == 0 && is_mark(&symbol.name) {
+                return None;
+            }
             let size = match symbol.size {
                 0 => self.address(next).map(|at| at - start),
                 size => Some(u64::from(size)),
@@ -119,12 +124,19 @@ const INNER_LABELS: [&str; 45] = [
     "finish_ret_to_user",
 ];
 
-fn rank(symbol: &Symbol<'_>) -> u8 {
-    let name = symbol.name.as_ref();
-    let mark = matches!(name, "_text" | "_stext" | "_sinittext" | "_etext")
+/// Whether a name marks a place, instead of what lies there: limits of sections, labels that the compiler made.
+fn is_mark(name: &str) -> bool {
+    matches!(name, "_text" | "_stext" | "_sinittext" | "_etext")
         || (name.starts_with("__") && (name.ends_with("_start") || name.ends_with("_begin") || name.ends_with("_end")))
         || name.starts_with("__pfx_")
-        || name.starts_with('$');
+        || name.starts_with('$')
+        || ["__start_", "__stop_", "__end_", "__begin_", "__vvar_", ".L"].iter().any(|mark| name.starts_with(mark))
+        || name.trim_start_matches(['<', '.']).starts_with("jumptable")
+}
+
+fn rank(symbol: &Symbol<'_>) -> u8 {
+    let name = symbol.name.as_ref();
+    let mark = is_mark(name);
     let binding = match symbol.kind {
         b'W' | b'w' | b'V' | b'v' => 1,
         kind if kind.is_ascii_uppercase() => 0,

@@ -153,9 +153,23 @@ impl Kernel<'_> {
                         module: None,
                     });
                 }
-                self.symbolize_module(at)
+                self.symbolize_module(at).or_else(|| self.data_symbol(at))
             }
-            _ => self.symbolize_module(at),
+            _ => self.symbolize_module(at).or_else(|| self.data_symbol(at)),
         }
+    }
+
+    /// Where the table has functions only: the exported variable, or the one that VMCOREINFO names, that begins at an
+    /// address. Their sizes are not known.
+    fn data_symbol(&self, at: VirtAddr) -> Option<Resolved> {
+        let exported = self.symbol_tables().exports.containing(at.0).map(|(symbol, _)| symbol);
+        let exported = exported.filter(|symbol| symbol.address == at.0).map(|symbol| symbol.name.into_owned());
+        let name = exported.or_else(|| {
+            let mut names: Vec<&str> =
+                self.info.symbols().filter(|(_, to)| *to == at.0).map(|(name, _)| name).collect();
+            names.sort_unstable();
+            names.first().map(|name| (*name).to_owned())
+        })?;
+        Some(Resolved { name, offset: 0, size: None, module: None })
     }
 }
