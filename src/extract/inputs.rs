@@ -535,7 +535,7 @@ impl Found {
                     if content.is_dump() {
                         self.dump(packed, &inner);
                     } else if matches!(content, ContentKind::Text | ContentKind::Binary) && key == "VmCoreDmesg" {
-                        self.log(&inner, &[], packed.reader(), false);
+                        self.log(&inner, [], packed.reader(), false);
                     }
                     Flow::Skip
                 });
