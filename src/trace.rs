@@ -8,6 +8,9 @@ use facts::{Context, Fact, Frame, Stack, Value};
 use crate::case::Case;
 use crate::verdict::{Blamed, Trace};
 
+/// The stack of the thread that drives RCU's grace periods: it runs on a CPU of its own.
+const GRACE_PERIOD: &str = "grace-period kthread";
+
 /// How many frames are shown.
 const MAX_FRAMES: usize = 12;
 /// How many functions to look at are named.
@@ -46,7 +49,8 @@ pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
     let mark = if sure { "" } else { "? " };
     let mut frames: Vec<String> = listed.filter_map(written).map(|frame| format!("{mark}{frame}")).collect();
     // The stack may be another CPU's, or another task's: the owner of a lock.
-    let is_own = stack.cpu.is_none_or(|cpu| fact.int("cpu").is_none_or(|c| c == i64::from(cpu)));
+    let other = stack.name == GRACE_PERIOD;
+    let is_own = !other && stack.cpu.is_none_or(|cpu| fact.int("cpu").is_none_or(|c| c == i64::from(cpu)));
     if is_own {
         frames.splice(0..0, stopped_at(fact, stack));
     }
@@ -55,7 +59,7 @@ pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
     Some(Trace {
         origin: fact.origin.to_string(),
         name: stack.name.clone(),
-        cpu: stack.cpu.map(i64::from).or_else(|| fact.int("cpu")),
+        cpu: stack.cpu.map(i64::from).or_else(|| fact.int("cpu").filter(|_| !other)),
         pid: stack.pid.or_else(|| fact.int("pid").filter(|_| is_own)),
         comm: stack.comm.clone().or_else(|| fact.text("comm").filter(|_| is_own).map(str::to_owned)),
         blamed: candidates,

@@ -89,8 +89,20 @@ const NEVER: &[Helper] = &[Helper::Reporting, Helper::Library, Helper::Locking, 
 const COMPUTATIONS: &[&str] =
     &["crypto_*", "cipher_*", "drbg_*", "rng_*", "*_encrypt*", "*_decrypt*", "aes*", "crc*", "*_csum", "csum_*"];
 
-/// Classes that are no function's fault: the memory is gone, whoever asks for the next page.
-const NOBODY: &[&str] = &["oom"];
+/// Groups that are never the cause of a failed allocation.
+const ALLOCATION: &[Helper] = &[
+    Helper::Reporting,
+    Helper::Allocator,
+    Helper::Library,
+    Helper::Locking,
+    Helper::Counting,
+    Helper::Waiting,
+    Helper::Dispatch,
+];
+
+/// Classes that are no function's fault: the memory is gone, whoever asks for the next page; the queue of a network
+/// device stands still, and the watchdog that says so is not to blame.
+const NOBODY: &[&str] = &["oom", "net-watchdog"];
 
 /// Panics that end what was reported before; their own trace is that of the watchdog or of the one who asked for it.
 const ENDINGS: &[&str] = &["out of memory", "system is deadlocked on memory", "hung_task", "sysrq", "fatal exception"];
@@ -109,6 +121,7 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     let mut blame = match class {
         "hung-task" => hang(fact),
         "atomic-sleep" => fault(path::way(fact), SLEEP),
+        "page-alloc-failure" | "slab-alloc-failure" if all_help(fact) => Blame::default(),
         // The report names the two accesses; a helper that was inlined or not is the same race.
         "data-race" => fault(path::way(fact), &[Helper::Reporting]),
         "lockdep" => lockdep(fact),
@@ -188,9 +201,7 @@ fn fault(mut way: Vec<Hop>, groups: &[Helper]) -> Blame {
             found = deciding(&way, fewer);
         }
     }
-    if found.is_empty() {
-        found = way.iter().collect();
-    }
+    // Where only the report's own functions are left, the log ends before a caller.
     let mut candidates = Vec::new();
     for (at, hop) in found.iter().take(MAX_CANDIDATES).enumerate() {
         let reason = if at > 0 {
@@ -237,6 +248,11 @@ fn fault(mut way: Vec<Hop>, groups: &[Helper]) -> Blame {
     Blame { candidates, alternatives, frames: found.into_iter().take(3).cloned().collect(), ..Blame::default() }
 }
 
+/// Does the log of a failed allocation end before whoever asked for the memory?
+fn all_help(fact: &Fact) -> bool {
+    path::way(fact).iter().all(|h| passed(ALLOCATION, h))
+}
+
 /// Functions that take the locks which stand for work items.
 const WORK_LOCKS: &[&str] = &[
     "process_one_work",
@@ -280,6 +296,10 @@ const SHARED_WAITS: &[(&str, &str, &str)] = &[
     ("synchronize_net*", "synchronize_rcu", "an RCU grace period"),
 ];
 
+/// The scheduler's own functions: they say that a task sleeps and not for what.
+const SLEEPS: &[&str] =
+    &["schedule*", "io_schedule*", "preempt_schedule*", "context_switch", "switch_to*", "bit_wait*", "sync_buffer"];
+
 /// Names that say themselves that the function waits or takes a lock.
 const WAITS_BY_NAME: &[&str] =
     &["*wait*", "*_lock", "*_lock_*", "*_slowlock*", "*rwsem*", "*completion*", "*synchronize*"];
@@ -292,8 +312,14 @@ pub(super) fn waits(hop: &Hop) -> bool {
 fn hang(fact: &Fact) -> Blame {
     let way = path::main_stack(fact).map(path::hops).unwrap_or_default();
     let mut found: Vec<&Hop> = way.iter().filter(|h| !waits(h)).collect();
+    if path::main_stack(fact).is_some_and(|s| !s.frames.iter().any(|f| f.reliable)) {
+        // No frame is sure: what lies on the stack from earlier is of the kernel itself more often than of a module.
+        found.sort_by_key(|h| h.module.is_none());
+    }
     if found.is_empty() {
-        found = way.iter().collect();
+        // The log ends before a caller that does more than wait: the outermost function tells most.
+        let sleeps = |h: &Hop| functions::any(SLEEPS, h.function.trim_start_matches('_'));
+        found = way.iter().rev().find(|h| !sleeps(h)).into_iter().collect();
     }
     let mut blame = Blame::default();
     let owner = fact

@@ -144,6 +144,47 @@ pub const KINDS: &[KindDef] = &[
             field("sign", Text, "machine-check, memory, pcie, thermal, board, bit-flip"),
             field("uncorrected", Bool, "data was lost or changed: not a corrected error, not mere heat"),
             field("what", Text, "the sign in words"),
+            field("advice", Text, "what to do about that sort of hardware"),
+            field("verify", Text, "how to see that it took"),
         ],
+    },
+    KindDef {
+        kind: "derived.headline",
+        doc: "The title of an event with the device, driver and numbers it speaks of",
+        fields: &[EVENT, field("title", Text, "the title")],
+    },
+    KindDef {
+        kind: "derived.next",
+        doc: "What to collect to learn more about an event",
+        fields: &[EVENT, field("datum", Text, "what it would tell"), field("command", Text, "how to get it")],
+    },
+    KindDef {
+        kind: "derived.one_bit",
+        doc: "A value that is one bit off; by itself no sign of failing hardware",
+        fields: &[EVENT, field("what", Text, "the value and what it should be")],
+    },
+    KindDef {
+        kind: "derived.slab",
+        doc: "What the slab allocator's complaint means",
+        fields: &[
+            EVENT,
+            field("class", Text, "use-after-free, slab-corruption"),
+            field("title", Text, "in a sentence"),
+        ],
+    },
+    KindDef {
+        kind: "derived.copy",
+        doc: "An event that is told twice: cited before the log, or spoken of in prose",
+        fields: &[
+            EVENT,
+            field("what", Text, "copy, mention"),
+            field("of", Int, "position of the fuller report of the same"),
+            field("line", Int, "its first line"),
+        ],
+    },
+    KindDef {
+        kind: "derived.follows",
+        doc: "An event that follows from an earlier one of the same boot",
+        fields: &[EVENT, field("of", Int, "position of the earlier event"), field("why", Text, "why it does")],
     },
 ];

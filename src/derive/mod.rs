@@ -3,21 +3,25 @@
 //! Works on facts only. Each conclusion names the fact it is about by `event`, its position in the input.
 
 mod blame;
+mod copies;
 mod endings;
 mod fault;
 pub mod functions;
 mod hang;
 mod hardware;
+mod headline;
 mod instruction;
 mod kinds;
 mod lockup;
 pub mod names;
+mod next;
 mod path;
 mod pointer;
+mod sequence;
 mod signature;
 mod title;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use facts::{Address, Fact, Origin, Value};
 
@@ -39,27 +43,95 @@ pub(crate) use pointer::meaning;
 /// ```
 pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     let mut derived = Vec::new();
+    let admitted = hardware::admits(facts);
+    let detailed = facts.iter().any(|f| {
+        matches!(&*f.kind, "log.mce" | "log.edac" | "log.firmware_error_record") && f.text("what") != Some("logged")
+    });
     for (at, fact) in facts.iter().enumerate() {
-        if let Some(sign) = hardware::hardware(fact) {
+        if let Some(sign) = hardware::hardware(fact, admitted, detailed) {
+            let (advice, verify) = hardware::advice(sign.kind, sign.uncorrected);
             derived.push(
                 Fact::new("derived.hardware", origin(fact))
                     .with("event", at)
                     .with("sign", sign.kind)
                     .with("uncorrected", sign.uncorrected)
                     .with("what", sign.what.as_str())
+                    .with("advice", advice)
+                    .with("verify", verify)
                     .quoting(sign.what),
             );
         }
+        remarks(at, fact, &mut derived);
         if speaks_of_code(fact) {
             let fact = path::joined(fact, facts.get(at + 1));
             event(at, &fact, &mut derived);
         }
     }
     from_memory(facts, &mut derived);
+    derived.extend(order(facts, &derived));
     derived.extend(hang::hangs(facts).into_iter().map(|hang| hang_fact(facts, hang)));
     derived.extend(lockup::lockups(facts).into_iter().map(|lockup| lockup_fact(facts, lockup)));
     derived.extend(lockup::stalled(facts).into_iter().map(stalled_fact));
     derived
+}
+
+/// What an event says beyond its title: of which device, that one bit differs, whose memory was written to.
+fn remarks(at: usize, fact: &Fact, derived: &mut Vec<Fact>) {
+    if !fact.kind.starts_with("log.") || !matches!(fact.text("severity"), Some("failure" | "report" | "panic")) {
+        return;
+    }
+    if let Some(title) = headline::headline(fact) {
+        derived.push(Fact::new("derived.headline", origin(fact)).with("event", at).with("title", title));
+    }
+    let (datum, command) = next::next(fact);
+    derived
+        .push(Fact::new("derived.next", origin(fact)).with("event", at).with("datum", datum).with("command", command));
+    if let Some(what) = hardware::bit(fact) {
+        derived.push(
+            Fact::new("derived.one_bit", origin(fact)).with("event", at).with("what", what.as_str()).quoting(what),
+        );
+    }
+    if fact.kind == "log.slab_corruption"
+        && let (Some(cache), Some(problem)) = (fact.text("cache"), fact.text("problem"))
+    {
+        let (class, title) = match problem.starts_with("Poison overwritten") {
+            true => ("use-after-free", format!("Write to freed memory in {cache}: {problem}")),
+            false => ("slab-corruption", format!("Slab corruption in {cache}: {problem}")),
+        };
+        derived
+            .push(Fact::new("derived.slab", origin(fact)).with("event", at).with("class", class).with("title", title));
+    }
+}
+
+/// Which events are told twice, and which follow from others.
+fn order(facts: &[Fact], derived: &[Fact]) -> Vec<Fact> {
+    let at = |fact: &Fact| fact.int("event").and_then(|at| usize::try_from(at).ok());
+    let named = derived.iter().filter(|f| f.kind == "derived.blamed");
+    let blamed: BTreeMap<usize, &str> = named.filter_map(|f| Some((at(f)?, f.text("function")?))).collect();
+    let copies = copies::copies(facts);
+    let ignored: BTreeSet<usize> = copies.iter().map(|copy| copy.event).collect();
+    let place = |event: usize, how: &str| {
+        let member = facts.get(event).map_or("", |f| f.origin.member.as_str());
+        Origin::derived(member, how)
+    };
+    let mut out: Vec<Fact> = copies
+        .iter()
+        .map(|copy| {
+            Fact::new("derived.copy", place(copy.event, "other reports of the same"))
+                .with("event", copy.event)
+                .with("what", if copy.of.is_some() { "copy" } else { "mention" })
+                .with_opt("of", copy.of)
+                .with_opt("line", facts.get(copy.event).and_then(sequence::lines).map(|(first, _)| first))
+        })
+        .collect();
+    out.extend(sequence::follows(facts, &blamed, &ignored).into_iter().map(|follows| {
+        Fact::new("derived.follows", place(follows.event, "order of the reports"))
+            .with("event", follows.event)
+            .with("of", follows.of)
+            .with("why", follows.why)
+            .quoting(follows.why)
+    }));
+    out
 }
 
 /// What a log without a trace leaves open, the stack of the task that crashed tells.

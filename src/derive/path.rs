@@ -70,9 +70,21 @@ fn by_file(line: Option<&str>, function: &str) -> Option<Helper> {
 /// Frames that are looked at in one stack: what decides is at the top.
 const MAX_HOPS: usize = 256;
 
-/// The function the report itself names.
+/// The function the report itself names. An address in its stead is looked up among the frames of the trace, and what is
+/// no name of C is none.
 pub(super) fn place(fact: &Fact) -> Option<Hop> {
-    let named = Hop::named(fact.text("function")?);
+    let named = fact.text("function")?;
+    let digits = named.trim_start_matches('0').strip_prefix('x').filter(|hex| hex.len() >= 8);
+    if let Some(address) = digits.and_then(|hex| u64::from_str_radix(hex, 16).ok()) {
+        let mut frames = fact.stacks.iter().flat_map(|s| s.frames.iter());
+        let hop = frames.find(|f| f.pc.is_some_and(|pc| pc.0 == address)).and_then(Hop::of)?;
+        return Some(Hop { place: true, ..hop });
+    }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '$' | '-');
+    if !named.chars().all(is_name) {
+        return None;
+    }
+    let named = Hop::named(named);
     Some(Hop { module: fact.text("module").map(str::to_owned), place: true, ..named })
 }
 

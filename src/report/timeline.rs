@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use facts::Stamp;
+use facts::{Fact, Stamp};
 
 use super::{printable, subject};
 use crate::case::Case;
@@ -38,12 +38,12 @@ pub fn timeline(case: &Case) -> String {
     if events.iter().all(|f| f.time.is_some_and(|t| t.since_boot_ns.is_some())) {
         events.sort_by_key(|f| f.time.and_then(|t| t.since_boot_ns));
     }
-    for fact in events {
-        let title = fact.text("title").filter(|t| !t.is_empty()).unwrap_or(&fact.quote);
+    let titles = titles(case, &events);
+    for (fact, title) in events.iter().zip(&titles) {
         let severity = fact.text("severity").unwrap_or("notice");
         let seconds = fact.time.and_then(|t| t.since_boot_ns.or(t.wall_ns)).map(|ns| ns as f64 / 1e9);
         let count = fact.int("repeats").and_then(|n| u64::try_from(n).ok()).unwrap_or(1);
-        let at = *places.entry((title, severity)).or_insert_with(|| {
+        let at = *places.entry((title.as_str(), severity)).or_insert_with(|| {
             groups.push(Group {
                 title: title.to_owned(),
                 severity: severity.to_owned(),
@@ -79,6 +79,35 @@ pub fn timeline(case: &Case) -> String {
         let _ = writeln!(out, "{}", line(group, boot, wall, wide));
     }
     out
+}
+
+/// The title of each event, with the function that the verdict blames in place of the one the report names.
+fn titles(case: &Case, events: &[&Fact]) -> Vec<String> {
+    let mut blamed: HashMap<usize, &str> = HashMap::new();
+    for fact in case.facts.iter().filter(|f| f.kind == "derived.blamed") {
+        if let (Some(at), Some(function)) =
+            (fact.int("event").and_then(|at| usize::try_from(at).ok()), fact.text("function"))
+        {
+            blamed.insert(at, function);
+        }
+    }
+    let places: HashMap<*const Fact, usize> =
+        case.facts.iter().enumerate().map(|(at, f)| (std::ptr::from_ref(f), at)).collect();
+    events
+        .iter()
+        .map(|fact| {
+            let title = fact.text("title").filter(|t| !t.is_empty()).unwrap_or(&fact.quote);
+            let function = places.get(&std::ptr::from_ref(*fact)).and_then(|at| blamed.get(at));
+            match (title.rsplit_once(" in "), function) {
+                (Some((head, tail)), Some(function))
+                    if tail.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')) =>
+                {
+                    format!("{head} in {function}")
+                }
+                _ => title.to_owned(),
+            }
+        })
+        .collect()
 }
 
 fn line(group: &Group, boot: bool, wall: bool, wide: usize) -> String {

@@ -1,0 +1,239 @@
+//! What a failure says of which device, in one line: the titles of events leave out what changes from machine to machine,
+//! and whoever reads a verdict wants to know which disk it is.
+
+use facts::{Fact, Value};
+
+/// A title that names device, driver and numbers, where the event has them.
+pub(super) fn headline(fact: &Fact) -> Option<String> {
+    let text = |name: &str| fact.text(name).filter(|t| !t.is_empty());
+    let title = text("title")?;
+    let what = || text("what").unwrap_or("error").replace('-', " ");
+    let device = text("device");
+    match &*fact.kind {
+        "log.ata_error" => {
+            let port = text("port")?;
+            let details = list(&[text("cause"), text("error"), text("command")]);
+            Some(format!("{port}: ATA {}{details}", what()))
+        }
+        "log.nvme_error" => {
+            let device = device?;
+            let gone = (fault_all_ones(fact)).then_some("gone from the bus");
+            Some(format!("{device}: NVMe {}{}", what(), list(&[text("action"), gone])))
+        }
+        "log.scsi_error" => {
+            let target = text("target").map(|t| format!("SCSI {t}"));
+            let name = match (device, target) {
+                (Some(device), Some(target)) => format!("{device} ({target})"),
+                (Some(device), None) => device.to_owned(),
+                (None, target) => target?,
+            };
+            Some(format!("{name}: {}", title.strip_prefix("scsi: ").unwrap_or(title)))
+        }
+        "log.block_io_error" => Some(format!("{}: {}", device?, title.strip_prefix("block: ").unwrap_or(title))),
+        "log.net_watchdog" => {
+            let driver = text("driver").filter(|driver| device != Some(driver));
+            let name = match driver {
+                Some(driver) => format!("{} ({driver})", device?),
+                None => device?.to_owned(),
+            };
+            let said = match (text("what"), fact.int("queue")) {
+                (Some("timeout"), Some(queue)) => format!("transmit queue {queue} stalled"),
+                (Some("timeout"), None) => "transmit queue stalled".to_owned(),
+                (Some("lost"), _) => "PCI Express link lost".to_owned(),
+                (Some("checksum"), _) => "packets with a wrong checksum of the hardware".to_owned(),
+                _ => what(),
+            };
+            let ms = fact.int("timeout_ms").map(|ms| format!(" for {ms} ms")).unwrap_or_default();
+            Some(format!("{name}: {said}{ms}"))
+        }
+        "log.gpu_error" => {
+            let driver = text("driver")?;
+            let name = device.map_or_else(|| driver.to_owned(), |device| format!("{driver} {device}"));
+            let comm = text("comm").map(|comm| format!("process {comm}"));
+            Some(format!("{name}: {title}{}", list(&[text("ring"), comm.as_deref()])))
+        }
+        "log.device_firmware" | "log.host_adapter" => {
+            let driver = text("driver")?;
+            let name = match device.filter(|d| *d != driver) {
+                Some(device) => format!("{driver} {device}"),
+                None => driver.to_owned(),
+            };
+            let bare = title.strip_prefix(driver).map_or(title, |t| t.trim_start_matches([':', ' ']));
+            Some(format!("{name}: {bare}{}", list(&[text("command"), text("syndrome")])))
+        }
+        "log.pcie_error" => Some(format!(
+            "{}: {}{}",
+            device?,
+            title.replace("PCIe", "PCI Express"),
+            list(&[text("errors"), text("layer")])
+        )),
+        "log.edac" => {
+            let place = text("where").map(|place| format!(" on {place}")).unwrap_or_default();
+            let uncorrected = fact.get("uncorrected").and_then(Value::as_bool) == Some(true);
+            let (count, sort) = (fact.int("count").unwrap_or(1), if uncorrected { "uncorrected" } else { "corrected" });
+            let plural = if count == 1 { "" } else { "s" };
+            Some(format!("{count} {sort} memory error{plural}{place}"))
+        }
+        "log.mce" => {
+            let sort = match fact.get("uncorrected").and_then(Value::as_bool) {
+                Some(true) => "uncorrected error",
+                Some(false) => "corrected error",
+                None => return None,
+            };
+            let bank = fact.int("bank").map(|bank| format!("bank {bank}"));
+            let cpu = fact.int("cpu").map(|cpu| format!("CPU {cpu}"));
+            let status = fault_number(fact.get("status"));
+            let corrupt = status.is_some_and(|s| s >> 57 & 1 == 1).then_some("context corrupt");
+            let over = status.is_some_and(|s| s >> 62 & 1 == 1).then_some("errors before it were overwritten");
+            Some(format!(
+                "machine check: {sort}{}",
+                list(&[bank.as_deref(), cpu.as_deref(), text("detail"), corrupt, over])
+            ))
+        }
+        "log.unregister_netdevice" => {
+            let device = device?;
+            Some(match fact.int("usage") {
+                Some(usage) if usage < 0 => {
+                    format!("{device}: removal waits with usage count {usage}: a reference was given back too often")
+                }
+                Some(usage) => format!("{device}: removal waits for references (usage count {usage})"),
+                None => format!("{device}: removal waits for references"),
+            })
+        }
+        "log.panic" => init(fact.text("reason")?).map(|how| format!("{title}: {how}")),
+        "log.rcu_stall" => stall(fact, title),
+        _ if text("filesystem").is_some() => {
+            let name = text("filesystem")?;
+            let detail = text("detail").map(short);
+            Some(format!("{name} on {}: {}{}", device?, what(), list(&[detail.as_deref()])))
+        }
+        _ => None,
+    }
+}
+
+/// How init ended, from the code it left: a signal in the low bits, else an exit status.
+fn init(reason: &str) -> Option<String> {
+    let (_, code) = reason.split_once("Attempted to kill init!")?.1.split_once("exitcode=0x")?;
+    let digits: String = code.chars().take_while(char::is_ascii_hexdigit).collect();
+    let code = u32::from_str_radix(&digits, 16).ok()?;
+    let (signal, status) = (code & 0x7f, code >> 8 & 0xff);
+    Some(match (signal, status) {
+        (0, 0) => "it exited as if all was done".to_owned(),
+        (0, 126) => "it exited with 126: found, but not executable".to_owned(),
+        (0, 127) => "it exited with 127: a program or library it needs was not found".to_owned(),
+        (0, status) => format!("it exited with {status} by itself, look at its own messages above"),
+        (4, _) => "killed by signal 4 (illegal instruction: built for another processor, or damaged)".to_owned(),
+        (7, _) => "killed by signal 7 (bus error: its file could not be read)".to_owned(),
+        (9, _) => "killed by signal 9 (an oops in the kernel, or out of memory)".to_owned(),
+        (11, _) => "killed by signal 11 (segmentation fault)".to_owned(),
+        (signal, _) => format!("killed by signal {signal}"),
+    })
+}
+
+/// Which CPUs hold up a grace period, and for how long.
+fn stall(fact: &Fact, title: &str) -> Option<String> {
+    let mut parts: Vec<String> = Vec::new();
+    if let Some(cpus) = fact.get("cpus").and_then(Value::as_list).filter(|cpus| !cpus.is_empty()) {
+        let names: Vec<String> = cpus.iter().take(8).map(ToString::to_string).collect();
+        let more = if cpus.len() > 8 { ", ..." } else { "" };
+        let word = if cpus.len() == 1 { "CPU" } else { "CPUs" };
+        parts.push(format!("{word} {}{more}", names.join(", ")));
+    }
+    let tasks = fact.get("blocked_tasks").and_then(Value::as_list).map_or(0, <[_]>::len);
+    if tasks > 0 {
+        parts.push(format!("{tasks} preempted task{}", if tasks == 1 { "" } else { "s" }));
+    }
+    if let Some(jiffies) = fact.int("jiffies") {
+        parts.push(format!("{jiffies} jiffies"));
+    }
+    if let Some(starved) = fact.int("kthread_starved") {
+        parts.push(format!("its own thread did not run for {starved} jiffies"));
+    }
+    if let Some(late) = fact.int("timer_late") {
+        parts.push(format!("a timer is {late} jiffies late"));
+    }
+    if fact.int("ticks_max") == Some(0) && fact.get("idle").and_then(Value::as_bool) == Some(true) {
+        parts.push(
+            "no tick reached these CPUs and they idle: the virtual machine was stopped, or a timer was lost".to_owned(),
+        );
+    }
+    (!parts.is_empty()).then(|| format!("{title}: {}", parts.join(", ")))
+}
+
+fn list(parts: &[Option<&str>]) -> String {
+    let parts: Vec<&str> = parts.iter().flatten().copied().filter(|p| !p.is_empty()).collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(90) {
+        Some((at, _)) => format!("{}...", text[..at].trim_end()),
+        None => text.to_owned(),
+    }
+}
+
+fn fault_number(value: Option<&Value>) -> Option<u64> {
+    super::fault::number(value)
+}
+
+/// A controller whose status reads as all ones is not on the bus any more.
+fn fault_all_ones(fact: &Fact) -> bool {
+    fault_number(fact.get("csts")).is_some_and(|csts| csts & 0xffff_ffff == 0xffff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use facts::{Address, Origin};
+
+    use super::*;
+
+    #[test]
+    fn a_failure_says_of_which_device_it_speaks() {
+        let fact = |kind: &'static str, title: &str| Fact::new(kind, Origin::lines("dmesg", 1, 1)).with("title", title);
+        for (fact, want) in [
+            (
+                fact("log.ata_error", "ata: exception")
+                    .with("port", "ata1.00")
+                    .with("what", "exception")
+                    .with("cause", "timeout"),
+                "ata1.00: ATA exception (timeout)",
+            ),
+            (
+                fact("log.nvme_error", "nvme: down")
+                    .with("device", "nvme0")
+                    .with("what", "down")
+                    .with("csts", Address(0xffff_ffff)),
+                "nvme0: NVMe down (gone from the bus)",
+            ),
+            (
+                fact("log.net_watchdog", "network device: timeout")
+                    .with("what", "timeout")
+                    .with("device", "eth1")
+                    .with("driver", "ixgbe")
+                    .with("queue", 2),
+                "eth1 (ixgbe): transmit queue 2 stalled",
+            ),
+            (
+                fact("log.mce", "machine check: exception")
+                    .with("bank", 17)
+                    .with("uncorrected", false)
+                    .with("status", Address(0xdc20_0000_0002_010b)),
+                "machine check: corrected error (bank 17; errors before it were overwritten)",
+            ),
+            (
+                fact("log.panic", "kernel panic: Attempted to kill init!")
+                    .with("reason", "Attempted to kill init! exitcode=0x00000100"),
+                "kernel panic: Attempted to kill init!: it exited with 1 by itself, look at its own messages above",
+            ),
+            (
+                fact("log.rcu_stall", "INFO: rcu detected stall")
+                    .with("cpus", vec![1, 3])
+                    .with("jiffies", 21003)
+                    .with("kthread_starved", 5252),
+                "INFO: rcu detected stall: CPUs 1, 3, 21003 jiffies, its own thread did not run for 5252 jiffies",
+            ),
+        ] {
+            assert_eq!(headline(&fact).as_deref(), Some(want));
+        }
+    }
+}

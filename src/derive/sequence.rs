@@ -1,0 +1,436 @@
+//! What came of what, among the reports of one boot: the panic of its report, the tasks that wait for a dead device, the
+//! warnings that follow a warning. What comes later never explains what was earlier.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use facts::{Fact, Place};
+
+use super::functions;
+use super::path;
+
+/// An event that follows from an earlier one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Follows {
+    /// Position of the consequence.
+    pub(super) event: usize,
+    /// Position of what it follows from.
+    pub(super) of: usize,
+    pub(super) why: &'static str,
+}
+
+const SECOND: i64 = 1_000_000_000;
+
+/// A panic is printed at once; other CPUs, a stop of all of them and slow consoles may come between.
+const PANIC: Near = Near { ns: 120 * SECOND, lines: 600 };
+/// What a task does next in code that has complained.
+const SAME_CODE: Near = Near { ns: 300 * SECOND, lines: 2000 };
+/// A driver whose device has just died.
+const SAME_DEVICE: Near = Near { ns: 30 * SECOND, lines: 1000 };
+/// File systems meet a dead disk with the next write-back or journal commit.
+const DISK: Near = Near { ns: 120 * SECOND, lines: 2000 };
+/// The report that one task or CPU makes in the same breath.
+const CASCADE: Near = Near { ns: SECOND - 1, lines: 3 };
+
+/// How far apart two reports may be: in time, or where that is not known in lines.
+struct Near {
+    ns: i64,
+    lines: u64,
+}
+
+impl Near {
+    fn holds(&self, early: &Fact, late: &Fact) -> bool {
+        match late.time.zip(early.time).and_then(|(late, early)| late.since(&early)) {
+            Some(ns) => (0..=self.ns).contains(&ns),
+            None => lines(early)
+                .zip(lines(late))
+                .is_some_and(|((_, end), (start, _))| start.saturating_sub(end) <= self.lines),
+        }
+    }
+}
+
+pub(super) fn lines(fact: &Fact) -> Option<(u64, u64)> {
+    match fact.origin.place {
+        Place::Lines { first, last } => Some((first, last)),
+        _ => None,
+    }
+}
+
+/// What follows from what, in the order of the facts. `blamed` holds the function blamed for an event, `ignored` the
+/// events that are told twice.
+pub(super) fn follows(facts: &[Fact], blamed: &BTreeMap<usize, &str>, ignored: &BTreeSet<usize>) -> Vec<Follows> {
+    let mut found: Vec<Follows> = Vec::new();
+    for boot in boots(facts) {
+        let boot: Vec<usize> = boot.into_iter().filter(|at| !ignored.contains(at)).collect();
+        // A finding holds all events with the same subject: the first of them decides.
+        let mut subjects = BTreeSet::new();
+        let mut roots: BTreeMap<usize, usize> = BTreeMap::new();
+        for (number, at) in boot.iter().enumerate() {
+            let Some(late) = facts.get(*at) else { continue };
+            let function = blamed.get(at).copied();
+            let earlier = Earlier { facts, before: &boot[..number], blamed };
+            if !subjects.insert(subject(late, function)) {
+                continue;
+            }
+            if let Some((of, why)) = earlier.cause(late, function) {
+                let of = roots.get(&of).copied().filter(|_| why == IN_ONE_BREATH).unwrap_or(of);
+                if why == IN_ONE_BREATH {
+                    roots.insert(*at, of);
+                }
+                found.push(Follows { event: *at, of, why });
+            }
+        }
+    }
+    found
+}
+
+/// What findings of one event are told apart by.
+fn subject(fact: &Fact, function: Option<&str>) -> (String, String) {
+    let text = |name: &str| fact.text(name).unwrap_or("");
+    if fact.kind == "log.hung_task" {
+        return (text("comm").to_owned(), fact.int("pid").unwrap_or(-1).to_string());
+    }
+    let function =
+        function.or(fact.text("function")).unwrap_or(if text("class") == "warning" { text("title") } else { "" });
+    (text("class").to_owned(), function.to_owned())
+}
+
+/// The events of each boot of each member, in order.
+fn boots(facts: &[Fact]) -> Vec<Vec<usize>> {
+    let mut boots: Vec<(&str, Vec<usize>)> = Vec::new();
+    for (at, fact) in facts.iter().enumerate().filter(|(_, f)| f.kind.starts_with("log.")) {
+        let member = fact.origin.member.as_str();
+        match boots.last_mut() {
+            Some((known, boot)) if *known == member && fact.kind != "log.boot" => boot.push(at),
+            _ => boots.push((member, vec![at])),
+        }
+    }
+    boots.into_iter().map(|(_, boot)| boot).collect()
+}
+
+/// What was reported before an event in the same boot.
+struct Earlier<'a> {
+    facts: &'a [Fact],
+    before: &'a [usize],
+    blamed: &'a BTreeMap<usize, &'a str>,
+}
+
+const IN_ONE_BREATH: &str = "reported by the same task in the same second, after it";
+
+/// Events that are looked at before one: what lies further back is not near.
+const LOOK_BACK: usize = 400;
+
+impl Earlier<'_> {
+    /// The nearest earlier event that fits, from the last one backwards.
+    fn nearest(&self, fits: impl Fn(usize, &Fact) -> bool) -> Option<usize> {
+        let mut back = self.before.iter().rev().take(LOOK_BACK).copied();
+        back.find(|at| self.facts.get(*at).is_some_and(|fact| fits(*at, fact)))
+    }
+
+    fn cause(&self, late: &Fact, function: Option<&str>) -> Option<(usize, &'static str)> {
+        if late.kind == "log.panic" {
+            return self.panic(late);
+        }
+        if late.kind == "log.hung_task" {
+            return self.hung(late);
+        }
+        let of = |at: Option<usize>, why| at.map(|at| (at, why));
+        let class = late.text("class").unwrap_or("");
+        if matches!(class, "fs-shutdown" | "io-error") && late.get("filesystem").is_some() {
+            let disk = |_: usize, early: &Fact| is_dead_disk(early) && DISK.holds(early, late);
+            return of(self.nearest(disk), "the disk below the file system failed before");
+        }
+        if late.text("severity") != Some("report") || !tells_of_code(class) {
+            return None;
+        }
+        let device = |_: usize, early: &Fact| is_same_device(early, late) && SAME_DEVICE.holds(early, late);
+        if let Some(at) = self.nearest(device) {
+            return Some((at, "the driver's device had failed before"));
+        }
+        let code =
+            |fact: &Fact| fact.text("severity") == Some("report") && tells_of_code(fact.text("class").unwrap_or(""));
+        let same_function = |at: usize, early: &Fact| {
+            code(early)
+                && function.is_some()
+                && self.blamed.get(&at).copied() == function
+                && SAME_CODE.holds(early, late)
+        };
+        if let Some(at) = self.nearest(same_function) {
+            return Some((at, "an earlier report blames the same function"));
+        }
+        let breath = |_: usize, early: &Fact| code(early) && same_task(early, late) && CASCADE.holds(early, late);
+        if let Some(at) = self.nearest(breath) {
+            return Some((at, IN_ONE_BREATH));
+        }
+        // A driver that warns twice has two things to say. The first process runs everything at boot.
+        let same_module = |_: usize, early: &Fact| {
+            code(early)
+                && class != "warning"
+                && late.int("pid").is_some_and(|pid| pid > 1 && early.int("pid") == Some(pid))
+                && late.text("module").is_some_and(|module| early.text("module") == Some(module))
+                && SAME_CODE.holds(early, late)
+        };
+        of(self.nearest(same_module), "the same task met an earlier report in the same module")
+    }
+
+    /// The report that a panic ends: the nearest one that can raise it, on the same CPU first.
+    fn panic(&self, late: &Fact) -> Option<(usize, &'static str)> {
+        let reason = late.text("reason").unwrap_or("").to_ascii_lowercase();
+        let (_, raises) = RAISES.iter().find(|(words, _)| words.iter().any(|word| reason.contains(word)))?;
+        let near = |_: usize, early: &Fact| early.kind != "log.panic" && raises.fits(early) && PANIC.holds(early, late);
+        let cpu = late.int("cpu");
+        let same_cpu = |at: usize, early: &Fact| cpu.is_some() && early.int("cpu") == cpu && near(at, early);
+        let at = self.nearest(same_cpu).or_else(|| self.nearest(near))?;
+        Some((at, "the panic ends this report"))
+    }
+
+    /// A task that waits for I/O below which a device or a server had failed before.
+    fn hung(&self, late: &Fact) -> Option<(usize, &'static str)> {
+        let way = path::main_stack(late).map(path::hops).unwrap_or_default();
+        let has = |patterns: &[&str]| {
+            way.iter().any(|h| {
+                functions::any(patterns, h.function.trim_start_matches('_'))
+                    || h.module.as_deref().is_some_and(|m| functions::any(patterns, m))
+            })
+        };
+        // It began to wait up to two timeouts before the report, and the device may have been silent for its own before.
+        let seconds = late.int("seconds").unwrap_or(120).clamp(0, 86_400);
+        let waiting = Near { ns: (2 * seconds + 90) * SECOND, lines: 2000 };
+        let (network, disk) = (has(NETWORK_WAITS), has(DISK_WAITS));
+        let fits = |_: usize, early: &Fact| {
+            let server = network && is_dead_server(early);
+            let disk = disk && !network && is_dead_disk(early);
+            (server || disk) && waiting.holds(early, late)
+        };
+        self.nearest(fits).map(|at| (at, "the task waits for a device or server that had failed before"))
+    }
+}
+
+/// What raises a panic.
+enum Raises {
+    Oops,
+    Init,
+    Report,
+    Class(&'static [&'static str]),
+}
+
+impl Raises {
+    fn fits(&self, early: &Fact) -> bool {
+        let class = early.text("class").unwrap_or("");
+        match self {
+            Raises::Oops => early.kind == "log.oops",
+            Raises::Init => early.kind == "log.oops" && early.int("pid").is_none_or(|pid| pid <= 1),
+            Raises::Report => early.text("severity") == Some("report") && tells_of_code(class),
+            Raises::Class(classes) => early.kind != "log.panic" && classes.contains(&class),
+        }
+    }
+}
+
+/// Words of a panic's reason, in lower case, and what raises it; the first line that fits counts.
+const RAISES: &[(&[&str], Raises)] = &[
+    (&["panic_on_warn", "system warned too often", "kasan.fault=panic", "kfence.fault=panic"], Raises::Report),
+    (&["softlockup"], Raises::Class(&["soft-lockup"])),
+    (&["hard lockup", "detected lockup", "nmi watchdog"], Raises::Class(&["hard-lockup"])),
+    (&["hung_task", "hung task", "blocked tasks"], Raises::Class(&["hung-task"])),
+    (&["rcu stall", "rcu_sched", "rcu_preempt"], Raises::Class(&["rcu-stall"])),
+    (&["out of memory", "deadlocked on memory", "panic_on_oom"], Raises::Class(&["oom", "memcg-oom"])),
+    (&["attempted to kill"], Raises::Init),
+    (
+        &[
+            "fatal exception",
+            "panic_on_oops",
+            "oops",
+            "kernel mode fault",
+            "killing interrupt handler",
+            "machine halted",
+            "bad mode",
+            "exception in kernel",
+        ],
+        Raises::Oops,
+    ),
+];
+
+/// Classes whose reports speak of the code that runs, not of what the machine as a whole waits for or lacks.
+fn tells_of_code(class: &str) -> bool {
+    !matches!(
+        class,
+        "hung-task"
+            | "soft-lockup"
+            | "hard-lockup"
+            | "rcu-stall"
+            | "workqueue-lockup"
+            | "oom"
+            | "memcg-oom"
+            | "net-watchdog"
+            | "page-alloc-failure"
+            | "slab-alloc-failure"
+            | "io-error"
+            | "fs-corruption"
+            | "fs-shutdown"
+            | "unregister-netdevice"
+            | "reboot"
+            | ""
+    ) && !class.starts_with("hardware-")
+}
+
+fn same_task(early: &Fact, late: &Fact) -> bool {
+    match (early.int("pid"), late.int("pid")) {
+        (Some(a), Some(b)) if a != b => false,
+        // The idle task and the first process do everything: what they run must be the same.
+        (Some(a), Some(_)) => a > 1 || share_code(early, late),
+        _ => early.int("cpu").is_some() && early.int("cpu") == late.int("cpu") && share_code(early, late),
+    }
+}
+
+/// Do both speak of one module, or come from one caller that is no part of the kernel's entry?
+fn share_code(early: &Fact, late: &Fact) -> bool {
+    if early.text("module").is_some_and(|module| late.text("module") == Some(module)) {
+        return true;
+    }
+    let way = |fact: &Fact| path::main_stack(fact).map(path::hops).unwrap_or_default();
+    let helper = |h: &path::Hop| {
+        h.groups.hands_over() || h.helps(functions::Helper::Dispatch) || h.helps(functions::Helper::Reporting)
+    };
+    let theirs = way(early);
+    way(late).iter().take(12).any(|h| !helper(h) && theirs.iter().take(12).any(|t| t.function == h.function))
+}
+
+/// Drivers of disks speak: the device below a file system does not answer or is gone.
+fn is_dead_disk(early: &Fact) -> bool {
+    match &*early.kind {
+        "log.nvme_error" => early.text("what") != Some("command-error"),
+        "log.ata_error" | "log.raid_error" | "log.host_adapter" => early.text("severity") != Some("notice"),
+        "log.scsi_error" | "log.block_io_error" => early.text("severity") != Some("notice"),
+        "log.usb" => early.text("severity") != Some("notice"),
+        _ => false,
+    }
+}
+
+fn is_dead_server(early: &Fact) -> bool {
+    early.kind == "log.network_filesystem" && early.text("what") == Some("not-responding")
+        || matches!(early.text("filesystem"), Some("nfs" | "cifs" | "ceph" | "lustre"))
+            && matches!(early.text("what"), Some("not-responding" | "evicted" | "hung" | "io-error"))
+}
+
+const NETWORK_WAITS: &[&str] =
+    &["nfs*", "rpc_*", "sunrpc", "cifs*", "smb2_*", "ceph*", "libceph", "lustre", "ptlrpc*", "osc_*", "fuse*"];
+
+const DISK_WAITS: &[&str] = &[
+    "io_schedule*",
+    "bit_wait_io*",
+    "submit_bio_wait*",
+    "blk_*",
+    "blkdev_*",
+    "wait_on_page*",
+    "folio_wait*",
+    "wait_on_buffer*",
+    "sync_buffer",
+    "jbd2*",
+    "ext4*",
+    "ext3*",
+    "xfs*",
+    "xlog_*",
+    "btrfs*",
+    "f2fs*",
+    "md_*",
+    "raid*",
+    "dm_*",
+    "nvme*",
+    "scsi_*",
+    "zio_*",
+    "zfs",
+    "mmc_*",
+];
+
+/// Modules that a wireless driver's reports may be made in.
+const WIRELESS: &[&str] = &["mac80211", "cfg80211", "iwlmvm", "iwlwifi", "iwldvm"];
+
+/// Did the device of the module fail that the later report speaks of?
+fn is_same_device(early: &Fact, late: &Fact) -> bool {
+    let dead = match &*early.kind {
+        "log.device_firmware" => true,
+        "log.net_watchdog" => matches!(early.text("what"), Some("lost" | "unit-hang")),
+        "log.nvme_error" => early.text("what") != Some("command-error"),
+        "log.gpu_error" | "log.host_adapter" => early.text("severity") != Some("notice"),
+        _ => false,
+    };
+    let Some(driver) = early.text("driver").or((early.kind == "log.nvme_error").then_some("nvme")) else {
+        return false;
+    };
+    if !dead || driver.len() < 2 {
+        return false;
+    }
+    let driver = driver.replace('-', "_");
+    let of = |module: &str| {
+        let module = module.replace('-', "_");
+        module == driver
+            || module.strip_prefix(driver.as_str()).is_some_and(|rest| rest.starts_with('_'))
+            || driver.strip_prefix(module.as_str()).is_some_and(|rest| rest.starts_with('_'))
+            || (early.kind == "log.device_firmware"
+                && WIRELESS.contains(&module.as_str())
+                && functions::any(&["iwl*", "ath*", "mt7*", "rtw*", "brcm*"], &driver))
+    };
+    let stack = || path::main_stack(late).map(path::hops).unwrap_or_default();
+    late.text("module").is_some_and(of) || stack().iter().take(6).any(|h| h.module.as_deref().is_some_and(of))
+}
+
+#[cfg(test)]
+mod tests {
+    use facts::{Origin, Stamp};
+
+    use super::*;
+
+    fn event(kind: &'static str, class: &str, seconds: i64, line: u64) -> Fact {
+        let severity = match kind {
+            "log.panic" => "panic",
+            "log.nvme_error" | "log.device_firmware" => "failure",
+            _ => "report",
+        };
+        let mut fact = Fact::new(kind, Origin::lines("dmesg", line, line))
+            .with("class", class)
+            .with("severity", severity)
+            .with("title", class);
+        fact.time = Some(Stamp::since_boot(seconds * SECOND));
+        fact
+    }
+
+    fn told(facts: &[Fact]) -> Vec<(usize, usize)> {
+        follows(facts, &BTreeMap::new(), &BTreeSet::new()).into_iter().map(|f| (f.event, f.of)).collect()
+    }
+
+    #[test]
+    fn a_panic_ends_the_nearest_report_that_can_raise_it() {
+        let refcount = event("log.warning", "refcount", 1, 10).with("pid", 1).with("cpu", 0);
+        let oops = |cpu: i64, line| {
+            event("log.oops", "null-deref", 9000, line).with("cpu", cpu).with("function", format!("f{cpu}"))
+        };
+        let panic = |reason: &str| event("log.panic", "kernel-panic", 9001, 90).with("reason", reason).with("cpu", 2);
+        let fatal = panic("Fatal exception in interrupt");
+        assert_eq!(told(&[refcount.clone(), oops(2, 50), oops(3, 60), fatal.clone()]), [(3, 1)]);
+        assert!(told(&[refcount.clone(), fatal]).is_empty());
+        assert!(told(&[refcount.clone(), panic("panic_on_warn set ...")]).is_empty(), "too long ago");
+        let warning = event("log.warning", "warning", 9000, 70);
+        assert_eq!(told(&[refcount, warning, panic("kernel: panic_on_warn set ...")]), [(2, 1)]);
+        let init = oops(0, 50).with("pid", 1);
+        let other = oops(1, 60).with("pid", 77);
+        assert_eq!(told(&[init, other.clone(), panic("Attempted to kill init! exitcode=0x0000000b")]), [(2, 0)]);
+        assert!(told(&[other, panic("Attempted to kill init! exitcode=0x00000100")]).is_empty());
+    }
+
+    #[test]
+    fn a_device_that_died_explains_what_its_driver_meets() {
+        let dead = event("log.device_firmware", "firmware", 100, 10).with("driver", "iwlwifi");
+        let warning = |module: &str, at| event("log.warning", "warning", at, 50).with("module", module);
+        assert_eq!(told(&[dead.clone(), warning("mac80211", 101)]), [(1, 0)]);
+        assert!(told(&[dead.clone(), warning("mac80211", 1000)]).is_empty());
+        assert!(told(&[dead, warning("ext4", 101)]).is_empty());
+    }
+
+    #[test]
+    fn warnings_in_one_breath_follow_from_the_first() {
+        let warning = |pid: i64, title: &str, line| {
+            event("log.warning", "warning", 5, line).with("pid", pid).with("title", title)
+        };
+        let facts = [warning(77, "a", 10), warning(77, "b", 20), warning(78, "c", 30), warning(77, "d", 40)];
+        assert_eq!(told(&facts), [(1, 0), (3, 0)]);
+    }
+}
