@@ -259,7 +259,14 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     if rest.starts_with("Internal error") {
         let mut event = event(&XFS, "xfs", "corruption", device).with("detail", rest);
         event.severity = Severity::Report;
-        event.place = after(rest, "Caller ").and_then(|t| {
+        // EL6 and EL7 print the address alone.
+        let address = after(rest, "Caller 0x").map(|t| t.split([' ', '.', ',']).next().unwrap_or(t));
+        if let Some(hex) = address.filter(|hex| hex.len() >= 8 && hex.bytes().all(|b| b.is_ascii_hexdigit())) {
+            let function = format!("0x{hex}");
+            event.place = Some(crate::event::Location { function, ..Default::default() });
+        }
+        event.place = event.place.or_else(|| {
+            let t = after(rest, "Caller ")?;
             location_at(&mut Cursor::new(t.trim_start_matches(|c| "[<>] 0123456789abcdefx".contains(c) && c != 'x')))
         });
         event = event.with_opt("line", number_after(rest, "at line "));

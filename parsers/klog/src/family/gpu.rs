@@ -37,13 +37,18 @@ const WORDS: &[Word] = &[
     word(&["kgsl"], "GPU PAGE FAULT: ", "page-fault"),
     word(&["kgsl"], "fault ctx ", "hang"),
     word(DRM, "flip_done timed out", "flip-timeout"),
+    word(&["i915"], "Resetting rcs0 for ", "reset"),
+    word(&["i915"], "Resetting chip for ", "reset"),
+    word(&["[drm", "i915"], " reset request timed out: {request", "reset-failed"),
+    word(&["i915"], "GPU recovery timed out", "reset-failed"),
+    word(&["i915", "[drm"], "GUC: Engine reset failed", "reset-failed"),
 ];
 
 const OTHER: &[&str] = &[
     "NVRM: Xid (",
     "SXid (PCI:",
     "GPU HANG: ecode",
-    "GPU has fallen off the bus",
+    "fallen off the bus",
     "RmInitAdapter failed!",
     "imeout waiting for RPC from GSP",
     "imed out waiting for core channel",
@@ -128,7 +133,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         }
         return Opened::line(event);
     }
-    if text.starts_with("NVRM: ") && has(text, "GPU has fallen off the bus") {
+    if text.starts_with("NVRM: ") && has(text, "fallen off the bus") {
         return Opened::line(new("nvidia", class::HARDWARE_PCIE, "GPU: fallen off the bus"));
     }
     if text.starts_with("NVRM: ") && has(text, "RmInitAdapter failed!") {

@@ -53,14 +53,17 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         return None;
     }
     let (comm, pid) = who.rsplit_once(':')?;
-    let pid: i64 = pid.parse().ok()?;
+    // Names and numbers are made unreadable before a log is shown to others.
+    let hidden = !pid.is_empty() && pid.len() <= 16 && !pid.contains(' ') && what.starts_with("for more than ");
+    let pid = pid.parse::<i64>().ok();
+    (pid.is_some() || hidden).then_some(())?;
     // With the locks of the system between, the next task of the same round.
     let _ = before;
     let mut event = Event::new(FAMILY.name, class::HUNG_TASK, Severity::Report)
         .titled("INFO: task hung")
         .with_opt("seconds", between(what, "more than ", " ").and_then(|n| n.parse::<u64>().ok()));
     event.comm = Some(comm.to_owned());
-    event.pid = Some(pid);
+    event.pid = pid;
     Opened::trace(event)
 }
 

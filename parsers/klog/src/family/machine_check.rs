@@ -262,6 +262,8 @@ fn mce_finish(report: &mut Report) {
     if event.fields.get("uncorrected").and_then(Value::as_bool) == Some(true) {
         event.severity = Severity::Report;
         event.title = "machine check: uncorrected error".to_owned();
+    } else if event.fields.contains_key("status") {
+        event.title = "machine check: corrected error".to_owned();
     }
 }
 

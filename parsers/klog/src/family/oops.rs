@@ -241,6 +241,15 @@ pub(super) fn bug_header(text: &str, event: &mut Event) -> bool {
     true
 }
 
+/// s390x: `fixpoint divide exception: 0009 ilc:2 [#1]SMP`, whatever the exception is called.
+fn program_check(body: &str) -> Option<&'static (&'static str, &'static str)> {
+    const KINDS: &[(&str, &str)] = &[("divide exception", class::DIVIDE_ERROR), ("program exception", class::TRAP)];
+    let (name, rest) = split(body, " exception: ")?;
+    let named = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_alphabetic() || matches!(b, b' ' | b'-'));
+    let ilc = rest.get(4..).is_some_and(|r| r.starts_with(" ilc:"));
+    (named && ilc && rest.contains("[#")).then_some(if name.ends_with("divide") { &KINDS[0] } else { &KINDS[1] })
+}
+
 /// `Oops: 0002 [#1] SMP`, `general protection fault: 0000 [#1]`, `invalid opcode: 0000 [#1]`, `Internal error: ...`
 pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
     // 6.12 and later: `Oops: general protection fault`, `Oops: Oops: 0000`.
@@ -257,6 +266,7 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
         ("kernel stack overflow (", class::STACK_OVERFLOW),
         ("Internal error: Oops - BUG", class::BUG_ON),
         ("Internal error: ", class::TRAP),
+        ("Machine check", class::HARDWARE_MCE),
         ("bounds: ", class::TRAP),
         ("invalid TSS: ", class::TRAP),
         ("segment not present: ", class::TRAP),
@@ -294,6 +304,7 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
     ];
     const LETTERS: Letters = Letters::of_table(KINDS);
     let kind = if LETTERS.begin(body) { row_of(body, KINDS) } else { None };
+    let kind = kind.or_else(|| program_check(body));
     let Some((before, counter)) = split(text, "[#") else {
         // Without the counter only these are certain.
         if let Some((_, class)) = kind.filter(|(head, _)| *head == "general protection fault") {

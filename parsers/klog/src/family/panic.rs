@@ -77,6 +77,7 @@ fn class_of(reason: &str) -> (&'static str, &'static str) {
         ("Unable to mount root", class::NO_ROOT, "root"),
         ("No working init", class::NO_ROOT, "root"),
         ("Requested init", class::NO_ROOT, "root"),
+        ("list corruption", class::LIST_CORRUPTION, "corruption"),
         ("stack is corrupted", class::STACK_CORRUPTION, "corruption"),
         ("stack-protector", class::STACK_CORRUPTION, "corruption"),
         ("corrupted stack end", class::STACK_OVERFLOW, "corruption"),

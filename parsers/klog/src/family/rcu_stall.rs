@@ -26,6 +26,13 @@ pub(super) static FAMILY: Family = Family {
             field("cpus", FieldType::List, "", "CPUs that stall"),
             field("blocked_tasks", FieldType::List, "", "pids of preempted readers that hold the grace period up"),
             field(
+                "ticks_max",
+                FieldType::Int,
+                "",
+                "most timer ticks that one of the stalled CPUs took since the grace period began",
+            ),
+            field("idle", FieldType::Bool, "", "every stalled CPU was idle"),
+            field(
                 "kthread_starved",
                 FieldType::Int,
                 "jiffies",
@@ -108,6 +115,17 @@ fn numbers(text: &str, event: &mut Event) {
     }
 }
 
+/// `...: (0 ticks this GP) idle=ae0/0/0x0`: the number behind the first stroke is not zero where the CPU is busy.
+fn ticks(text: &str, event: &mut Event) {
+    let Some(ticks) = number_after(text, ": (").filter(|_| text.contains(" ticks this GP)")) else { return };
+    let ticks = i64::try_from(ticks).unwrap_or(i64::MAX);
+    let known = event.fields.get("ticks_max").and_then(Value::as_int);
+    event.set("ticks_max", known.map_or(ticks, |known| known.max(ticks)));
+    let idle = after(text, "idle=").and_then(|t| t.split('/').nth(1)).is_some_and(|nesting| nesting == "0");
+    let all = event.fields.get("idle").and_then(Value::as_bool).unwrap_or(true);
+    event.set("idle", all && idle);
+}
+
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
     let text = text.strip_prefix("rcu:").unwrap_or(text).trim_start();
@@ -118,6 +136,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         && c.rest().contains(": (")
     {
         add_cpu(cpu, &mut report.event);
+        ticks(c.rest(), &mut report.event);
         return Step::Take;
     }
     if text.starts_with("(detected by") || text.starts_with("(t=") {

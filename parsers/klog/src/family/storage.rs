@@ -83,6 +83,9 @@ pub(super) static NVME: Family = Family {
         "Disabling device after reset failure",
         "starting error recovery",
         "failed nvme_keep_alive_end_io",
+        "Connect command failed, error",
+        "Failed reconnect attempt",
+        "Unable to change power state from D3cold to D0",
         ": timeout request 0x",
         "(sct 0x",
     ],
@@ -116,6 +119,9 @@ pub(super) static ATA: Family = Family {
     anchors: &[
         "exception Emask",
         "qc timeout (cmd 0x",
+        ": qc timeout after ",
+        "failed to IDENTIFY (",
+        "reset failed, giving up",
         "COMRESET failed (errno=",
         "softreset failed (",
         ".00: disabled",
@@ -129,7 +135,7 @@ pub(super) static ATA: Family = Family {
         "An ATA port or device raised an exception",
         &[
             field("port", FieldType::Text, "", "ata1, ata1.00"),
-            field("what", FieldType::Text, "", "exception, timeout, reset-failed, disabled"),
+            field("what", FieldType::Text, "", "exception, timeout, reset-failed, not-identified, disabled"),
             field("emask", FieldType::Int, "", "error mask"),
             field("serror", FieldType::Int, "", "SError register"),
             field("frozen", FieldType::Bool, "", "the port was frozen"),
@@ -409,6 +415,12 @@ fn open_nvme(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     if rest.starts_with("starting error recovery") || rest.starts_with("failed nvme_keep_alive_end_io") {
         return Opened::line(new("connection-lost"));
     }
+    if rest.starts_with("Connect command failed") || rest.starts_with("Failed reconnect attempt") {
+        return Opened::line(new("connection-lost"));
+    }
+    if rest.starts_with("Unable to change power state from D3cold to D0") {
+        return Opened::line(new("removed"));
+    }
     let sct = hex_after(rest, "(sct ")?;
     // A reset of the controller ends the commands that wait for something to happen.
     if rest.starts_with("Async Event(") || has(rest, "Host Aborted Command") {
@@ -442,6 +454,13 @@ fn open_ata(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     if rest.starts_with("qc timeout") {
         return Opened::line(new("timeout").with_opt("command", between(rest, "(", ")")));
+    }
+    // A port without a drive behind it says the same once while it is probed; with I/O error the drive was there.
+    if rest.starts_with("failed to IDENTIFY (I/O error") {
+        return Opened::line(new("not-identified"));
+    }
+    if rest.starts_with("reset failed, giving up") {
+        return Opened::line(new("reset-failed"));
     }
     if rest == "disabled" {
         return Opened::line(new("disabled"));
