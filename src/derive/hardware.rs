@@ -48,7 +48,8 @@ pub(super) fn hardware(fact: &Fact, admitted: bool, detailed: bool) -> Option<Si
         "log.thermal" => fact.text("what") == Some("critical"),
         "log.nmi" => matches!(fact.text("what"), Some("pci-serr" | "iock" | "memory-parity")),
         "log.net_watchdog" => fact.text("what") == Some("lost"),
-        "log.gpu_error" => true,
+        // A machine check that killed what ran, and a graphics processor that is gone.
+        "log.gpu_error" | "log.oops" => true,
         _ => fact.text("severity") == Some("panic"),
     };
     let sign = |kind, part: &str| {

@@ -197,7 +197,8 @@ impl Earlier<'_> {
         let waiting = Near { ns: (2 * seconds + 90) * SECOND, lines: 2000 };
         let (network, disk) = (has(NETWORK_WAITS), has(DISK_WAITS));
         let fits = |_: usize, early: &Fact| {
-            let server = network && is_dead_server(early);
+            // A trace that ends in the page cache names no file system.
+            let server = (network || disk) && is_dead_server(early);
             let disk = disk && !network && is_dead_disk(early);
             (server || disk) && waiting.holds(early, late)
         };

@@ -43,8 +43,9 @@ pub(super) fn read(text: &str, event: &mut Event) -> bool {
     };
     let comm = comm.trim_end();
     // A line cut by its terminal: the name ends where the next word of the kernel begins.
-    let end = [" Kdump:", " Tainted:", " pfn:", " Not tainted"].iter().filter_map(|word| comm.find(word)).min();
-    let comm = end.map_or(comm, |at| &comm[..at]);
+    let cut = rest.is_empty() && comm.len() == comm_and_rest.trim_end().len();
+    let end = [" Kdump:", " Tainted:", " pfn:"].iter().filter_map(|word| comm.find(word)).min();
+    let comm = end.filter(|_| cut).map_or(comm, |at| &comm[..at]);
     let comm = comm.strip_suffix("Kdump: loaded").unwrap_or(comm).trim_end();
     if event.release.is_some() || event.taint.is_some() {
         // Of another CPU that was asked for its stack.
