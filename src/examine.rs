@@ -34,7 +34,7 @@ pub fn examine_last(mut case: Case, rules: &Rules) -> Verdict {
         ruled_out: outcome.ruled_out,
         candidates: Vec::new(),
         not_evaluated: outcome.not_evaluated,
-        gaps: coalesced(case.gaps),
+        gaps: coalesced(case.gaps.into_iter().chain(outcome.gaps).collect()),
         next: outcome.next,
         registers,
     }

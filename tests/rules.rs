@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use vmcoroner::engine::{Rules, unknown_names};
+use vmcoroner::engine::{Rules, problems};
 use vmcoroner::extract::{Options, gather};
 use vmcoroner::verdict::{Finding, Verdict};
 
@@ -14,8 +14,10 @@ struct Case {
     /// Files beside `cases.yaml`, or from the repository's root when they begin with `testdata/`.
     inputs: Vec<String>,
     /// What it shows, in words.
-    #[allow(dead_code)]
     shows: String,
+    /// Read the memory of dumps too, not their logs alone.
+    #[serde(default)]
+    memory: bool,
     /// Findings in this order, each with what must be equal; others may stand between them.
     #[serde(default)]
     findings: Vec<Expected>,
@@ -48,10 +50,10 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn verdict(folder: &Path, inputs: &[String]) -> Verdict {
+fn verdict(folder: &Path, inputs: &[String], memory: bool) -> Verdict {
     let paths: Vec<PathBuf> =
         inputs.iter().map(|i| if i.starts_with("testdata/") { root().join(i) } else { folder.join(i) }).collect();
-    let cases = gather(&paths, &Options { log_only: true, ..Options::default() })
+    let cases = gather(&paths, &Options { log_only: !memory, ..Options::default() })
         .unwrap_or_else(|e| panic!("{}: {inputs:?}: {e}", folder.display()));
     vmcoroner::examine::examine(&cases[0], &Rules::embedded().expect("the rules load"))
 }
@@ -77,14 +79,14 @@ fn each_rule_fires_where_it_must_and_nowhere_else() {
         let cases: Vec<Case> = serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
         for case in cases {
             count += 1;
-            let verdict = verdict(&folder, &case.inputs);
+            let verdict = verdict(&folder, &case.inputs, case.memory);
             let told = || {
                 let lines: Vec<String> = verdict
                     .findings
                     .iter()
                     .map(|f| format!("{} {:?} {:?} by {:?} {:?}", f.rule, f.grade, f.role, f.explained_by, f.captures))
                     .collect();
-                format!("{} {:?}:\n    {}", folder.display(), case.inputs, lines.join("\n    "))
+                format!("{} {:?} ({}):\n    {}", folder.display(), case.inputs, case.shows, lines.join("\n    "))
             };
             let mut rest = verdict.findings.iter().enumerate();
             for expected in &case.findings {
@@ -114,16 +116,26 @@ fn each_rule_fires_where_it_must_and_nowhere_else() {
 }
 
 #[test]
-fn every_rule_that_reads_logs_has_cases() {
+fn every_rule_has_a_case_where_it_fires_and_one_where_it_must_not() {
     for rule in Rules::embedded().expect("the rules load").rules {
-        let folder = if rule.id.contains('{') { "generic".to_owned() } else { rule.id.clone() };
+        let (prefix, folder) = match rule.id.split_once('{') {
+            Some((prefix, _)) => (prefix, prefix.trim_end_matches('-')),
+            None => (rule.id.as_str(), rule.id.as_str()),
+        };
         let path = root().join("rules").join(folder).join("cases.yaml");
-        assert!(path.is_file(), "{} is missing", path.display());
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let cases: Vec<Case> = serde_saphyr::from_str(&text).expect("checked by the other test");
+        let named = |name: &str| name == rule.id || rule.id != prefix && name.starts_with(prefix);
+        assert!(cases.iter().any(|c| c.findings.iter().any(|f| named(&f.rule))), "{folder}: it fires in no case");
+        assert!(
+            cases.iter().any(|c| c.not.iter().any(|name| named(name))),
+            "{folder}: no case says where it must not fire"
+        );
     }
 }
 
 #[test]
 fn rules_name_only_facts_and_values_that_parsers_make() {
-    let unknown = unknown_names(&Rules::embedded().expect("the rules load"), &vmcoroner::kinds::all());
+    let unknown = problems(&Rules::embedded().expect("the rules load"), &Rules::default(), &vmcoroner::kinds::all());
     assert!(unknown.is_empty(), "{unknown:#?}");
 }

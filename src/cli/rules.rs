@@ -12,7 +12,7 @@ use crate::engine::Rules;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  vmcoroner rules\n  vmcoroner rules --check my-rules/")]
 pub struct Arguments {
-    /// Check every DIR/*/rule.yaml: form, expressions, and that each fact and value exists.
+    /// Check every DIR/*/rule.yaml: form, expressions, and that each fact, value, capture, rule and commit it names exists. Exits 1 for problems.
     #[arg(long, value_name = "DIR")]
     pub check: Option<PathBuf>,
 }
@@ -22,16 +22,18 @@ pub fn run(_cli: &Cli, args: &Arguments) -> Outcome {
     let mut rules = Rules::embedded()?;
     let mut out = String::new();
     if let Some(directory) = &args.check {
-        rules = Rules::default();
+        let embedded = std::mem::take(&mut rules);
         rules.add_directory(directory)?;
-        let unknown = crate::engine::unknown_names(&rules, &crate::kinds::all());
-        for problem in &unknown {
+        let problems = crate::engine::problems(&rules, &embedded, &crate::kinds::all());
+        for problem in &problems {
             out.push_str(problem);
             out.push('\n');
         }
-        out.push_str(&format!("{} rules checked, {} problems\n", rules.rules.len(), unknown.len()));
+        let plural = |n: usize| if n == 1 { "" } else { "s" };
+        let (count, wrong) = (rules.rules.len(), problems.len());
+        out.push_str(&format!("{count} rule{} checked, {wrong} problem{}\n", plural(count), plural(wrong)));
         print(&out)?;
-        return Ok(if unknown.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) });
+        return Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) });
     }
     for rule in &rules.rules {
         out.push_str(&format!("{:32} {}\n", rule.id, rule.title));

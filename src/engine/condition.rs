@@ -1,11 +1,12 @@
-//! Conditions: tests over facts.
+//! Conditions: facts to find, and combinations of them.
 
 use std::collections::BTreeMap;
 
 use facts::{Fact, Value};
 use serde::Deserialize;
 
-use super::expression::Comparison;
+use super::comparison::Comparison;
+use super::value_test::Test;
 
 /// One condition: a fact to find, or a combination of conditions.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -34,7 +35,7 @@ pub struct Item {
     pub span: Option<Test>,
     /// Comparisons with facts bound before: `wait.device = leak.name`, `b.time - a.time <= 60`.
     #[serde(default)]
-    pub join: Vec<String>,
+    pub join: Vec<Comparison>,
     /// All of these.
     #[serde(default)]
     pub all: Vec<Item>,
@@ -50,22 +51,6 @@ pub struct Item {
     /// These bind more facts when they are there; they never make a condition fail.
     #[serde(default)]
     pub optional: Vec<Item>,
-}
-
-/// A test on one value.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum Test {
-    /// Equal to this truth value.
-    Bool(bool),
-    /// Equal to this number.
-    Int(i64),
-    /// Equal to this number.
-    Float(f64),
-    /// Equal to this text, or one of `>=N`, `<=N`, `>N`, `<N`, `!=X`, `~REGEX`, `*` (present), `!*` (absent).
-    Text(String),
-    /// Any of these.
-    Any(Vec<Test>),
 }
 
 /// Tests on the call stacks of a fact. One stack must pass all of them.
@@ -84,11 +69,6 @@ pub struct StackTest {
 }
 
 impl Item {
-    /// The comparisons of `join`, or nothing when one cannot be read: it then never holds.
-    pub fn joins(&self) -> Option<Vec<Comparison>> {
-        self.join.iter().map(|text| Comparison::parse(text).ok()).collect()
-    }
-
     /// Every fact kind named in this condition, with whether it is only under `none` or `optional`.
     pub fn kinds<'a>(&'a self, out: &mut Vec<&'a str>) {
         if let Some(kind) = &self.fact {
@@ -149,75 +129,6 @@ pub fn field(fact: &Fact, name: &str) -> Option<Value> {
     Some(value.clone())
 }
 
-impl Test {
-    /// Whether a value, or its absence, passes.
-    pub fn passes(&self, value: Option<&Value>) -> bool {
-        match self {
-            Test::Any(tests) => tests.iter().any(|t| t.passes(value)),
-            Test::Bool(b) => value.and_then(Value::as_bool) == Some(*b),
-            Test::Int(n) => value.and_then(Value::as_float) == Some(*n as f64),
-            Test::Float(n) => value.and_then(Value::as_float) == Some(*n),
-            Test::Text(text) => Self::text_passes(text, value),
-        }
-    }
-
-    fn text_passes(text: &str, value: Option<&Value>) -> bool {
-        match text {
-            "*" => return value.is_some(),
-            "!*" => return value.is_none(),
-            _ => {}
-        }
-        let Some(value) = value else { return false };
-        if let Some(pattern) = text.strip_prefix('~') {
-            return match_any(value, &|t| regex(pattern).is_some_and(|r| r.is_match(t)));
-        }
-        if let Some(other) = text.strip_prefix("!=") {
-            return !equal_text(value, other.trim());
-        }
-        for (operator, holds) in [
-            (">=", (|a, b| a >= b) as fn(f64, f64) -> bool),
-            ("<=", |a, b| a <= b),
-            (">", |a, b| a > b),
-            ("<", |a, b| a < b),
-        ] {
-            if let Some(limit) = text.strip_prefix(operator) {
-                return match (value.as_float(), number(limit.trim())) {
-                    (Some(a), Some(b)) => holds(a, b),
-                    _ => false,
-                };
-            }
-        }
-        match_any(value, &|t| t == text) || value.as_float().is_some_and(|n| number(text) == Some(n))
-    }
-}
-
-/// The compiled pattern; patterns are checked when rules load, so `None` does not occur for loaded rules.
-pub fn regex(pattern: &str) -> Option<regex_automata::meta::Regex> {
-    regex_automata::meta::Regex::new(pattern).ok()
-}
-
-fn equal_text(value: &Value, text: &str) -> bool {
-    match_any(value, &|t| t == text) || value.as_float().is_some_and(|n| number(text) == Some(n))
-}
-
-/// A text passes by itself, a list by any element.
-fn match_any(value: &Value, test: &dyn Fn(&str) -> bool) -> bool {
-    match value {
-        Value::Text(t) => test(t),
-        Value::List(items) => items.iter().any(|v| match_any(v, test)),
-        Value::Bool(b) => test(if *b { "true" } else { "false" }),
-        _ => false,
-    }
-}
-
-/// A decimal or `0x` number.
-pub fn number(text: &str) -> Option<f64> {
-    match text.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok().map(|n| n as f64),
-        None => text.parse().ok(),
-    }
-}
-
 impl StackTest {
     fn passes(&self, fact: &Fact) -> bool {
         fact.stacks.iter().any(|stack| {
@@ -246,22 +157,6 @@ fn names(pattern: &str, function: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn text(t: &str) -> Test {
-        Test::Text(t.to_owned())
-    }
-
-    #[test]
-    fn tests_compare_numbers_texts_and_absence() {
-        let n = Value::from(20u32);
-        assert!(text(">=20").passes(Some(&n)));
-        assert!(!text(">20").passes(Some(&n)));
-        assert!(text("!*").passes(None));
-        assert!(!text("!=x").passes(None), "absence is never evidence");
-        assert!(text("~^veth").passes(Some(&Value::from("veth12"))));
-        assert!(text("b").passes(Some(&Value::from(vec!["a", "b"]))));
-        assert!(Test::Any(vec![text("a"), text("<0x30")]).passes(Some(&Value::from(facts::Address(0x20)))));
-    }
 
     #[test]
     fn compiler_suffixes_do_not_hide_a_function() {

@@ -1,14 +1,15 @@
 //! Turns matches into findings.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use facts::Value;
+use facts::{Gap, Value};
 
+use super::comparison::key;
 use super::condition::Item;
 use super::load::Rules;
 use super::matcher::{Binding, Matcher};
 use super::order;
-use super::rule::{Capture, Caveat, Rule};
+use super::rule::{Capture, CaptureSpec, Rule};
 use crate::case::Case;
 use crate::verdict::{Evidence, Finding, Fix, Grade, Next, NotEvaluated, Remedy, Role, RuledOut, Suspect};
 
@@ -28,6 +29,8 @@ pub struct Outcome {
     pub not_evaluated: Vec<NotEvaluated>,
     /// What to collect.
     pub next: Vec<Next>,
+    /// Limits of the engine that were hit.
+    pub gaps: Vec<Gap>,
 }
 
 /// A finding in the making.
@@ -53,8 +56,9 @@ impl Draft<'_> {
 pub fn evaluate(case: &Case, rules: &Rules) -> Outcome {
     let matcher = Matcher::new(case);
     let mut drafts: Vec<Draft> = Vec::new();
+    let mut gaps: Vec<Gap> = Vec::new();
     for rule in rules.rules.iter().filter(|r| !r.unclaimed) {
-        drafts.extend(drafts_of(rule, &matcher));
+        drafts.extend(drafts_of(rule, &matcher, &mut gaps));
     }
     let superseded: BTreeSet<&str> = drafts.iter().flat_map(|d| d.rule.supersedes.iter().map(String::as_str)).collect();
     drafts.retain(|d| !superseded.contains(d.rule.id.as_str()));
@@ -72,13 +76,14 @@ pub fn evaluate(case: &Case, rules: &Rules) -> Outcome {
     }
     let rest = matcher.without(claimed);
     for rule in rules.rules.iter().filter(|r| r.unclaimed) {
-        drafts.extend(drafts_of(rule, &rest));
+        drafts.extend(drafts_of(rule, &rest, &mut gaps));
     }
 
+    gaps.extend(order::thin_out(&mut drafts, &matcher));
     order::tie(&mut drafts, &matcher);
     let positions = order::causal(&drafts, &matcher);
 
-    let mut outcome = Outcome { ruled_out: ruled_out(rules, &matcher), ..Outcome::default() };
+    let mut outcome = Outcome { ruled_out: ruled_out(rules, &matcher), gaps, ..Outcome::default() };
     for at in positions {
         let Some(draft) = drafts.get(at) else { continue };
         let explained_by = draft.explained_by.and_then(|by| drafts.get(by)).map(Draft::id);
@@ -116,10 +121,11 @@ fn dedup<T: PartialEq + Clone>(items: &mut Vec<T>) {
 }
 
 /// The findings of one rule: one for each distinct subject, at its highest grade.
-fn drafts_of<'r>(rule: &'r Rule, matcher: &Matcher) -> Vec<Draft<'r>> {
+fn drafts_of<'r>(rule: &'r Rule, matcher: &Matcher, gaps: &mut Vec<Gap>) -> Vec<Draft<'r>> {
     let graded = Grade::DESCENDING.iter().filter_map(|g| Some((Some(*g), rule.grades.get(g)?)));
     let conditions: Vec<(Option<Grade>, &Item)> = graded.chain(rule.when.iter().map(|item| (None, item))).collect();
-    let mut drafts: Vec<(Vec<Option<Value>>, Draft)> = Vec::new();
+    let mut drafts: Vec<Draft> = Vec::new();
+    let mut places: HashMap<Vec<Option<String>>, usize> = HashMap::new();
     for (grade, item) in conditions {
         let mut kinds = Vec::new();
         item.kinds(&mut kinds);
@@ -127,74 +133,74 @@ fn drafts_of<'r>(rule: &'r Rule, matcher: &Matcher) -> Vec<Draft<'r>> {
             continue;
         }
         for way in matcher.solve(item, &Binding::new()) {
-            let captures = captures_of(rule, matcher, std::slice::from_ref(&way));
-            let subject: Vec<Option<Value>> = rule.per.iter().map(|name| captures.get(name).cloned()).collect();
-            match drafts.iter_mut().find(|(s, _)| *s == subject) {
-                Some((_, draft)) => draft.ways.push(way),
-                None => drafts.push((
-                    subject,
-                    Draft {
-                        rule,
-                        grade,
-                        ways: vec![way],
-                        captures: BTreeMap::new(),
-                        facts: Vec::new(),
-                        role: rule.role,
-                        explained_by: None,
-                    },
-                )),
+            let of_way = |name: &String| capture(rule.captures.get(name)?, matcher, std::slice::from_ref(&way));
+            let subject = rule.per.iter().map(|name| of_way(name).as_ref().map(key)).collect();
+            let place = *places.entry(subject).or_insert(drafts.len());
+            match drafts.get_mut(place) {
+                Some(draft) => draft.ways.push(way),
+                None => drafts.push(Draft {
+                    rule,
+                    grade,
+                    ways: vec![way],
+                    captures: BTreeMap::new(),
+                    facts: Vec::new(),
+                    role: rule.role,
+                    explained_by: None,
+                }),
             }
         }
     }
+    if matcher.take_cut() {
+        gaps.push(Gap::new(
+            format!("evidence for {}", rule.id),
+            "the case",
+            "its facts fit together in too many ways; the first were followed",
+            "vmcoroner log --events and the commands that look around show all facts",
+        ));
+    }
+    for draft in &mut drafts {
+        let captured = rule.captures.iter();
+        draft.captures =
+            captured.filter_map(|(name, c)| Some((name.clone(), capture(c, matcher, &draft.ways)?))).collect();
+        let mut facts: Vec<usize> = draft.ways.iter().flat_map(|way| way.values().flatten().copied()).collect();
+        facts.sort_unstable();
+        facts.dedup();
+        draft.facts = facts;
+    }
     drafts
-        .into_iter()
-        .map(|(_, mut draft)| {
-            draft.captures = captures_of(rule, matcher, &draft.ways);
-            let mut facts: Vec<usize> = draft.ways.iter().flat_map(|way| way.values().flatten().copied()).collect();
-            facts.sort_unstable();
-            facts.dedup();
-            draft.facts = facts;
-            draft
-        })
-        .collect()
 }
 
-fn captures_of(rule: &Rule, matcher: &Matcher, ways: &[Binding]) -> BTreeMap<String, Value> {
+/// What a capture stands for over some ways in which the condition held.
+fn capture(capture: &Capture, matcher: &Matcher, ways: &[Binding]) -> Option<Value> {
     let first = |path: &str| ways.iter().find_map(|way| matcher.look_up(way, path));
-    let mut captures = BTreeMap::new();
-    for (name, capture) in &rule.captures {
-        let value = match capture {
-            Capture::One(path) => first(path),
-            Capture::First(paths) => paths.iter().find_map(|path| first(path)),
-            Capture::Spec(spec) => match (&spec.all, &spec.count) {
-                (Some(path), _) => {
-                    let mut values: Vec<Value> = Vec::new();
-                    for value in ways.iter().filter_map(|way| matcher.look_up(way, path)) {
-                        let new = match value {
-                            Value::List(items) => items,
-                            single => vec![single],
-                        };
-                        for value in new {
-                            if !values.contains(&value) {
-                                values.push(value);
-                            }
-                        }
-                    }
-                    (!values.is_empty()).then_some(Value::List(values))
-                }
-                (None, Some(name)) => {
-                    let facts: BTreeSet<usize> =
-                        ways.iter().filter_map(|way| way.get(name)).flatten().copied().collect();
-                    (!facts.is_empty()).then(|| Value::from(facts.len()))
-                }
-                (None, None) => None,
-            },
-        };
-        if let Some(value) = value {
-            captures.insert(name.clone(), shorten(value));
+    let value = match capture {
+        Capture::One(path) => first(path)?,
+        Capture::First(paths) => paths.iter().find_map(|path| first(path))?,
+        Capture::Spec(CaptureSpec { all: Some(path), .. }) => {
+            let mut values: Vec<Value> = Vec::new();
+            let mut seen: HashSet<String> = HashSet::new();
+            for value in ways.iter().filter_map(|way| matcher.look_up(way, path)) {
+                let new = match value {
+                    Value::List(items) => items,
+                    single => vec![single],
+                };
+                values.extend(new.into_iter().filter(|value| seen.insert(key(value))));
+            }
+            if values.is_empty() {
+                return None;
+            }
+            Value::List(values)
         }
-    }
-    captures
+        Capture::Spec(CaptureSpec { count, .. }) => {
+            let name = count.as_ref()?;
+            let facts: BTreeSet<usize> = ways.iter().filter_map(|way| way.get(name)).flatten().copied().collect();
+            if facts.is_empty() {
+                return None;
+            }
+            Value::from(facts.len())
+        }
+    };
+    Some(shorten(value))
 }
 
 /// An address in the first pages is an offset from NULL: `0x30` tells more than sixteen digits.
@@ -208,31 +214,42 @@ fn shorten(value: Value) -> Value {
 /// Replaces `{name}` by what it stands for; an unknown name becomes `?`. Braces of a shell command (`{}`, `{a,b}`) stay.
 pub(super) fn fill(text: &str, look_up: &dyn Fn(&str) -> Option<Value>) -> String {
     let mut out = String::with_capacity(text.len());
+    each_placeholder(text, &mut |before, name| {
+        out.push_str(before);
+        match name.map(look_up) {
+            Some(Some(value)) => out.push_str(&value.to_string()),
+            Some(None) => out.push('?'),
+            None => {}
+        }
+    });
+    out
+}
+
+/// The names that [`fill`] replaces in a text.
+pub(super) fn placeholders(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    each_placeholder(text, &mut |_, name| names.extend(name));
+    names
+}
+
+/// Calls back for each piece of text with the name behind it; the last piece has none.
+fn each_placeholder<'t>(text: &'t str, piece: &mut dyn FnMut(&'t str, Option<&'t str>)) {
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.');
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
-        out.push_str(before);
         match after.split_once('}') {
-            Some((name, tail)) => {
-                let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.');
-                if name.is_empty() || !name.chars().all(is_name) {
-                    out.push('{');
-                    rest = after;
-                    continue;
-                }
-                match look_up(name) {
-                    Some(value) => out.push_str(&value.to_string()),
-                    None => out.push('?'),
-                }
+            Some((name, tail)) if !name.is_empty() && name.chars().all(is_name) => {
+                piece(before, Some(name));
                 rest = tail;
             }
-            None => {
-                out.push('{');
+            _ => {
+                piece(before, None);
+                piece("{", None);
                 rest = after;
             }
         }
     }
-    out.push_str(rest);
-    out
+    piece(rest, None);
 }
 
 fn finish(draft: &Draft, explained_by: Option<String>, matcher: &Matcher) -> Finding {
@@ -285,10 +302,8 @@ fn finish(draft: &Draft, explained_by: Option<String>, matcher: &Matcher) -> Fin
     let mut seen = BTreeSet::new();
     shas.retain(|sha| seen.insert(sha.as_str()));
     for caveat in &rule.caveats {
-        match caveat {
-            Caveat::Always(text) => caveats.push(fill(text, &look_up)),
-            Caveat::When(c) if holds(&c.when).is_some() => caveats.push(fill(&c.says, &look_up)),
-            Caveat::When(_) => {}
+        if caveat.when().is_none_or(|when| holds(when).is_some()) {
+            caveats.push(fill(caveat.says(), &look_up));
         }
     }
     let mut suspects: Vec<Suspect> = Vec::new();
@@ -393,4 +408,67 @@ fn not_evaluated(case: &Case, rules: &Rules, drafts: &[Draft]) -> Vec<NotEvaluat
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use facts::{Fact, Origin};
+
+    use super::*;
+
+    /// A case of `n` unlike warnings and failures, and a panic behind them.
+    fn crowded(n: usize) -> Case {
+        let mut case = Case { sources: std::iter::once("log".to_owned()).collect(), ..Case::default() };
+        for at in 0..n {
+            let (kind, severity, class) = match at % 2 {
+                0 => ("log.oops", "report", "null-deref"),
+                _ => ("log.io_error", "failure", "io-error"),
+            };
+            case.facts.push(
+                Fact::new(kind, Origin::derived("log", "made"))
+                    .with("severity", severity)
+                    .with("class", class)
+                    .with("function", format!("f{at}"))
+                    .with("title", format!("{class} {at}")),
+            );
+            let blamed = Fact::new("derived.blamed", Origin::derived("log", "made"));
+            case.facts.push(blamed.with("event", case.facts.len() - 1).with("function", format!("g{at}")));
+        }
+        case.facts.push(
+            Fact::new("log.panic", Origin::derived("log", "made"))
+                .with("severity", "panic")
+                .with("class", "kernel-panic")
+                .with("title", "kernel panic: the last line")
+                .with("reason", "hung_task: blocked tasks"),
+        );
+        case
+    }
+
+    #[test]
+    fn of_very_many_findings_the_gravest_are_told_and_the_rest_is_a_gap() {
+        let rules = Rules::embedded().unwrap();
+        let outcome = evaluate(&crowded(6000), &rules);
+        assert_eq!(outcome.findings.first().map(|f| f.rule.as_str()), Some("generic-kernel-panic"));
+        assert_eq!(outcome.findings.len(), 256);
+        let why: Vec<&str> = outcome.gaps.iter().map(|gap| gap.why.as_str()).collect();
+        assert_eq!(why, ["256 of 6001 are told, the gravest first"]);
+        // What was found out about an event goes with its finding.
+        assert_eq!(outcome.findings.get(1).and_then(|f| f.captures.get("function")), Some(&Value::from("g0")));
+    }
+
+    #[test]
+    fn the_time_grows_with_the_facts() {
+        let rules = Rules::embedded().unwrap();
+        let seconds = |n: usize| {
+            let case = crowded(n);
+            let least = (0..3).map(|_| {
+                let start = std::time::Instant::now();
+                std::hint::black_box(evaluate(&case, &rules));
+                start.elapsed().as_secs_f64()
+            });
+            least.fold(f64::INFINITY, f64::min)
+        };
+        let (small, large) = (seconds(1500), seconds(12000));
+        assert!(large < small * 8.0 * 4.0, "eight times the facts took {:.0} times as long", large / small);
+    }
 }

@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::condition::{Item, Test, regex};
-use super::expression::Comparison;
-use super::rule::{Caveat, Rule, Tie};
+use super::rule::Rule;
 
 include!(concat!(env!("OUT_DIR"), "/embedded_rules.rs"));
 
@@ -25,6 +23,12 @@ pub enum LoadError {
         path: PathBuf,
         /// The cause.
         error: std::io::Error,
+    },
+    /// No rule lies below the directory.
+    #[error("{}: expected DIR/rule.yaml or DIR/*/rule.yaml, found none", directory.display())]
+    None {
+        /// The directory.
+        directory: PathBuf,
     },
     /// The YAML is wrong; the message has line and column.
     #[error("{path}: {message}")]
@@ -57,31 +61,43 @@ impl Rules {
         Ok(rules)
     }
 
-    /// Adds every `*/rule.yaml` below a directory; a rule with a known id replaces it.
+    /// Adds every `*/rule.yaml` below a directory, or its own `rule.yaml` where it is the folder of one rule; a rule with a
+    /// known id replaces it. A directory without any is an error.
     pub fn add_directory(&mut self, directory: &Path) -> Result<(), LoadError> {
         let read = |path: &Path, error| LoadError::Read { path: path.to_owned(), error };
         let mut folders: Vec<PathBuf> = std::fs::read_dir(directory)
             .map_err(|e| read(directory, e))?
-            .filter_map(|entry| Some(entry.ok()?.path().join("rule.yaml")))
-            .filter(|path| path.is_file())
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .chain([directory.to_owned()])
+            .filter(|folder| folder.join("rule.yaml").is_file())
             .collect();
+        if folders.is_empty() {
+            return Err(LoadError::None { directory: directory.to_owned() });
+        }
         folders.sort();
-        for path in folders {
+        for folder in folders {
+            let path = folder.join("rule.yaml");
             let text = std::fs::read_to_string(&path).map_err(|e| read(&path, e))?;
-            self.add(&path.display().to_string(), &text)?;
+            let id = self.add(&path.display().to_string(), &text)?;
+            let name = std::path::absolute(&folder).ok().and_then(|f| Some(f.file_name()?.to_str()?.to_owned()));
+            if let Some(name) = name.filter(|name| *name != id && !id.contains('{')) {
+                let message = format!("its folder is named `{name}`: both names must be the same");
+                return Err(LoadError::Rule { path: path.display().to_string(), id, message });
+            }
         }
         self.sort();
         Ok(())
     }
 
-    /// Adds one rule from its text.
-    pub fn add(&mut self, path: &str, text: &str) -> Result<(), LoadError> {
+    /// Adds one rule from its text, and returns its id.
+    pub fn add(&mut self, path: &str, text: &str) -> Result<String, LoadError> {
         let rule: Rule = serde_saphyr::from_str(text)
             .map_err(|e| LoadError::Yaml { path: path.to_owned(), message: e.to_string() })?;
         check(&rule).map_err(|message| LoadError::Rule { path: path.to_owned(), id: rule.id.clone(), message })?;
         self.rules.retain(|r| r.id != rule.id);
+        let id = rule.id.clone();
         self.rules.push(rule);
-        Ok(())
+        Ok(id)
     }
 
     fn sort(&mut self) {
@@ -107,102 +123,15 @@ impl Rules {
     }
 }
 
-/// Every condition of a rule.
-fn items(rule: &Rule) -> Vec<&Item> {
-    let ties = rule.explains.iter().chain(&rule.conditions).filter_map(|tie| match tie {
-        Tie::When(when) => when.with.as_ref(),
-        Tie::Rule(_) => None,
-    });
-    let caveats = rule.caveats.iter().filter_map(|c| match c {
-        Caveat::When(c) => Some(&c.when),
-        Caveat::Always(_) => None,
-    });
-    rule.grades
-        .values()
-        .chain(&rule.when)
-        .chain(&rule.claims)
-        .chain(rule.variants.iter().filter_map(|v| v.when.as_ref()))
-        .chain(rule.suspects.iter().map(|s| &s.when))
-        .chain(rule.ruled_out.iter().map(|r| &r.when))
-        .chain(ties)
-        .chain(caveats)
-        .collect()
-}
-
+/// What makes a rule unusable. [`problems`](super::problems) finds the rest.
 fn check(rule: &Rule) -> Result<(), String> {
     if rule.grades.is_empty() && rule.when.is_none() {
         return Err("expected `grades` or `when`".to_owned());
     }
-    for name in &rule.per {
-        if !rule.captures.contains_key(name) {
-            return Err(format!("`per` names the capture `{name}`, which `captures` does not define"));
-        }
+    match rule.per.iter().find(|name| !rule.captures.contains_key(*name)) {
+        Some(name) => Err(format!("`per` names the capture `{name}`, which `captures` does not define")),
+        None => Ok(()),
     }
-    let mut wrong = None;
-    let mut see = |text: Result<(), String>| {
-        if let Err(message) = text {
-            wrong.get_or_insert(message);
-        }
-    };
-    for item in items(rule) {
-        item.walk(&mut |item| {
-            for join in &item.join {
-                see(Comparison::parse(join).map(|_| ()));
-            }
-            for (name, test) in &item.tests {
-                see(check_test(test).map_err(|e| format!("value `{name}`: {e}")));
-            }
-        });
-    }
-    for tie in rule.explains.iter().chain(&rule.conditions) {
-        if let Tie::When(when) = tie {
-            for join in &when.join {
-                see(Comparison::parse(join).map(|_| ()));
-            }
-        }
-    }
-    wrong.map_or(Ok(()), Err)
-}
-
-fn check_test(test: &Test) -> Result<(), String> {
-    match test {
-        Test::Any(tests) => tests.iter().try_for_each(check_test),
-        Test::Text(text) => match text.strip_prefix('~') {
-            Some(pattern) if regex(pattern).is_none() => Err(format!("`{pattern}` is no regular expression")),
-            _ => Ok(()),
-        },
-        _ => Ok(()),
-    }
-}
-
-/// Names of fact kinds and values that rules use and no parser makes. `known` lists `(kind, field)`; a kind
-/// pattern with `*` is checked for its prefix only.
-pub fn unknown_names(rules: &Rules, known: &[facts::KindDef]) -> Vec<String> {
-    let mut out = Vec::new();
-    for rule in &rules.rules {
-        for item in items(rule) {
-            item.walk(&mut |item| {
-                let Some(kind) = item.fact.as_deref() else { return };
-                use super::condition::kind_matches;
-                // `log.*` in the table stands for what every event may carry.
-                let matching: Vec<_> =
-                    known.iter().filter(|k| kind_matches(kind, k.kind) || kind_matches(k.kind, kind)).collect();
-                if !matching.iter().any(|k| kind_matches(kind, k.kind)) {
-                    out.push(format!("{}: no parser makes `{kind}`", rule.id));
-                }
-                for name in item.tests.keys().chain(&item.same) {
-                    let head = name.split('.').next().unwrap_or(name);
-                    let common = matches!(head, "fact" | "quote");
-                    if !common && !matching.iter().any(|k| k.fields.iter().any(|f| f.name == head)) {
-                        out.push(format!("{}: `{kind}` has no value `{head}`", rule.id));
-                    }
-                }
-            });
-        }
-    }
-    out.sort();
-    out.dedup();
-    out
 }
 
 #[cfg(test)]
@@ -226,8 +155,13 @@ mod tests {
     fn a_wrong_rule_is_refused_with_its_line_and_what_is_wrong() {
         let error = Rules::default().add("x.yaml", "id: x\ntitle: t\nclass: c\ngrade: {}\n").unwrap_err().to_string();
         assert!(error.contains("line 4"), "{error}");
-        let rule = "id: x\ntitle: t\nclass: c\nwhen: {fact: log.a, where: {b: '~('}}\n";
-        let error = Rules::default().add("x.yaml", rule).unwrap_err().to_string();
-        assert!(error.contains("no regular expression"), "{error}");
+        for (condition, expected) in [
+            ("where: {b: '>many'}", "expected >NUMBER, found `>many`"),
+            ("join: ['a = (b)']", "expected a name, a number or a 'text', found `(b)`"),
+        ] {
+            let rule = format!("id: x\ntitle: t\nclass: c\nwhen: {{fact: log.a, {condition}}}\n");
+            let error = Rules::default().add("x.yaml", &rule).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

@@ -1,19 +1,26 @@
 //! Finds the facts that satisfy a condition.
 
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
 
 use facts::{Fact, Stamp, Value};
 
+use super::comparison::{Comparison, key};
 use super::condition::{Item, field, kind_matches};
-use super::expression::Comparison;
 use crate::case::Case;
 
 /// Facts by name, for one way in which a condition holds: each name stands for one fact or a group.
 pub type Binding = BTreeMap<String, Vec<usize>>;
 
-/// How many ways of satisfying one condition are followed. A rule that needs more is badly written; the rest is
-/// dropped, which can only lose repeated evidence of the same kind.
-const MAX_BINDINGS: usize = 2048;
+/// How many ways of satisfying one condition are followed where a part of it multiplies them: one for each fact is
+/// always followed.
+const MAX_WAYS: usize = 2048;
+
+/// Values that every bound name has beside those of its fact.
+pub const OF_EVERY_NAME: [&str; 5] = ["count", "span", "time", "first_time", "at"];
+
+/// Facts by the key of one of their values.
+type Index = HashMap<String, Vec<usize>>;
 
 /// Facts of a case, indexed by kind.
 pub struct Matcher<'a> {
@@ -21,6 +28,10 @@ pub struct Matcher<'a> {
     by_kind: BTreeMap<&'a str, Vec<usize>>,
     /// Facts that may not be matched (claimed by other findings).
     hidden: Vec<bool>,
+    /// By kind and name of a value, made when a join first asks for them.
+    by_value: RefCell<HashMap<(String, String), Index>>,
+    /// Whether ways were left out.
+    cut: Cell<bool>,
 }
 
 impl<'a> Matcher<'a> {
@@ -30,12 +41,21 @@ impl<'a> Matcher<'a> {
         for (at, fact) in case.facts.iter().enumerate() {
             by_kind.entry(fact.kind.as_ref()).or_default().push(at);
         }
-        Matcher { case, by_kind, hidden: vec![false; case.facts.len()] }
+        Self::hiding(case, by_kind, vec![false; case.facts.len()])
     }
 
     /// The same facts without some of them.
     pub fn without(&self, hidden: Vec<bool>) -> Matcher<'a> {
-        Matcher { case: self.case, by_kind: self.by_kind.clone(), hidden }
+        Self::hiding(self.case, self.by_kind.clone(), hidden)
+    }
+
+    fn hiding(case: &'a Case, by_kind: BTreeMap<&'a str, Vec<usize>>, hidden: Vec<bool>) -> Self {
+        Matcher { case, by_kind, hidden, by_value: RefCell::default(), cut: Cell::new(false) }
+    }
+
+    /// Whether ways were left out since this was last asked.
+    pub fn take_cut(&self) -> bool {
+        self.cut.take()
     }
 
     /// The fact of an index.
@@ -52,6 +72,21 @@ impl<'a> Matcher<'a> {
     fn is_open(&self, at: usize, pattern: &str) -> bool {
         !self.hidden.get(at).copied().unwrap_or(false)
             && self.fact(at).is_some_and(|fact| kind_matches(pattern, &fact.kind))
+    }
+
+    /// Facts of a kind pattern whose value of a name equals another, in order.
+    fn with_value(&self, pattern: &str, name: &str, value: &Value) -> Vec<usize> {
+        let mut indexes = self.by_value.borrow_mut();
+        let index = indexes.entry((pattern.to_owned(), name.to_owned())).or_insert_with(|| {
+            let mut index = Index::new();
+            for at in self.of_kind(pattern) {
+                if let Some(value) = self.fact(at).and_then(|fact| field(fact, name)) {
+                    index.entry(key(&value)).or_default().push(at);
+                }
+            }
+            index
+        });
+        index.get(&key(value)).cloned().unwrap_or_default()
     }
 
     /// All facts of a kind pattern, in order.
@@ -73,54 +108,39 @@ impl<'a> Matcher<'a> {
             None => vec![start.clone()],
         };
         for part in &item.all {
-            let mut next = Vec::new();
-            for way in &ways {
-                next.extend(self.solve(part, way));
-                if next.len() >= MAX_BINDINGS {
-                    next.truncate(MAX_BINDINGS);
-                    break;
-                }
-            }
-            ways = next;
+            ways = self.each(ways, |way| self.solve(part, &way));
         }
         if !item.any.is_empty() {
-            let mut next = Vec::new();
-            for way in &ways {
-                for part in &item.any {
-                    next.extend(self.solve(part, way));
-                }
-                if next.len() >= MAX_BINDINGS {
-                    next.truncate(MAX_BINDINGS);
-                    break;
-                }
-            }
-            ways = next;
+            ways = self.each(ways, |way| item.any.iter().flat_map(|part| self.solve(part, &way)).collect());
         }
         ways.retain(|way| item.none.iter().all(|part| self.absent(part, way)));
         ways.retain(|way| item.unless.iter().all(|part| self.solve(part, way).is_empty()));
         if item.fact.is_none() {
-            match item.joins() {
-                Some(joins) => ways.retain(|way| self.hold(&joins, way)),
-                None => ways.clear(),
-            }
+            ways.retain(|way| self.hold(&item.join, way));
         }
         for part in &item.optional {
-            let mut next = Vec::new();
-            for way in ways {
-                let mut more = self.solve(part, &way);
-                if more.is_empty() {
-                    next.push(way);
-                } else {
-                    next.append(&mut more);
-                }
-                if next.len() >= MAX_BINDINGS {
-                    next.truncate(MAX_BINDINGS);
-                    break;
-                }
-            }
-            ways = next;
+            ways = self.each(ways, |way| {
+                let more = self.solve(part, &way);
+                if more.is_empty() { vec![way] } else { more }
+            });
         }
         ways
+    }
+
+    /// What becomes of each way, in order, as far as the limit allows.
+    fn each(&self, ways: Vec<Binding>, next: impl Fn(Binding) -> Vec<Binding>) -> Vec<Binding> {
+        // From one way there is one for each fact.
+        let most = if ways.len() > 1 { ways.len().max(MAX_WAYS) } else { usize::MAX };
+        let mut all = Vec::with_capacity(ways.len());
+        for way in ways {
+            all.extend(next(way));
+            if all.len() > most {
+                all.truncate(most);
+                self.cut.set(true);
+                break;
+            }
+        }
+        all
     }
 
     /// Whether nothing satisfies a condition although its sources were read.
@@ -133,13 +153,18 @@ impl<'a> Matcher<'a> {
 
     fn find(&self, item: &Item, kind: &str, start: &Binding) -> Vec<Binding> {
         let name = item.name.clone().unwrap_or_default();
-        let Some(joins) = item.joins() else { return Vec::new() };
-        // `event.at = sign.event` names one fact: no need to try all.
-        let place = joins.iter().find_map(|join| join.place(&name, &|path: &str| self.look_up(start, path)));
-        let candidates = match place {
-            Some(at) if self.is_open(at, kind) => vec![at],
-            Some(_) => Vec::new(),
-            None => self.of_kind(kind),
+        let known = |path: &str| self.look_up(start, path);
+        // `event.at = sign.event` names one fact, `blamed.event = event.at` few: no need to try all.
+        let mut equals = item.join.iter().filter_map(|join| join.equals(&name, &known));
+        let candidates = match equals.next() {
+            Some(("at", place)) => {
+                let place = place.as_int().and_then(|at| usize::try_from(at).ok());
+                place.into_iter().filter(|at| self.is_open(*at, kind)).collect()
+            }
+            Some((value, equal)) if !item.grouped() && !OF_EVERY_NAME.contains(&value) => {
+                self.with_value(kind, value, &equal)
+            }
+            _ => self.of_kind(kind),
         };
         let passing: Vec<usize> =
             candidates.into_iter().filter(|at| self.fact(*at).is_some_and(|f| item.passes(f))).collect();
@@ -155,29 +180,27 @@ impl<'a> Matcher<'a> {
                 let key = format!("#{}", way.len());
                 way.insert(key, group);
             }
-            if self.hold(&joins, &way) {
+            if self.hold(&item.join, &way) {
                 ways.push(way);
-            }
-            if ways.len() >= MAX_BINDINGS {
-                break;
             }
         }
         ways
     }
 
     fn groups(&self, item: &Item, passing: &[usize]) -> Vec<Vec<usize>> {
-        let mut by_key: Vec<(Vec<Option<Value>>, Vec<usize>)> = Vec::new();
+        let mut places: HashMap<Vec<Option<String>>, usize> = HashMap::new();
+        let mut groups: Vec<Vec<usize>> = Vec::new();
         for at in passing {
             let Some(fact) = self.fact(*at) else { continue };
-            let key: Vec<Option<Value>> = item.same.iter().map(|name| field(fact, name)).collect();
-            match by_key.iter_mut().find(|(k, _)| *k == key) {
-                Some((_, group)) => group.push(*at),
-                None => by_key.push((key, vec![*at])),
+            let keys = item.same.iter().map(|name| field(fact, name).as_ref().map(key)).collect();
+            let place = *places.entry(keys).or_insert(groups.len());
+            match groups.get_mut(place) {
+                Some(group) => group.push(*at),
+                None => groups.push(vec![*at]),
             }
         }
-        by_key
+        groups
             .into_iter()
-            .map(|(_, group)| group)
             .filter(|group| {
                 item.count.as_ref().is_none_or(|test| test.passes(Some(&Value::from(self.count(group)))))
                     && item.span.as_ref().is_none_or(|test| test.passes(self.span(group).as_ref()))

@@ -4,14 +4,17 @@
 //! them, makes one finding for each distinct subject, ties findings by `explains`, and puts causes first. It is
 //! deterministic and bounded, and reads no memory.
 
+mod check;
+mod comparison;
 mod condition;
 mod evaluate;
-mod expression;
 mod load;
 mod matcher;
 mod order;
 mod rule;
+mod value_test;
 
+pub use check::problems;
 pub use evaluate::{Outcome, evaluate};
-pub use load::{LoadError, Rules, unknown_names};
+pub use load::{LoadError, Rules};
 pub use rule::Rule;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::comparison::Comparison;
 use super::condition::Item;
 use crate::verdict::{Grade, Remedy, Role};
 
@@ -121,7 +122,7 @@ pub struct TieWhen {
     pub with: Option<Item>,
     /// Comparisons between captures: `it.owner in tasks`; `it` is the other finding.
     #[serde(default)]
-    pub join: Vec<String>,
+    pub join: Vec<Comparison>,
     /// Lowest grade this finding must have.
     #[serde(default)]
     pub from: Option<Grade>,
@@ -177,6 +178,24 @@ pub enum Caveat {
     Always(String),
     /// Under a condition.
     When(Box<CaveatWhen>),
+}
+
+impl Caveat {
+    /// Its condition.
+    pub fn when(&self) -> Option<&Item> {
+        match self {
+            Caveat::Always(_) => None,
+            Caveat::When(c) => Some(&c.when),
+        }
+    }
+
+    /// Its text.
+    pub fn says(&self) -> &str {
+        match self {
+            Caveat::Always(text) => text,
+            Caveat::When(c) => &c.says,
+        }
+    }
 }
 
 /// A conditional caveat.

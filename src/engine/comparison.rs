@@ -1,11 +1,13 @@
 //! Comparisons between bound facts: `wait.device = leak.name`, `b.time - a.time <= 60`, `it.owner in tasks`.
 
 use facts::Value;
+use serde::Deserialize;
 
-use super::condition::number;
+use super::value_test::number;
 
 /// A parsed comparison.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Comparison {
     left: Operand,
     operator: Operator,
@@ -32,6 +34,14 @@ enum Operand {
     Text(String),
 }
 
+impl TryFrom<String> for Comparison {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Comparison, String> {
+        Comparison::parse(&text)
+    }
+}
+
 impl Comparison {
     /// Parses one comparison; the error says what was expected.
     pub fn parse(text: &str) -> Result<Comparison, String> {
@@ -50,6 +60,18 @@ impl Comparison {
             }
         }
         Err(format!("expected A = B, A != B, A < B, A <= B, A > B, A >= B or A in B, found `{text}`"))
+    }
+
+    /// The names it compares, as written: `wait.device`, `tasks`.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        [&self.left, &self.right]
+            .into_iter()
+            .flat_map(|operand| match operand {
+                Operand::Name(a) | Operand::Product(a, _) => [Some(a.as_str()), None],
+                Operand::Difference(a, b) => [Some(a.as_str()), Some(b.as_str())],
+                Operand::Number(_) | Operand::Text(_) => [None, None],
+            })
+            .flatten()
     }
 
     /// Whether it holds; a value that is not there makes it false.
@@ -71,20 +93,34 @@ impl Comparison {
         }
     }
 
-    /// The place in the case that `NAME.at` must have for this to hold, where the other side is known already.
-    pub fn place(&self, name: &str, look_up: &dyn Fn(&str) -> Option<Value>) -> Option<usize> {
-        let is_place = |o: &Operand| matches!(o, Operand::Name(n) if n.strip_suffix(".at") == Some(name));
-        let other = match (self.operator, is_place(&self.left), is_place(&self.right)) {
-            (Operator::Equal, true, false) => &self.right,
-            (Operator::Equal, false, true) => &self.left,
+    /// Where this holds only when `NAME.VALUE` equals something that is known already: that value's name and what it
+    /// equals.
+    pub fn equals(&self, name: &str, look_up: &dyn Fn(&str) -> Option<Value>) -> Option<(&str, Value)> {
+        let of_name = |o: &'_ Operand| match o {
+            Operand::Name(path) => path.split_once('.').filter(|(n, _)| *n == name).map(|(n, _)| n.len() + 1),
+            _ => None,
+        };
+        let (own, at, other) = match (self.operator, of_name(&self.left), of_name(&self.right)) {
+            (Operator::Equal, Some(at), None) => (&self.left, at, &self.right),
+            (Operator::Equal, None, Some(at)) => (&self.right, at, &self.left),
             _ => return None,
         };
-        other.value(look_up)?.as_int()?.try_into().ok()
+        let Operand::Name(path) = own else { return None };
+        Some((path.get(at..)?, other.value(look_up)?))
     }
 }
 
 fn same(a: &Value, b: &Value) -> bool {
     a == b || matches!((a.as_float(), b.as_float()), (Some(x), Some(y)) if x == y)
+}
+
+/// Equal for values that compare as equal.
+pub fn key(value: &Value) -> String {
+    match value.as_float() {
+        // There are two zeros.
+        Some(n) => format!("{:?}", n + 0.0),
+        None => format!("{value:?}"),
+    }
 }
 
 impl Operand {
