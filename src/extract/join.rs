@@ -9,6 +9,10 @@ use super::piece::Piece;
 use crate::case::Case;
 use crate::derive;
 
+/// How many cases that were set aside are named one by one.
+const MAX_ASIDES: usize = 32;
+const ALL_CASES: &str = "vmcoroner examine --format jsonl prints every case";
+
 /// A case in the making.
 struct Draft {
     case: Case,
@@ -65,7 +69,13 @@ pub(super) fn cases(mut pieces: Vec<Piece>, log_only: bool) -> Vec<Case> {
     if !log_only {
         share(&mut drafts);
     }
-    let asides: Vec<Gap> = order.iter().skip(1).filter_map(|at| aside(&drafts, *order.first()?, *at)).collect();
+    let mut asides: Vec<Gap> = order.iter().skip(1).filter_map(|at| aside(&drafts, *order.first()?, *at)).collect();
+    if asides.len() > MAX_ASIDES {
+        let more = asides.len() - MAX_ASIDES;
+        asides.truncate(MAX_ASIDES);
+        let why = format!("{more} more boots or machines; not joined");
+        asides.push(Gap::new("facts set aside", "the rest of the inputs", why, ALL_CASES));
+    }
     let mut slots: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
     let mut cases: Vec<Case> =
         order.into_iter().filter_map(|at| slots.get_mut(at)?.take()).map(|draft| draft.case).collect();
@@ -107,8 +117,11 @@ fn same_machine((host, id, root): &Machine, draft: &Draft) -> bool {
 
 /// How boots ended and what became of their dumps is told by logs of the whole machine, whichever boot wrote them:
 /// every case of the machine gets it. A peer's word goes to the machine it names.
+///
+/// A log of very many boots tells each case the last of them only, so that all together stay bounded.
 fn share(drafts: &mut [Draft]) {
     const MOST: usize = 256;
+    const MOST_IN_ALL: usize = 32 << 10;
     let mut told: Vec<(usize, Fact, Machine)> = Vec::new();
     for (at, draft) in drafts.iter().enumerate() {
         let shared = draft.case.facts.iter().filter(|fact| match fact.kind.as_ref() {
@@ -122,8 +135,9 @@ fn share(drafts: &mut [Draft]) {
             shared.iter().skip(shared.len().saturating_sub(MOST)).map(|fact| (at, (*fact).clone(), machine(draft))),
         );
     }
+    let last = MOST_IN_ALL / drafts.len().max(1);
     for (to, draft) in drafts.iter_mut().enumerate() {
-        for (from, fact, machine) in &told {
+        for (from, fact, machine) in told.iter().skip(told.len().saturating_sub(last)) {
             let own = *from == to;
             let named = fact.text("target").zip(draft.case.identity.host.as_deref()).is_some_and(|(a, b)| a == b);
             if !own && (named || same_machine(machine, draft)) {
@@ -220,10 +234,5 @@ fn aside(drafts: &[Draft], first: usize, at: usize) -> Option<Gap> {
         }
         None => format!("another boot of {}", name(other)),
     };
-    Some(Gap::new(
-        "facts set aside",
-        other.members.join(", "),
-        format!("{why}; not joined"),
-        "vmcoroner examine --format jsonl prints every case",
-    ))
+    Some(Gap::new("facts set aside", other.members.join(", "), format!("{why}; not joined"), ALL_CASES))
 }
