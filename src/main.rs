@@ -46,7 +46,9 @@ fn main() -> ExitCode {
         // A reader that went away (`vmcoroner log dump | head`) is no failure of ours.
         Err(error) if broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "vmcoroner: {error}");
+            // Names of files and pieces of inputs stand in it.
+            let lines: Vec<String> = error.to_string().lines().map(vmcoroner::report::printable).collect();
+            let _ = writeln!(std::io::stderr(), "vmcoroner: {}", lines.join("\n"));
             ExitCode::from(2)
         }
     }

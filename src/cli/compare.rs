@@ -21,8 +21,8 @@ pub struct Arguments {
     pub before: PathBuf,
     /// The later state.
     pub after: PathBuf,
-    /// Form of the output.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    /// Form of the output: text, or one JSON object.
+    #[arg(long, value_enum, default_value_t = Format::Text, hide_possible_values = true, value_name = "text|json")]
     pub format: Format,
 }
 
@@ -32,6 +32,13 @@ pub fn run(_cli: &Cli, args: &Arguments) -> Outcome {
     let mut sides = Vec::new();
     for path in [&args.before, &args.after] {
         let cases = gather(std::slice::from_ref(path), &Options::default())?;
+        if cases.len() > 1 {
+            let rest = cases.len() - 1;
+            let path = crate::report::printable(&path.display().to_string());
+            eprintln!(
+                "vmcoroner: {path}: compared is the case that is reported first; {rest} of other boots or machines are left out"
+            );
+        }
         let case = cases.into_iter().next().unwrap_or_default();
         let verdict = examine(&case, &rules);
         sides.push((case, verdict));

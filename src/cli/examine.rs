@@ -104,6 +104,12 @@ pub fn run(cli: &Cli, args: &Arguments) -> Outcome {
     let cases = cases?;
     if let (Some(path), Some(case)) = (&args.save_case, cases.first()) {
         std::fs::write(path, case.to_json()?).map_err(|e| format!("{}: {e}", path.display()))?;
+        if cases.len() > 1 {
+            let rest = cases.len() - 1;
+            eprintln!(
+                "vmcoroner: saved the case that is reported first; {rest} of other boots or machines are left out"
+            );
+        }
     }
     let verdicts: Vec<Verdict> = cases.into_iter().map(|case| crate::examine::examine_last(case, &rules)).collect();
     drop(progress);

@@ -50,7 +50,7 @@ pub fn run(_cli: &Cli, args: &Arguments) -> Outcome {
     for opened in extract::dump_members(&args.inputs, args.unpacking.temp_dir.as_deref())? {
         let rendered = extract::dump_log(&opened, args.kernel.sources(), args.caller, args.ctime);
         for gap in &rendered.gaps {
-            writeln!(std::io::stderr(), "vmcoroner: {} ({}): {}", gap.what, gap.place, gap.why)?;
+            writeln!(std::io::stderr(), "vmcoroner: {}", report::gap(gap))?;
         }
         print_bytes(&rendered.text)?;
         if rendered.text.is_empty() {

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub mod bt;
@@ -138,13 +139,13 @@ pub enum Command {
 pub struct KernelSources {
     /// The vmlinux of this kernel (also .debug, compressed, or a bzImage): adds types, lines and inlined frames. One that
     /// lies beside the dump is found.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = existing())]
     pub vmlinux: Option<PathBuf>,
     /// A type pack of this kernel made by `pack make`, or a directory of packs.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = existing())]
     pub pack: Vec<PathBuf>,
     /// The System.map of this kernel.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = existing())]
     pub system_map: Option<PathBuf>,
     /// Go on when the build-id of --vmlinux or --pack is not that of the dump.
     #[arg(long)]
@@ -157,6 +158,11 @@ pub struct Unpacking {
     /// Unpack a dump of an archive to a file in DIR, which is removed again; else it is read into memory, 2 GiB at most.
     #[arg(long, value_name = "DIR")]
     pub temp_dir: Option<PathBuf>,
+}
+
+/// A path that leads to something: what the user named and is not there is an error at once, not a gap far below.
+fn existing() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
+    clap::builder::PathBufValueParser::new().try_map(|path| std::fs::metadata(&path).map(|_| path))
 }
 
 impl KernelSources {

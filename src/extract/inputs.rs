@@ -63,8 +63,8 @@ pub enum Error {
     },
     /// Nothing in the inputs is of any known kind.
     #[error(
-        "expected a dump, a kernel log or a support bundle, found nothing that can be read in {0}; \
-         `vmcoroner info` names the format of a file"
+        "expected a dump, a kernel log or a support bundle, found nothing that can be read in {0}; `file` may say what it \
+         is"
     )]
     Nothing(String),
 }
@@ -476,7 +476,14 @@ impl Found {
                 self.streams += machines;
                 self.pieces.extend(pieces);
             }
-            _ => self.log(name, bytes, member.reader(), role == Some(Role::CaptureLog)),
+            _ => {
+                let before = self.pieces.len();
+                self.log(name, bytes, member.reader(), role == Some(Role::CaptureLog));
+                // Bytes that are no text and hold no line of a kernel are nothing that was read.
+                if member.content() == ContentKind::Binary && self.pieces.len() == before && !understood {
+                    self.texts -= 1;
+                }
+            }
         }
     }
 

@@ -101,7 +101,7 @@ pub struct Backtraces {
 /// The stacks of the chosen tasks; without a choice those of the task that crashed, or else of the running tasks.
 ///
 /// # Errors
-/// A sentence when a word names no task.
+/// A sentence when a word names no task, or no task fits.
 pub fn backtraces(kernel: &Kernel<'_>, which: &Which) -> Result<Backtraces, String> {
     super::processes::check_states(&which.states)?;
     let walk = kernel.tasks();
@@ -126,6 +126,9 @@ pub fn backtraces(kernel: &Kernel<'_>, which: &Which) -> Result<Backtraces, Stri
             }
     };
     let tasks: Vec<Task> = walk.items.into_iter().filter(wanted).collect();
+    if filtered && tasks.is_empty() {
+        return Err("no task is in that state, on that CPU and of that name; `vmcoroner ps` lists them all".to_owned());
+    }
     let stacks = kernel.stacks(&tasks);
     let traces = tasks
         .iter()

@@ -33,8 +33,9 @@ pub fn search(view: &SearchView, width: Option<usize>) -> String {
         out.push_str(&table(header, rows, width));
         let _ = writeln!(
             out,
-            "{} places; {} pages looked at, {} not in the dump",
+            "{} place{}; {} pages looked at, {} not in the dump",
             view.hits.len(),
+            if view.hits.len() == 1 { "" } else { "s" },
             view.pages,
             view.absent
         );

@@ -37,7 +37,7 @@ pub fn net(view: &NetView, width: Option<usize>) -> String {
         for holder in &device.holders {
             let cache = holder.cache.as_deref().map(|c| format!(", in slab cache {c}")).unwrap_or_default();
             let line = format!(
-                "{} is held by a {} ({}) at {}{cache}",
+                "{} is held by: {} ({}) at {}{cache}",
                 device.name, holder.kind, holder.type_name, holder.address
             );
             let _ = writeln!(out, "{}", printable(&line));

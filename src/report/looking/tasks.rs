@@ -64,9 +64,6 @@ pub fn backtraces(view: &Backtraces, width: Option<usize>) -> String {
         }
         one(&mut out, trace, width);
     }
-    if view.traces.is_empty() {
-        out.push_str("no such task\n");
-    }
     gaps(&mut out, &view.gaps);
     out
 }
