@@ -64,7 +64,7 @@ fn dumps(c: &mut Criterion) {
         c.bench_function(&format!("verdict on {name}"), |b| {
             b.iter(|| {
                 let dump = Dump::open(&[&path]).expect("the dump opens");
-                let case = dump_case(&Opened { member: name.to_owned(), dump }, &Options::default());
+                let case = dump_case(&Opened { member: name.to_owned(), dump, folder: None }, &Options::default());
                 black_box(examine(&case, &rules).findings.len())
             });
         });

@@ -493,7 +493,7 @@ fn main() -> ExitCode {
     let dump_run = |seed: u64| {
         let base = &bases[(seed % bases.len() as u64) as usize];
         if let Ok(dump) = Dump::from_sources(vec![("mutated".to_owned(), mutated(base, seed))]) {
-            let opened = Opened { member: "mutated".to_owned(), dump };
+            let opened = Opened { member: "mutated".to_owned(), dump, folder: None };
             let verdict = examine(&dump_case(&opened, &options), &rules);
             std::hint::black_box(serde_json::to_string(&verdict).map(|t| t.len()).unwrap_or(0));
         }
