@@ -118,7 +118,6 @@ fn numbers(text: &str, event: &mut Event) {
 /// `...: (0 ticks this GP) idle=ae0/0/0x0`: the number behind the first stroke is not zero where the CPU is busy.
 fn ticks(text: &str, event: &mut Event) {
     let Some(ticks) = number_after(text, ": (").filter(|_| text.contains(" ticks this GP)")) else { return };
-    let ticks = i64::try_from(ticks).unwrap_or(i64::MAX);
     let known = event.fields.get("ticks_max").and_then(Value::as_int);
     event.set("ticks_max", known.map_or(ticks, |known| known.max(ticks)));
     let idle = after(text, "idle=").and_then(|t| t.split('/').nth(1)).is_some_and(|nesting| nesting == "0");
