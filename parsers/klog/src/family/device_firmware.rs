@@ -80,9 +80,9 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     } else {
         between(text, "Error sending ", ":")
     };
-    // Drivers of wireless cards reset them many times a day on some; a crash is what others come from.
+    // Drivers of wireless cards start them again, many times a day on some.
     let wireless = WIRELESS.iter().any(|name| driver.starts_with(name));
-    let severity = if wireless && found.what != "crash" { Severity::Notice } else { Severity::Failure };
+    let severity = if wireless { Severity::Notice } else { Severity::Failure };
     let event = Event::new(FAMILY.name, class::FIRMWARE, severity)
         .titled(format!("{driver}: firmware {}", found.what))
         .with("driver", driver)
