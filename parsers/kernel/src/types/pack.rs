@@ -335,7 +335,7 @@ impl Pack {
         Ok(Pack { header, types: Arc::new(types) })
     }
 
-    /// Its types, for [`Types::add`].
+    /// Its types, for `Types::add`.
     pub fn types(&self) -> Arc<dyn Source> {
         self.types.clone()
     }
