@@ -37,6 +37,23 @@ fn ps_lists_every_task_that_drgn_lists() {
 }
 
 #[test]
+fn a_holder_that_is_not_found_is_a_gap_never_nobody() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let whole = std::fs::read(root.join(NETDEV)).expect("the dump");
+    let cut = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("netdev-leak-cut.kdump");
+    std::fs::write(&cut, &whole[..whole.len() / 100 * 99]).expect("a temporary file");
+    let told = |path: &str| {
+        let net = json(&["net", "--format", "json", path]);
+        let unlisted =
+            list(&net, "devices").iter().find(|d| d["listed"] == false).cloned().expect("eth0 of the dead namespace");
+        let holders = unlisted["holders"].as_array().map_or(0, Vec::len);
+        (holders, list(&net, "gaps").iter().any(|gap| gap["what"] == "who holds eth0"))
+    };
+    assert_eq!(told(NETDEV), (1, false));
+    assert_eq!(told(cut.to_str().expect("UTF-8")), (0, true));
+}
+
+#[test]
 fn net_shows_the_leaked_device_with_its_count() {
     let net = json(&["net", "--format", "json", NETDEV]);
     let devices = list(&net, "devices");

@@ -62,6 +62,15 @@ pub fn net(kernel: &Kernel<'_>) -> NetView {
             false => {
                 let walk = kernel.net_device_holders(device.address);
                 gaps.extend(walk.gaps);
+                // Not found is not "nobody": memory may be missing, and only objects of known types are looked at.
+                if walk.items.is_empty() && device.references > kernel.net_device_base() {
+                    gaps.push(Gap::new(
+                        format!("who holds {}", device.name),
+                        Address::from(device.address).to_string(),
+                        "no route, socket, neighbour or device that could be read refers to it",
+                        "vmcoroner examine, which searches all memory; vmcoroner search for the address",
+                    ));
+                }
                 walk.items
             }
         };
