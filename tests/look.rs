@@ -151,6 +151,11 @@ fn what_is_no_dump_is_refused_with_exit_code_two() {
         assert_eq!(output.status.code(), Some(2), "{command}");
         assert!(!output.stderr.is_empty());
     }
+    let surplus = vmcoroner(&["struct", ABBA, "list_head", "init_task", "init_net"]);
+    assert_eq!(surplus.status.code(), Some(2));
+    assert!(
+        String::from_utf8_lossy(&surplus.stderr).contains("one address at a time: what does `init_net` stand for?")
+    );
 }
 
 /// `[16] unsigned int mtu` of each member with an offset; bit-fields without the bit, nested names without offset.
@@ -337,6 +342,8 @@ fn bt_filters_by_state_name_and_cpu() {
     let none = vmcoroner(&["bt", ABBA, "--cpu", "0", "--state", "D"]);
     assert_eq!((those(&|t| t["cpu"] == 0 && t["state"] == "D"), none.status.code()), (0, Some(2)));
     assert!(String::from_utf8_lossy(&none.stderr).contains("no task is in that state"));
+    assert_eq!(count(&["-a"]), those(&|t| t["running"] == true));
+    assert!(count(&["-a"]) > 1, "one for each CPU");
     let groups = json(&["bt", "--all", "--group", "--format", "json", ABBA]);
     let tasks: usize = list(&groups, "traces").iter().map(|t| list(t, "tasks").len()).sum();
     assert_eq!(tasks, all.len(), "each task is in one group");

@@ -9,7 +9,7 @@ use crate::{extract, look, report};
 /// Arguments of `bt`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vmcoroner bt vmcore                   the task that crashed, or what the CPUs run\n  vmcoroner bt vmcore 1 kthreadd        by pid or command name\n  vmcoroner bt --state D --group vmcore  equal stacks of blocked tasks, with counts\n  vmcoroner bt --comm kworker --cpu 0 vmcore\n  vmcoroner bt --all --format json vmcore | jq '.traces[].frames[0].function'"
+    after_help = "Examples:\n  vmcoroner bt vmcore                   the task that crashed, or what the CPUs run\n  vmcoroner bt vmcore 1 kthreadd        by pid or command name\n  vmcoroner bt -a vmcore                what every CPU runs\n  vmcoroner bt --state D --group vmcore  equal stacks of blocked tasks, with counts\n  vmcoroner bt --comm kworker --cpu 0 vmcore\n  vmcoroner bt --all --format json vmcore | jq '.traces[].frames[0].function'"
 )]
 pub struct Arguments {
     /// What to read, and how to print.
@@ -21,6 +21,9 @@ pub struct Arguments {
     /// All tasks.
     #[arg(long, conflicts_with = "tasks")]
     pub all: bool,
+    /// The task that each CPU runs, as crash's `bt -a`.
+    #[arg(short, long, conflicts_with_all = ["tasks", "all"])]
+    pub active: bool,
     /// Tasks in these states: `D`, `RD`.
     #[arg(long, value_name = "LETTERS", default_value = "", hide_default_value = true)]
     pub state: String,
@@ -40,6 +43,7 @@ pub fn run(_cli: &Cli, args: &Arguments) -> Outcome {
     let which = look::Which {
         words: args.tasks.clone(),
         all: args.all,
+        active: args.active,
         states: args.state.clone(),
         comm: args.comm.clone(),
         cpu: args.cpu,

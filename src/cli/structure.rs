@@ -51,9 +51,13 @@ pub fn run(args: &Arguments) -> Outcome {
     {
         name = format!("{name} {next}");
     }
+    let address = words.next().cloned();
+    if let Some(more) = words.next() {
+        return Err(format!("one address at a time: what does `{more}` stand for? --member names members").into());
+    }
     let ask = look::Ask {
         name,
-        address: words.next().cloned(),
+        address,
         members: args.member.iter().flat_map(|list| list.split(',')).map(str::to_owned).collect(),
         depth: args.depth,
         list: args.list.clone(),

@@ -17,6 +17,8 @@ pub struct Which {
     pub words: Vec<String>,
     /// All tasks.
     pub all: bool,
+    /// Tasks that are current on a CPU.
+    pub active: bool,
     /// Tasks in these states.
     pub states: String,
     /// Tasks whose command name contains this.
@@ -113,6 +115,9 @@ pub fn backtraces(kernel: &Kernel<'_>, which: &Which) -> Result<Backtraces, Stri
     }
     let filtered = !which.states.is_empty() || which.comm.is_some() || which.cpu.is_some();
     let wanted = |task: &Task| {
+        if which.active && !task.running {
+            return false;
+        }
         if filtered || !which.words.is_empty() {
             return (which.words.is_empty() || which.words.iter().any(|word| super::is_chosen(task, word)))
                 && (which.states.is_empty() || which.states.contains(task.state))
@@ -120,6 +125,7 @@ pub fn backtraces(kernel: &Kernel<'_>, which: &Which) -> Result<Backtraces, Stri
                 && which.cpu.is_none_or(|cpu| task.cpu == Some(cpu));
         }
         which.all
+            || which.active
             || match crashed.and_then(|c| c.task) {
                 Some(task_of_crash) => task.address == task_of_crash,
                 None => task.running,
