@@ -57,7 +57,7 @@ const READERS: &[(&[&[&str]], Reader)] = &[
     (&[&["PID: "], &["TASK: "]], crash::backtraces),
     (&[&["[<", "#0 ", "#1 ", "#2 "]], stacks::read),
     (&[&[" us ", " RVAL FUNC"], &["/* ", "LAT("]], tracers::funcslower),
-    (&[&["PID"], &["FD"]], tracers::opensnoop),
+    (&[&["COMM"], &["PID"], &["FD"]], tracers::opensnoop),
     (&[&["%usr"]], tracers::pidstat),
     (&[&["Kernel Version: "]], described::read),
 ];

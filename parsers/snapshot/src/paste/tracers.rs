@@ -62,6 +62,9 @@ pub(super) fn opensnoop(node: &mut Node, input: &Input<'_>) {
     let mut columns: Option<(usize, usize)> = None;
     let mut opens: BTreeMap<(&str, &str), (i64, usize)> = BTreeMap::new();
     for (i, line) in input.text.lines().enumerate() {
+        if columns.is_none() && !line.contains("COMM") {
+            continue;
+        }
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         columns = match words[..] {
             ["COMM", "PID", "FD", "FILE"] => Some((0, 3)),
