@@ -198,7 +198,7 @@ fn bare(function: &str) -> &str {
 }
 
 fn written(frame: &Frame) -> Option<String> {
-    let mut out = frame.function.clone()?;
+    let mut out = frame.function.as_deref()?.to_owned();
     if let Some(offset) = frame.offset {
         out.push_str(&format!("+{offset:#x}"));
     }

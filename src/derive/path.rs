@@ -27,7 +27,7 @@ impl Hop {
         let printed = frame.function.as_deref()?;
         Some(Hop {
             function: names::plain(printed).to_owned(),
-            module: frame.module.clone(),
+            module: frame.module.as_deref().map(str::to_owned),
             context: frame.context,
             place: false,
             by_file: by_file(frame.line.as_deref(), printed),

@@ -100,7 +100,7 @@ fn merge(trace: &Trace, top: Option<&str>, stack: &Stack) -> Vec<JoinedFrame> {
         .frames
         .iter()
         .filter(|f| f.reliable && !f.inline)
-        .filter_map(|f| Some((f.function.clone()?, f.offset)))
+        .filter_map(|f| Some((f.function.as_deref()?.to_owned(), f.offset)))
         .collect();
     // An oops prints the innermost function as RIP, before the trace.
     if let Some(top) = top.filter(|top| log.first().is_none_or(|(name, _)| name != top)) {

@@ -1,5 +1,7 @@
 //! Call stacks.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Address;
@@ -42,8 +44,8 @@ pub enum Context {
 /// One call-stack entry, innermost first in its stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
-    /// Function name as printed or resolved; `None` when nothing names the address.
-    pub function: Option<String>,
+    /// Function name as printed or resolved, shared by the frames that have it; `None` when nothing names the address.
+    pub function: Option<Arc<str>>,
     /// Offset in the function.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub offset: Option<u64>,
@@ -52,7 +54,7 @@ pub struct Frame {
     pub size: Option<u64>,
     /// Module of the function; `None` for the kernel itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub module: Option<String>,
+    pub module: Option<Arc<str>>,
     /// Program counter.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pc: Option<Address>,
@@ -79,7 +81,7 @@ pub struct Frame {
 
 impl Frame {
     /// A frame printed in a log.
-    pub fn printed(function: impl Into<String>) -> Self {
+    pub fn printed(function: impl Into<Arc<str>>) -> Self {
         Frame {
             function: Some(function.into()),
             offset: None,

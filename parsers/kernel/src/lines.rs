@@ -127,7 +127,7 @@ impl Kernel<'_> {
             let last = lines.pop();
             for inlined in lines {
                 let mut inner = frame.clone();
-                inner.function = inlined.function;
+                inner.function = inlined.function.map(Into::into);
                 inner.offset = None;
                 inner.size = None;
                 inner.inline = true;

@@ -82,10 +82,10 @@ impl CallStack {
     /// in it.
     pub fn to_fact(&self, name: &str) -> facts::Stack {
         let frames = self.frames.frames.iter().map(|f| facts::Frame {
-            function: f.name.as_deref().map(str::to_owned),
+            function: f.name.clone(),
             offset: f.name.as_ref().map(|_| f.offset),
             size: f.size,
-            module: f.module.as_deref().map(str::to_owned),
+            module: f.module.clone(),
             pc: Some(Address(f.pc.0)),
             sp: None,
             found: f.found,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use facts::{Address, Fact, Frame, Origin, Stack, Stamp, Value};
 
-use crate::Caller;
+use crate::{Caller, Registers};
 
 /// How bad an event is. The order is the order of the words: a panic is the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,8 +46,7 @@ pub struct Location {
     pub module: Option<String>,
 }
 
-/// What an entry of a map of registers and one of values take, with their share of the nodes.
-const REGISTER: usize = 48;
+/// What an entry of a map of values takes, with its share of the nodes.
 const FIELD: usize = 96;
 
 /// Bytes that the allocator gives for a text of this length.
@@ -93,8 +92,8 @@ pub struct Event {
     pub place: Option<Location>,
     /// Faulting address of a memory fault.
     pub address: Option<u64>,
-    /// Registers by their upper- or lower-case names as printed.
-    pub registers: BTreeMap<String, u64>,
+    /// Its registers.
+    pub registers: Registers,
     /// The `Code:` bytes as printed.
     pub code: Option<String>,
     /// Modules linked in, as printed (`name(FLAGS)`).
@@ -134,7 +133,7 @@ impl Event {
             hardware: None,
             place: None,
             address: None,
-            registers: BTreeMap::new(),
+            registers: Registers::default(),
             code: None,
             modules: Vec::new(),
             fields: BTreeMap::new(),
@@ -178,12 +177,11 @@ impl Event {
 
     /// About how many bytes it takes in memory.
     pub(crate) fn weight(&self) -> usize {
-        let names = self.registers.len() * (REGISTER + allocated(3));
         let modules: usize = self.modules.iter().map(|m| size_of::<String>() + allocated(m.len())).sum();
         let fields: usize = self.fields.values().map(|value| FIELD + of_value(value)).sum();
         let frame = |f: &Frame| {
-            let texts = [&f.function, &f.module, &f.line].into_iter().flatten();
-            size_of::<Frame>() + texts.map(|text| allocated(text.len())).sum::<usize>()
+            // Names are shared with the frames of other events.
+            size_of::<Frame>() + f.line.as_ref().map_or(0, |line| allocated(line.len()))
         };
         let stack =
             |s: &Stack| size_of::<Stack>() + allocated(s.name.len()) + s.frames.iter().map(frame).sum::<usize>();
@@ -191,14 +189,14 @@ impl Event {
         let texts = [&self.comm, &self.taint, &self.release, &self.hardware, &self.code, &self.host];
         let texts: usize =
             texts.into_iter().flatten().chain([&self.title, &self.quote]).map(|t| allocated(t.len())).sum();
-        size_of::<Event>() + names + modules + fields + stacks + texts
+        size_of::<Event>() + self.registers.weight() + modules + fields + stacks + texts
     }
 
     /// Takes out what needs most room: stacks, registers, modules, and values that are lists.
     pub(crate) fn cut(&mut self) {
         self.stacks = Vec::new();
         self.modules = Vec::new();
-        self.registers = BTreeMap::new();
+        self.registers = Registers::default();
         self.code = None;
         self.fields.retain(|_, value| !matches!(value, Value::List(_) | Value::Record(_)));
     }
@@ -238,7 +236,7 @@ impl Event {
         }
         if !self.registers.is_empty() {
             let registers: BTreeMap<String, Value> =
-                self.registers.into_iter().map(|(name, n)| (name, Value::Address(Address(n)))).collect();
+                self.registers.iter().map(|(name, n)| (name.to_owned(), Value::Address(Address(n)))).collect();
             fact.set("registers", registers);
         }
         if !self.modules.is_empty() {

@@ -33,7 +33,7 @@ struct Slot {
     boot: usize,
     order: u64,
     weight: usize,
-    event: Event,
+    event: Box<Event>,
 }
 
 /// The events of one title of a boot.
@@ -86,7 +86,7 @@ impl Kept {
 
     /// Keeps an event of a boot. A log that says one thing a million times does not need a million of them: past a
     /// limit the newest takes the place of the one before and counts for both.
-    pub(crate) fn add(&mut self, boot: usize, event: Event) {
+    pub(crate) fn add(&mut self, boot: usize, event: Box<Event>) {
         let title = title(boot, &event);
         if let Some(equal) = self.equal.get(&title)
             && equal.count >= MAX_EQUAL
@@ -116,7 +116,7 @@ impl Kept {
     }
 
     /// Puts an event in the place of an equal one.
-    fn replace(&mut self, order: u64, mut event: Event) {
+    fn replace(&mut self, order: u64, mut event: Box<Event>) {
         let between = self.between.last().is_some_and(|slot| slot.order >= order)
             && self.first.last().is_none_or(|slot| slot.order < order);
         if between {
@@ -187,7 +187,7 @@ impl Kept {
     }
 
     /// The events with their boots, in the order in which they came.
-    pub(crate) fn into_events(self) -> impl Iterator<Item = (usize, Event)> {
+    pub(crate) fn into_events(self) -> impl Iterator<Item = (usize, Box<Event>)> {
         self.first.into_iter().chain(self.between).chain(self.newest).map(|slot| (slot.boot, slot.event))
     }
 
@@ -246,10 +246,10 @@ mod tests {
         let mut kept = Kept::within(Room { first: 10 * weight, between: 4 * weight, newest: 10 * weight });
         const ALL: u64 = 3000;
         for line in 0..ALL {
-            kept.add(0, event(line, &format!("title {}", line % 7)));
+            kept.add(0, Box::new(event(line, &format!("title {}", line % 7))));
         }
         let why: Vec<String> = kept.gaps("log").into_iter().map(|gap| gap.why).collect();
-        let all: Vec<Event> = kept.into_events().map(|(_, event)| event).collect();
+        let all: Vec<Event> = kept.into_events().map(|(_, event)| *event).collect();
         assert_eq!(all.iter().map(repeats).sum::<i64>(), ALL as i64, "{why:?}");
         let whole: Vec<u64> = all.iter().filter(|e| !e.stacks.is_empty()).map(|e| e.first_line).collect();
         assert!(whole.starts_with(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]) && whole.ends_with(&[ALL - 1]), "{whole:?}");
@@ -262,10 +262,10 @@ mod tests {
     fn of_a_thousand_equal_events_the_last_stands_for_those_behind() {
         let mut kept = Kept::default();
         for line in 0..1500 {
-            kept.add(0, event(line, "title"));
+            kept.add(0, Box::new(event(line, "title")));
         }
         assert!(kept.gaps("log").is_empty());
-        let all: Vec<Event> = kept.into_events().map(|(_, event)| event).collect();
+        let all: Vec<Event> = kept.into_events().map(|(_, event)| *event).collect();
         let last = all.last().map(|e| (e.first_line, repeats(e)));
         assert_eq!((all.len(), last), (1000, Some((1499, 501))));
     }

@@ -29,7 +29,9 @@ mod event;
 mod family;
 mod kept;
 mod line;
+mod names;
 mod reading;
+mod registers;
 mod report;
 mod scanner;
 
@@ -38,6 +40,7 @@ pub use event::{Event, Location, Severity};
 pub use family::COMMON_FIELDS;
 pub use line::{Caller, Line, Writer};
 pub use reading::{Boot, Reading, ReadingBuilder, Record, read, read_records};
+pub use registers::Registers;
 pub use scanner::{Item, Scanner, Seen};
 
 /// The table of the fact kinds this crate makes. Each may also carry the values of [`COMMON_FIELDS`].

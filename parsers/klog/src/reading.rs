@@ -162,13 +162,13 @@ impl<'a> Collector<'a> {
                 self.reading.boots.push(Boot { identity: *identity, events: Vec::new() });
             }
             Item::Boot(_) => self.boots_dropped += 1,
-            Item::Event(event) => self.event(*event),
+            Item::Event(event) => self.event(event),
             Item::Gap(gap) => self.gap(gap),
             Item::Seen(_) => {}
         }
     }
 
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: Box<Event>) {
         let at = self.boot(event.host.as_deref());
         self.kept.add(at, event);
     }
@@ -222,7 +222,7 @@ impl<'a> Collector<'a> {
         self.reading.gaps.extend(self.kept.gaps(self.member));
         for (at, event) in self.kept.into_events() {
             if let Some(boot) = self.reading.boots.get_mut(at) {
-                boot.events.push(event);
+                boot.events.push(*event);
             }
         }
         for boot in &mut self.reading.boots {

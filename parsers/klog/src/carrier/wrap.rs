@@ -7,8 +7,10 @@ use crate::line::Writer;
 const MAX_WIDTH: usize = 82;
 /// A text whose longest line is shorter than this is short, not broken.
 const MIN_WIDTH: usize = 66;
-/// Lines after which the text around is looked at again.
+/// Lines after which the text around is looked at again, at first; where it was not broken, twice as many each time.
 const REGION: u64 = 64;
+/// Lines after which it is looked at again at the latest.
+const MAX_REGION: u64 = 256;
 /// How much of the text before and behind a line is looked at.
 const AROUND: usize = 4096;
 /// Lines of the kernel that must stand around.
@@ -29,8 +31,8 @@ enum Break {
 #[derive(Default)]
 pub(super) struct Run {
     how: Option<Break>,
-    /// Line at which the text around was looked at.
-    looked: Option<u64>,
+    /// Line from which on the text around is looked at again, and how many lines that were.
+    next: Option<(u64, u64)>,
     held: String,
     first: u64,
     /// Length of the physical line that was held last.
@@ -54,13 +56,17 @@ impl Run {
 
     /// Looks at the text around line `number`, unless that was done a few lines ago.
     pub(super) fn look(&mut self, before: &[u8], line: &[u8], behind: &[u8], number: u64) {
-        if self.looked.is_some_and(|at| number < at + REGION) {
+        if self.next.is_some_and(|(at, _)| number < at) {
             return;
         }
-        self.looked = Some(number);
         let before = before.get(before.len().saturating_sub(AROUND)..).unwrap_or_default();
         let behind = behind.get(..AROUND.min(behind.len())).unwrap_or_default();
         self.how = measure(before, line, behind);
+        let lines = match self.next {
+            Some((_, lines)) if self.how.is_none() => (lines * 2).min(MAX_REGION),
+            _ => REGION,
+        };
+        self.next = Some((number + lines, lines));
     }
 
     /// Does the line that is held go on in `text`?

@@ -475,7 +475,7 @@ fn finish(report: &mut Report) {
     let event = &mut report.event;
     if event.title == "Oops" && event.class == class::PAGING_FAULT && event.address.is_none() {
         // The header is lost: CR2 has the address.
-        event.address = event.registers.get("CR2").copied();
+        event.address = event.registers.get("CR2");
         if event.address.is_some_and(|a| a < NULL_PAGE) {
             event.class = class::NULL_DEREF;
         }

@@ -3,6 +3,7 @@
 use facts::{Address, Context, Found, Frame};
 
 use crate::cursor::{Cursor, behind, hex_digits, split};
+use crate::names::shared;
 
 /// A frame as it stands in the text.
 #[derive(Clone, Copy)]
@@ -20,10 +21,10 @@ impl Printed<'_> {
         Frame {
             offset: self.offset,
             size: self.size,
-            module: self.module.map(str::to_owned),
+            module: self.module.map(shared),
             pc: self.pc.map(Address),
             reliable: self.reliable,
-            ..Frame::printed(self.name)
+            ..Frame::printed(shared(self.name))
         }
     }
 }
@@ -199,7 +200,7 @@ fn symbol_frame(text: &str) -> Option<Frame> {
         rest = tail.trim_start_matches(')').trim();
         // The script leaves the brackets of the module out.
         if frame.line.is_some() && !rest.is_empty() && rest.bytes().all(is_module_byte) {
-            frame.module = Some(rest.to_owned());
+            frame.module = Some(shared(rest));
             rest = "";
         }
     }
@@ -208,7 +209,7 @@ fn symbol_frame(text: &str) -> Option<Frame> {
     {
         let module = module.split([' ', '(']).next().unwrap_or(module);
         if !module.is_empty() && module.bytes().all(is_module_byte) {
-            frame.module = Some(module.to_owned());
+            frame.module = Some(shared(module));
         }
         rest = tail.trim();
     }

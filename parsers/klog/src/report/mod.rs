@@ -6,6 +6,8 @@ mod modules;
 mod registers;
 mod task_line;
 
+use std::sync::Arc;
+
 use facts::{Context, Ended, Found, Frame, Stack, Stamp};
 
 use crate::cursor::{Cursor, has, head_of, split};
@@ -266,7 +268,7 @@ impl Report {
             let mut frame = Frame::printed(place.function);
             frame.offset = place.offset;
             frame.size = place.size;
-            frame.module = place.module;
+            frame.module = place.module.map(Into::into);
             frame.found = Found::Registers;
             frame.interrupted = true;
             frame.context = context;
@@ -581,7 +583,9 @@ pub(crate) fn is_frame(text: &str) -> bool {
 /// Reads `func+0x12/0x34 [module]` at the start of `text`.
 pub(crate) fn location(text: &str) -> Option<Location> {
     let frame = frame::read(text.trim())?;
-    Some(Location { function: frame.function?, offset: frame.offset, size: frame.size, module: frame.module })
+    let owned = |name: &Arc<str>| name.as_ref().to_owned();
+    let function = frame.function.as_ref().map(owned)?;
+    Some(Location { function, offset: frame.offset, size: frame.size, module: frame.module.as_ref().map(owned) })
 }
 
 /// Reads a symbol with offset at the cursor: `func+0x12/0x34`.

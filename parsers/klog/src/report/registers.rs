@@ -3,12 +3,7 @@
 use super::{Report, Step, frame, location};
 use crate::cursor::{Cursor, behind, head_of, hex_digits, split};
 use crate::event::Location;
-
-/// More registers than this are no register block.
-const MAX_REGISTERS: usize = 96;
-
-/// Longest name of a register.
-const MAX_NAME: usize = 9;
+use crate::registers::MAX_NAME;
 
 /// Reads a line of a register block.
 pub(super) fn read(text: &str, report: &mut Report) -> Step {
@@ -130,9 +125,7 @@ fn values(text: &str, report: &mut Report) -> bool {
     }
     if !report.user_registers() && !report.ended {
         for (name, value) in found.iter().take(count) {
-            if report.event.registers.len() < MAX_REGISTERS && !report.event.registers.contains_key(*name) {
-                report.event.registers.insert((*name).to_owned(), *value);
-            }
+            report.event.registers.add(name, *value);
         }
     }
     true

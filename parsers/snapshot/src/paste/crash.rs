@@ -179,6 +179,6 @@ fn frame(line: &str) -> Option<Frame> {
     let mut frame = Frame::printed(function.trim());
     frame.sp = u64::from_str_radix(sp, 16).ok().map(Address);
     frame.pc = words.next().and_then(|w| u64::from_str_radix(w, 16).ok()).map(Address);
-    frame.module = words.next().and_then(|w| Some(w.strip_prefix('[')?.strip_suffix(']')?.to_owned()));
+    frame.module = words.next().and_then(|w| Some(w.strip_prefix('[')?.strip_suffix(']')?.into()));
     Some(frame)
 }

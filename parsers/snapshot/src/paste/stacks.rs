@@ -152,7 +152,7 @@ fn drgn_frame(text: &str) -> Option<(u32, Option<Frame>, bool)> {
 /// `f+0x1/0x2 [module]`, or a name alone.
 fn printed(text: &str) -> Option<Frame> {
     let (symbol, module) = match text.split_once(" [") {
-        Some((symbol, module)) => (symbol, Some(module.strip_suffix(']')?.split(' ').next()?.to_owned())),
+        Some((symbol, module)) => (symbol, Some(module.strip_suffix(']')?.split(' ').next()?.into())),
         None => (text, None),
     };
     let (name, place) = symbol.split_once("+0x").map_or((symbol, None), |(name, place)| (name, Some(place)));
