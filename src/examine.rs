@@ -6,7 +6,7 @@ use crate::case::Case;
 use crate::engine::{Rules, evaluate};
 use crate::fixes;
 use crate::trace::trace;
-use crate::verdict::{BootEnd, Evidence, Register, SCHEMA, Verdict};
+use crate::verdict::{BootEnd, Evidence, Machine, Register, SCHEMA, Verdict};
 
 /// Name and version as printed in verdicts.
 pub const TOOL: &str = concat!("vmcoroner ", env!("CARGO_PKG_VERSION"));
@@ -25,18 +25,35 @@ pub fn examine_last(mut case: Case, rules: &Rules) -> Verdict {
     }
     let boots = case.facts.iter().filter(|f| f.kind == "derived.boot_end").map(boot_end).collect();
     let registers = registers(&case.facts);
+    let machine = case.facts.iter().find(|f| f.kind == "mem.kernel").map(machine);
     Verdict {
         boots,
         schema: SCHEMA,
         tool: TOOL.to_owned(),
         identity: case.identity,
+        machine,
         findings: outcome.findings,
         ruled_out: outcome.ruled_out,
         candidates: Vec::new(),
         not_evaluated: outcome.not_evaluated,
-        gaps: coalesced(case.gaps.into_iter().chain(outcome.gaps).collect()),
+        gaps: {
+            let mut gaps = coalesced(case.gaps.into_iter().chain(outcome.gaps).collect());
+            gaps.sort_by_key(|gap| gap.what != kernel::REFUSED);
+            gaps
+        },
         next: outcome.next,
         registers,
+    }
+}
+
+/// A `mem.kernel` fact as the verdict shows it.
+fn machine(fact: &Fact) -> Machine {
+    let text = |name: &str| fact.text(name).map(str::to_owned);
+    Machine {
+        command_line: text("command_line"),
+        uptime_s: fact.int("uptime_s"),
+        taint: text("taint"),
+        cpus: fact.int("cpus_present"),
     }
 }
 

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => cli::compare::run(&cli, args),
         Command::Pack(args) => cli::pack::run(args),
         Command::Rules(args) => cli::rules::run(&cli, args),
+        Command::Sys(args) => cli::sys::run(args),
         Command::Bt(args) => cli::bt::run(&cli, args),
         Command::Ps(args) => cli::ps::run(args),
         Command::Waits(args) => cli::waits::run(args),

@@ -22,6 +22,9 @@ pub struct Verdict {
     /// The machine and boot.
     #[schemars(with = "IdentitySchema")]
     pub identity: Identity,
+    /// How the kernel was started and how it stands, read from memory. Only for a dump.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
     /// What was found, the root cause first, then consequences, conditions, information.
     pub findings: Vec<Finding>,
     /// How the boots of this machine ended, oldest first, as far as its logs tell.
@@ -41,6 +44,19 @@ pub struct Verdict {
     /// What the registers of the oops point at in the dump's memory; the fault address first. Only for a dump.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub registers: Vec<Register>,
+}
+
+/// How the kernel was started and how it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Machine {
+    /// Its command line.
+    pub command_line: Option<String>,
+    /// Seconds since boot.
+    pub uptime_s: Option<i64>,
+    /// Taint letters, `OE`; empty when it is not tainted.
+    pub taint: Option<String>,
+    /// CPUs present.
+    pub cpus: Option<i64>,
 }
 
 /// A register of an oops, and what it points at.

@@ -376,6 +376,99 @@ fn the_trace_in_memory_is_joined_with_the_one_of_the_oops() {
     assert!(shown.contains("6 of 20 frames ran since the report; 0 others differ"), "{shown}");
 }
 
+#[test]
+fn sys_tells_of_the_machine_what_crash_does() {
+    let sys = json(&["sys", "--format", "json", "testdata/vmcores/ip6mr-null.kdump"]);
+    assert_eq!(sys["nodename"], "lab");
+    assert_eq!((&sys["cpus"]["present"], &sys["crashed"]), (&Value::from(2), &Value::from(true)));
+    assert_eq!((&sys["crashed_task"]["pid"], &sys["crashed_task"]["comm"]), (&60.into(), &"runc-init".into()));
+    assert_eq!(
+        sys["tasks"],
+        list(&json(&["ps", "--format", "json", "testdata/vmcores/ip6mr-null.kdump"]), "tasks").len()
+    );
+    assert!(
+        sys["oops"].as_str().is_some_and(|line| line.starts_with("BUG: kernel NULL pointer dereference")),
+        "{sys:#}"
+    );
+    assert!(sys["panic"].as_str().is_some_and(|line| line.starts_with("Kernel panic - not syncing")), "{sys:#}");
+    let letters: String = list(&sys, "taints").iter().filter_map(|taint| taint["letter"].as_str()).collect();
+    let verdict = json(&["examine", "--format", "json", "testdata/vmcores/ip6mr-null.kdump"]);
+    assert_eq!(verdict["machine"]["taint"], letters.as_str());
+    assert_eq!(verdict["machine"]["command_line"], sys["command_line"]);
+    let shown = text(&["examine", "testdata/vmcores/ip6mr-null.kdump"]);
+    let line = shown.lines().nth(1).expect("a second line");
+    assert!(line.starts_with("up 00:00:") && line.contains("2 CPUs, tainted "), "{line}");
+}
+
+#[test]
+fn a_file_that_was_given_and_cannot_be_used_is_an_error_and_the_only_thing_said() {
+    let pack = "testdata/packs/3.10.0-1062.el7.lab.pack";
+    for (option, file, word) in [
+        ("--vmlinux", "Cargo.toml", "expected a 64-bit little-endian ELF file"),
+        ("--pack", "Cargo.toml", ""),
+        ("--pack", pack, "--force uses it all the same"),
+        ("--system-map", "Cargo.toml", "no symbol _stext"),
+    ] {
+        for command in ["ps", "sym"] {
+            let output = vmcoroner(&[command, option, file, NETDEV, "1"]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{command} {option} {file}: {said}");
+            assert!(output.stdout.is_empty() && said.lines().count() == 1, "{command} {option} {file}: {said}");
+            assert!(
+                said.starts_with(&format!("vmcoroner: {file}: ")) && said.contains(word),
+                "{option} {file}: {said}"
+            );
+        }
+        let output = vmcoroner(&["examine", option, file, "--format", "json", NETDEV]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(said.matches(file).count(), 1, "{option} {file}: {said}");
+        let verdict: Value = serde_json::from_slice(&output.stdout).expect("a verdict");
+        assert!(list(&verdict, "gaps")[0]["why"].as_str().is_some_and(|why| why.starts_with(file)), "{option} {file}");
+    }
+}
+
+#[test]
+fn a_name_that_is_not_there_is_said_with_its_neighbours_and_the_others_are_shown() {
+    let output = vmcoroner(&["sym", NETDEV, "schedule", "schedul", "init_tsak", "init_task"]);
+    let (out, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(out.lines().count(), 3, "two symbols below a header: {out}");
+    assert!(said.contains("schedul; did you mean schedule"), "{said}");
+    assert!(said.contains("init_tsak; did you mean init_task"), "{said}");
+    for (args, near) in [
+        (["struct", NETDEV, "task_struc"], "did you mean task_struct"),
+        (["struct", NETDEV, "task_struct.com"], "did you mean comm"),
+        (["ps", NETDEV, "kworkr"], "did you mean kworker/"),
+        (["bt", NETDEV, "insmodd"], "did you mean insmod"),
+    ] {
+        let output = vmcoroner(&args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains(near), "{args:?}: {said}");
+    }
+    let some = vmcoroner(&["ps", NETDEV, "insmod", "nosuch"]);
+    assert!(String::from_utf8_lossy(&some.stdout).contains("insmod") && some.status.code() == Some(2));
+}
+
+#[test]
+fn a_task_is_chosen_by_its_address_as_it_is_printed() {
+    let tasks = json(&["ps", "--format", "json", NETDEV, "insmod"]);
+    let address = list(&tasks, "tasks")[0]["task"].as_str().expect("an address").to_owned();
+    for word in [address.as_str(), address.trim_start_matches("0x")] {
+        assert!(text(&["ps", NETDEV, word]).contains("insmod"));
+        assert!(text(&["bt", NETDEV, word]).contains("COMMAND: \"insmod\""));
+    }
+}
+
+#[test]
+fn what_takes_several_addresses_in_turn() {
+    let words = ["schedule+5", "runqueues:1", "runqueues"];
+    let several = json(&[&["what", "--format", "json", NETDEV][..], &words[..]].concat());
+    let several = several.as_array().expect("a list");
+    assert_eq!(several.len(), 3);
+    assert_eq!(several[0], json(&["what", "--format", "json", NETDEV, "schedule+5"]));
+    assert!(several[2]["value"].as_str().is_some_and(|v| v.contains("runqueues:0 is that of CPU 0")), "{several:#?}");
+}
+
 /// Commands that take a dump first.
 fn looking_commands() -> Vec<clap::Command> {
     use clap::CommandFactory;

@@ -102,6 +102,10 @@ pub fn run(cli: &Cli, args: &Arguments) -> Outcome {
         rules.add_directory(directory)?;
     }
     let cases = cases?;
+    // What the user named is no help: said before everything else, and once more among the gaps.
+    for gap in cases.iter().flat_map(|case| &case.gaps).filter(|gap| gap.what == kernel::REFUSED) {
+        eprintln!("vmcoroner: not used: {}", report::printable(&gap.why));
+    }
     if let (Some(path), Some(case)) = (&args.save_case, cases.first()) {
         std::fs::write(path, case.to_json()?).map_err(|e| format!("{}: {e}", path.display()))?;
         if cases.len() > 1 {

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use facts::Gap;
 use kernel::Kernel;
-use serde::Serialize;
 
 use super::{KernelSources, Outcome, Unpacking, print, terminal_width};
 use crate::extract::{self, Opened};
+use crate::look::View;
 
 /// Arguments that every such command has.
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ pub enum Format {
 impl Looking {
     /// Opens the dump and the kernel in it, asks `view`, and prints the answer as `text` does or as JSON. What could
     /// not be read goes to standard error.
-    pub fn show<V: Serialize>(
+    pub fn show<V: View>(
         &self,
         view: impl FnOnce(&Kernel<'_>, &Opened) -> Result<V, String>,
         text: impl FnOnce(&V, Option<usize>) -> String,
@@ -64,7 +64,9 @@ impl Looking {
         let kernel = Kernel::open(&opened.dump, opened.sources(&self.kernel.sources()))
             .map_err(|error| format!("{}: {error}", opened.member))?
             .named(opened.member.as_str());
-        let value = view(&kernel, opened)?;
+        refuse(&kernel)?;
+        let mut value = view(&kernel, opened)?;
+        let mut rest = kernel.gaps();
         let empty = match self.format {
             Format::Text => {
                 let out = text(&value, terminal_width());
@@ -73,14 +75,27 @@ impl Looking {
                 out.len() < MAX_EMPTY && found_nothing(&serde_json::to_value(&value)?)
             }
             Format::Json => {
-                let out = serde_json::to_value(&value)?;
+                let empty = found_nothing(&serde_json::to_value(&value)?);
+                if let Some(gaps) = value.gaps() {
+                    rest.retain(|gap| !gaps.contains(gap));
+                    gaps.append(&mut rest);
+                }
                 print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
-                found_nothing(&out)
+                empty
             }
         };
-        complain(&kernel.gaps())?;
-        Ok(if empty { ExitCode::from(2) } else { ExitCode::SUCCESS })
+        complain(&rest)?;
+        for word in value.missing() {
+            writeln!(std::io::stderr(), "vmcoroner: {}", crate::report::printable(word))?;
+        }
+        Ok(if empty || !value.missing().is_empty() { ExitCode::from(2) } else { ExitCode::SUCCESS })
     }
+}
+
+/// A file that was given and cannot be used is wrong usage, and the one thing said.
+fn refuse(kernel: &Kernel<'_>) -> Result<(), String> {
+    let refused: Vec<String> = kernel.refused().into_iter().map(|gap| gap.why).collect();
+    if refused.is_empty() { Ok(()) } else { Err(refused.join("\n")) }
 }
 
 /// Bytes of text that a view without anything in it stays below.

@@ -32,6 +32,7 @@ pub mod search;
 pub mod slab;
 pub mod structure;
 pub mod sym;
+pub mod sys;
 pub mod sysctl;
 mod threads;
 pub mod timer;
@@ -81,6 +82,8 @@ pub enum Command {
     Log(log::Arguments),
     /// Compare two states of one node: what changed, and whether a remedy took.
     Compare(compare::Arguments),
+    /// Show the machine of a dump at a glance: kernel, CPUs, date, uptime, load, memory, taint, panic.
+    Sys(sys::Arguments),
     /// Show call stacks of a dump: of a task, of all tasks, of the blocked ones, equal ones as one.
     Bt(bt::Arguments),
     /// List the tasks of a dump.

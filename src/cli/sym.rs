@@ -20,6 +20,5 @@ pub struct Arguments {
 
 /// Runs it.
 pub fn run(args: &Arguments) -> Outcome {
-    args.looking
-        .show(|kernel, _| look::symbols(kernel, &args.words), |rows, width| report::looking::symbols(rows, width))
+    args.looking.show(|kernel, _| look::symbols(kernel, &args.words), report::looking::symbols)
 }

@@ -55,6 +55,41 @@ pub struct Described {
     pub gaps: Vec<Gap>,
 }
 
+/// The dump file, as far as it is told without counting its pages.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Outline {
+    /// The files.
+    pub files: Vec<String>,
+    /// What they are: `kdump-compressed`, `ELF vmcore`.
+    pub format: String,
+    /// Compression that the header names.
+    pub compression: Vec<String>,
+    /// Kinds of pages that the filter left out, by makedumpfile's dump level.
+    pub left_out: Vec<&'static str>,
+    /// Whether it says of itself that it is incomplete.
+    pub incomplete: bool,
+}
+
+/// Pages that makedumpfile's dump levels leave out, by bit.
+const LEVELS: [&str; 5] =
+    ["zero pages", "page cache", "page cache with private data", "pages of user processes", "free pages"];
+
+/// What a dump file is, and what is missing from it, without counting pages.
+pub fn outline(opened: &Opened) -> (Outline, Vec<Gap>) {
+    let info = opened.dump.outline();
+    let level = info.kdump.as_ref().map_or(0, |header| header.dump_level);
+    let left_out = (0..).zip(LEVELS).filter(|(bit, _)| level >> bit & 1 == 1).map(|(_, name)| name);
+    let format = if info.flattened { format!("{}, flattened", info.format) } else { info.format.to_string() };
+    let outline = Outline {
+        files: info.files.into_iter().map(|(name, _)| name).collect(),
+        format,
+        compression: info.compression.iter().map(ToString::to_string).collect(),
+        left_out: left_out.collect(),
+        incomplete: info.says_incomplete,
+    };
+    (outline, opened.dump.gaps().into_iter().map(gap).collect())
+}
+
 /// Pages by state; `null` where the format does not tell.
 #[derive(Clone, Debug, Serialize)]
 pub struct Pages {

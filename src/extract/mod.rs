@@ -19,7 +19,7 @@ mod recognise;
 mod sections;
 mod temporary;
 
-pub use describe::{Described, describe};
+pub use describe::{Described, Outline, describe, outline};
 pub use dump::{Rendered, dump_log, log_reports};
 pub use inputs::{Error, Opened, dump_case, dump_members, gather, gather_facts, text_cases};
 

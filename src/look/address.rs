@@ -3,21 +3,12 @@
 use facts::Address;
 use kernel::what::What;
 use kernel::{Kernel, VirtAddr};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 fn named(kernel: &Kernel<'_>, at: VirtAddr) -> Option<(String, Option<String>)> {
     let found = kernel.symbolize(at)?;
     let name = if found.offset == 0 { found.name } else { format!("{}+{:#x}", found.name, found.offset) };
     Some((name, found.module))
-}
-
-/// What an address is, or what a value that is no address may be.
-pub fn what(kernel: &Kernel<'_>, at: VirtAddr) -> What {
-    let mut found = kernel.what(at);
-    if let Some(meaning) = crate::derive::meaning(at.0) {
-        found.value = Some(meaning);
-    }
-    found
 }
 
 /// A symbol and its address.
@@ -40,13 +31,7 @@ pub struct SymbolRow {
 /// # Errors
 /// A sentence when it is neither.
 pub fn resolve(kernel: &Kernel<'_>, word: &str) -> Result<VirtAddr, String> {
-    if let Some(at) = super::hex(word) {
-        return Ok(VirtAddr(at));
-    }
-    // As crash prints addresses.
-    if word.len() == 16
-        && let Ok(at) = u64::from_str_radix(word, 16)
-    {
+    if let Some(at) = super::address_word(word) {
         return Ok(VirtAddr(at));
     }
     if let Some((name, number)) = word.split_once(':') {
@@ -63,13 +48,20 @@ pub fn resolve(kernel: &Kernel<'_>, word: &str) -> Result<VirtAddr, String> {
         return Ok(VirtAddr(number));
     }
     let at = kernel.symbol_at(name).or_else(|| kernel.module_symbols(name).first().map(|(at, _)| *at));
-    at.map(|at| at + offset).ok_or_else(|| {
-        format!(
-            "expected an address (0xffff...) or a symbol, and {} has no symbol {name}; \
-             a vmlinux or System.map (--vmlinux, --system-map) may have it",
-            kernel.member()
-        )
-    })
+    // As crash takes a physical address or a small one: hex, where it can be nothing else.
+    let digits = || word.len() > 4 && word.bytes().any(|b| b.is_ascii_digit());
+    let at = at.or_else(|| u64::from_str_radix(word, 16).ok().filter(|_| digits()).map(VirtAddr));
+    at.map(|at| at + offset).ok_or_else(|| no_such_symbol(kernel, name))
+}
+
+fn no_such_symbol(kernel: &Kernel<'_>, name: &str) -> String {
+    let names = kernel.all_symbols().map(|symbol| symbol.name).filter(|name| !name.starts_with("__pfx_"));
+    let near = super::nearest::did_you_mean(name, names);
+    format!(
+        "expected an address (0xffff...) or a symbol, and {} has no symbol {name}{near}; \
+         a vmlinux or System.map (--vmlinux, --system-map) may have it",
+        kernel.member()
+    )
 }
 
 /// For a symbol that is a per-CPU variable: how one CPU's is named.
@@ -89,7 +81,7 @@ fn resolve_numbered(kernel: &Kernel<'_>, name: &str, number: &str) -> Result<Vir
     }
     let cpu = number.parse::<u32>().map_err(|_| format!("expected a CPU after {name}:, 0 or 1, found {number}"))?;
     let variable = kernel.symbol_at(name).or_else(|| kernel.module_symbols(name).first().map(|(at, _)| *at));
-    let variable = variable.ok_or_else(|| format!("{} has no symbol {name}", kernel.member()))?;
+    let variable = variable.ok_or_else(|| no_such_symbol(kernel, name))?;
     if !kernel.cpus_possible().contains(&cpu) {
         let last = kernel.cpus_possible().last().copied().unwrap_or(0);
         return Err(format!("expected a CPU of this machine, 0 to {last}, found {cpu}"));
@@ -97,32 +89,89 @@ fn resolve_numbered(kernel: &Kernel<'_>, name: &str, number: &str) -> Result<Vir
     kernel.per_cpu(variable, cpu).ok_or_else(|| format!("where CPU {cpu} keeps its variables is not known"))
 }
 
+/// Symbols, in the order they were asked for. In JSON a list.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct SymbolList {
+    /// The symbols.
+    pub rows: Vec<SymbolRow>,
+    /// A sentence for each word that is neither, and for each address without a symbol.
+    #[serde(skip)]
+    pub missing: Vec<String>,
+}
+
 /// Addresses to symbols and symbols to addresses.
 ///
 /// # Errors
-/// A sentence for the first word that is neither, and for an address without a symbol.
-pub fn symbols(kernel: &Kernel<'_>, words: &[String]) -> Result<Vec<SymbolRow>, String> {
-    let mut rows = Vec::new();
+/// The sentences, when no word is either.
+pub fn symbols(kernel: &Kernel<'_>, words: &[String]) -> Result<SymbolList, String> {
+    let mut list = SymbolList { rows: Vec::new(), missing: Vec::new() };
     for word in words {
-        let at = resolve(kernel, word)?;
-        let exact = kernel.symbol_at(word) == Some(at);
-        let (symbol, module) = match named(kernel, at) {
-            // Several names for one address: the one that was asked for.
-            Some((_, None)) if exact => (word.clone(), None),
-            Some(found) => found,
-            // Per-CPU variables and absolute symbols have values that are no addresses.
-            None if super::hex(word).is_none() && word.len() != 16 => (word.clone(), None),
-            None => {
-                return Err(format!(
-                    "no symbol contains {at}; `vmcoroner what {} {at}` says what else it may be",
-                    kernel.member()
-                ));
-            }
-        };
-        let lines = kernel.source_lines(at).into_iter().filter_map(|l| l.line).collect();
-        rows.push(SymbolRow { address: at.into(), symbol, module, lines });
+        match symbol(kernel, word) {
+            Ok(row) => list.rows.push(row),
+            Err(why) => list.missing.push(why),
+        }
     }
-    Ok(rows)
+    if list.rows.is_empty() { Err(list.missing.join("\n")) } else { Ok(list) }
+}
+
+fn symbol(kernel: &Kernel<'_>, word: &str) -> Result<SymbolRow, String> {
+    let at = resolve(kernel, word)?;
+    let exact = kernel.symbol_at(word) == Some(at);
+    let (symbol, module) = match named(kernel, at) {
+        // Several names for one address: the one that was asked for.
+        Some((_, None)) if exact => (word.to_owned(), None),
+        Some(found) => found,
+        // Per-CPU variables and absolute symbols have values that are no addresses.
+        None if super::address_word(word).is_none() && kernel.symbol_at(word).is_some() => (word.to_owned(), None),
+        None => {
+            return Err(format!(
+                "no symbol contains {at}; `vmcoroner what {} {at}` says what else it may be",
+                kernel.member()
+            ));
+        }
+    };
+    let lines = kernel.source_lines(at).into_iter().filter_map(|l| l.line).collect();
+    Ok(SymbolRow { address: at.into(), symbol, module, lines })
+}
+
+/// What addresses are, in the order they were asked for. In JSON one is an object, several are a list.
+#[derive(Clone, Debug)]
+pub struct WhatList {
+    /// One for each address.
+    pub items: Vec<What>,
+    /// A sentence for each word that is no address.
+    pub missing: Vec<String>,
+}
+
+impl Serialize for WhatList {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self.items.as_slice() {
+            [only] if self.missing.is_empty() => only.serialize(s),
+            all => all.serialize(s),
+        }
+    }
+}
+
+/// What several addresses are.
+///
+/// # Errors
+/// The sentences, when no word is an address.
+pub fn whats(kernel: &Kernel<'_>, words: &[String]) -> Result<WhatList, String> {
+    let mut list = WhatList { items: Vec::new(), missing: Vec::new() };
+    let places = kernel.whereabouts();
+    for word in words {
+        match resolve(kernel, word) {
+            Ok(at) => {
+                let mut found = places.what(at);
+                let meaning = per_cpu_advice(kernel, word, at).or_else(|| crate::derive::meaning(at.0));
+                found.value = meaning.or(found.value);
+                list.items.push(found);
+            }
+            Err(why) => list.missing.push(why),
+        }
+    }
+    if list.items.is_empty() { Err(list.missing.join("\n")) } else { Ok(list) }
 }
 
 /// Words of memory.
@@ -143,6 +192,8 @@ pub struct WordRow {
     pub value: Address,
     /// The symbol it points at.
     pub symbol: Option<String>,
+    /// Its bytes as text, a dot for each that is none.
+    pub text: String,
 }
 
 /// The most words `read` prints.
@@ -161,6 +212,11 @@ pub fn read(kernel: &Kernel<'_>, word: &str, count: u64) -> Result<Words, String
                 address: (at + n * 8).into(),
                 value: Address(value),
                 symbol: named(kernel, VirtAddr(value)).map(|(name, _)| name),
+                text: value
+                    .to_le_bytes()
+                    .map(|b| if b.is_ascii_graphic() || b == b' ' { char::from(b) } else { '.' })
+                    .iter()
+                    .collect(),
             }),
             Err(error) if n == 0 => {
                 let advice = per_cpu_advice(kernel, word, at).unwrap_or_else(|| "is it a kernel address?".to_owned());

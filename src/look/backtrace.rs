@@ -98,6 +98,9 @@ pub struct Backtraces {
     pub traces: Vec<Trace>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
+    /// A sentence for each word that names no task.
+    #[serde(skip)]
+    pub missing: Vec<String>,
 }
 
 /// The stacks of the chosen tasks; without a choice those of the task that crashed, or else of the running tasks.
@@ -108,11 +111,7 @@ pub fn backtraces(kernel: &Kernel<'_>, which: &Which) -> Result<Backtraces, Stri
     super::processes::check_states(&which.states)?;
     let walk = kernel.tasks();
     let crashed = kernel.crashed();
-    for word in &which.words {
-        if !walk.items.iter().any(|task| super::is_chosen(task, word)) {
-            return Err(super::no_such_task(kernel, word));
-        }
-    }
+    let missing = super::missing_tasks(kernel, &walk.items, &which.words)?;
     let filtered = !which.states.is_empty() || which.comm.is_some() || which.cpu.is_some();
     let wanted = |task: &Task| {
         if which.active && !task.running {
@@ -146,7 +145,7 @@ pub fn backtraces(kernel: &Kernel<'_>, which: &Which) -> Result<Backtraces, Stri
         .collect();
     let mut gaps = walk.gaps;
     gaps.extend(kernel.cpus().gaps);
-    Ok(Backtraces { traces, gaps })
+    Ok(Backtraces { traces, gaps, missing })
 }
 
 fn trace(kernel: &Kernel<'_>, task: &Task, stack: Option<&CallStack>, crashed: bool) -> Trace {

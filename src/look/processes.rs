@@ -64,14 +64,46 @@ pub struct ProcessRow {
     pub comm: String,
     /// Seconds since it last got a CPU, by that CPU's run-queue clock.
     pub off_cpu_s: Option<u64>,
+    /// The same in nanoseconds.
+    pub off_cpu_ns: Option<u64>,
+    /// When it last got a CPU, nanoseconds of that CPU's run-queue clock.
+    pub last_run_ns: Option<u64>,
     /// Nanoseconds since boot at its start.
     pub start_ns: Option<u64>,
     /// Path of its cgroup (version 2).
     pub cgroup: Option<String>,
     /// Inode number of its network namespace.
     pub net_ns: Option<u32>,
+    /// Its namespaces, as `/proc/PID/ns` shows them.
+    pub namespaces: Option<NamespaceRow>,
+    /// Voluntary and forced context switches.
+    pub switches: Option<Switches>,
     /// Depth in the tree; 0 without one.
     pub depth: usize,
+}
+
+/// Inode numbers of namespaces.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct NamespaceRow {
+    /// Network.
+    pub net: Option<u32>,
+    /// Mounts.
+    pub mnt: Option<u32>,
+    /// Host name.
+    pub uts: Option<u32>,
+    /// System V IPC.
+    pub ipc: Option<u32>,
+    /// Processes, as children see it.
+    pub pid: Option<u32>,
+}
+
+/// Context switches.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Switches {
+    /// Voluntary.
+    pub voluntary: u64,
+    /// Forced.
+    pub forced: u64,
 }
 
 /// The tasks chosen.
@@ -85,6 +117,9 @@ pub struct Processes {
     pub tree: bool,
     /// What could not be read.
     pub gaps: Vec<Gap>,
+    /// A sentence for each word that names no task.
+    #[serde(skip)]
+    pub missing: Vec<String>,
 }
 
 /// The tasks of a dump.
@@ -98,12 +133,12 @@ pub fn processes(kernel: &Kernel<'_>, filter: &Filter) -> Result<Processes, Stri
     for task in &walk.items {
         *states.entry(task.state).or_insert(0) += 1;
     }
-    for word in &filter.words {
-        if !walk.items.iter().any(|task| super::is_chosen(task, word)) {
-            return Err(super::no_such_task(kernel, word));
-        }
-    }
+    let missing = super::missing_tasks(kernel, &walk.items, &filter.words)?;
     let clocks: HashMap<u32, u64> = kernel.run_queues().iter().map(|q| (q.cpu, q.clock_ns)).collect();
+    let off_cpu = |task: &Task| {
+        let ran = task.last_run_ns.filter(|_| !task.running)?;
+        clocks.get(&task.cpu?)?.checked_sub(ran)
+    };
     let row = |task: &Task, depth: usize| ProcessRow {
         pid: task.pid,
         tgid: task.tgid,
@@ -114,14 +149,20 @@ pub fn processes(kernel: &Kernel<'_>, filter: &Filter) -> Result<Processes, Stri
         running: task.running,
         kthread: task.kthread,
         comm: task.comm.clone(),
-        off_cpu_s: task
-            .last_run_ns
-            .filter(|_| !task.running)
-            .and_then(|ran| clocks.get(&task.cpu?)?.checked_sub(ran))
-            .map(|ns| ns / 1_000_000_000),
+        off_cpu_s: off_cpu(task).map(|ns| ns / 1_000_000_000),
+        off_cpu_ns: off_cpu(task),
+        last_run_ns: task.last_run_ns,
         start_ns: task.start_ns,
         cgroup: task.cgroup.clone(),
         net_ns: task.namespaces.as_ref().and_then(|n| n.net),
+        namespaces: task.namespaces.as_ref().map(|n| NamespaceRow {
+            net: n.net,
+            mnt: n.mnt,
+            uts: n.uts,
+            ipc: n.ipc,
+            pid: n.pid,
+        }),
+        switches: task.nvcsw.zip(task.nivcsw).map(|(voluntary, forced)| Switches { voluntary, forced }),
         depth,
     };
     let wanted = |task: &Task| {
@@ -142,10 +183,10 @@ pub fn processes(kernel: &Kernel<'_>, filter: &Filter) -> Result<Processes, Stri
         Sort::List => {}
         Sort::Pid => tasks.sort_by_key(|row| row.pid),
         Sort::Cpu => tasks.sort_by_key(|row| row.cpu),
-        Sort::OffCpu => tasks.sort_by_key(|row| std::cmp::Reverse(row.off_cpu_s)),
+        Sort::OffCpu => tasks.sort_by_key(|row| std::cmp::Reverse(row.off_cpu_ns)),
         Sort::Start => tasks.sort_by_key(|row| std::cmp::Reverse(row.start_ns)),
     }
-    Ok(Processes { tasks, states, tree: filter.tree, gaps: walk.gaps })
+    Ok(Processes { tasks, states, tree: filter.tree, gaps: walk.gaps, missing })
 }
 
 /// State letters that any kernel has.

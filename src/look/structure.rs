@@ -300,7 +300,11 @@ fn no_such_type(kernel: &Kernel<'_>, name: &str) -> String {
             "no type {name} in the pack, which holds only the structures that the readers use; the vmlinux of this \
              kernel (--vmlinux) has all"
         ),
-        sources => format!("no type {name} in {}; this kernel has none of that name", sources.join(", ")),
+        sources => {
+            let bare = ["struct ", "union ", "enum "].iter().find_map(|word| name.strip_prefix(word)).unwrap_or(name);
+            let near = super::nearest::did_you_mean(bare, kernel.types().names());
+            format!("no type {name} in {}; this kernel has none of that name{near}", sources.join(", "))
+        }
     }
 }
 
@@ -362,7 +366,13 @@ fn follow(
 
 fn no_such_member(kernel: &Kernel<'_>, ty: TypeRef, path: &str) -> String {
     let name = kernel.types().type_name(ty);
-    format!("{name} of this kernel has no member {path}; `vmcoroner struct {} '{name}'` shows it", kernel.member())
+    let members = kernel.types().layout(ty).map(|layout| layout.members).unwrap_or_default();
+    let first = path.split(['.', '[']).next().unwrap_or(path);
+    let near = super::nearest::did_you_mean(first, members.iter().map(|(name, _)| name.as_str().into()));
+    format!(
+        "{name} of this kernel has no member {path}{near}; `vmcoroner struct {} '{name}'` shows it",
+        kernel.member()
+    )
 }
 
 struct Reader<'k, 'd> {

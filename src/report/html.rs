@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{boot_end, printable, subject, trace_lines};
+use super::{boot_end, machine, printable, subject, trace_lines};
 use crate::verdict::Verdict;
 
 fn escape(text: &str) -> String {
@@ -36,6 +36,9 @@ pub fn html(verdict: &Verdict) -> String {
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<style>body{{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}}code{{background:#eee;padding:0 .2em;overflow-wrap:anywhere}}.grade{{font-weight:bold}}</style>\n<h1>{title}</h1>\n"
     );
+    if let Some(machine) = machine(verdict) {
+        let _ = writeln!(out, "<p>{}</p>", escape(&machine));
+    }
     if verdict.findings.is_empty() {
         out.push_str("<p>No finding.</p>\n");
     }

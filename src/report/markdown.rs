@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{boot_end, printable, subject, trace_lines};
+use super::{boot_end, machine, printable, subject, trace_lines};
 use crate::verdict::Verdict;
 
 /// Text made safe inside Markdown.
@@ -26,6 +26,9 @@ fn code(text: &str) -> String {
 pub fn markdown(verdict: &Verdict) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "# {}\n", plain(&subject(&verdict.identity)));
+    if let Some(machine) = machine(verdict) {
+        let _ = writeln!(out, "{}\n", plain(&machine));
+    }
     if verdict.findings.is_empty() {
         out.push_str("No finding.\n");
     }

@@ -132,9 +132,47 @@ fn subject(identity: &facts::Identity) -> String {
     printable(&parts.join(", "))
 }
 
+/// How the kernel of a dump was started and how it stands, in a line.
+fn machine(verdict: &crate::verdict::Verdict) -> Option<String> {
+    let machine = verdict.machine.as_ref()?;
+    let mut parts = Vec::new();
+    if let Some(seconds) = machine.uptime_s.and_then(|s| u64::try_from(s).ok()) {
+        parts.push(format!("up {}", uptime(seconds)));
+    }
+    if let Some(cpus) = machine.cpus {
+        parts.push(format!("{cpus} CPUs"));
+    }
+    match machine.taint.as_deref() {
+        Some("") => parts.push("not tainted".to_owned()),
+        Some(letters) => parts.push(format!("tainted {letters}")),
+        None => {}
+    }
+    if let Some(line) = &machine.command_line {
+        parts.push(format!("started with: {line}"));
+    }
+    (!parts.is_empty()).then(|| printable(&parts.join(", ")))
+}
+
+/// `3 days, 04:05:06`, as crash has it.
+fn uptime(seconds: u64) -> String {
+    let days = match seconds / 86_400 {
+        0 => String::new(),
+        1 => "1 day, ".to_owned(),
+        n => format!("{n} days, "),
+    };
+    format!("{days}{:02}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_uptime_is_told_in_days_and_hours() {
+        assert_eq!(uptime(31), "00:00:31");
+        assert_eq!(uptime(90_061), "1 day, 01:01:01");
+        assert_eq!(uptime(2 * 86_400), "2 days, 00:00:00");
+    }
 
     #[test]
     fn terminal_escapes_in_a_log_are_shown_not_sent() {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style as Ansi};
 
-use super::{boot_end, printable, subject, trace_lines};
+use super::{boot_end, machine, printable, subject, trace_lines};
 use crate::verdict::{Finding, Grade, Role, Verdict};
 
 /// How text is laid out.
@@ -33,6 +33,9 @@ const BOLD: Ansi = Ansi::new().bold();
 pub fn text(verdict: &Verdict, style: Style) -> String {
     let mut page = Page { out: String::new(), style: Style { width: style.width.max(40), ..style } };
     page.wrapped("", &subject(&verdict.identity));
+    if let Some(machine) = machine(verdict) {
+        page.wrapped("", &machine);
+    }
     let mut shown = verdict.findings.iter();
     match verdict.findings.first() {
         None => {

@@ -263,6 +263,15 @@ impl Dump {
 
     /// A summary with page counts. Reads all bitmaps and all page descriptors.
     pub fn info(&self) -> Info {
+        self.summary(true)
+    }
+
+    /// The same without page counts, which are all zero: takes no time, however large the dump is.
+    pub fn outline(&self) -> Info {
+        self.summary(false)
+    }
+
+    fn summary(&self, counted: bool) -> Info {
         let (kdump, elf, pages, format) = match &self.body {
             Body::Kdump(kdump) => {
                 let header = kdump.main().map(|(header, _)| header);
@@ -270,7 +279,8 @@ impl Dump {
                     Some(header) if header.diskdump => Format::Diskdump,
                     _ => Format::Kdump,
                 };
-                (header.map(|header| header.fields.clone()), None, kdump.counts(), format)
+                let pages = if counted { kdump.counts() } else { crate::PageCounts::default() };
+                (header.map(|header| header.fields.clone()), None, pages, format)
             }
             Body::Elf(elf) => {
                 let (header, pages) = elf.info();

@@ -62,6 +62,12 @@ impl Kernel<'_> {
         times.to_monotonic_s.checked_neg()?.checked_mul(SECOND)?.checked_sub(times.to_monotonic_ns)
     }
 
+    /// Wall-clock time of the dumped moment, nanoseconds since 1970, at the last update of the timekeeper.
+    pub(crate) fn wall_ns(&self) -> Option<i64> {
+        let times = self.times()?;
+        times.wall_s.checked_mul(SECOND)?.checked_add(times.fraction_ns)
+    }
+
     /// Monotonic time in nanoseconds at the last update of the timekeeper, which is at most a tick ago while any CPU
     /// takes ticks. Where the timekeeper has no symbol, the newest clock of a run queue, which counts almost the same.
     pub fn monotonic_ns(&self) -> Option<u64> {

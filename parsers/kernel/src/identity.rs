@@ -34,7 +34,7 @@ impl Kernel<'_> {
     }
 
     /// One of the six texts of `struct new_utsname`: sysname, nodename, release, version, machine, domainname.
-    fn uts_name(&self, nth: u64) -> Option<String> {
+    pub(crate) fn uts_name(&self, nth: u64) -> Option<String> {
         let at = self.symbol_at("init_uts_ns")?;
         // A reference count of 4 bytes came first before 9a56493f6942 "uts: Use generic ns_common::count" (v5.11).
         let offset = self
@@ -118,7 +118,7 @@ pub(crate) fn build_id(notes: &[u8]) -> Option<String> {
     None
 }
 
-fn rfc3339(ns: i64) -> String {
+pub(crate) fn rfc3339(ns: i64) -> String {
     let (date, time) = crate::log::calendar(ns.div_euclid(1_000_000_000));
     format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", date.0, date.1, date.2, time.0, time.1, time.2)
 }

@@ -63,7 +63,7 @@ impl Lines {
     fn open(kernel: &Kernel<'_>) -> Option<Lines> {
         let file = kernel.vmlinux()?;
         let opened = (|| {
-            let stext = file.symbol("_stext").ok_or("it has no symbol _stext")?;
+            let stext = file.symbol("_stext").ok_or("the vmlinux is stripped: it has no symbol _stext")?;
             let here = kernel.symbol("_stext").ok_or("the dump's kernel has no symbol _stext")?;
             let dwarf = gimli::Dwarf::load(|id| {
                 let bytes: Arc<[u8]> = file.section(id.name())?.into();

@@ -130,7 +130,8 @@ pub(crate) const KINDS: &[KindDef] = &[KindDef {
 }];
 
 impl Kernel<'_> {
-    fn page_bytes(&self) -> u64 {
+    /// Bytes of a page.
+    pub fn page_bytes(&self) -> u64 {
         self.info.page_size().filter(|n| n.is_power_of_two() && (4096..=1 << 16).contains(n)).unwrap_or(4096)
     }
 
@@ -309,10 +310,7 @@ impl Kernel<'_> {
         let mut add = |name, share, bytes: u64, source: &str| {
             overview.lines.push(MemoryLine { name, bytes, share, source: source.to_owned() });
         };
-        // An atomic_long_t of another name since ca79b0c211af "mm: convert totalram_pages and totalhigh_pages variables
-        // to atomic" (v5.0).
-        let total = ["_totalram_pages", "totalram_pages"].into_iter().find_map(|name| Some((name, word(name)?)));
-        let total = total.map(|(name, pages)| (name, pages.saturating_mul(page)));
+        let total = self.total_memory();
         if let Some((name, bytes)) = total {
             add("total", Share::Total, bytes, name);
         }

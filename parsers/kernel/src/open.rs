@@ -81,7 +81,11 @@ pub struct Kernel<'d> {
     pub(crate) module_symbols: OnceLock<Vec<Option<Table>>>,
     pub(crate) page_map: OnceLock<Option<PageMap>>,
     gaps: Mutex<Vec<Gap>>,
+    refused: Mutex<Vec<Gap>>,
 }
+
+/// What a [`Gap`] is called of a file that the user gave and that cannot be used.
+pub const REFUSED: &str = "a file that was given";
 
 impl<'d> Kernel<'d> {
     /// Opens the kernel of a dump: by the VMCOREINFO note, or by the VMCOREINFO texts that lie in its memory (dumps
@@ -97,10 +101,10 @@ impl<'d> Kernel<'d> {
                 None if dump.machine().arch == dump::Arch::Unknown => arch_by_vmcoreinfo(text.as_deref()?)?,
                 None => return None,
             };
-            // Only kernels before 4.10 need the header's phys_base, and to read it every descriptor is read.
+            // Only kernels before 4.10 need the header's phys_base.
             let phys_base = match &text {
                 Some(text) if arch == Arch::X86_64 && !text.contains("NUMBER(phys_base)") => {
-                    dump.info().kdump.map(|header| header.phys_base as u64)
+                    dump.outline().kdump.map(|header| header.phys_base as u64)
                 }
                 _ => None,
             };
@@ -182,6 +186,7 @@ impl<'d> Kernel<'d> {
             module_symbols: OnceLock::new(),
             page_map: OnceLock::new(),
             gaps: Mutex::new(Vec::new()),
+            refused: Mutex::new(Vec::new()),
         };
         if kernel.space.is_none() {
             if kernel.info.text().is_empty() {
@@ -225,6 +230,30 @@ impl<'d> Kernel<'d> {
         {
             gaps.push(gap);
         }
+    }
+
+    /// Notes that a file which the user gave is not used at all; `why` begins with its name.
+    pub(crate) fn refuse(&self, why: String, closes: &str) {
+        let gap = Gap::new(REFUSED, &self.member, why, closes);
+        if let Ok(mut refused) = self.refused.lock()
+            && !refused.contains(&gap)
+        {
+            refused.push(gap.clone());
+        }
+        self.gap(gap);
+    }
+
+    /// The files that were given (a vmlinux, packs, a System.map) and cannot be used: of another kernel, of another kind,
+    /// or without what they were given for. Opens them.
+    pub fn refused(&self) -> Vec<Gap> {
+        let sources = &self.sources;
+        if sources.vmlinux.is_some() || sources.system_map.is_some() {
+            self.symbol_tables();
+        }
+        if !sources.packs.is_empty() {
+            self.types();
+        }
+        self.refused.lock().map(|refused| refused.clone()).unwrap_or_default()
     }
 
     /// What could not be read or decided so far, sorted.

@@ -36,8 +36,38 @@ const SYSCTLS: &[(&str, &[&str], u64)] = &[
     ("vm.zone_reclaim_mode", &["node_reclaim_mode", "zone_reclaim_mode"], 4),
 ];
 
-/// Taint letters by bit (kernel/panic.c).
-const TAINTS: &[u8] = b"PFSRMBUDAWCIOELKXTNJ";
+/// Taint letters by bit, with what sets them (kernel/panic.c, Documentation/admin-guide/tainted-kernels.rst).
+const TAINTS: [(char, &str); 20] = [
+    ('P', "a proprietary module was loaded"),
+    ('F', "a module was loaded by force"),
+    ('S', "the CPU is out of specification"),
+    ('R', "a module was unloaded by force"),
+    ('M', "the processor reported a machine check"),
+    ('B', "a bad page was found"),
+    ('U', "a user asked for it"),
+    ('D', "the kernel died before (oops or BUG)"),
+    ('A', "an ACPI table was overridden"),
+    ('W', "a warning was printed"),
+    ('C', "a staging driver was loaded"),
+    ('I', "a firmware bug is worked around"),
+    ('O', "a module from outside the kernel's tree was loaded"),
+    ('E', "an unsigned module was loaded"),
+    ('L', "a soft lockup was seen"),
+    ('K', "the kernel was live-patched"),
+    ('X', "set by the distribution"),
+    ('T', "structures were laid out at random"),
+    ('N', "an in-kernel test was run"),
+    ('J', "userspace used a mutating debug operation of fwctl"),
+];
+
+/// A taint of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Taint {
+    /// Its letter.
+    pub letter: char,
+    /// What sets it.
+    pub meaning: &'static str,
+}
 
 /// A sysctl.
 #[derive(Clone, Debug, Serialize)]
@@ -104,6 +134,13 @@ impl Kernel<'_> {
         SYSCTLS.iter().filter_map(read).collect()
     }
 
+    /// The taints of the kernel; `None` where the mask cannot be read.
+    pub fn taints(&self) -> Option<Vec<Taint>> {
+        let mask = self.taint()?;
+        let set = (0..).zip(TAINTS).filter(|(bit, _)| mask >> bit & 1 == 1);
+        Some(set.map(|(_, (letter, meaning))| Taint { letter, meaning }).collect())
+    }
+
     /// Live patches (since b700e7f03df5 "livepatch: kernel: add support for live patching", v4.0).
     pub fn live_patches(&self) -> Walk<LivePatch> {
         let Some(head) = self.symbol_at("klp_patches") else { return Walk::default() };
@@ -164,14 +201,8 @@ impl Kernel<'_> {
     /// other parsers' facts on live patches share.
     pub fn settings_facts(&self) -> (Vec<Fact>, Vec<Gap>) {
         let mut facts = Vec::new();
-        let taint = self.taint();
         if let Some(place) = self.symbol_at("tainted_mask") {
-            let mask = taint.unwrap_or(0);
-            let letters: String = (0..)
-                .zip(TAINTS)
-                .filter(|(bit, _)| mask >> bit & 1 == 1)
-                .map(|(_, letter)| char::from(*letter))
-                .collect();
+            let letters: String = self.taints().unwrap_or_default().iter().map(|taint| taint.letter).collect();
             let modules = self.modules().items.iter().filter(|module| module.taints.is_some_and(|bits| bits != 0));
             let modules: Vec<Value> =
                 modules.map(|module| Value::from(format!("{} ({})", module.name, module.taint_letters()))).collect();

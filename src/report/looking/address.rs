@@ -4,21 +4,26 @@ use std::fmt::Write as _;
 
 use kernel::what::What;
 
-use crate::look::{SymbolRow, Words};
+use crate::look::{SymbolList, WhatList, Words};
 use crate::report::printable;
 use crate::report::table::{address, table};
 
 /// Symbols.
-pub fn symbols(rows: &[SymbolRow], width: Option<usize>) -> String {
-    let rows = rows.iter().map(|row| {
+pub fn symbols(list: &SymbolList, width: Option<usize>) -> String {
+    let rows = list.rows.iter().map(|row| {
         let module = row.module.as_ref().map(|m| format!(" [{m}]")).unwrap_or_default();
         vec![address(row.address), format!("{}{module}", row.symbol), row.lines.join(" < ")]
     });
     table(&["ADDRESS", "SYMBOL", ""], rows, width)
 }
 
+/// What addresses are.
+pub fn whats(list: &WhatList) -> String {
+    list.items.iter().map(what).collect::<Vec<_>>().join("\n")
+}
+
 /// What an address is.
-pub fn what(what: &What) -> String {
+fn what(what: &What) -> String {
     let mut out = String::new();
     let mut row = |name: &str, value: String| {
         let _ = writeln!(out, "{name:10}{}", printable(&value));
@@ -103,7 +108,9 @@ pub fn words(view: &Words) -> String {
         let Some(first) = pair.first() else { continue };
         let values: Vec<String> = pair.iter().map(|word| address(word.value)).collect();
         let names: Vec<&str> = pair.iter().filter_map(|word| word.symbol.as_deref()).collect();
-        let line = format!("{}:  {}   {}", address(first.address), values.join(" "), printable(&names.join(" ")));
+        let texts: String = pair.iter().map(|word| word.text.as_str()).collect();
+        let (values, names) = (values.join(" "), printable(&names.join(" ")));
+        let line = format!("{}:  {values:33}   {texts:16}  {names}", address(first.address));
         let _ = writeln!(out, "{}", line.trim_end());
     }
     if let Some(why) = &view.stopped {

@@ -8,9 +8,10 @@ mod memory;
 mod searching;
 mod structure;
 mod subsystems;
+mod system;
 mod tasks;
 
-pub use address::{symbols, what, words};
+pub use address::{symbols, whats, words};
 pub use code::code;
 pub use devices::disks;
 pub use machine::{interrupts, mounts, sysctls, timers, workers};
@@ -18,4 +19,5 @@ pub use memory::memory;
 pub use searching::search;
 pub use structure::{StructStyle, structure};
 pub use subsystems::{cgroups, modules, net, run_queues, slab};
+pub use system::system;
 pub use tasks::{backtraces, processes, waiting};

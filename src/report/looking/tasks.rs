@@ -19,7 +19,7 @@ pub fn processes(view: &Processes, width: Option<usize>) -> String {
             or_dash(t.cpu),
             address(t.task),
             t.state.to_string(),
-            or_dash(t.off_cpu_s),
+            t.off_cpu_ns.map_or_else(|| "-".to_owned(), seconds),
             format!("{}{name}", "  ".repeat(t.depth.min(40))),
         ]
     });
@@ -28,6 +28,11 @@ pub fn processes(view: &Processes, width: Option<usize>) -> String {
     let _ = writeln!(out, "{} shown; of all tasks: {}", view.tasks.len(), states.join(", "));
     gaps(&mut out, &view.gaps);
     out
+}
+
+/// Seconds with three decimals.
+fn seconds(ns: u64) -> String {
+    format!("{}.{:03}", ns / 1_000_000_000, ns / 1_000_000 % 1000)
 }
 
 /// How a frame was found, in a word.

@@ -166,8 +166,9 @@ impl Space {
     pub(crate) fn translate(&self, at: VirtAddr, physical: &dyn Physical) -> Result<crate::PhysAddr, Fault> {
         match self.walk(at, physical) {
             Err(Fault::Missing(missing)) => match self.linear.iter().find(|l| (l.start..=l.last).contains(&at.0)) {
-                Some(linear) => Ok(PhysAddr(at.0.wrapping_add(linear.add))),
-                None => Err(Fault::Missing(missing)),
+                // Below the image the sum is no address.
+                Some(linear) if at.0.wrapping_add(linear.add) >> 52 == 0 => Ok(PhysAddr(at.0.wrapping_add(linear.add))),
+                _ => Err(Fault::Missing(missing)),
             },
             answer => answer,
         }

@@ -73,9 +73,7 @@ impl Symbols {
 
     /// The table of a vmlinux or a System.map that the user gave. One that is not of this kernel is refused.
     fn from_files(kernel: &Kernel<'_>, memory: Option<&dyn Lookup>) -> Option<Table> {
-        let refuse = |why: String| {
-            kernel.gap(Gap::new("symbols from a file", kernel.member(), why, "the file of exactly this kernel"));
-        };
+        let refuse = |why: String| kernel.refuse(why, "the file of exactly this kernel");
         let file = kernel.vmlinux.get_or_init(|| {
             beside::vmlinux(kernel, memory).unwrap_or_else(|why| {
                 refuse(why);
@@ -85,7 +83,15 @@ impl Symbols {
         if let Some(file) = file {
             match elf::read(kernel, file) {
                 Ok(table) => return Some(table),
-                Err(why) => refuse(why),
+                // A bzImage has no symbols, but may have types.
+                Err(why) if file.has_types() => kernel.gap(Gap::new(
+                    "symbols from a file",
+                    kernel.member(),
+                    why,
+                    "the vmlinux of exactly this kernel, not stripped",
+                )),
+                Err(why) if kernel.sources.vmlinux.is_some() => refuse(why),
+                Err(_) => {}
             }
         }
         let path = kernel.sources.system_map.as_deref()?;

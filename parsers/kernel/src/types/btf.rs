@@ -365,6 +365,11 @@ impl Source for Btf {
         self.decode(id).unwrap_or(Type::Void)
     }
 
+    fn names(&self) -> Vec<Cow<'_, str>> {
+        let records = self.names.iter().filter_map(|(_, id)| self.record(*id));
+        records.filter_map(|(btf, at)| Some(btf.string(word(&btf.bytes, at)?))).collect()
+    }
+
     fn find(&self, name: &str) -> Vec<TypeId> {
         let key = hash(name.as_bytes());
         let from = self.names.partition_point(|(h, _)| *h < key);

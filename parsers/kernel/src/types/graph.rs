@@ -69,6 +69,10 @@ impl Source for Graph {
         self.types.get(id as usize).map_or(Type::Void, borrowed)
     }
 
+    fn names(&self) -> Vec<Cow<'_, str>> {
+        self.names.keys().map(|name| Cow::Borrowed(name.as_ref())).collect()
+    }
+
     fn find(&self, name: &str) -> Vec<TypeId> {
         self.names.get(name).cloned().unwrap_or_default()
     }

@@ -131,6 +131,10 @@ pub trait Source: Send + Sync {
     fn get(&self, id: TypeId) -> Type<'_>;
     /// Structures, unions, typedefs and enumerations of that name, definitions only.
     fn find(&self, name: &str) -> Vec<TypeId>;
+    /// Names that [`Source::find`] answers.
+    fn names(&self) -> Vec<Cow<'_, str>> {
+        Vec::new()
+    }
     /// Value of an enumerator.
     fn enumerator(&self, name: &str) -> Option<i64>;
     /// What to call it: `BTF`, `BTF of veth`, `DWARF`, `pack`.
@@ -283,6 +287,11 @@ impl Types {
     /// Names of the sources, first asked first.
     pub fn sources(&self) -> impl Iterator<Item = &str> {
         self.sources.iter().map(|s| s.name())
+    }
+
+    /// Names of structures, unions, typedefs and enumerations of all sources; those of several come several times.
+    pub fn names(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.sources.iter().flat_map(|source| source.names())
     }
 
     /// Whether nothing at all is known.

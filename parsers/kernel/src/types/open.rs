@@ -38,6 +38,8 @@ impl Types {
         let mut types = Types::none();
         if let Some(file) = kernel.vmlinux() {
             match file.types() {
+                // A stripped one was refused already.
+                Err(_) if !file.has_types() => {}
                 Ok(source) => {
                     for why in check::misfits(kernel, &source) {
                         kernel.gap(Gap::new(
@@ -106,6 +108,8 @@ fn is_pack(path: &Path) -> bool {
 struct Refusal {
     /// Whether it says that it is of this kernel.
     fits: bool,
+    /// Whether it is a pack or an ISF at all.
+    known: bool,
     why: String,
 }
 
@@ -121,7 +125,8 @@ fn given_types(
     identity: &Build,
     force: bool,
 ) -> Result<Given, Refusal> {
-    let foreign = |why| Refusal { fits: false, why };
+    let foreign = |why| Refusal { fits: false, known: true, why };
+    let unread = |why| Refusal { fits: false, known: false, why };
     let mut misfits = Vec::new();
     let mut fits = |header: &pack::Header| match header.fits(identity) {
         Err(why) if force => {
@@ -131,17 +136,17 @@ fn given_types(
         other => other.map_err(foreign),
     };
     let types = if isf::looks_like(bytes) {
-        let isf = isf::open(bytes).map_err(foreign)?;
+        let isf = isf::open(bytes).map_err(unread)?;
         *budget = budget.saturating_sub(isf.size());
         fits(&pack::Header { banner: isf.banner.clone(), ..pack::Header::default() })?;
-        Arc::new(isf.types().map_err(|why| Refusal { fits: true, why })?) as Arc<dyn Source>
+        Arc::new(isf.types().map_err(|why| Refusal { fits: true, known: true, why })?) as Arc<dyn Source>
     } else {
-        fits(&pack::header(bytes).map_err(foreign)?)?;
-        Pack::parse(bytes).map_err(|why| Refusal { fits: true, why })?.types()
+        fits(&pack::header(bytes).map_err(unread)?)?;
+        Pack::parse(bytes).map_err(|why| Refusal { fits: true, known: true, why })?.types()
     };
     let found = check::misfits(kernel, &types);
     if !force && !found.is_empty() {
-        return Err(Refusal { fits: true, why: found.join("; ") });
+        return Err(Refusal { fits: true, known: true, why: found.join("; ") });
     }
     misfits.extend(found);
     Ok((types, misfits))
@@ -164,6 +169,9 @@ fn find_pack(kernel: &Kernel<'_>, identity: &Build, sources: &Sources) -> Option
     let gap = |path: &Path, why: String| {
         kernel.gap(Gap::new("structure layouts", path.display().to_string(), why, "a pack of exactly this kernel"));
     };
+    let refuse = |path: &Path, why: String| {
+        kernel.refuse(format!("{}: {why}", path.display()), "a pack of exactly this kernel");
+    };
     let mut budget = MAX_READ;
     for given in &sources.packs {
         let mut files = vec![given.clone()];
@@ -178,7 +186,7 @@ fn find_pack(kernel: &Kernel<'_>, identity: &Build, sources: &Sources) -> Option
                 gap(given, format!("no pack of this kernel was among the first {} MiB", MAX_READ >> 20));
                 break;
             }
-            let read = read_file(&path, MAX_PACK).map_err(|why| Refusal { fits: named, why });
+            let read = read_file(&path, MAX_PACK).map_err(|why| Refusal { fits: false, known: false, why });
             budget = budget.saturating_sub(read.as_ref().map_or(0, |bytes| bytes.len() as u64));
             let force = named && sources.force;
             match read.and_then(|bytes| given_types(kernel, &bytes, &mut budget, identity, force)) {
@@ -188,7 +196,11 @@ fn find_pack(kernel: &Kernel<'_>, identity: &Build, sources: &Sources) -> Option
                     }
                     return Some(types);
                 }
-                Err(refusal) if named || refusal.fits => gap(&path, refusal.why),
+                Err(Refusal { fits: false, known: true, why }) if named => {
+                    refuse(&path, format!("{why}; --force uses it all the same"));
+                }
+                Err(refusal) if named => refuse(&path, refusal.why),
+                Err(refusal) if refusal.fits => gap(&path, refusal.why),
                 Err(_) => {}
             }
         }

@@ -169,6 +169,11 @@ impl Vmlinux {
         }
     }
 
+    /// Whether it has types at all.
+    pub(crate) fn has_types(&self) -> bool {
+        self.places.iter().any(|place| matches!(place.name.as_str(), ".BTF" | ".debug_info") && place.kind != 8)
+    }
+
     /// The types: BTF where it has it, which takes no time, else DWARF.
     ///
     /// # Errors
