@@ -1,8 +1,10 @@
 //! The scanner: bytes of a log in, events out, with flat memory.
 
+mod beginning;
+mod owner;
+mod repeats;
+
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use facts::{Gap, Identity};
@@ -15,6 +17,10 @@ use crate::cursor::has;
 use crate::event::{Event, Severity};
 use crate::family::{self, Before, Form};
 use crate::report::{Report, Step};
+
+use beginning::Beginning;
+pub(crate) use owner::hosts_differ;
+use repeats::Repeats;
 
 /// What the scanner yields.
 #[derive(Clone, Debug)]
@@ -46,6 +52,8 @@ pub struct Seen {
 const MAX_OPEN: usize = 64;
 /// Lines of other output after which a report is taken to be over.
 const MAX_FOREIGN: u32 = 48;
+/// The same for a report whose trace must still come, as long as the lines are of the same moment.
+const MAX_FOREIGN_AWAITED: u32 = 512;
 /// The same for reports of a few lines.
 const MAX_FOREIGN_LINES: u32 = 6;
 /// Lines after which one of several open reports is taken to be over.
@@ -58,11 +66,6 @@ const MAX_CARRY: usize = 1 << 20;
 const PIECE: usize = 256 << 10;
 /// Lines of a piece after which the rest of it is taken to be read too.
 const LINES_ALONE: u32 = 32;
-/// Reports of which stamp and text are kept, to know them again when a log is printed a second time.
-const MAX_KNOWN: usize = 4096;
-/// A stamp so much older than the newest one means that the log is printed again.
-const REPLAY_NS: i64 = 1_000_000_000;
-
 /// A panic this many lines behind a report may be its consequence.
 const MAX_LAST: u64 = 500;
 
@@ -159,6 +162,7 @@ impl Scanner {
         self.state.number = self.state.number.max(line.number);
         let hits = self.state.anchors.hits(line.body.as_bytes());
         self.state.logical(line, hits, sink);
+        self.state.beginning.stands_below(line.body);
     }
 
     /// Ends the log: reports that are still open are yielded.
@@ -208,18 +212,8 @@ struct State {
     cut: Option<Cut>,
     /// Title and last line of the report that ended last.
     last: Option<(String, u64)>,
-    /// Stamp and text of the last line with an anchor, while a report is open.
-    head: u64,
-    /// Newest stamp of a report in this boot.
-    newest_ns: i64,
-    /// Stamps and texts of the reports of this boot.
-    known: HashSet<u64>,
-    /// Texts of the lines with an anchor, but for those that syslogd broadcast.
-    said: HashSet<u64>,
-    /// The log of this boot is printed again.
-    again: bool,
-    /// `replaying previous printk message` stands before this line: it may be a copy.
-    replaying: bool,
+    repeats: Repeats,
+    beginning: Beginning,
     boot: BootBuilder,
 }
 
@@ -233,12 +227,8 @@ impl State {
             open: Vec::new(),
             cut: None,
             last: None,
-            head: 0,
-            newest_ns: 0,
-            known: HashSet::new(),
-            said: HashSet::new(),
-            again: false,
-            replaying: false,
+            repeats: Repeats::default(),
+            beginning: Beginning::default(),
             boot: BootBuilder::default(),
         }
     }
@@ -281,7 +271,7 @@ impl State {
         let mut whole: (&str, usize) = ("", 0);
         while at < to {
             while next.next_if(|(place, _)| *place < at).is_some() {}
-            if self.open.is_empty() && self.cut.is_none() && !reader.holding() {
+            if self.open.is_empty() && self.cut.is_none() && !reader.holding() && !self.beginning.lasts() {
                 // Nothing to read before the next anchor.
                 let Some((place, _)) = next.peek() else {
                     self.number += memchr::memchr_iter(b'\n', &block[at..to]).count() as u64;
@@ -312,6 +302,10 @@ impl State {
                     previous: String::from_utf8_lossy(previous).into_owned(),
                     last: false,
                 })));
+            }
+            if hits & family::HEADLESS != 0 && self.open.is_empty() {
+                let above = last_line(&block[..at]).unwrap_or_default();
+                self.beginning.stands_below(&String::from_utf8_lossy(above));
             }
             let behind = block.get(end + 1..).unwrap_or_default();
             read += 1;
@@ -348,7 +342,8 @@ impl State {
         if hits & 1 != 0 && self.own(line, sink) {
             return;
         }
-        if hits > 1 && self.is_echo(line) {
+        let hits = self.headless(line, hits);
+        if hits > 1 && self.repeats.is_echo(line) {
             return;
         }
         while self.open.len() > 1
@@ -358,11 +353,7 @@ impl State {
         }
         if let Some(at) = self.report_of(line) {
             // Two consoles on one line print each header twice.
-            if hits > 1
-                && self.open[at].form == Form::Trace
-                && let Some(key) = key(line)
-                && std::mem::replace(&mut self.head, key) == key
-            {
+            if hits > 1 && self.open[at].form == Form::Trace && self.repeats.is_last_again(line) {
                 return;
             }
             let report = &mut self.open[at];
@@ -390,7 +381,12 @@ impl State {
                 }
                 Step::Pass => {
                     report.foreign += 1;
-                    let limit = if report.form == Form::Trace { MAX_FOREIGN } else { MAX_FOREIGN_LINES };
+                    let limit = match report.form {
+                        Form::Trace if report.foreign <= MAX_FOREIGN => MAX_FOREIGN,
+                        Form::Trace if report.awaits_frames_at(line) => MAX_FOREIGN_AWAITED,
+                        Form::Trace => MAX_FOREIGN,
+                        _ => MAX_FOREIGN_LINES,
+                    };
                     if report.foreign > limit || report.ended {
                         self.close(at, sink);
                     }
@@ -414,6 +410,25 @@ impl State {
         }
     }
 
+    /// A report without its head begins only where none is open: at its marks, and at the start of a log that does not
+    /// begin with a boot.
+    fn headless(&mut self, line: &Line<'_>, hits: Hits) -> Hits {
+        let first = self.beginning.lasts();
+        if first {
+            self.beginning.pass();
+        } else if hits & family::HEADLESS == 0 {
+            return hits;
+        }
+        if self.beginning.is_of_listed_task(line) {
+            self.beginning.end();
+            return hits & !family::HEADLESS;
+        }
+        if !self.open.is_empty() {
+            return hits & !family::HEADLESS;
+        }
+        if first { hits | family::HEADLESS } else { hits }
+    }
+
     /// Lines that mean something to the scanner itself.
     fn own(&mut self, line: &Line<'_>, sink: &mut dyn FnMut(Item)) -> bool {
         let text = line.text();
@@ -432,16 +447,14 @@ impl State {
         }
         if self.boot.is_banner(line) {
             self.close_all(sink);
-            self.newest_ns = 0;
-            self.again = false;
-            self.known.clear();
-            self.said.clear();
+            self.repeats.forget();
+            self.beginning.end();
             self.boot.begin(line, sink);
             return true;
         }
         self.boot.note(line);
         if has(text, "replaying previous printk message") {
-            self.replaying = true;
+            self.repeats.replaying = true;
             return true;
         }
         if let Some(gap) = crate::boot::loss(line) {
@@ -456,49 +469,6 @@ impl State {
         false
     }
 
-    /// The open report that a line most likely belongs to. Callers tell reports apart for certain; without them the
-    /// CPU, the pid and the shape of a line do, and the reports remember that it was a guess.
-    fn report_of(&mut self, line: &Line<'_>) -> Option<usize> {
-        let ours = |r: &Report| !hosts_differ(r.event.host.as_deref(), line.host);
-        // Nearly always one report is open, and the line is its own.
-        match &self.open[..] {
-            [] => return None,
-            [only] if line.caller.is_none_or(|caller| only.is_by(caller)) => return ours(only).then_some(0),
-            _ => {}
-        }
-        if let Some(caller) = line.caller {
-            return (self.open.iter().rposition(|r| r.is_by(caller) && ours(r)))
-                .or_else(|| {
-                    (0..self.open.len())
-                        .rev()
-                        .find(|at| ours(&self.open[*at]) && self.open[*at].takes_answer(caller, line.text()))
-                })
-                .or_else(|| self.open.iter().rposition(|r| r.caller().is_none() && ours(r)));
-        }
-        // The report that took a line last goes on, unless the line says otherwise.
-        let speaker =
-            (0..self.open.len()).filter(|at| ours(&self.open[*at])).max_by_key(|at| self.open[*at].taken_at)?;
-        let text = line.text();
-        let other = |wanted: &dyn Fn(&Report) -> bool| {
-            (0..self.open.len()).rev().find(|at| *at != speaker && ours(&self.open[*at]) && wanted(&self.open[*at]))
-        };
-        let found = if let Some(who) = crate::report::speaks_of(text) {
-            match self.open[speaker].is_of(who) {
-                Some(true) => None,
-                Some(false) => other(&|r| r.is_of(who) == Some(true)).or_else(|| other(&|r| r.is_of(who).is_none())),
-                None => other(&|r| r.is_of(who) == Some(true)),
-            }
-        } else if self.open[speaker].awaits_trace() && crate::report::is_frame(text) {
-            other(&|r| r.in_trace())
-        } else {
-            None
-        };
-        let Some(at) = found else { return Some(speaker) };
-        self.open[speaker].guessed = true;
-        self.open[at].guessed = true;
-        Some(at)
-    }
-
     /// Opens a report if a family recognises the line.
     fn try_open(&mut self, line: &Line<'_>, hits: Hits, current: Option<usize>, sink: &mut dyn FnMut(Item)) -> bool {
         let messages = self.cut.as_ref().map_or(&[][..], |c| &c.messages[..]);
@@ -508,10 +478,10 @@ impl State {
             .filter(|family| family.accepts(line))
             .find_map(|family| (family.open)(line, before).map(|opened| (family, opened)));
         let Some((family, opened)) = opened else { return false };
-        if self.is_copy(line) {
+        if self.repeats.is_copy(line) {
             return true;
         }
-        self.head = key(line).unwrap_or(0);
+        self.repeats.begin(line);
         let mut event = opened.event;
         event.first_line = self.cut.take().map_or(line.number, |c| c.first_line);
         event.last_line = line.number;
@@ -551,39 +521,11 @@ impl State {
         if self.open.len() >= MAX_OPEN {
             self.close(0, sink);
         }
+        if opened.headless && (family.body)(&mut report, line) == Step::Pass {
+            report.common(line);
+        }
         self.open.push(report);
         true
-    }
-
-    /// Does syslogd repeat here, for everybody who is logged in, what the log has said?
-    fn is_echo(&mut self, line: &Line<'_>) -> bool {
-        let mut hasher = DefaultHasher::new();
-        line.text().hash(&mut hasher);
-        let text = hasher.finish();
-        if carrier::is_broadcast(line) {
-            return self.said.contains(&text);
-        }
-        if self.said.len() < MAX_KNOWN {
-            self.said.insert(text);
-        }
-        false
-    }
-
-    /// Is this the second print of a report that was read already?
-    fn is_copy(&mut self, line: &Line<'_>) -> bool {
-        let replaying = std::mem::take(&mut self.replaying);
-        let Some(ns) = line.time.and_then(|t| t.since_boot_ns) else { return false };
-        let Some(key) = key(line) else { return false };
-        self.again |= ns < self.newest_ns.saturating_sub(REPLAY_NS);
-        let old = replaying || self.again && ns <= self.newest_ns;
-        self.newest_ns = self.newest_ns.max(ns);
-        if old && self.known.contains(&key) {
-            return true;
-        }
-        if self.known.len() < MAX_KNOWN {
-            self.known.insert(key);
-        }
-        false
     }
 
     fn close(&mut self, at: usize, sink: &mut dyn FnMut(Item)) {
@@ -611,28 +553,12 @@ impl State {
     }
 }
 
-/// Stamp, text and host of a line as one number.
-fn key(line: &Line<'_>) -> Option<u64> {
-    let ns = line.time?.since_boot_ns?;
-    let mut hasher = DefaultHasher::new();
-    (ns, line.text(), line.host).hash(&mut hasher);
-    Some(hasher.finish())
-}
-
 /// Yields a report; its title, if it was one.
 fn sink_report(report: Report, sink: &mut dyn FnMut(Item)) -> Option<String> {
     let event = report.finish()?;
     let title = event.title.clone();
     sink(Item::Event(Box::new(event)));
     Some(title)
-}
-
-/// Are these certainly two machines? One may be named with its domain, and early lines of a boot have no name yet.
-pub(crate) fn hosts_differ(a: Option<&str>, b: Option<&str>) -> bool {
-    let (Some(a), Some(b)) = (a, b) else { return false };
-    let unnamed = |h: &str| matches!(h, "" | "-" | "localhost" | "(none)" | "localhost.localdomain");
-    let short = |h: &'_ str| h.split('.').next().unwrap_or(h).len();
-    a != b && !unnamed(a) && !unnamed(b) && a[..short(a)] != b[..short(b)]
 }
 
 /// The last line of a text of whole lines that is not empty, cut to the length that is read.

@@ -13,6 +13,10 @@ use more_oops::{collection, read};
 /// Why we differ from a project's expectation, file by file.
 const DIFFERENCES: &[(&str, &str)] = &[
     (
+        "projects/abrt/no_oops.test",
+        "begins inside a WARN whose head is cut off; abrt passes over it, we report it as torn",
+    ),
+    (
         "projects/abrt/not_oops_foreign_hostname.test",
         "the line is a real machine check; the project drops it because the host name is not that of the machine it runs on",
     ),

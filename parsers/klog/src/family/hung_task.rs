@@ -10,7 +10,7 @@ use crate::{Line, class};
 
 pub(super) static FAMILY: Family = Family {
     name: "hung_task",
-    anchors: &["INFO: task "],
+    anchors: &["INFO: task ", "/hung_task_timeout_secs\" disables this message"],
     from: From::Kernel,
     open,
     body,
@@ -39,6 +39,10 @@ const MAX_LOCKS: usize = 256;
 
 fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let mut c = Cursor::new(line.text());
+    if c.take("\"echo 0 > /proc/sys/kernel/hung_task_timeout_secs") && before.current.is_none() {
+        let event = Event::new(FAMILY.name, class::HUNG_TASK, Severity::Report).titled("INFO: task hung");
+        return Opened::headless(event);
+    }
     if !c.take("INFO: task ") {
         return None;
     }
@@ -57,8 +61,6 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let hidden = !pid.is_empty() && pid.len() <= 16 && !pid.contains(' ') && what.starts_with("for more than ");
     let pid = pid.parse::<i64>().ok();
     (pid.is_some() || hidden).then_some(())?;
-    // With the locks of the system between, the next task of the same round.
-    let _ = before;
     let mut event = Event::new(FAMILY.name, class::HUNG_TASK, Severity::Report)
         .titled("INFO: task hung")
         .with_opt("seconds", between(what, "more than ", " ").and_then(|n| n.parse::<u64>().ok()));

@@ -2,7 +2,7 @@
 
 use facts::FieldType;
 
-use super::{Before, Family, Form, From, Opened, field, kind, no_finish};
+use super::{Before, Family, From, Opened, field, kind, no_finish};
 use crate::cursor::{after, has, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step, location};
@@ -42,7 +42,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         let mut event = new("domain-crash", class::KERNEL_PANIC, Severity::Report)
             .with_opt("domain", number_after(rest, "Domain "));
         event.cpu = number_after(rest, " cpu#").and_then(|n| u32::try_from(n).ok());
-        return Some(Opened { event, form: Form::Lines, inside: false });
+        return Opened::lines(event);
     }
     // `Panic on CPU 0:` ends what `Xen BUG at` began.
     if before.current.is_some_and(|e| e.family == FAMILY.name) {

@@ -68,7 +68,7 @@ fn normalised(bug: &str) -> &str {
     if bug.starts_with("double-free-or-invalid-free") { "invalid-free" } else { bug }
 }
 
-fn body(report: &mut Report, line: &Line<'_>) -> Step {
+pub(super) fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
     // The rule below the report.
     if is_rule(text) {

@@ -11,6 +11,7 @@ mod device_firmware;
 mod filesystem;
 mod firmware_fault;
 mod gpu;
+mod headless;
 mod host_adapter;
 mod hung_task;
 mod hypervisor;
@@ -91,19 +92,27 @@ pub(crate) struct Opened {
     pub(crate) form: Form,
     /// The report that its caller is in goes on behind it.
     pub(crate) inside: bool,
+    /// The line is no head: it is read as a part of the report too.
+    pub(crate) headless: bool,
 }
 
 impl Opened {
     pub(crate) fn line(event: Event) -> Option<Self> {
-        Some(Opened { event, form: Form::Line, inside: false })
+        Some(Opened { event, form: Form::Line, inside: false, headless: false })
     }
 
     pub(crate) fn lines(event: Event) -> Option<Self> {
-        Some(Opened { event, form: Form::Lines, inside: false })
+        Some(Opened { event, form: Form::Lines, inside: false, headless: false })
     }
 
     pub(crate) fn trace(event: Event) -> Option<Self> {
-        Some(Opened { event, form: Form::Trace, inside: false })
+        Some(Opened { event, form: Form::Trace, inside: false, headless: false })
+    }
+
+    /// A report that begins in its middle.
+    pub(crate) fn headless(mut event: Event) -> Option<Self> {
+        event.corrupted = Some("its head is not in the text".to_owned());
+        Some(Opened { event, form: Form::Trace, inside: false, headless: true })
     }
 }
 
@@ -214,7 +223,12 @@ pub(crate) static ALL: &[&Family] = &[
     &assertion::FAMILY,
     &device_firmware::FAMILY,
     &usb::FAMILY,
+    // Where nothing else begins a report.
+    &headless::FAMILY,
 ];
+
+/// The bit of the reports without head: the last in the table.
+pub(crate) const HEADLESS: Hits = 1 << ALL.len();
 
 /// The families whose anchors were found, in the order of the table.
 pub(crate) fn of_hits(hits: Hits) -> impl Iterator<Item = &'static Family> {

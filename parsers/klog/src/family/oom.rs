@@ -20,6 +20,8 @@ pub(super) static FAMILY: Family = Family {
         "oom-kill:constraint=",
         "Killed process ",
         "Out of memory and no killable processes",
+        "Memory cgroup stats for ",
+        "Tasks state (memory values in pages)",
     ],
     from: From::Kernel,
     open,
@@ -76,7 +78,7 @@ const FIELDS: &[FieldDef] = &[
 /// Rows of the task table kept.
 const MAX_TASKS: usize = 10;
 
-fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let mut event = Event::new(FAMILY.name, class::OOM, Severity::Failure).titled("out of memory");
     if let Some((comm, rest)) = split(text, " invoked oom-killer: ") {
@@ -90,6 +92,9 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .with_opt("order", number_after(rest, "order="))
             .with_opt("oom_score_adj", number_after(rest, "oom_score_adj=").or_else(|| number_after(rest, "oom_adj=")));
         return Opened::trace(event);
+    }
+    if text.starts_with("Memory cgroup stats for ") || text.starts_with("Tasks state (memory values in pages)") {
+        return before.current.is_none().then(|| Opened::headless(event)).flatten();
     }
     // 2.4
     if let Some(comm) = text.strip_prefix("VM: killing process ") {

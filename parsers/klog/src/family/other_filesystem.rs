@@ -2,7 +2,7 @@
 
 use super::filesystem::{FIELDS, event};
 use super::words::{Word, anchors, find, word};
-use super::{Before, Family, Form, From, Opened, kind, no_body, no_finish};
+use super::{Before, Family, From, Opened, kind, no_body, no_finish};
 use crate::cursor::{after, between, has, number_after};
 use crate::event::Severity;
 use crate::{Line, class};
@@ -140,7 +140,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         event.class = class::HUNG_TASK;
         event.severity = Severity::Report;
         event.pid = number_after(text, "pid ");
-        return Some(Opened { event, form: Form::Trace, inside: false });
+        return Opened::trace(event);
     }
     Opened::line(event)
 }

@@ -45,7 +45,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         event = event.with("after", current.title.as_str());
         // A policy (`panic_on_warn`) stops a report before its trace, which then follows the panic.
         if group != "oops" && current.stacks.iter().all(|s| s.frames.is_empty()) {
-            return Some(Opened { event, form: Form::Line, inside: true });
+            return Some(Opened { event, form: Form::Line, inside: true, headless: false });
         }
     } else if let Some(last) = before.last {
         event = event.with("after", last);

@@ -2,6 +2,7 @@
 
 mod cpu_line;
 pub(crate) mod frame;
+mod memory_rows;
 mod modules;
 mod registers;
 mod task_line;
@@ -213,6 +214,14 @@ impl Report {
             && !self.has_frames()
     }
 
+    /// Must a trace still come: its registers are printed, and the line is of the same moment?
+    pub(crate) fn awaits_frames_at(&self, line: &Line<'_>) -> bool {
+        const TOGETHER_NS: i64 = 2_000_000_000;
+        let near = |now: Stamp| now.since(&self.taken_time?).map(|ns| (0..TOGETHER_NS).contains(&ns));
+        let begun = self.event.release.is_some() || !self.event.registers.is_empty();
+        begun && !self.ended && !self.has_frames() && line.time.and_then(near).unwrap_or(false)
+    }
+
     /// Starts a stack of that name; frames that follow belong to it.
     pub(crate) fn begin_stack(&mut self, name: impl Into<String>) {
         if let Some(last) = self.event.stacks.last()
@@ -406,7 +415,7 @@ impl Report {
         if step == Step::Take {
             return step;
         }
-        Step::Pass
+        if !self.ended && memory_rows::is_one(text) { Step::Take } else { Step::Pass }
     }
 
     /// A line of a trace: a frame, a context mark, a register block inside.
@@ -477,9 +486,6 @@ impl Report {
 
     /// Closes the report; nothing if it was none.
     pub(crate) fn finish(mut self) -> Option<Event> {
-        if self.discard {
-            return None;
-        }
         let hollow = |s: &Stack| s.frames.is_empty() && s.name == TRACE;
         self.hollow += u32::from(self.event.stacks.len() == 1 && self.event.stacks.last().is_some_and(hollow));
         self.event.stacks.retain(|s| !s.frames.is_empty());
@@ -490,6 +496,9 @@ impl Report {
             stack.frames.shrink_to_fit();
         }
         (self.family.finish)(&mut self);
+        if self.discard {
+            return None;
+        }
         if self.stacks_dropped > 0 {
             self.event.set("stacks_dropped", self.stacks_dropped);
         }
