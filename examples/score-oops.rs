@@ -39,8 +39,10 @@ fn line(name: &str, bytes: &[u8]) -> serde_json::Value {
     let facts: Vec<Fact> =
         reading.boots.iter().flat_map(|boot| boot.events.iter().map(|event| event.to_fact(name))).collect();
     let derived = vmcoroner::derive::derive(&facts);
-    let crash = facts.iter().position(|f| matches!(f.text("severity"), Some("report" | "panic")));
-    let Some(at) = crash else {
+    // The label is that of the first report with a head: what stands before it is the end of another one.
+    let crash = |f: &Fact| matches!(f.text("severity"), Some("report" | "panic"));
+    let headed = |f: &Fact| crash(f) && f.text("corrupted") != Some(klog::NO_HEAD);
+    let Some(at) = facts.iter().position(headed).or_else(|| facts.iter().position(crash)) else {
         return json!({ "file": name, "crash": false });
     };
     let of = |kind: &str| derived.iter().find(|d| d.kind == kind && d.int("event") == i64::try_from(at).ok());

@@ -37,7 +37,7 @@ mod scanner;
 
 pub use anchors::Anchors;
 pub use event::{Event, Location, Severity};
-pub use family::COMMON_FIELDS;
+pub use family::{COMMON_FIELDS, NO_HEAD};
 pub use line::{Caller, Line, Writer};
 pub use reading::{Boot, Reading, ReadingBuilder, Record, read, read_records};
 pub use registers::Registers;

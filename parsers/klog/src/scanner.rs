@@ -16,7 +16,7 @@ use crate::carrier;
 use crate::cursor::has;
 use crate::event::{Event, Severity};
 use crate::family::{self, Before, Form};
-use crate::report::{Report, Step};
+use crate::report::{MAX_FOREIGN, Report, Step};
 
 use beginning::Beginning;
 pub(crate) use owner::hosts_differ;
@@ -50,9 +50,7 @@ pub struct Seen {
 
 /// Reports that may be open at once, one for each caller; more than this and the oldest is closed.
 const MAX_OPEN: usize = 64;
-/// Lines of other output after which a report is taken to be over.
-const MAX_FOREIGN: u32 = 48;
-/// The same for a report whose trace must still come, as long as the lines are of the same moment.
+/// The same as [`MAX_FOREIGN`] for a report whose trace must still come, as long as the lines are of the same moment.
 const MAX_FOREIGN_AWAITED: u32 = 512;
 /// The same for reports of a few lines.
 const MAX_FOREIGN_LINES: u32 = 6;

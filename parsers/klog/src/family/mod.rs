@@ -86,6 +86,9 @@ pub(crate) enum From {
     Anybody,
 }
 
+/// What `corrupted` says of a report that the text holds without its head.
+pub const NO_HEAD: &str = "its head is not in the text";
+
 /// A report that begins with a line.
 pub(crate) struct Opened {
     pub(crate) event: Event,
@@ -111,7 +114,7 @@ impl Opened {
 
     /// A report that begins in its middle.
     pub(crate) fn headless(mut event: Event) -> Option<Self> {
-        event.corrupted = Some("its head is not in the text".to_owned());
+        event.corrupted = Some(NO_HEAD.to_owned());
         Some(Opened { event, form: Form::Trace, inside: false, headless: true })
     }
 }

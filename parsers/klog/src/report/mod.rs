@@ -27,6 +27,9 @@ const TRACE: &str = "call trace";
 /// More stacks than this in one report are dropped: `sysrq-t` prints one for each task.
 const MAX_STACKS: usize = 2048;
 
+/// Lines of other output after which a report is taken to be over.
+pub(crate) const MAX_FOREIGN: u32 = 48;
+
 /// What became of a line that was offered to a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -64,6 +67,8 @@ pub(crate) struct Report {
     losing: bool,
     /// Messages were dropped between its lines.
     lost: bool,
+    /// Very many lines of others stand between its lines.
+    scattered: bool,
     /// The end marker was seen; only a repetition of the registers may follow.
     pub(crate) ended: bool,
     /// The last line that belonged was a frame or opened a trace.
@@ -121,6 +126,7 @@ impl Report {
             heads: 0,
             losing: false,
             lost: false,
+            scattered: false,
             ended: false,
             in_trace: false,
             context: Context::Task,
@@ -168,6 +174,7 @@ impl Report {
 
     /// A line of the report was read.
     pub(crate) fn taken(&mut self, line: &Line<'_>) {
+        self.scattered |= self.foreign > MAX_FOREIGN;
         self.foreign = 0;
         self.event.last_line = line.number;
         self.taken_at = line.number;
@@ -532,6 +539,9 @@ impl Report {
         }
         if self.lost {
             return Some("messages were dropped between its lines".to_owned());
+        }
+        if self.scattered {
+            return Some("many lines of others stand between its lines".to_owned());
         }
         if self.resumed {
             return Some("another report stands between its lines".to_owned());
