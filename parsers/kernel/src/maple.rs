@@ -77,3 +77,29 @@ impl Kernel<'_> {
         walk
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{LEAF_64, RANGE_64};
+    use crate::VirtAddr;
+    use crate::synthetic::{BASE, Memory};
+
+    #[test]
+    fn a_node_that_is_its_own_child_is_read_once() {
+        let memory = Memory::new();
+        let (tree, node, leaf, entry) = (BASE + 0x2_0000, BASE + 0x2_1000, BASE + 0x2_2000, BASE + 0x5_0000);
+        let pointer = |node: u64, kind: u64| node | kind << 3 | 2;
+        memory.put64(tree, pointer(node, RANGE_64));
+        // Pivots 9 and 19; the children are a leaf and the node itself.
+        memory.put64(node + 8, 9);
+        memory.put64(node + 16, 19);
+        memory.put64(node + 128, pointer(leaf, LEAF_64));
+        memory.put64(node + 136, pointer(node, RANGE_64));
+        memory.put64(leaf + 128, entry);
+        let layout = |name| [(name, "pivot", 8, 120), (name, "slot", 128, 128)];
+        let [[a, b], [c, d]] = [layout("maple_range_64"), layout("maple_arange_64")];
+        let kernel = memory.kernel_with("", &[("maple_tree", "ma_root", 0, 8), a, b, c, d]);
+        let walk = kernel.maple_tree(VirtAddr(tree), 100, "test");
+        assert_eq!((walk.items, walk.gaps.len()), (vec![(0, entry)], 1));
+    }
+}

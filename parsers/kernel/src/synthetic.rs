@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use crate::{Arch, Found, Kernel, Missing, Physical, Sources, VirtAddr, Why};
+use crate::types::{Shape, Source, Type, TypeId};
+use crate::{Arch, Found, Kernel, Missing, Physical, Sources, Types, VirtAddr, Why};
 
 /// Start of the direct map: virtual address of physical 0.
 pub(crate) const BASE: u64 = 0xffff_8880_0000_0000;
@@ -42,6 +43,30 @@ impl Memory {
         self.put(at, &value.to_le_bytes());
     }
 
+    /// The kernel over this memory with members of structures: structure, path, offset, size. Those of 8 bytes are
+    /// pointers.
+    pub(crate) fn kernel_with(&self, vmcoreinfo: &str, members: &[(&str, &str, u64, u64)]) -> Kernel<'_> {
+        self.kernel_with_sizes(vmcoreinfo, members, &[])
+    }
+
+    /// The same with sizes of structures.
+    pub(crate) fn kernel_with_sizes(
+        &self,
+        vmcoreinfo: &str,
+        members: &[(&str, &str, u64, u64)],
+        sizes: &'static [(&'static str, u64)],
+    ) -> Kernel<'_> {
+        let mut types = Types::none();
+        types.add(Arc::new(Sizes(sizes)));
+        for (structure, path, offset, size) in members {
+            let shape = if *size == 8 { Shape::Pointer } else { Shape::Int { signed: false } };
+            types.infer(structure, path, *offset, *size, shape);
+        }
+        let kernel = self.kernel(vmcoreinfo);
+        assert!(kernel.types.set(types).is_ok());
+        kernel
+    }
+
     /// The kernel over this memory, with these lines of VMCOREINFO besides those that find the page table.
     pub(crate) fn kernel(&self, vmcoreinfo: &str) -> Kernel<'_> {
         let text = format!(
@@ -49,6 +74,34 @@ impl Memory {
         );
         let found = Found { arch: Arch::X86_64, vmcoreinfo: Some(text), phys_base: None, member: "test".into() };
         Kernel::over(self, found, Sources::default()).unwrap()
+    }
+}
+
+/// Structures of which only the size is known; the first has number 1.
+struct Sizes(&'static [(&'static str, u64)]);
+
+impl Source for Sizes {
+    fn get(&self, id: TypeId) -> Type<'_> {
+        let found = id.checked_sub(1).and_then(|nth| self.0.get(nth as usize));
+        found.map_or(Type::Void, |(name, size)| Type::Struct {
+            name: (*name).into(),
+            union: false,
+            size: *size,
+            fields: Vec::new(),
+        })
+    }
+
+    fn find(&self, name: &str) -> Vec<TypeId> {
+        let place = self.0.iter().position(|(known, _)| *known == name);
+        place.map(|nth| nth as TypeId + 1).into_iter().collect()
+    }
+
+    fn enumerator(&self, _name: &str) -> Option<i64> {
+        None
+    }
+
+    fn name(&self) -> &str {
+        "test"
     }
 }
 

@@ -160,3 +160,49 @@ impl Kernel<'_> {
         walk
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::VirtAddr;
+    use crate::synthetic::{BASE, Memory};
+
+    const ROOT: u64 = BASE + 0x2_0000;
+    const NODE: u64 = BASE + 0x2_1000;
+    const ENTRY: u64 = BASE + 0x5_0000;
+
+    #[test]
+    fn a_node_that_is_its_own_child_is_read_once() {
+        let memory = Memory::new();
+        memory.put64(ROOT, NODE | 2);
+        memory.put32(NODE, 0);
+        memory.put64(NODE + 8, ENTRY);
+        memory.put64(NODE + 16, NODE | 2);
+        let members = [("xarray", "xa_head", 0, 8), ("xa_node", "shift", 0, 1), ("xa_node", "slots", 8, 512)];
+        let kernel = memory.kernel_with("", &members);
+        let walk = kernel.xarray(VirtAddr(ROOT), "xarray", 100, "test");
+        assert_eq!((walk.items, walk.gaps.len()), (vec![(0, ENTRY)], 1));
+        // More entries than asked for end the walk with a gap.
+        for nth in 0..64 {
+            memory.put64(NODE + 8 + nth * 8, ENTRY);
+        }
+        let kernel = memory.kernel_with("", &members);
+        let walk = kernel.xarray(VirtAddr(ROOT), "xarray", 10, "test");
+        assert_eq!((walk.items.len(), walk.gaps.len()), (10, 1));
+    }
+
+    #[test]
+    fn a_tree_whose_nodes_know_their_height_ends_where_a_child_is_no_lower() {
+        let memory = Memory::new();
+        memory.put64(ROOT, NODE | 1);
+        memory.put32(NODE, 2);
+        memory.put64(NODE + 8, NODE);
+        let members = [
+            ("radix_tree_root", "rnode", 0, 8),
+            ("radix_tree_node", "height", 0, 4),
+            ("radix_tree_node", "slots", 8, 512),
+        ];
+        let kernel = memory.kernel_with("", &members);
+        let walk = kernel.xarray(VirtAddr(ROOT), "radix_tree_root", 100, "test");
+        assert_eq!((walk.items.len(), walk.gaps.len()), (0, 1));
+    }
+}

@@ -324,3 +324,27 @@ fn values(kernel: &Kernel<'_>, num_at: u64, count: u32, token_index: u64) -> Vec
     candidates.push(Values::Offsets { at: align(token_index + 512, 4), base: None });
     candidates
 }
+
+#[cfg(test)]
+mod tests {
+    use super::walks;
+
+    #[test]
+    fn names_that_are_walked_are_taken_from_the_budget() {
+        // 300 names of two bytes with their length before them.
+        let names: Vec<u8> = (0..300).flat_map(|_| [2, 1, 1]).collect();
+        let markers = [0, 256 * 3];
+        let mut left = 900;
+        assert!(walks(&names, 300, &markers, &mut left));
+        assert_eq!(left, 0);
+        // The next candidate finds nothing left.
+        assert!(!walks(&names, 300, &markers, &mut left));
+        let mut left = 899;
+        assert!(!walks(&names, 300, &markers, &mut left));
+        assert_eq!(left, 0);
+        // A marker that names do not hit costs what was walked until then.
+        let mut left = 900;
+        assert!(!walks(&names, 300, &[0, 700], &mut left));
+        assert_eq!(left, 900 - 256 * 3);
+    }
+}

@@ -65,7 +65,7 @@ impl Types {
             Ok(btf) => {
                 let btf = Arc::new(btf);
                 types.add(btf.clone());
-                let modules = module_btf(kernel, &types, &btf);
+                let modules = module_btf(kernel, &types, &btf, MAX_MODULE_BTF);
                 for module in modules {
                     types.add(Arc::new(module));
                 }
@@ -273,7 +273,7 @@ fn search(kernel: &Kernel<'_>) -> Option<Btf> {
 }
 
 /// The split BTF of each module, from `btf_modules` (36e68442d1af "bpf: Load and verify kernel module BTFs", 5.11).
-fn module_btf(kernel: &Kernel<'_>, types: &Types, base: &Arc<Btf>) -> Vec<Btf> {
+fn module_btf(kernel: &Kernel<'_>, types: &Types, base: &Arc<Btf>, budget: usize) -> Vec<Btf> {
     let mut found = Vec::new();
     let (Some(head), Some(list)) = (kernel.symbol_at("btf_modules"), types.offset("btf_module", "list")) else {
         return found;
@@ -283,7 +283,7 @@ fn module_btf(kernel: &Kernel<'_>, types: &Types, base: &Arc<Btf>) -> Vec<Btf> {
     else {
         return found;
     };
-    let (mut seen, mut left) = (HashSet::new(), MAX_MODULE_BTF);
+    let (mut seen, mut left) = (HashSet::new(), budget);
     for node in kernel.list(head, MAX_MODULES, "modules' types").items {
         let Ok(btf) = kernel.ptr(node - list + to_btf) else { continue };
         let name = kernel.cstr(btf + name, 64).unwrap_or_default();
@@ -300,4 +300,52 @@ fn module_btf(kernel: &Kernel<'_>, types: &Types, base: &Arc<Btf>) -> Vec<Btf> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic::{BASE, Memory};
+
+    /// BTF without types, with that many bytes of names.
+    fn empty_btf(strings: u32) -> Vec<u8> {
+        let words = [0x0001_eb9fu32, 24, 0, 0, 0, strings];
+        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.resize(24 + strings as usize, 0);
+        bytes
+    }
+
+    #[test]
+    fn the_types_of_modules_share_a_budget_and_each_is_read_once() {
+        let memory = Memory::new();
+        let head = BASE + 0x2_0000;
+        // Three modules with 100 bytes each, of which the third has the same bytes as the first.
+        let modules: Vec<u64> = (0..3).map(|nth| BASE + 0x3_0000 + nth * 0x1000).collect();
+        let ring: Vec<u64> = [head].iter().chain(&modules).copied().collect();
+        for (nth, at) in ring.iter().enumerate() {
+            let next = ring[(nth + 1) % ring.len()];
+            memory.put64(*at, next);
+            memory.put64(next + 8, *at);
+        }
+        for (nth, module) in modules.iter().enumerate() {
+            memory.put64(module + 16, module + 0x100);
+            memory.put64(module + 0x100, [BASE + 0x4_0000, BASE + 0x5_0000][nth % 2]);
+            memory.put(module + 0x108, b"mod\0");
+        }
+        memory.put(BASE + 0x4_0000, &empty_btf(76));
+        memory.put(BASE + 0x5_0000, &empty_btf(76));
+        let members = [
+            ("btf_module", "list", 0, 16),
+            ("btf_module", "btf", 16, 8),
+            ("btf", "data", 0, 8),
+            ("btf", "name", 8, 64),
+        ];
+        let kernel = memory.kernel_with(&format!("SYMBOL(btf_modules)={head:x}\n"), &members);
+        let base = Arc::new(Btf::parse("base", empty_btf(1), None).unwrap());
+        let read = |budget| module_btf(&kernel, kernel.types(), &base, budget).len();
+        assert_eq!((read(1000), kernel.gaps().len()), (2, 0));
+        assert_eq!((read(199), kernel.gaps().len()), (1, 1));
+        // That of the second stands there already.
+        assert_eq!((read(99), kernel.gaps().len()), (0, 2));
+    }
 }
