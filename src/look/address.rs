@@ -6,7 +6,9 @@ use kernel::{Kernel, VirtAddr};
 use serde::{Serialize, Serializer};
 
 fn named(kernel: &Kernel<'_>, at: VirtAddr) -> Option<(String, Option<String>)> {
-    let found = kernel.symbolize(at)?;
+    let Some(found) = kernel.symbolize(at) else {
+        return kernel.found_variable_at(at).map(|name| (name.to_owned(), None));
+    };
     let name = if found.offset == 0 { found.name } else { format!("{}+{:#x}", found.name, found.offset) };
     Some((name, found.module))
 }
@@ -48,6 +50,7 @@ pub fn resolve(kernel: &Kernel<'_>, word: &str) -> Result<VirtAddr, String> {
         return Ok(VirtAddr(number));
     }
     let at = kernel.symbol_at(name).or_else(|| kernel.module_symbols(name).first().map(|(at, _)| *at));
+    let at = at.or_else(|| kernel.found_variable(name));
     // As crash takes a physical address or a small one: hex, where it can be nothing else.
     let digits = || word.len() > 4 && word.bytes().any(|b| b.is_ascii_digit());
     let at = at.or_else(|| u64::from_str_radix(word, 16).ok().filter(|_| digits()).map(VirtAddr));
@@ -81,6 +84,7 @@ fn resolve_numbered(kernel: &Kernel<'_>, name: &str, number: &str) -> Result<Vir
     }
     let cpu = number.parse::<u32>().map_err(|_| format!("expected a CPU after {name}:, 0 or 1, found {number}"))?;
     let variable = kernel.symbol_at(name).or_else(|| kernel.module_symbols(name).first().map(|(at, _)| *at));
+    let variable = variable.or_else(|| kernel.found_variable(name));
     let variable = variable.ok_or_else(|| no_such_symbol(kernel, name))?;
     if !kernel.cpus_possible().contains(&cpu) {
         let last = kernel.cpus_possible().last().copied().unwrap_or(0);

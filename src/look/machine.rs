@@ -92,5 +92,5 @@ pub fn mounts(kernel: &Kernel<'_>) -> Listed<MountRow> {
 
 /// Settings.
 pub fn sysctls(kernel: &Kernel<'_>) -> Listed<Sysctl> {
-    Listed { items: kernel.sysctls(), gaps: Vec::new() }
+    kernel.sysctls().into()
 }

@@ -30,12 +30,12 @@ pub use processes::{Filter, NamespaceRow, ProcessRow, Processes, Sort, Switches,
 pub use searching::{HitRow, SearchAsk, SearchView, search};
 pub use structure::{Ask, FieldRow, MemberValue, Number, ObjectRow, StructView, Value, Wide, structure};
 pub use subsystems::{
-    CacheRow, CgroupView, DeviceRow, ModuleRow, ModuleView, NetView, QueueRow, QueueView, SlabView, cgroups, modules,
-    net, run_queues, slab,
+    CacheRow, CgroupView, DeviceRow, ModuleRow, ModuleView, NetView, QueueRow, QueueView, QueuedRow, SlabView, cgroups,
+    modules, net, run_queues, slab,
 };
 pub use system::{CpuCounts, CrashedTask, Load, SystemView, TaintModule, system};
 pub use view::View;
-pub use waiting::{CycleRow, LockRow, PoolRow, WaitView, waiting};
+pub use waiting::{CycleRow, FrozenRow, LockRow, OtherRow, PoolRow, WaitView, waiting};
 
 use kernel::{Kernel, Task};
 

@@ -29,7 +29,7 @@ pub struct DeviceRow {
     pub listed: bool,
     /// How a device on no list was found.
     pub found: Option<String>,
-    /// Who refers to it; searched for devices on no list.
+    /// Who refers to it; searched for devices that are being unregistered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub holders: Vec<kernel::Holder>,
 }
@@ -57,22 +57,13 @@ pub fn net(kernel: &Kernel<'_>) -> NetView {
     gaps.extend(unlisted.gaps);
     devices.extend(unlisted.items);
     let rows = devices.into_iter().map(|device| {
-        let holders = match device.listed {
-            true => Vec::new(),
-            false => {
-                let walk = kernel.net_device_holders(device.address);
+        let holders = match device.leaving() {
+            true => {
+                let walk = kernel.leaving_device_holders(&device);
                 gaps.extend(walk.gaps);
-                // Not found is not "nobody": memory may be missing, and only objects of known types are looked at.
-                if walk.items.is_empty() && device.references > kernel.net_device_base() {
-                    gaps.push(Gap::new(
-                        format!("who holds {}", device.name),
-                        Address::from(device.address).to_string(),
-                        "no route, socket, neighbour or device that could be read refers to it",
-                        "vmcoroner examine, which searches all memory; vmcoroner search for the address",
-                    ));
-                }
                 walk.items
             }
+            false => Vec::new(),
         };
         DeviceRow {
             ifindex: device.ifindex,
@@ -123,11 +114,13 @@ pub struct ModuleRow {
 pub struct ModuleView {
     /// Newest first.
     pub modules: Vec<ModuleRow>,
+    /// Live patches.
+    pub live_patches: Vec<kernel::LivePatch>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
 }
 
-/// Loaded modules.
+/// Loaded modules, and the live patches among them.
 pub fn modules(kernel: &Kernel<'_>) -> ModuleView {
     let walk = kernel.modules();
     let modules = walk.items.iter().map(|module| ModuleRow {
@@ -139,7 +132,9 @@ pub fn modules(kernel: &Kernel<'_>) -> ModuleView {
         taints: module.taints.map(|_| module.taint_letters()),
         version: module.version.clone(),
     });
-    ModuleView { modules: modules.collect(), gaps: walk.gaps.clone() }
+    let patches = kernel.live_patches();
+    let gaps = walk.gaps.iter().cloned().chain(patches.gaps).collect();
+    ModuleView { modules: modules.collect(), live_patches: patches.items, gaps }
 }
 
 /// A slab cache.
@@ -241,7 +236,20 @@ pub fn cgroups(kernel: &Kernel<'_>, pins: bool) -> CgroupView {
         true => {
             let pins = kernel.memcg_pins(&walk.items);
             gaps.extend(pins.gaps);
-            pins.items
+            let mut found = pins.items;
+            found.extend(kernel.memcg_cache_pins(&walk.items));
+            let dying = walk.items.len() - online;
+            if found.is_empty() && dying > 0 {
+                gaps.push(Gap::new(
+                    "what keeps dying memory cgroups",
+                    kernel.member(),
+                    format!(
+                        "nothing that was searched refers to the {dying} of them: no page, slab object or slab cache"
+                    ),
+                    "vmcoroner search for the address of one",
+                ));
+            }
+            found
         }
         false => Vec::new(),
     };
@@ -276,8 +284,29 @@ pub struct QueueRow {
     pub lag_ns: u64,
     /// Whether the CPU is in the online mask.
     pub online: bool,
+    /// Whether the panic took it off that mask.
+    pub stopped: bool,
     /// Whether this CPU panicked.
     pub crashed: bool,
+    /// Tasks that wait for the CPU.
+    pub queued: Vec<QueuedRow>,
+}
+
+/// A task in a run queue that does not run.
+#[derive(Clone, Debug, Serialize)]
+pub struct QueuedRow {
+    /// `stop`, `deadline`, `rt`, `fair`, `ext`.
+    pub class: &'static str,
+    /// Priority as the kernel counts.
+    pub priority: Option<i32>,
+    /// Thread id.
+    pub pid: Option<i32>,
+    /// Address of its task_struct.
+    pub task: Address,
+    /// Command name.
+    pub comm: Option<String>,
+    /// It sleeps already and only pays its debt.
+    pub delayed: bool,
 }
 
 /// The run queues.
@@ -294,10 +323,24 @@ pub fn run_queues(kernel: &Kernel<'_>) -> QueueView {
     let walk = kernel.tasks();
     let names: HashMap<u64, (i32, &str)> = walk.items.iter().map(|t| (t.address.0, (t.pid, t.comm.as_str()))).collect();
     let crashed = kernel.crashed();
+    let mut gaps = Vec::new();
     let queues: Vec<QueueRow> = kernel
         .run_queues()
         .into_iter()
         .map(|queue| {
+            let waiting = kernel.queued_tasks(&queue);
+            gaps.extend(waiting.gaps);
+            let queued = waiting.items.into_iter().map(|queued| {
+                let task = names.get(&queued.task.0);
+                QueuedRow {
+                    class: queued.class,
+                    priority: queued.priority,
+                    pid: task.map(|(pid, _)| *pid),
+                    task: queued.task.into(),
+                    comm: task.map(|(_, comm)| (*comm).to_owned()),
+                    delayed: queued.delayed,
+                }
+            });
             let task = queue.current.and_then(|at| names.get(&at.0));
             QueueRow {
                 cpu: queue.cpu,
@@ -309,11 +352,12 @@ pub fn run_queues(kernel: &Kernel<'_>) -> QueueView {
                 clock_ns: queue.clock_ns,
                 lag_ns: queue.lag_ns,
                 online: kernel.cpus_online().contains(&queue.cpu),
+                stopped: kernel.is_stopped(queue.cpu),
                 crashed: crashed.is_some_and(|c| c.cpu == queue.cpu),
+                queued: queued.collect(),
             }
         })
         .collect();
-    let mut gaps = Vec::new();
     if queues.len() < kernel.cpus_present().len() {
         let missing = kernel.cpus_present().len() - queues.len();
         gaps.push(Gap::new(

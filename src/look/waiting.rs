@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use facts::{Address, Gap};
+use kernel::stacks::CallStack;
 use kernel::{Kernel, Task, VirtAddr};
 use serde::Serialize;
 
@@ -37,6 +38,48 @@ pub struct LockRow {
     pub readers: Option<u64>,
     /// Tasks waiting for it, this one among them.
     pub waiters: usize,
+    /// The frozen file system whose writers it holds back.
+    pub frozen: Option<FrozenRow>,
+}
+
+/// A frozen file system.
+#[derive(Clone, Debug, Serialize)]
+pub struct FrozenRow {
+    /// Address of its super_block.
+    pub super_block: Address,
+    /// Name of its device, `s_id`.
+    pub device: String,
+    /// Where it is mounted.
+    pub path: Option<String>,
+}
+
+/// A task in state D that waits for something that is neither lock nor pool.
+#[derive(Clone, Debug, Serialize)]
+pub struct OtherRow {
+    /// Thread id of the sleeper.
+    pub pid: i32,
+    /// Its command name.
+    pub comm: String,
+    /// Its state letter.
+    pub state: char,
+    /// `completion`, `bit`, `variable`, `page`, `queue`, `time`; `null` where nothing on its stack tells.
+    pub kind: Option<&'static str>,
+    /// The completion, word, page or queue.
+    pub object: Option<Address>,
+    /// Variable it is, or lies in.
+    pub symbol: Option<String>,
+    /// Module of that variable.
+    pub module: Option<String>,
+    /// Number of the bit; of a page its name.
+    pub bit: Option<String>,
+    /// File system of a page, `s_id`.
+    pub filesystem: Option<String>,
+    /// Inode number of a page's file.
+    pub inode: Option<u64>,
+    /// Tasks in the same queue, this one among them.
+    pub waiters: Option<usize>,
+    /// The function on whose behalf it sleeps.
+    pub waits_in: Option<String>,
 }
 
 /// A memory pool that tasks wait for.
@@ -74,6 +117,8 @@ pub struct WaitView {
     pub locks: Vec<LockRow>,
     /// Waits for memory pools.
     pub pools: Vec<PoolRow>,
+    /// The other tasks in state D.
+    pub others: Vec<OtherRow>,
     /// What could not be decided.
     pub gaps: Vec<Gap>,
 }
@@ -86,6 +131,10 @@ pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
     let by_address: HashMap<u64, &Task> = walk.items.iter().map(|task| (task.address.0, task)).collect();
     let name = |at: VirtAddr| by_address.get(&at.0).map(|task| (task.pid, task.comm.clone()));
     let named = |at: VirtAddr| name(at).unwrap_or_else(|| (-1, format!("no task at {at}")));
+    // Where a frozen file system is mounted is asked only when somebody waits for one.
+    let frozen = waits.locks.iter().any(|wait| wait.frozen.is_some());
+    let mounts = if frozen { kernel.mounts().items } else { Vec::new() };
+    let path = |block: VirtAddr| mounts.iter().find(|m| m.super_block == block).and_then(|m| m.path.clone());
     let locks = waits.locks.iter().filter_map(|wait| {
         let task = by_address.get(&wait.task.0)?;
         let owner = wait.owner;
@@ -104,8 +153,37 @@ pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
             owner_certain: owner.is_some_and(|o| o.certain),
             readers: wait.readers,
             waiters: wait.waiters,
+            frozen: wait.frozen.as_ref().map(|frozen| FrozenRow {
+                super_block: frozen.super_block.into(),
+                device: frozen.name.clone(),
+                path: path(frozen.super_block),
+            }),
         })
     });
+    let stack_of: HashMap<u64, &CallStack> =
+        walk.items.iter().zip(&stacks).filter_map(|(task, stack)| Some((task.address.0, stack.as_ref()?))).collect();
+    let queued = waits.others.iter().filter_map(|wait| {
+        let task = by_address.get(&wait.task.0)?;
+        let other = OtherRow {
+            kind: Some(wait.kind.name()),
+            object: Some(wait.object.into()),
+            symbol: wait.symbol.clone(),
+            module: wait.module.clone(),
+            bit: wait.bit.clone(),
+            filesystem: wait.file.as_ref().map(|file| file.filesystem.clone()),
+            inode: wait.file.as_ref().map(|file| file.inode),
+            waiters: Some(wait.waiters),
+            waits_in: stack_of.get(&wait.task.0).and_then(|stack| kernel::locks::waits_in(stack)),
+            ..OtherRow::of(task)
+        };
+        Some(other)
+    });
+    let unexplained = waits.unexplained.iter().filter_map(|sleeper| {
+        let kind = sleeper.timed.then_some("time");
+        Some(OtherRow { kind, waits_in: sleeper.function.clone(), ..OtherRow::of(by_address.get(&sleeper.task.0)?) })
+    });
+    let mut others: Vec<OtherRow> = queued.chain(unexplained).collect();
+    others.sort_by_key(|row| row.pid);
     let pools = waits.pools.iter().map(|pool| PoolRow {
         pool: pool.address.into(),
         symbol: pool.symbol.clone(),
@@ -128,5 +206,25 @@ pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
             "a vmlinux or a pack of this kernel (--vmlinux, --pack)",
         ));
     }
-    WaitView { cycles: cycles.collect(), locks: locks.collect(), pools: pools.collect(), gaps }
+    WaitView { cycles: cycles.collect(), locks: locks.collect(), pools: pools.collect(), others, gaps }
+}
+
+impl OtherRow {
+    /// Of a task nothing else is known of.
+    fn of(task: &Task) -> OtherRow {
+        OtherRow {
+            pid: task.pid,
+            comm: task.comm.clone(),
+            state: task.state,
+            kind: None,
+            object: None,
+            symbol: None,
+            module: None,
+            bit: None,
+            filesystem: None,
+            inode: None,
+            waiters: None,
+            waits_in: None,
+        }
+    }
 }

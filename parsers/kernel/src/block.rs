@@ -119,7 +119,7 @@ struct Now {
 }
 
 impl Kernel<'_> {
-    fn block_class(&self) -> Option<VirtAddr> {
+    pub(crate) fn block_class(&self) -> Option<VirtAddr> {
         self.symbol_at("block_class").or_else(|| {
             let users = ["disk_seqf_start", "device_add_disk", "__device_add_disk", "blk_lookup_devt", "add_partition"];
             users.iter().flat_map(|name| self.code_references(name)).find(|at| {

@@ -68,14 +68,18 @@ impl Kernel<'_> {
         times.wall_s.checked_mul(SECOND)?.checked_add(times.fraction_ns)
     }
 
+    /// Monotonic time in nanoseconds as the timekeeper has it. The clocks of run queues may be some seconds ahead: on arm64
+    /// they count from before the kernel began.
+    pub(crate) fn timekeeper_ns(&self) -> Option<u64> {
+        let times = self.times()?;
+        let seconds = times.wall_s.checked_add(times.to_monotonic_s)?.checked_mul(SECOND)?;
+        u64::try_from(seconds.checked_add(times.to_monotonic_ns)?.checked_add(times.fraction_ns)?).ok()
+    }
+
     /// Monotonic time in nanoseconds at the last update of the timekeeper, which is at most a tick ago while any CPU
     /// takes ticks. Where the timekeeper has no symbol, the newest clock of a run queue, which counts almost the same.
     pub fn monotonic_ns(&self) -> Option<u64> {
-        let kept = self.times().and_then(|times| {
-            let seconds = times.wall_s.checked_add(times.to_monotonic_s)?.checked_mul(SECOND)?;
-            u64::try_from(seconds.checked_add(times.to_monotonic_ns)?.checked_add(times.fraction_ns)?).ok()
-        });
-        kept.or_else(|| self.run_queues().iter().map(|queue| queue.clock_ns).max())
+        self.timekeeper_ns().or_else(|| self.run_queues().iter().map(|queue| queue.clock_ns).max())
     }
 
     /// `jiffies_64`.

@@ -6,7 +6,7 @@ const fn field(name: &'static str, ty: FieldType, unit: &'static str, doc: &'sta
     FieldDef { name, ty, unit, doc }
 }
 
-use FieldType::{Address, Bool, Int, Text};
+use FieldType::{Address, Bool, Int, List, Text};
 
 /// Every kind of fact that this crate makes.
 pub fn kinds() -> impl Iterator<Item = &'static KindDef> {
@@ -78,7 +78,7 @@ const KINDS: &[KindDef] = &[
                 "kind",
                 Text,
                 "",
-                "ipv4-route, ipv6-route, in-device, inet6-device, neighbour, packet-socket, upper-device, lower-device, queueing, module-data, slab-object (type not known); of a route: fib-nexthop-exception, socket, packet",
+                "ipv4-route, ipv6-route, in-device, inet6-device, neighbour, packet-socket, upper-device, lower-device, queueing, fib-nexthop, ipv6-nexthop, nexthop, neighbour-parameters, route, tracker (a record of who took a reference), module-data, slab-object (type not known); of a route: fib-nexthop-exception, socket, packet",
             ),
             field("address", Address, "", "the holder"),
             field("type", Text, "", "type of the holder"),
@@ -87,6 +87,12 @@ const KINDS: &[KindDef] = &[
             field("module", Text, "", "module whose data keeps the holder's address"),
             field("module_out_of_tree", Bool, "", "that module was built out of tree"),
             field("module_symbol", Text, "", "variable of the module that keeps it"),
+            field(
+                "taken_in",
+                List,
+                "",
+                "of a tracker: functions through which the reference was taken, innermost first",
+            ),
         ],
     },
     KindDef {

@@ -98,12 +98,21 @@ pub struct LockWait {
     pub readers: Option<u64>,
     /// Tasks waiting for the same lock, this one among them.
     pub waiters: usize,
-    /// The frozen file system (`s_id`) whose writers this per-CPU rwsem holds back.
-    pub frozen: Option<String>,
+    /// The frozen file system whose writers this per-CPU rwsem holds back.
+    pub frozen: Option<Frozen>,
+}
+
+/// A file system that is frozen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frozen {
+    /// Its `struct super_block`.
+    pub super_block: VirtAddr,
+    /// Its `s_id`: the name of a device.
+    pub name: String,
 }
 
 /// Functions in which a task goes to sleep on behalf of its caller.
-const SLEEP: [&str; 37] = [
+const SLEEP: [&str; 50] = [
     "__schedule",
     "schedule",
     "__switch_to",
@@ -139,6 +148,19 @@ const SLEEP: [&str; 37] = [
     "wait_for_completion_killable",
     "wait_for_completion_interruptible",
     "wait_for_completion_io",
+    "wait_for_completion_state",
+    "wait_for_completion_io_timeout",
+    "wait_for_completion_killable_timeout",
+    "wait_for_completion_interruptible_timeout",
+    "bit_wait",
+    "bit_wait_io",
+    "bit_wait_timeout",
+    "bit_wait_io_timeout",
+    "__wait_on_bit",
+    "__wait_on_bit_lock",
+    "out_of_line_wait_on_bit",
+    "out_of_line_wait_on_bit_timeout",
+    "out_of_line_wait_on_bit_lock",
     "percpu_rwsem_wait",
     "percpu_rwsem_wait_reader",
 ];
@@ -150,6 +172,8 @@ pub(crate) struct Waiting {
     pub(crate) lock: Option<(LockKind, bool)>,
     /// The function on whose behalf it sleeps, past scheduling and locking.
     pub(crate) function: Option<String>,
+    /// Whether it sleeps until a time: none of the functions passed over waits for an event.
+    pub(crate) timed: bool,
 }
 
 fn lock_function(name: &str) -> Option<(LockKind, bool)> {
@@ -198,9 +222,18 @@ pub(crate) fn waiting(stack: &CallStack) -> Waiting {
         } else if !SLEEP.contains(&name) {
             result.function = Some(name.to_owned());
             return result;
+        } else if name.starts_with("wait_") || name.contains("wait_for_") || name.contains("wait_on_bit") {
+            result.timed = false;
+        } else if ["msleep", "usleep_", "schedule_timeout", "schedule_hrtimeout"].iter().any(|n| name.starts_with(n)) {
+            result.timed = true;
         }
     }
     result
+}
+
+/// The function on whose behalf the owner of a stack sleeps, past scheduling and locking.
+pub fn waits_in(stack: &CallStack) -> Option<String> {
+    waiting(stack).function
 }
 
 /// The stack of a sleeper as bytes, from its stack pointer up.

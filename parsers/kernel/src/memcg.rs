@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::references::Targets;
-use crate::{Kernel, SlabCache, VirtAddr, Walk};
+use crate::{Kernel, VirtAddr, Walk};
 
 const MAX_MEMCGS: usize = 1_000_000;
 /// `MEM_CGROUP_ID_MAX`
@@ -20,8 +20,6 @@ const SEARCH_PAGES: u64 = 16 << 20;
 const SEARCH_SLAB_BYTES: u64 = 2 << 30;
 
 const CSS_ONLINE: u64 = 2;
-/// Facts of one kind of dead cache each, the largest.
-const MAX_DEAD_KINDS: usize = 8;
 
 /// What one piece of memory has that refers to dying cgroups.
 #[derive(Default)]
@@ -60,23 +58,14 @@ pub struct Memcg {
 /// What keeps dying memory cgroups.
 #[derive(Clone, Debug, Serialize)]
 pub struct Pin {
-    /// `slab-object` or `page`.
+    /// `slab-object`, `page`; `cache` for the cgroups' own copies of a cache.
     pub kind: &'static str,
-    /// The cache whose objects refer to them.
+    /// The cache whose objects refer to them, or that the copies are of.
     pub cache: Option<(VirtAddr, String)>,
     /// Referring objects or pages.
     pub objects: u64,
     /// Dying cgroups that they refer to.
     pub dying: u64,
-}
-
-/// Caches of removed cgroups that are copies of one cache.
-#[derive(Default)]
-struct DeadCaches {
-    caches: u64,
-    pages: u64,
-    objects: u64,
-    cgroups: HashSet<u64>,
 }
 
 impl Kernel<'_> {
@@ -534,70 +523,5 @@ impl Kernel<'_> {
         }
         facts.extend(self.dead_memcg_caches(&walk.items));
         (facts, gaps)
-    }
-
-    /// In kernels with a cache per cgroup: the caches of cgroups that are gone, and the pages they hold.
-    fn dead_memcg_caches(&self, memcgs: &[Memcg]) -> Vec<Fact> {
-        let types = self.types();
-        let per_cgroup = types.member("kmem_cache", "memcg_params").is_some();
-        if !per_cgroup {
-            return Vec::new();
-        }
-        let offline: HashSet<u64> = memcgs.iter().filter(|m| !m.online).map(|m| m.address.0).collect();
-        let caches = self.slab_caches().items;
-        let dead: Vec<_> = caches.iter().filter(|c| c.memcg.is_some_and(|memcg| offline.contains(&memcg.0))).collect();
-        let Some(first) = dead.first() else { return Vec::new() };
-        let page = 1u64 << self.page_shift();
-        let pages_of = |cache: &SlabCache| {
-            let bytes = cache.objects_per_slab.checked_mul(cache.size)?;
-            cache.slabs?.checked_mul(bytes.div_ceil(page).next_power_of_two())
-        };
-        let pages: u64 = dead.iter().filter_map(|cache| pages_of(cache)).fold(0, u64::saturating_add);
-        let mut facts = vec![
-            Fact::new("mem.dead_memcg_caches", self.origin(first.address, "struct kmem_cache"))
-                .with("caches", dead.len())
-                .with("pages", pages)
-                .with("cache", first.name.as_str())
-                .quoting(format!(
-                    "{} slab caches of removed memory cgroups hold {pages} pages, {} first",
-                    dead.len(),
-                    first.name
-                ))
-                .recheck("crash> kmem -s")
-                .recheck("drgn> [c.name for c in for_each_slab_cache(prog)]"),
-        ];
-        // What each kind of object holds: the caches by the one they are copies of.
-        let mut by_root: HashMap<u64, DeadCaches> = HashMap::new();
-        for cache in &dead {
-            let Some(root) = cache.root else { continue };
-            let sum = by_root.entry(root.0).or_default();
-            sum.caches += 1;
-            sum.pages = sum.pages.saturating_add(pages_of(cache).unwrap_or(0));
-            sum.objects = sum.objects.saturating_add(cache.total.unwrap_or(0));
-            sum.cgroups.extend(cache.memcg.map(|memcg| memcg.0));
-        }
-        let mut sums: Vec<_> = by_root.into_iter().collect();
-        sums.sort_by_key(|(root, sum)| (std::cmp::Reverse(sum.pages), *root));
-        for (root, sum) in sums.into_iter().take(MAX_DEAD_KINDS) {
-            let name = self.pointer(VirtAddr(root), "kmem_cache", "name").and_then(|p| self.cstr(p, 128).ok());
-            let name = name.unwrap_or_else(|| "?".to_owned());
-            facts.push(
-                Fact::new("mem.dead_memcg_cache", self.origin(VirtAddr(root), "struct kmem_cache"))
-                    .with("cache", name.as_str())
-                    .with("caches", sum.caches)
-                    .with("cgroups", sum.cgroups.len())
-                    .with("objects", sum.objects)
-                    .with("pages", sum.pages)
-                    .quoting(format!(
-                        "{} copies of slab cache {name} belong to {} removed memory cgroups: {} pages",
-                        sum.caches,
-                        sum.cgroups.len(),
-                        sum.pages
-                    ))
-                    .recheck("crash> kmem -s")
-                    .recheck("drgn> [c.name for c in for_each_slab_cache(prog)]"),
-            );
-        }
-        facts
     }
 }

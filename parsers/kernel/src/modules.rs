@@ -107,13 +107,17 @@ impl Kernel<'_> {
             && self.u32(module).is_ok_and(|state| state <= 3)
     }
 
-    fn read_modules(&self) -> Walk<Module> {
-        let head = self.symbol_at("modules").or_else(|| {
+    /// Head of the list of modules: by its symbol, or by the code that walks it.
+    pub(crate) fn modules_head(&self) -> Option<VirtAddr> {
+        self.symbol_at("modules").or_else(|| {
             self.list_in_code(&["print_modules", "find_module_all", "module_kallsyms_lookup_name"], |node| {
                 self.looks_like_module(node)
             })
-        });
-        let Some(head) = head else {
+        })
+    }
+
+    fn read_modules(&self) -> Walk<Module> {
+        let Some(head) = self.modules_head() else {
             return Walk::gap(Gap::new(
                 "modules",
                 self.member(),

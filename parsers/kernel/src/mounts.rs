@@ -116,7 +116,7 @@ pub(crate) const KINDS: &[KindDef] = &[
 
 impl Kernel<'_> {
     /// Head of the list of super blocks: by its symbol, or by the code that walks it.
-    fn super_blocks_head(&self) -> Option<VirtAddr> {
+    pub(crate) fn super_blocks_head(&self) -> Option<VirtAddr> {
         self.symbol_at("super_blocks").or_else(|| {
             let list = self.types().offset("super_block", "s_list")?;
             let users = ["iterate_supers", "user_get_super", "get_active_super", "iterate_supers_type", "sget_fc"];

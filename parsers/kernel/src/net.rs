@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use facts::{Fact, Gap};
 use serde::Serialize;
 
-use crate::{Kernel, VirtAddr, Walk};
+use crate::{Holder, Kernel, VirtAddr, Walk};
 
 const MAX_NETS: usize = 100_000;
 const MAX_DEVICES: usize = 1_000_000;
@@ -52,6 +52,13 @@ pub struct NetDevice {
     pub inet6_dev: Option<VirtAddr>,
     /// How a device that is on no list was found.
     pub found: Option<String>,
+}
+
+impl NetDevice {
+    /// Whether it is being unregistered.
+    pub fn leaving(&self) -> bool {
+        matches!(self.state.as_str(), "unregistering" | "unregistered")
+    }
 }
 
 const STATES: [&str; 6] = ["uninitialized", "registered", "unregistering", "unregistered", "released", "dummy"];
@@ -178,7 +185,7 @@ impl Kernel<'_> {
                 return;
             }
             let Some(device) = self.net_device(at) else { return };
-            let leaving = matches!(device.state.as_str(), "unregistering" | "unregistered");
+            let leaving = device.leaving();
             // A real device knows its namespace and its per-CPU counters.
             if leaving && self.arch.is_kernel(device.net) && device.references.is_some() {
                 seen.insert(at.0);
@@ -285,7 +292,7 @@ impl Kernel<'_> {
         }
         for device in &devices {
             // A registered device is referred to by many; only one on its way out should have none left.
-            let leaving = matches!(device.state.as_str(), "unregistering" | "unregistered");
+            let leaving = device.leaving();
             let leaked = device.references.zip(base).map(|(count, base)| count - base);
             let at = device.address.0;
             facts.push(
@@ -320,83 +327,43 @@ impl Kernel<'_> {
             if !leaving || leaked.is_none_or(|n| n <= 0) {
                 continue;
             }
-            let mut holders = self.net_device_holders(device.address);
+            let holders = self.leaving_device_holders(device);
             gaps.extend(holders.gaps);
-            let routes = holders.items.iter().filter(|holder| holder.kind.ends_with("-route"));
-            let keepers = self.route_holders(&routes.map(|holder| holder.address.0).collect());
-            gaps.extend(keepers.gaps);
-            holders.items.extend(keepers.items);
-            if holders.items.iter().all(|holder| matches!(holder.kind, "in-device" | "inet6-device")) {
-                let unnamed = self.unnamed_holders(device.address);
-                gaps.extend(unnamed.gaps);
-                holders.items.extend(unnamed.items);
-            }
-            let mut targets: HashSet<u64> = holders.items.iter().map(|holder| holder.address.0).collect();
-            targets.insert(at);
-            let references = self.module_references(&targets);
-            for holder in &holders.items {
-                let by = references.iter().find(|r| r.target == holder.address);
-                let keeps_route = matches!(holder.kind, "fib-nexthop-exception" | "socket" | "packet");
-                facts.push(
-                    Fact::new(
-                        "mem.net_device_holder",
-                        self.origin(holder.address, &format!("struct {}", holder.type_name)),
-                    )
-                    .with("device", device.name.as_str())
-                    .with("device_address", facts::Address(at))
-                    .with("kind", holder.kind)
-                    .with("address", facts::Address::from(holder.address))
-                    .with("type", holder.type_name)
-                    .with_opt("references", holder.references)
-                    .with_opt("cache", holder.cache.clone())
-                    .with_opt("module", by.map(|r| r.module.clone()))
-                    .with_opt("module_out_of_tree", by.map(|r| r.out_of_tree))
-                    .with_opt("module_symbol", by.and_then(|r| r.symbol.clone()))
-                    .quoting(format!(
-                        "{} at {} {} {}{}",
-                        match (&holder.cache, holder.kind) {
-                            (Some(cache), "slab-object") => format!("an object of slab cache {cache}"),
-                            _ => format!("struct {}", holder.type_name),
-                        },
-                        holder.address,
-                        if keeps_route { "keeps a route through" } else { "refers to" },
-                        device.name,
-                        by.map_or(String::new(), |r| format!(
-                            "; module {} keeps its address in {}",
-                            r.module,
-                            r.symbol.as_deref().unwrap_or("its data")
-                        ))
-                    ))
-                    .recheck(match holder.kind {
-                        "ipv4-route" | "ipv6-route" => {
-                            format!("crash> struct dst_entry.dev {:#x}", holder.address.0)
-                        }
-                        _ => format!("crash> struct {} {:#x}", holder.type_name, holder.address.0),
-                    })
-                    .recheck(format!("drgn> Object(prog, 'struct {} *', {:#x})", holder.type_name, holder.address.0)),
-                );
-            }
-            for reference in references.iter().filter(|r| r.target == device.address) {
-                facts.push(
-                    Fact::new("mem.net_device_holder", self.origin(reference.at, "module data"))
-                        .with("device", device.name.as_str())
-                        .with("device_address", facts::Address(at))
-                        .with("kind", "module-data")
-                        .with("address", facts::Address::from(reference.at))
-                        .with("module", reference.module.as_str())
-                        .with("module_out_of_tree", reference.out_of_tree)
-                        .with_opt("module_symbol", reference.symbol.clone())
-                        .quoting(format!(
-                            "module {} keeps the address of {} in {}",
-                            reference.module,
-                            device.name,
-                            reference.symbol.as_deref().unwrap_or("its data")
-                        ))
-                        .recheck(format!("crash> rd {:#x}", reference.at.0))
-                        .recheck(format!("drgn> hex(prog.read_u64({:#x}))", reference.at.0)),
-                );
-            }
+            facts.extend(holders.items.iter().map(|holder| self.holder_fact(device, holder)));
         }
         (facts, gaps)
+    }
+
+    fn holder_fact(&self, device: &NetDevice, holder: &Holder) -> Fact {
+        let at = holder.address.0;
+        let origin = match holder.kind {
+            "module-data" => "module data".to_owned(),
+            "slab-object" => "slab object".to_owned(),
+            _ => format!("struct {}", holder.type_name),
+        };
+        let fact = Fact::new("mem.net_device_holder", self.origin(holder.address, &origin))
+            .with("device", device.name.as_str())
+            .with("device_address", facts::Address::from(device.address))
+            .with("kind", holder.kind)
+            .with("address", facts::Address(at))
+            .with_opt("type", Some(holder.type_name).filter(|name| !name.is_empty()))
+            .with_opt("references", holder.references)
+            .with_opt("cache", holder.cache.clone())
+            .with_opt("module", holder.module.clone())
+            .with_opt("module_out_of_tree", holder.module_out_of_tree)
+            .with_opt("module_symbol", holder.module_symbol.clone())
+            .with_opt("taken_in", Some(holder.taken_in.clone()).filter(|path| !path.is_empty()))
+            .quoting(holder.sentence(&device.name));
+        match holder.kind {
+            "module-data" | "slab-object" => {
+                fact.recheck(format!("crash> rd {at:#x}")).recheck(format!("drgn> hex(prog.read_u64({at:#x}))"))
+            }
+            kind => fact
+                .recheck(match kind {
+                    "ipv4-route" | "ipv6-route" => format!("crash> struct dst_entry.dev {at:#x}"),
+                    _ => format!("crash> struct {} {at:#x}", holder.type_name),
+                })
+                .recheck(format!("drgn> Object(prog, 'struct {} *', {at:#x})", holder.type_name)),
+        }
     }
 }

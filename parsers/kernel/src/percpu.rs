@@ -13,6 +13,7 @@ pub(crate) struct PerCpu {
     possible: Vec<u32>,
     present: Vec<u32>,
     online: Vec<u32>,
+    active: Vec<u32>,
 }
 
 impl Kernel<'_> {
@@ -34,6 +35,13 @@ impl Kernel<'_> {
     /// The online mask as it stands in memory.
     pub fn cpus_online(&self) -> &[u32] {
         &self.percpu().online
+    }
+
+    /// Whether a panic stopped this CPU. `stop_this_cpu()` takes it off the online mask alone; one that was taken out of
+    /// service before is off the active mask too, which it leaves first.
+    pub fn is_stopped(&self, cpu: u32) -> bool {
+        let percpu = self.percpu();
+        !percpu.online.contains(&cpu) && percpu.active.contains(&cpu) && self.crashed().is_some()
     }
 
     /// A per-CPU variable (symbol value, or a dynamic per-CPU pointer) of one CPU.
@@ -85,6 +93,7 @@ impl PerCpu {
         let possible = mask("__cpu_possible_mask", "cpu_possible_bits");
         let present = mask("__cpu_present_mask", "cpu_present_bits");
         let online = mask("__cpu_online_mask", "cpu_online_bits");
+        let active = mask("__cpu_active_mask", "cpu_active_bits");
         let mut offsets = Vec::new();
         if let Some(table) = kernel.symbol("__per_cpu_offset") {
             // Entries at and beyond nr_cpu_ids hold values that look valid and lead to freed memory.
@@ -119,6 +128,7 @@ impl PerCpu {
             offsets,
             present: present.unwrap_or_else(|| possible.clone()),
             online: online.unwrap_or_default(),
+            active: active.unwrap_or_default(),
             possible,
         }
     }

@@ -29,7 +29,11 @@ const READERS: [&str; 6] =
 impl Kernel<'_> {
     /// The run queue of a CPU.
     pub fn run_queue(&self, cpu: u32) -> Option<VirtAddr> {
-        self.per_cpu((*self.run_queues.get_or_init(|| self.find_run_queues()))?, cpu)
+        self.per_cpu(self.run_queue_variable()?, cpu)
+    }
+
+    pub(crate) fn run_queue_variable(&self) -> Option<VirtAddr> {
+        *self.run_queues.get_or_init(|| self.find_run_queues())
     }
 
     /// The per-CPU variable `runqueues`: by its symbol, or where kallsyms lacks data, as the address that code of

@@ -121,8 +121,9 @@ pub(crate) const KINDS: &[KindDef] = &[
 ];
 
 impl Kernel<'_> {
-    /// The sysctls whose variables have symbols.
-    pub fn sysctls(&self) -> Vec<Sysctl> {
+    /// The sysctls whose variables have symbols. Where variables have none the others are a gap; else this kernel has no
+    /// such setting.
+    pub fn sysctls(&self) -> Walk<Sysctl> {
         let read = |(name, symbols, size): &(&'static str, &'static [&'static str], u64)| {
             let (symbol, at) = symbols.iter().find_map(|symbol| Some((*symbol, self.symbol_at(symbol)?)))?;
             let value = match size {
@@ -131,7 +132,19 @@ impl Kernel<'_> {
             };
             Some(Sysctl { name, value, symbol })
         };
-        SYSCTLS.iter().filter_map(read).collect()
+        let items: Vec<Sysctl> = SYSCTLS.iter().filter_map(read).collect();
+        let mut gaps = Vec::new();
+        if !self.names_data() {
+            let unknown = SYSCTLS.iter().filter(|(name, ..)| items.iter().all(|sysctl| sysctl.name != *name));
+            let unknown: Vec<&str> = unknown.map(|(name, ..)| *name).collect();
+            gaps.push(Gap::new(
+                format!("settings {}", unknown.join(", ")),
+                self.member(),
+                "no table of this kernel names their variables",
+                "a vmlinux or System.map of this kernel (--vmlinux, --system-map); `sysctl -a` of the machine",
+            ));
+        }
+        Walk { items, gaps }
     }
 
     /// The taints of the kernel; `None` where the mask cannot be read.
@@ -143,7 +156,19 @@ impl Kernel<'_> {
 
     /// Live patches (since b700e7f03df5 "livepatch: kernel: add support for live patching", v4.0).
     pub fn live_patches(&self) -> Walk<LivePatch> {
-        let Some(head) = self.symbol_at("klp_patches") else { return Walk::default() };
+        let Some(head) = self.symbol_at("klp_patches") else {
+            // A kernel without live patches has no function to enable one; of a kernel without symbols nobody knows.
+            let unknown = !self.names_data() && (self.symbol("klp_enable_patch").is_some() || self.symbol_count() == 0);
+            return match unknown {
+                true => Walk::gap(Gap::new(
+                    "live patches",
+                    self.member(),
+                    "no symbol klp_patches",
+                    "a vmlinux or System.map of this kernel (--vmlinux, --system-map); /sys/kernel/livepatch of the machine",
+                )),
+                false => Walk::default(),
+            };
+        };
         let types = self.types();
         let Some(list) = types.offset("klp_patch", "list") else {
             return Walk::gap(Gap::new(
@@ -224,7 +249,9 @@ impl Kernel<'_> {
                     .recheck("drgn> prog['tainted_mask']"),
             );
         }
-        for sysctl in self.sysctls() {
+        let sysctls = self.sysctls();
+        let mut gaps = sysctls.gaps;
+        for sysctl in sysctls.items {
             let Some(at) = self.symbol_at(sysctl.symbol) else { continue };
             facts.push(
                 Fact::new("mem.sysctl", self.origin(at, "sysctl"))
@@ -253,6 +280,62 @@ impl Kernel<'_> {
                     .recheck(format!("drgn> Object(prog, 'struct klp_patch', address={:#x})", patch.address.0)),
             );
         }
-        (facts, patches.gaps)
+        gaps.extend(patches.gaps);
+        (facts, gaps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::synthetic::{BASE, Memory};
+
+    #[test]
+    fn a_live_patch_is_read_with_the_functions_it_replaces() {
+        let memory = Memory::new();
+        let (head, patch, module) = (BASE + 0x2_0000, BASE + 0x2_1000, BASE + 0x2_2000);
+        let (objects, functions, names) = (BASE + 0x2_3000, BASE + 0x2_4000, BASE + 0x2_5000);
+        memory.put64(head, patch);
+        memory.put64(head + 8, patch);
+        memory.put64(patch, head);
+        memory.put64(patch + 8, head);
+        memory.put64(patch + 16, module);
+        memory.put64(patch + 24, objects);
+        memory.put32(patch + 32, 1);
+        memory.put(module, b"livepatch_fix\0");
+        // The kernel itself with two functions, a module with one, and the empty elements that end the arrays.
+        for (object, name, first) in [(objects, 0, functions), (objects + 16, names + 0x40, functions + 24)] {
+            memory.put64(object, name);
+            memory.put64(object + 8, first);
+        }
+        // The third object has no functions.
+        memory.put64(objects + 40, 0);
+        memory.put64(functions, names);
+        memory.put64(functions + 8, names + 0x20);
+        memory.put64(functions + 16, 0);
+        memory.put64(functions + 24, names + 0x60);
+        memory.put64(functions + 32, 0);
+        for (nth, name) in
+            [b"ip6mr_sk_done\0".as_slice(), b"cleanup_net\0", b"nfsd\0", b"nfsd_open\0"].iter().enumerate()
+        {
+            memory.put(names + nth as u64 * 0x20, name);
+        }
+        let members = [
+            ("klp_patch", "list", 0, 16),
+            ("klp_patch", "mod", 16, 8),
+            ("klp_patch", "objs", 24, 8),
+            ("klp_patch", "enabled", 32, 1),
+            ("klp_object", "name", 0, 8),
+            ("klp_object", "funcs", 8, 8),
+            ("klp_func", "old_name", 0, 8),
+            ("module", "name", 0, 56),
+        ];
+        let info = format!("SYMBOL(klp_patches)={head:x}\nSYMBOL(klp_transition_patch)={:x}\n", BASE + 0x2_6000);
+        memory.put64(BASE + 0x2_6000, 0);
+        let kernel = memory.kernel_with_sizes(&info, &members, &[("klp_object", 16), ("klp_func", 8)]);
+        let walk = kernel.live_patches();
+        assert!(walk.gaps.is_empty());
+        let [found] = walk.items.as_slice() else { panic!("{:?}", walk.items) };
+        assert_eq!((found.module.as_str(), found.enabled, found.in_transition), ("livepatch_fix", true, false));
+        assert_eq!(found.functions, ["ip6mr_sk_done", "cleanup_net", "nfsd:nfsd_open"]);
     }
 }

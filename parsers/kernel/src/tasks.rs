@@ -353,7 +353,8 @@ impl Kernel<'_> {
             mnt: number("mnt_ns", "mnt_namespace"),
             uts: number("uts_ns", "uts_namespace"),
             ipc: number("ipc_ns", "ipc_namespace"),
-            pid: number("pid_ns_for_children", "pid_namespace"),
+            // pid_ns until c2b1df2eb42 "Rename nsproxy.pid_ns to nsproxy.pid_ns_for_children" (v3.13).
+            pid: number("pid_ns_for_children", "pid_namespace").or_else(|| number("pid_ns", "pid_namespace")),
             net_address: self.pointer(proxy, "nsproxy", "net_ns"),
         }
     }

@@ -66,16 +66,17 @@ impl Kernel<'_> {
         let mut walk = Walk::default();
         let mut left = MAX_TIMERS;
         let now = self.jiffies().zip(self.ticks_per_second());
-        let monotonic = self.monotonic_ns();
+        let monotonic = self.timekeeper_ns();
+        let bases = (self.timer_bases(), self.hrtimer_bases());
         for cpu in self.cpus_present() {
-            for mut queue in self.wheels(*cpu, &mut left, &mut walk.gaps) {
+            for mut queue in self.wheels(*cpu, bases.0, &mut left, &mut walk.gaps) {
                 queue.overdue_ns = queue.first.as_ref().zip(now).and_then(|(timer, (jiffies, hz))| {
                     let ticks = (jiffies as i64).wrapping_sub(timer.expires as i64);
                     u64::try_from(ticks).ok()?.checked_mul(1_000_000_000)?.checked_div(hz)
                 });
                 walk.items.push(queue);
             }
-            if let Some(mut queue) = self.high_resolution(*cpu) {
+            if let Some(mut queue) = bases.1.and_then(|bases| self.high_resolution(*cpu, bases)) {
                 let due = queue.first.as_ref().map(|timer| timer.expires);
                 queue.overdue_ns = due.zip(monotonic).and_then(|(due, now)| now.checked_sub(due));
                 walk.items.push(queue);
@@ -97,11 +98,11 @@ impl Kernel<'_> {
 
     /// The wheels of a CPU: `timer_bases[]` since 500462a9de65 "timers: Switch to a non-cascading wheel" (v4.8); before,
     /// `tvec_bases` with five arrays of lists.
-    fn wheels(&self, cpu: u32, left: &mut usize, gaps: &mut Vec<Gap>) -> Vec<TimerQueue> {
+    fn wheels(&self, cpu: u32, bases: Option<VirtAddr>, left: &mut usize, gaps: &mut Vec<Gap>) -> Vec<TimerQueue> {
         let types = self.types();
         let mut found = Vec::new();
         if let (Some(variable), Some(vectors), Some(size)) =
-            (self.symbol_at("timer_bases"), types.member("timer_base", "vectors"), types.size_of("timer_base"))
+            (bases, types.member("timer_base", "vectors"), types.size_of("timer_base"))
         {
             let Some(bases) = self.per_cpu(variable, cpu) else { return found };
             // One without NO_HZ, two with it, three since 6.9, where timers that may move to another CPU have their own.
@@ -193,11 +194,34 @@ impl Kernel<'_> {
         TimerQueue { cpu, kind, address: base, timers: Some(count), first, overdue_ns: None }
     }
 
+    /// The per-CPU variable that code mentions and of which every CPU's copy knows its own number.
+    fn numbered_bases(&self, users: &[&str], structure: &str) -> Option<VirtAddr> {
+        let cpus = self.cpus_present();
+        let number = self.types().offset(structure, "cpu")?;
+        users.iter().flat_map(|name| self.code_references(name)).find(|at| {
+            let own =
+                |cpu: &u32| self.per_cpu(*at, *cpu).is_some_and(|base| self.u32(base + number).ok() == Some(*cpu));
+            // One CPU has number 0, as much memory has.
+            cpus.len() > 1 && cpus.iter().all(own)
+        })
+    }
+
+    pub(crate) fn timer_bases(&self) -> Option<VirtAddr> {
+        let users =
+            ["get_next_timer_interrupt", "add_timer_on", "run_timer_softirq", "timers_prepare_cpu", "mod_timer"];
+        self.symbol_at("timer_bases").or_else(|| self.numbered_bases(&users, "timer_base"))
+    }
+
+    pub(crate) fn hrtimer_bases(&self) -> Option<VirtAddr> {
+        let users = ["hrtimer_interrupt", "hrtimer_get_next_event", "hrtimer_run_softirq", "hrtimers_prepare_cpu"];
+        self.symbol_at("hrtimer_bases").or_else(|| self.numbered_bases(&users, "hrtimer_cpu_base"))
+    }
+
     /// The first high-resolution timer of a CPU on the monotonic clock: base 0, since 4.16 also base 4,
     /// whose timers run in a softirq.
-    fn high_resolution(&self, cpu: u32) -> Option<TimerQueue> {
+    fn high_resolution(&self, cpu: u32, bases: VirtAddr) -> Option<TimerQueue> {
         let types = self.types();
-        let base = self.per_cpu(self.symbol_at("hrtimer_bases")?, cpu)?;
+        let base = self.per_cpu(bases, cpu)?;
         let clocks = types.member("hrtimer_cpu_base", "clock_base")?;
         let size = types.size_of("hrtimer_clock_base")?;
         // The first node: `active.next` until 511885d7061e "lib/timerqueue: Rely on rbtree semantics for next timer"

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::locks::{Ring, StackWords, Stacks};
+use crate::locks::{Frozen, Ring, StackWords, Stacks};
 use crate::stacks::CallStack;
 use crate::tasks::Task;
 use crate::{Kernel, VirtAddr};
@@ -103,13 +103,9 @@ impl Kernel<'_> {
         stacks: &'a Stacks,
     ) -> impl Iterator<Item = Entry> + 'a {
         let types = self.types();
-        let offset = |path: &str, old: &str, fallback: u64| {
-            let new = types.offset("wait_queue_entry", path);
-            new.or_else(|| types.offset("__wait_queue", old)).unwrap_or(fallback)
-        };
-        let to_task = offset("private", "private", 8);
-        let to_function = offset("func", "func", 16);
-        let to_entry = offset("entry", "task_list", 24);
+        let to_function = types.offset("wait_queue_entry", "func").or_else(|| types.offset("__wait_queue", "func"));
+        let to_function = to_function.unwrap_or(16);
+        let (to_task, to_entry) = self.entry_layout();
         let code = self.code();
         words.places(task.address.0).filter_map(move |private| {
             let entry = private - to_task;
@@ -117,6 +113,16 @@ impl Kernel<'_> {
             let known = crate::unwind::Target::is_text(&code, function.0) && self.is_linked(entry + to_entry);
             known.then(|| Entry { private, function, ring: self.ring(entry + to_entry, stacks) })
         })
+    }
+
+    /// Where task pointer and node lie in a `wait_queue_entry`.
+    fn entry_layout(&self) -> (u64, u64) {
+        let types = self.types();
+        let offset = |path: &str, old: &str, fallback: u64| {
+            let new = types.offset("wait_queue_entry", path);
+            new.or_else(|| types.offset("__wait_queue", old)).unwrap_or(fallback)
+        };
+        (offset("private", "private", 8), offset("entry", "task_list", 24))
     }
 
     /// What a sleeper waits for, when it is no lock and no pool.
@@ -158,10 +164,12 @@ impl Kernel<'_> {
                     wait.file = self.page_owner(wait.object);
                 }
                 _ => {
-                    let [head] = entry.ring.elsewhere.as_slice() else { return None };
+                    let (to_task, to_entry) = self.entry_layout();
+                    let (head, waiters) = self.ring_head(&entry.ring, to_task, to_entry, stacks)?;
+                    wait.waiters = waiters;
                     let names = ["wait_queue_head", "__wait_queue_head"];
                     let to_head = names.iter().find_map(|n| self.types().first_member(n, &["head", "task_list"]));
-                    wait.object = *head - to_head.map_or(8, |m| m.offset);
+                    wait.object = head - to_head.map_or(8, |m| m.offset);
                 }
             }
         }
@@ -178,25 +186,42 @@ impl Kernel<'_> {
         Some(wait)
     }
 
+    /// The head of a ring of waiters with the number of these: what lies on no stack; where all of it does, as with a
+    /// completion that is a local variable, the one node whose waiter would belong to no task. `to_task` and `to_node` are
+    /// the places of task pointer and node in a waiter.
+    fn ring_head(&self, ring: &Ring, to_task: u64, to_node: u64, stacks: &Stacks) -> Option<(VirtAddr, usize)> {
+        let waits = |node: &&VirtAddr| self.ptr(**node - to_node + to_task).is_ok_and(|task| stacks.has(task));
+        match ring.elsewhere.as_slice() {
+            [head] => Some((*head, ring.on_stacks.len())),
+            [] => {
+                let mut heads = ring.on_stacks.iter().filter(|node| !waits(node));
+                let head = heads.next().filter(|_| heads.next().is_none())?;
+                Some((*head, ring.on_stacks.len() - 1))
+            }
+            _ => None,
+        }
+    }
+
     /// A completion with the number of its waiters: on a simple wait queue since 5.7 (a5c6234e1028 "completion: Use
     /// simple wait queues").
     fn completion_of(&self, task: &Task, words: &StackWords, stacks: &Stacks) -> Option<(VirtAddr, usize)> {
         let types = self.types();
         let simple = types.offset("completion", "wait.task_list").filter(|_| types.find("swait_queue").is_some());
-        let (head, ring) = match simple {
+        let (head, to_task, to_node, ring) = match simple {
             Some(head) => {
                 let to_task = types.offset("swait_queue", "task").unwrap_or(0);
                 let to_node = types.offset("swait_queue", "task_list").unwrap_or(8);
                 let mut nodes = words.places(task.address.0).map(|at| at - to_task + to_node);
-                (head, self.ring(nodes.find(|node| self.is_linked(*node))?, stacks))
+                (head, to_task, to_node, self.ring(nodes.find(|node| self.is_linked(*node))?, stacks))
             }
             None => {
                 let head = types.first_member("completion", &["wait.head", "wait.task_list"]).map_or(16, |m| m.offset);
-                (head, self.wait_entries(task, words, stacks).next()?.ring)
+                let (to_task, to_entry) = self.entry_layout();
+                (head, to_task, to_entry, self.wait_entries(task, words, stacks).next()?.ring)
             }
         };
-        let [list] = ring.elsewhere.as_slice() else { return None };
-        Some((*list - head, ring.on_stacks.len()))
+        let (list, waiters) = self.ring_head(&ring, to_task, to_node, stacks)?;
+        Some((list - head, waiters))
     }
 
     fn page_bit(&self, number: u32) -> String {
@@ -223,7 +248,7 @@ impl Kernel<'_> {
 
     /// The file system whose protection against writers while it is frozen this per-CPU rwsem is; `None` when it is
     /// another lock, or the file system is not frozen.
-    pub(crate) fn frozen_by(&self, lock: VirtAddr) -> Option<String> {
+    pub(crate) fn frozen_by(&self, lock: VirtAddr) -> Option<Frozen> {
         let head = self.symbol_at("super_blocks")?;
         let to_list = self.types().offset("super_block", "s_list")?;
         let locks = self.types().member("super_block", "s_writers.rw_sem")?;
@@ -234,6 +259,6 @@ impl Kernel<'_> {
         })?;
         let frozen = self.value(block, "super_block", "s_writers.frozen")?;
         let name = self.text(block, "super_block", "s_id").filter(|name| !name.is_empty());
-        name.filter(|_| frozen != 0)
+        name.filter(|_| frozen != 0).map(|name| Frozen { super_block: block, name })
     }
 }

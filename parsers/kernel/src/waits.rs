@@ -36,6 +36,10 @@ pub const KINDS: &[KindDef] = &[
             field("waits_in", Text, "", "function on whose behalf it sleeps, past scheduling and locking"),
             field("cgroup", Text, "", "path in the version 2 hierarchy"),
             field("net_ns", Int, "", "inode number of its network namespace"),
+            field("mnt_ns", Int, "", "inode number of its mount namespace"),
+            field("uts_ns", Int, "", "inode number of its namespace of host names"),
+            field("ipc_ns", Int, "", "inode number of its IPC namespace"),
+            field("pid_ns", Int, "", "inode number of the pid namespace that its children get"),
             field("start_ns", Int, "ns", "monotonic time of its start"),
             field("last_run_ns", Int, "ns", "when it last got a CPU, on that CPU's run-queue clock"),
             field("blocked_s", Int, "s", "how long ago it last ran, for a task in state D"),
@@ -88,6 +92,7 @@ pub const KINDS: &[KindDef] = &[
         fields: &[
             field("tasks", List, "", "command names"),
             field("pids", List, "", "thread ids"),
+            field("who", List, "", "command names with thread ids"),
             field("locks", List, "", "addresses of the locks they wait for"),
             field("symbols", List, "", "names of the locks, address where there is none"),
             field("confirmed", Bool, "", "every owner is certain; false when the cycle goes through readers"),
@@ -151,8 +156,21 @@ pub struct Waits {
     pub sleepers: Vec<(VirtAddr, VirtAddr)>,
     /// Tasks in state D that wait for something else.
     pub others: Vec<QueueWait>,
+    /// Tasks in state D of which nothing on their stacks tells what they wait for.
+    pub unexplained: Vec<Unexplained>,
     /// What could not be decided.
     pub gaps: Vec<Gap>,
+}
+
+/// A task in state D whose stack holds nothing that leads to what it waits for.
+#[derive(Clone, Debug)]
+pub struct Unexplained {
+    /// The task.
+    pub task: VirtAddr,
+    /// The function on whose behalf it sleeps; `None` where its stack could not be read.
+    pub function: Option<String>,
+    /// Whether it sleeps until a time, as `msleep` does.
+    pub timed: bool,
 }
 
 impl Kernel<'_> {
@@ -162,8 +180,17 @@ impl Kernel<'_> {
         let mut waits = Waits::default();
         let mut pools = BTreeMap::new();
         for (task, stack) in tasks.iter().zip(stacks) {
-            let Some(stack) = stack.as_ref().filter(|_| !task.running && task.exit_state == 0) else { continue };
+            if task.running || task.exit_state != 0 {
+                continue;
+            }
+            let Some(stack) = stack else {
+                if task.is_blocked() {
+                    waits.unexplained.push(Unexplained { task: task.address, function: None, timed: false });
+                }
+                continue;
+            };
             let waiting = locks::waiting(stack);
+            let explained = (waits.locks.len(), waits.others.len(), waits.sleepers.len());
             if waiting.lock.is_some() {
                 match self.lock_wait(task, stack, &ranges) {
                     Some(wait) => waits.locks.push(wait),
@@ -188,6 +215,13 @@ impl Kernel<'_> {
                     "no wait entry that closes on a pool was found on its stack",
                     "",
                 ));
+            }
+            if task.is_blocked() && explained == (waits.locks.len(), waits.others.len(), waits.sleepers.len()) {
+                waits.unexplained.push(Unexplained {
+                    task: task.address,
+                    timed: waiting.timed && waiting.lock.is_none(),
+                    function: waiting.function,
+                });
             }
         }
         waits.cycles = locks::cycles(&waits.locks);
@@ -266,6 +300,10 @@ impl<'a, 'd> Report<'a, 'd> {
                 .with_opt("waits_in", waits_in.clone())
                 .with_opt("cgroup", task.cgroup.clone())
                 .with_opt("net_ns", task.namespaces.as_ref().and_then(|n| n.net))
+                .with_opt("mnt_ns", task.namespaces.as_ref().and_then(|n| n.mnt))
+                .with_opt("uts_ns", task.namespaces.as_ref().and_then(|n| n.uts))
+                .with_opt("ipc_ns", task.namespaces.as_ref().and_then(|n| n.ipc))
+                .with_opt("pid_ns", task.namespaces.as_ref().and_then(|n| n.pid))
                 .with_opt("start_ns", task.start_ns)
                 .with_opt("last_run_ns", task.last_run_ns)
                 .with_opt("blocked_s", blocked)
@@ -382,15 +420,15 @@ impl<'a, 'd> Report<'a, 'd> {
             .with_opt("owner_waits", wait.owner.map(|o| waiting.contains(&o.task)))
             .with_opt("readers", wait.readers)
             .with("waiters", wait.waiters)
-            .with_opt("frozen", wait.frozen.clone());
+            .with_opt("frozen", wait.frozen.as_ref().map(|frozen| frozen.name.as_str()));
         let lock = lock_name(wait);
-        let holder = match (owner, wait.owner) {
-            _ if wait.frozen.is_some() => {
-                format!("held while the file system on {} is frozen", wait.frozen.as_deref().unwrap_or_default())
+        let holder = match (&wait.frozen, owner, wait.owner) {
+            (Some(frozen), ..) => format!("held while the file system on {} is frozen", frozen.name),
+            (None, Some(owner), Some(word)) if word.certain => format!("held by {} ({})", owner.pid, owner.comm),
+            (None, Some(owner), Some(_)) => {
+                format!("held by readers, the last to come was {} ({})", owner.pid, owner.comm)
             }
-            (Some(owner), Some(word)) if word.certain => format!("held by {} ({})", owner.pid, owner.comm),
-            (Some(owner), Some(_)) => format!("held by readers, the last to come was {} ({})", owner.pid, owner.comm),
-            (None, Some(word)) if !word.certain => "held by readers, the last of which is gone".to_owned(),
+            (None, None, Some(word)) if !word.certain => "held by readers, the last of which is gone".to_owned(),
             _ => "owner not known".to_owned(),
         };
         fact.quote = format!("task {} ({}) waits for {} {lock}, {holder}", task.pid, task.comm, wait.kind.name());
@@ -416,15 +454,17 @@ impl<'a, 'd> Report<'a, 'd> {
         let names: Vec<_> = members.iter().map(|(task, _)| task.comm.clone()).collect();
         let mut fact = self
             .fact("mem.lock_cycle", *first, "struct task_struct")
-            .with("tasks", names.clone())
+            .with("tasks", names)
             .with("pids", members.iter().map(|(task, _)| Value::from(task.pid)).collect::<Vec<_>>())
             .with("locks", members.iter().filter_map(|(_, w)| w.lock).map(Address::from).collect::<Vec<_>>())
             .with("symbols", members.iter().map(|(_, w)| lock_name(w)).collect::<Vec<_>>())
             .with("confirmed", cycle.confirmed);
-        let chain: Vec<_> =
-            members.iter().map(|(task, wait)| format!("{} waits for {}", task.comm, lock_name(wait))).collect();
+        let who: Vec<_> = members.iter().map(|(task, _)| format!("{} ({})", task.comm, task.pid)).collect();
+        let chain = who.iter().zip(&members).map(|(who, (_, wait))| format!("{who} waits for {}", lock_name(wait)));
+        let chain: Vec<_> = chain.collect();
         let certainty = if cycle.confirmed { "" } else { " (through readers: a candidate only)" };
-        fact.quote = format!("{}, which {} holds{certainty}", chain.join(", "), names.first().map_or("", |n| n));
+        fact.quote = format!("{}, which {} holds{certainty}", chain.join(", "), who.first().map_or("", |n| n));
+        fact = fact.with("who", who);
         fact.recheck = members.iter().flat_map(|(task, _)| recheck_task(task)).collect();
         for (_, wait) in &members {
             if let Some(lock) = wait.lock {

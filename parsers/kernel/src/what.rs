@@ -9,6 +9,8 @@ use crate::{Arch, Kernel, VirtAddr};
 const MAX_TREE: usize = 128;
 /// Trees that the areas are spread over.
 const MAX_NODES: u64 = 4096;
+/// More than the page allocator's largest order (10; 13 with pages of 64 KiB).
+const MAX_BLOCK_ORDER: u64 = 14;
 
 /// Everything known of an address. Every part may be absent.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -303,6 +305,8 @@ impl Whereabouts<'_, '_> {
         if let Some(symbol) = kernel.symbolize(at) {
             found.symbol = Some(plus(&symbol.name, symbol.offset));
             found.module = symbol.module;
+        } else {
+            found.symbol = kernel.found_variable_at(at).map(str::to_owned);
         }
         if let Some(module) = kernel.module_of(at) {
             found.module = Some(module.name.clone());
@@ -410,6 +414,36 @@ impl Kernel<'_> {
         None
     }
 
+    /// Whether the page allocator has a page as free: the mark of the first page of a free block.
+    fn is_free_block(&self, page: VirtAddr) -> bool {
+        let free = self.info.number("PAGE_BUDDY_MAPCOUNT_VALUE").map(|n| n as u32);
+        let kind = self.first_value(page, "page", &["page_type", "_mapcount.counter"]).map(|n| n as u32);
+        match (free, kind) {
+            // One type a page since 4ffca5a96678 (v6.12); bits cleared from all ones before.
+            (Some(free), Some(kind)) if free & 0x00ff_ffff == 0 => kind >> 24 == free >> 24,
+            (Some(free), Some(kind)) => kind == free,
+            _ => false,
+        }
+    }
+
+    /// Whether a page lies in a free block. A block of 2^n pages begins at a multiple of that, and its first page has n in
+    /// `private`.
+    fn is_free_page(&self, page: VirtAddr) -> bool {
+        if self.is_free_block(page) {
+            return true;
+        }
+        let Some(frame) = self.frame_of_page(page) else { return false };
+        (1..=MAX_BLOCK_ORDER).any(|order| {
+            let first = frame & !((1 << order) - 1);
+            let head = (first != frame).then(|| self.page_of_frame(first)).flatten();
+            head.is_some_and(|head| {
+                let fits =
+                    || self.value(head, "page", "private").is_some_and(|n| (order..=MAX_BLOCK_ORDER).contains(&n));
+                self.is_free_block(head) && fits()
+            })
+        })
+    }
+
     fn page_state(&self, page: VirtAddr) -> Option<PageState> {
         let flags = self.first_value(page, "page", &["flags.f", "flags"])?;
         let references = self.first_value(page, "page", &["_refcount.counter", "_count.counter"]).map(|n| n as i32);
@@ -424,14 +458,7 @@ impl Kernel<'_> {
             }
         }
         state.flags = set.into_iter().map(|(name, _)| name).collect();
-        let free = self.info.number("PAGE_BUDDY_MAPCOUNT_VALUE").map(|n| n as u32);
-        let kind = self.first_value(page, "page", &["page_type", "_mapcount.counter"]).map(|n| n as u32);
-        state.free = match (free, kind) {
-            // One type a page since 4ffca5a96678 (v6.12); bits cleared from all ones before.
-            (Some(free), Some(kind)) if free & 0x00ff_ffff == 0 => kind >> 24 == free >> 24,
-            (Some(free), Some(kind)) => kind == free,
-            _ => false,
-        };
+        state.free = self.is_free_block(page) || references == Some(0) && self.is_free_page(page);
         let slab = state.flags.iter().any(|name| name == "slab");
         let mapping = self.value(page, "page", "mapping").filter(|m| *m != 0 && !slab && !state.free);
         match mapping {

@@ -101,9 +101,9 @@ impl Kernel<'_> {
     /// All pools of workers (since 29c91e9912be "workqueue: implement worker_pool_idr", v3.9).
     pub fn worker_pools(&self) -> Walk<WorkerPool> {
         let missing = |why: &str, closes: &str| Walk::gap(Gap::new("work queues", self.member(), why, closes));
-        let Some(idr) = self.symbol_at("worker_pool_idr") else {
+        let Some(idr) = self.worker_pool_ids() else {
             return missing(
-                "no symbol worker_pool_idr",
+                "no symbol worker_pool_idr, and no code that leads to it",
                 "a vmlinux or System.map of this kernel (--vmlinux, --system-map)",
             );
         };
@@ -122,6 +122,19 @@ impl Kernel<'_> {
             walk.items.extend(pool);
         }
         walk
+    }
+
+    /// `worker_pool_idr`: by its symbol, or as what code mentions and where every pool knows its own number.
+    pub(crate) fn worker_pool_ids(&self) -> Option<VirtAddr> {
+        self.symbol_at("worker_pool_idr").or_else(|| {
+            let users =
+                ["work_busy", "start_flush_work", "flush_work", "__queue_work", "wq_worker_sleeping", "get_work_pool"];
+            users.iter().flat_map(|name| self.code_references(name)).find(|at| {
+                let pools = self.xarray(*at, "idr", MAX_POOLS, "pools of workers");
+                let sound = |(id, pool): &(u64, u64)| self.value(VirtAddr(*pool), "worker_pool", "id") == Some(*id);
+                pools.gaps.is_empty() && pools.items.len() > 1 && pools.items.iter().all(sound)
+            })
+        })
     }
 
     fn worker_pool(

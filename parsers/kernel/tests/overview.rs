@@ -184,7 +184,7 @@ fn sysctls_equal_drgn_s() {
     for (name, path, said) in dumps() {
         let dump = Dump::open(&[&path]).unwrap();
         let kernel = Kernel::open(&dump, Sources::default()).unwrap();
-        let seen = kernel.sysctls();
+        let seen = kernel.sysctls().items;
         for (sysctl, want) in said["sysctls"].as_object().unwrap() {
             let ours = seen.iter().find(|s| s.name == sysctl).map(|s| s.value);
             // Without CONFIG_KALLSYMS_ALL a variable may have no symbol.

@@ -33,13 +33,23 @@ pub fn net(view: &NetView, width: Option<usize>) -> String {
         let header = [">IFINDEX", "NAME", "NET_DEVICE", "STATE", ">REFCNT", ">FLAGS", ">MTU", ">NETNS", ""];
         out.push_str(&table(&header, rows, width));
     }
-    for device in view.devices.iter().filter(|d| !d.listed) {
+    for device in &view.devices {
         for holder in &device.holders {
             let cache = holder.cache.as_deref().map(|c| format!(", in slab cache {c}")).unwrap_or_default();
-            let line = format!(
-                "{} is held by: {} ({}) at {}{cache}",
-                device.name, holder.kind, holder.type_name, holder.address
-            );
+            let module = holder.module.as_deref().unwrap_or_default();
+            let symbol = holder.module_symbol.as_deref().unwrap_or("its data");
+            let what = match holder.kind {
+                "module-data" => format!("module {module}, {symbol} at {}", holder.address),
+                "slab-object" => format!("an object of unknown type at {}{cache}", holder.address),
+                "tracker" if holder.taken_in.is_empty() => format!("a tracked reference at {}", holder.address),
+                "tracker" => format!("a tracked reference, taken in {}", holder.taken_in.join(" < ")),
+                kind => format!("{kind} ({}) at {}{cache}", holder.type_name, holder.address),
+            };
+            let kept = match (holder.kind, &holder.module) {
+                ("module-data", _) | (_, None) => String::new(),
+                _ => format!("; its address is in {symbol} of module {module}"),
+            };
+            let line = format!("{} is held by: {what}{kept}", device.name);
             let _ = writeln!(out, "{}", printable(&line));
         }
     }
@@ -67,6 +77,15 @@ pub fn modules(view: &ModuleView, width: Option<usize>) -> String {
         true => none("no modules\n", "modules: not known\n", &view.gaps).to_owned(),
         false => table(&["MODULE", "NAME", "BASE", ">SIZE", "STATE", "TAINT", "VERSION"], rows, width),
     };
+    for patch in &view.live_patches {
+        let state = match (patch.in_transition, patch.enabled) {
+            (true, _) => "in transition",
+            (false, true) => "enabled",
+            (false, false) => "disabled",
+        };
+        let line = format!("live patch {}: {state}; replaces {}", patch.module, patch.functions.join(", "));
+        let _ = writeln!(out, "{}", printable(&line));
+    }
     gaps(&mut out, &view.gaps);
     out
 }
@@ -137,6 +156,9 @@ pub fn cgroups(view: &CgroupView, width: Option<usize>) -> String {
     }
     for pin in &view.pins {
         let by = match &pin.cache {
+            Some((_, name)) if pin.kind == "cache" => {
+                format!("their own copies of slab cache {name}, {} objects in all", pin.objects)
+            }
             Some((_, name)) => format!("{} objects of slab cache {name}", pin.objects),
             None => format!("{} pages", pin.objects),
         };
@@ -153,8 +175,10 @@ pub fn run_queues(view: &QueueView, width: Option<usize>) -> String {
         if q.idle {
             marks.push("idle");
         }
-        if !q.online {
-            marks.push("offline");
+        match (q.online, q.stopped) {
+            (true, _) => {}
+            (false, true) => marks.push("stopped by the panic"),
+            (false, false) => marks.push("offline"),
         }
         if q.crashed {
             marks.push("CRASHED");
@@ -176,6 +200,24 @@ pub fn run_queues(view: &QueueView, width: Option<usize>) -> String {
         return out;
     }
     let mut out = table(&[">CPU", "RUNQUEUE", ">PID", "COMM", ">RUNNING", ">CLOCK s", ">LAG s", ""], rows, width);
+    let queued = view.queues.iter().flat_map(|queue| {
+        queue.queued.iter().map(|task| {
+            vec![
+                queue.cpu.to_string(),
+                task.class.to_owned(),
+                format!("[{}]", or_dash(task.priority)),
+                or_dash(task.pid),
+                address(task.task),
+                or_dash(task.comm.as_deref()),
+                if task.delayed { "sleeps, leaves later" } else { "" }.to_owned(),
+            ]
+        })
+    });
+    let queued: Vec<Vec<String>> = queued.collect();
+    if !queued.is_empty() {
+        out.push_str("\nwaiting for the CPU\n");
+        out.push_str(&table(&[">CPU", "CLASS", ">PRIO", ">PID", "TASK", "COMM", ""], queued, width));
+    }
     gaps(&mut out, &view.gaps);
     out
 }

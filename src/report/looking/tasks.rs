@@ -172,6 +172,11 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
                 (None, Some(at)) => format!("no task at {}", address(at)),
                 _ => "-".to_owned(),
             };
+            let frozen = w.frozen.as_ref().map(|block| match &block.path {
+                Some(path) => format!("frozen {} on {path}", block.device),
+                None => format!("frozen {}", block.device),
+            });
+            let owner = frozen.unwrap_or(owner);
             let mode = w.mode.map(|m| format!(" {m}")).unwrap_or_default();
             vec![
                 w.pid.to_string(),
@@ -185,6 +190,33 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
             ]
         });
         let header = [">PID", "COMM", "ST", "WAITS FOR", "LOCK", "HELD BY", ">READERS", ">WAITERS"];
+        out.push_str(&table(&header, rows, width));
+    }
+    if !view.others.is_empty() {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        let rows = view.others.iter().map(|w| {
+            let object = w.symbol.clone().or_else(|| w.object.map(address));
+            let object = match (object, &w.bit, &w.filesystem, w.inode) {
+                (None, ..) => "-".to_owned(),
+                (Some(_), Some(bit), Some(filesystem), Some(inode)) => {
+                    format!("{bit}, inode {inode} on {filesystem}")
+                }
+                (Some(object), Some(bit), ..) => format!("{object}, {bit}"),
+                (Some(object), None, ..) => object,
+            };
+            vec![
+                w.pid.to_string(),
+                w.comm.clone(),
+                w.state.to_string(),
+                w.kind.unwrap_or("not known").to_owned(),
+                object,
+                or_dash(w.waits_in.as_deref()),
+                or_dash(w.waiters),
+            ]
+        });
+        let header = [">PID", "COMM", "ST", "WAITS FOR", "OBJECT", "IN", ">WAITERS"];
         out.push_str(&table(&header, rows, width));
     }
     for pool in &view.pools {
@@ -202,8 +234,8 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
     }
     if out.is_empty() {
         out.push_str(match view.gaps.is_empty() {
-            true => "no task waits for a sleeping lock or a memory pool\n",
-            false => "which tasks wait for a lock or a memory pool: not known\n",
+            true => "no task waits for a sleeping lock or a memory pool, and none sleeps in state D\n",
+            false => "which tasks wait, and for what: not known\n",
         });
     }
     gaps(&mut out, &view.gaps);

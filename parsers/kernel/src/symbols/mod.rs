@@ -4,6 +4,7 @@ mod beside;
 mod code;
 mod elf;
 mod exports;
+mod found;
 mod kallsyms;
 mod lookup;
 mod packed;
@@ -128,6 +129,13 @@ impl Kernel<'_> {
     pub fn symbols(&self, name: &str) -> Vec<u64> {
         let tables = self.symbol_tables();
         [tables.kernel.addresses(name), tables.exports.addresses(name)].concat()
+    }
+
+    /// Whether variables have names. False for a table of functions (no CONFIG_KALLSYMS_ALL), where only exported ones
+    /// have: that a variable has no symbol then says nothing.
+    pub fn names_data(&self) -> bool {
+        let tables = self.symbol_tables();
+        tables.kernel.len() > 0 && tables.kernel.first("init_task").is_some()
     }
 
     /// Number of kernel symbols.
