@@ -509,6 +509,92 @@ fn what_takes_several_addresses_in_turn() {
     assert!(several[2]["value"].as_str().is_some_and(|v| v.contains("runqueues:0 is that of CPU 0")), "{several:#?}");
 }
 
+#[test]
+fn ps_tells_all_of_one_task() {
+    // drgn on this dump: comm, start_time, nsproxy and the counters of the task.
+    let shown = text(&["ps", "-v", NETDEV, "insmod"]);
+    for line in [
+        "  started    8.100467500 s after boot",
+        "  switches   1 voluntary, 0 forced",
+        "  namespaces net 4026531840, mnt 4026531841, uts 4026531838, ipc 4026531839, pid 4026531836",
+        "  memory     VSZ 2256k, RSS 88k",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}: {shown}");
+    }
+    let tasks = json(&["ps", "--json", "-v", NETDEV, "insmod"]);
+    assert_eq!(list(&tasks, "tasks")[0]["namespaces"]["mnt"], 4_026_531_841_u32);
+    assert_eq!(list(&tasks, "tasks")[0]["virtual_bytes"], 2256 * 1024);
+}
+
+#[test]
+fn net_and_mods_take_a_name() {
+    let net = json(&["net", "--json", NETDEV, "eth0"]);
+    assert_eq!(list(&net, "devices").len(), 2);
+    // drgn on this dump: the in_ifaddr and inet6_ifaddr of the device.
+    let live = list(&net, "devices").iter().find(|device| device["listed"] == true).expect("the live one");
+    assert_eq!(live["addresses"], serde_json::json!(["10.1.2.2/24", "fe80::7048:3ff:fe10:fd2/64"]));
+    let module = json(&["mods", "--json", NETDEV, "lab-netleak"]);
+    assert_eq!((&module["name"], &module["parts"][0]["size"]), (&"lab_netleak".into(), &12288.into()));
+    for (args, near) in [(["net", NETDEV, "eht0"], "eth0"), (["mods", NETDEV, "lab_netlek"], "lab_netleak")] {
+        let output = vmcoroner(&args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains(&format!("did you mean {near}")), "{said}");
+    }
+}
+
+#[test]
+fn the_parts_of_a_split_dump_are_found_in_a_folder_whatever_their_names() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("parts");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    for (from, to) in [("1", "one"), ("2", "second.bin"), ("3", "zz.3")] {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/formats");
+        std::fs::copy(root.join(format!("a-split.{from}")), folder.join(to)).expect("a copy");
+    }
+    std::fs::write(folder.join("notes.png"), b"no dump").expect("a file");
+    let output = vmcoroner(&["info", "--json", folder.to_str().expect("UTF-8")]);
+    let info: Value = serde_json::from_slice(&output.stdout).expect("one dump");
+    assert_eq!((&info["split"], list(&info, "files").len()), (&Value::from(true), 3));
+}
+
+#[test]
+fn a_pipe_gets_every_cgroup() {
+    let all = text(&["cgroup", "testdata/vmcores/memcg-zombies.kdump"]);
+    assert_eq!(all.lines().count(), 1063 + 2, "one a line, a header and a sum");
+    let few = text(&["cgroup", "--limit", "3", "testdata/vmcores/memcg-zombies.kdump"]);
+    assert!(few.lines().count() == 6 && few.contains("and 1060 more (--all)"), "{few}");
+}
+
+#[test]
+fn a_user_task_shows_its_system_call() {
+    let trace = json(&["bt", "--json", NETDEV, "insmod"])["traces"][0]["user"].clone();
+    // The trace goes through __do_sys_finit_module: 313 on x86-64.
+    assert_eq!((&trace["system_call"], &trace["name"]), (&313.into(), &"finit_module".into()));
+    let of =
+        |name: &str| list(&trace, "registers").iter().find(|r| r["name"] == name).expect("a register")["value"].clone();
+    assert_eq!((of("orig_rax"), of("cs")), ("0x0000000000000139".into(), "0x0000000000000033".into()));
+    assert!(text(&["bt", NETDEV, "insmod"]).contains("system call 313 (finit_module) from user mode at "));
+    assert!(text(&["bt", "-r", NETDEV, "insmod"]).contains("orig_rax: 0000000000000139"));
+    assert!(json(&["bt", "--json", NETDEV, "kthreadd"])["traces"][0].get("user").is_none());
+}
+
+#[test]
+fn data_is_not_taken_for_code() {
+    assert!(text(&["dis", NETDEV, "init_task", "2"]).starts_with("0xffffffffa3e0f600 is data, no code"));
+    assert_eq!(json(&["dis", "--json", NETDEV, "schedule", "2"])["data"], false);
+}
+
+#[test]
+fn the_printer_of_a_trace_is_no_difference() {
+    let trace = joined(&["testdata/vmcores/sysrq-crash.kdump"]);
+    assert_eq!(trace["differ"], 0, "{trace:#}");
+}
+
+#[test]
+fn a_text_is_not_named_after_a_constant_far_before_it() {
+    let caches = text(&["struct", NETDEV, "kmem_cache", "slab_caches", "--list", "list", "--head", "-m", "name"]);
+    assert!(!caches.lines().any(|line| line.contains("name = ") && line.contains("+")), "{caches}");
+}
+
 /// Commands that take a dump first.
 fn looking_commands() -> Vec<clap::Command> {
     use clap::CommandFactory;

@@ -9,7 +9,7 @@ use crate::{extract, look, report};
 /// Arguments of `bt`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vmcoroner bt vmcore                   the task that crashed, or what the CPUs run\n  vmcoroner bt vmcore 1 kthreadd        by pid or command name\n  vmcoroner bt -a vmcore                what every CPU runs\n  vmcoroner bt --state D --group vmcore  equal stacks of blocked tasks, with counts\n  vmcoroner bt --comm kworker --cpu 0 vmcore\n  vmcoroner bt --all --format json vmcore | jq '.traces[].frames[0].function'"
+    after_help = "Examples:\n  vmcoroner bt vmcore                   the task that crashed, or what the CPUs run\n  vmcoroner bt vmcore 1 kthreadd        by pid or command name\n  vmcoroner bt -a vmcore                what every CPU runs\n  vmcoroner bt -r vmcore 1              with the registers of its system call\n  vmcoroner bt --state D --group vmcore  equal stacks of blocked tasks, with counts\n  vmcoroner bt --comm kworker --cpu 0 vmcore\n  vmcoroner bt --all --format json vmcore | jq '.traces[].frames[0].function'"
 )]
 pub struct Arguments {
     /// What to read, and how to print.
@@ -36,6 +36,9 @@ pub struct Arguments {
     /// Show equal stacks once, with the tasks that have them, the most frequent first.
     #[arg(long)]
     pub group: bool,
+    /// Show all registers with which a task came from user mode.
+    #[arg(short, long)]
+    pub registers: bool,
 }
 
 /// Runs it.
@@ -53,13 +56,13 @@ pub fn run(_cli: &Cli, args: &Arguments) -> Outcome {
             let mut view = look::backtraces(kernel, &which)?;
             let reports = extract::log_reports(kernel);
             for trace in &mut view.traces {
-                look::join(trace, &reports);
+                look::join(kernel, trace, &reports);
             }
             if args.group {
                 view.traces = look::group(view.traces);
             }
             Ok(view)
         },
-        report::looking::backtraces,
+        |view, width| report::looking::backtraces(view, args.registers, width),
     )
 }

@@ -18,9 +18,24 @@ pub struct Arguments {
     /// Search memory for what keeps the dying ones.
     #[arg(long)]
     pub pins: bool,
+    /// The most shown; all in a pipe, and some hundred on a terminal.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Show all on a terminal too.
+    #[arg(long, conflicts_with = "limit")]
+    pub all: bool,
 }
+
+/// Cgroups listed on a terminal before the rest is only counted.
+const SHOWN: usize = 200;
 
 /// Runs it.
 pub fn run(args: &Arguments) -> Outcome {
-    args.looking.show(|kernel, _| Ok(look::cgroups(kernel, args.pins)), report::looking::cgroups)
+    args.looking.show(
+        |kernel, _| Ok(look::cgroups(kernel, args.pins)),
+        |view, width| {
+            let limit = args.limit.unwrap_or(if args.all || width.is_none() { usize::MAX } else { SHOWN });
+            report::looking::cgroups(view, limit, width)
+        },
+    )
 }

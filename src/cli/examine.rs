@@ -27,6 +27,9 @@ pub struct Arguments {
     /// Form of the output. `json` is the first case, `jsonl` one line for every case.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
     /// Write the facts to FILE; `examine FILE` evaluates them again without the inputs.
     #[arg(long, value_name = "FILE")]
     pub save_case: Option<PathBuf>,
@@ -119,7 +122,7 @@ pub fn run(cli: &Cli, args: &Arguments) -> Outcome {
     drop(progress);
     let Some(first) = verdicts.first() else { return Ok(ExitCode::SUCCESS) };
     let style = Style { width: terminal_width().unwrap_or(80), colour: cli.colour() };
-    let out = match args.format {
+    let out = match if args.json { Format::Json } else { args.format } {
         Format::Text => report::text(first, style),
         Format::Json => format!("{}\n", serde_json::to_string_pretty(first)?),
         Format::Jsonl => {

@@ -19,6 +19,9 @@ pub struct Arguments {
     /// Form of the output.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
     /// Dumps inside archives.
     #[command(flatten)]
     pub unpacking: Unpacking,
@@ -38,7 +41,7 @@ pub fn run(_cli: &Cli, args: &Arguments) -> Outcome {
     let mut out = String::new();
     for opened in extract::dump_members(&args.inputs, args.unpacking.temp_dir.as_deref())? {
         let described = extract::describe(&opened);
-        match args.format {
+        match if args.json { Format::Json } else { args.format } {
             Format::Text => out.push_str(&report::described(&described)),
             Format::Json => {
                 out.push_str(&serde_json::to_string(&described)?);

@@ -24,6 +24,9 @@ pub struct Looking {
     /// Form of the output.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
     /// Symbols and types from outside the dump.
     #[command(flatten)]
     pub kernel: KernelSources,
@@ -67,7 +70,8 @@ impl Looking {
         refuse(&kernel)?;
         let mut value = view(&kernel, opened)?;
         let mut rest = kernel.gaps();
-        let empty = match self.format {
+        let format = if self.json { Format::Json } else { self.format };
+        let empty = match format {
             Format::Text => {
                 let out = text(&value, terminal_width());
                 print(&out)?;

@@ -9,7 +9,7 @@ use crate::{look, report};
 /// Arguments of `ps`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vmcoroner ps vmcore\n  vmcoroner ps --tree vmcore\n  vmcoroner ps --state D vmcore       blocked tasks\n  vmcoroner ps vmcore 1 kthreadd      by pid or command name\n  vmcoroner ps --sort off-cpu --cpu 0 vmcore"
+    after_help = "Examples:\n  vmcoroner ps vmcore\n  vmcoroner ps --tree vmcore\n  vmcoroner ps --state D vmcore       blocked tasks\n  vmcoroner ps vmcore 1 kthreadd      by pid or command name\n  vmcoroner ps -v vmcore 1             start, last run, cgroup, namespaces, memory\n  vmcoroner ps --sort off-cpu --cpu 0 vmcore"
 )]
 pub struct Arguments {
     /// What to read, and how to print.
@@ -39,6 +39,9 @@ pub struct Arguments {
     /// Only user tasks.
     #[arg(long)]
     pub user: bool,
+    /// All that is known of each: start, last run, switches, cgroup, namespaces, memory.
+    #[arg(short, long, conflicts_with = "tree")]
+    pub verbose: bool,
 }
 
 /// The order of tasks.
@@ -78,6 +81,13 @@ pub fn run(args: &Arguments) -> Outcome {
         comm: args.comm.clone(),
         cpu: args.cpu,
         sort: args.sort.into(),
+        detail: args.verbose,
     };
-    args.looking.show(|kernel, _| look::processes(kernel, &filter), report::looking::processes)
+    args.looking.show(
+        |kernel, _| look::processes(kernel, &filter),
+        |view, width| match args.verbose {
+            true => report::looking::processes_in_detail(view),
+            false => report::looking::processes(view, width),
+        },
+    )
 }

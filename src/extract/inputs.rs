@@ -293,11 +293,15 @@ impl Found {
         let plain = name.rsplit_once('.').is_none_or(|(_, ending)| {
             matches!(ending, "txt" | "out" | "log" | "folded" | "raw" | "data" | "json" | "yaml" | "yml")
         });
+        // A plain heap of files, not a bundle's depths: whatever is text is looked at, and the parts of a split dump have
+        // any names.
+        let heap = depth <= 1;
+        if heap && member.content().is_dump() {
+            return true;
+        }
         if self.dumps_only || !plain {
             return false;
         }
-        // A plain heap of files, not a bundle's depths: whatever is text is looked at.
-        let heap = depth <= 1;
         member.content() == ContentKind::Text
             && (heap
                 || snapshot::recognises(member.head())

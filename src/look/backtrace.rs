@@ -68,7 +68,45 @@ pub struct FrameRow {
     pub interrupted: bool,
     /// Source lines, innermost inlined function first: function and `file:line`. Empty without a vmlinux.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub lines: Vec<(String, String)>,
+    pub lines: Vec<LineRow>,
+}
+
+/// A source line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LineRow {
+    /// Function, as the source names it.
+    pub function: String,
+    /// `file:line`.
+    pub line: String,
+}
+
+/// The registers that an interrupt or exception left.
+#[derive(Clone, Debug, Serialize)]
+pub struct RegisterSet {
+    /// Number of the frame.
+    pub frame: usize,
+    /// The registers.
+    pub registers: Vec<RegisterRow>,
+}
+
+/// How a user task entered the kernel.
+#[derive(Clone, Debug, Serialize)]
+pub struct UserRow {
+    /// Number of the system call; `null` where an interrupt or an exception interrupted user mode.
+    pub system_call: Option<u64>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Registers of user mode.
+    pub registers: Vec<RegisterRow>,
+}
+
+/// A register.
+#[derive(Clone, Debug, Serialize)]
+pub struct RegisterRow {
+    /// Its name.
+    pub name: String,
+    /// What it held.
+    pub value: Address,
 }
 
 /// One stack, and the tasks that have it.
@@ -83,9 +121,12 @@ pub struct Trace {
     /// Why there are no frames.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub none: Option<String>,
-    /// Registers an interrupt or exception left: number of the frame, names and values.
+    /// Registers that interrupts and exceptions left.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub registers: Vec<(usize, Vec<(String, Address)>)>,
+    pub registers: Vec<RegisterSet>,
+    /// How a user task entered the kernel; left out for kernel threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserRow>,
     /// The trace that the log has of the same task or CPU, joined with this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub joined: Option<Joined>,
@@ -170,6 +211,7 @@ fn trace(kernel: &Kernel<'_>, task: &Task, stack: Option<&CallStack>, crashed: b
             ended: Ended::Unknown,
             none: Some(none.to_owned()),
             registers: Vec::new(),
+            user: None,
             joined: None,
         };
     };
@@ -189,24 +231,36 @@ fn trace(kernel: &Kernel<'_>, task: &Task, stack: Option<&CallStack>, crashed: b
             lines: lines(kernel, frame),
         })
         .collect();
-    let registers = stack.registers.iter().map(|(n, registers)| {
-        (*n, registers.named().into_iter().map(|(name, value)| (name, Address(value))).collect())
-    });
+    let registers =
+        stack.registers.iter().map(|(n, set)| RegisterSet { frame: *n, registers: register_rows(set.named()) });
     Trace {
         none: frames.is_empty().then(|| "it was in user mode".to_owned()),
         tasks: vec![name],
         frames,
         ended: stack.ended.clone(),
         registers: registers.collect(),
+        user: kernel.user_registers(task).map(|user| UserRow {
+            system_call: user.system_call,
+            name: user.name,
+            registers: register_rows(user.named),
+        }),
         joined: None,
     }
 }
 
+fn register_rows(named: Vec<(String, u64)>) -> Vec<RegisterRow> {
+    named.into_iter().map(|(name, value)| RegisterRow { name, value: Address(value) }).collect()
+}
+
 /// Source lines of a frame: of a return address those of the call before it.
-fn lines(kernel: &Kernel<'_>, frame: &kernel::stacks::Frame) -> Vec<(String, String)> {
-    let at = if frame.exact { frame.pc } else { frame.pc - 1 };
+fn lines(kernel: &Kernel<'_>, frame: &kernel::stacks::Frame) -> Vec<LineRow> {
+    line_rows(kernel, if frame.exact { frame.pc } else { frame.pc - 1 })
+}
+
+/// Source lines of an instruction.
+pub(super) fn line_rows(kernel: &Kernel<'_>, at: kernel::VirtAddr) -> Vec<LineRow> {
     let lines = kernel.source_lines(at).into_iter();
-    lines.map(|l| (l.function.unwrap_or_default(), l.line.unwrap_or_default())).collect()
+    lines.map(|l| LineRow { function: l.function.unwrap_or_default(), line: l.line.unwrap_or_default() }).collect()
 }
 
 /// Equal stacks as one, the most frequent first. Frames are compared, not stack pointers.
@@ -226,6 +280,7 @@ pub fn group(traces: Vec<Trace>) -> Vec<Trace> {
     for group in groups.iter_mut().filter(|group| group.tasks.len() > 1) {
         group.frames.iter_mut().for_each(|frame| frame.sp = None);
         group.registers.clear();
+        group.user = None;
     }
     groups.sort_by_key(|group| std::cmp::Reverse(group.tasks.len()));
     groups

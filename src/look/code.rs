@@ -4,6 +4,8 @@ use facts::{Address, Gap};
 use kernel::{Kernel, VirtAddr};
 use serde::Serialize;
 
+use super::LineRow;
+
 /// Instructions shown before and after an address in a function.
 const BEFORE: usize = 20;
 const AFTER: usize = 12;
@@ -38,6 +40,8 @@ pub struct CodeView {
     pub before: usize,
     /// See `before`.
     pub after: usize,
+    /// Whether the memory there cannot be run: the bytes are data, and the instructions mean nothing.
+    pub data: bool,
     /// What could not be read.
     pub gaps: Vec<Gap>,
 }
@@ -61,7 +65,7 @@ pub struct CodeRow {
     pub marked: bool,
     /// Functions inlined here and lines, innermost first; empty without a vmlinux.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub lines: Vec<(String, String)>,
+    pub lines: Vec<LineRow>,
 }
 
 /// As crash prints it, with the offset in decimal.
@@ -118,11 +122,7 @@ pub fn code(kernel: &Kernel<'_>, word: &str, range: CodeRange, lines: bool) -> R
             target_symbol: instruction.target.and_then(|target| named(kernel, target)),
             marked: nth == place && at != start,
             lines: match lines {
-                true => kernel
-                    .source_lines(instruction.address)
-                    .into_iter()
-                    .map(|line| (line.function.unwrap_or_default(), line.line.unwrap_or_default()))
-                    .collect(),
+                true => super::backtrace::line_rows(kernel, instruction.address),
                 false => Vec::new(),
             },
         })
@@ -135,6 +135,7 @@ pub fn code(kernel: &Kernel<'_>, word: &str, range: CodeRange, lines: bool) -> R
         function: found.as_ref().map(|found| found.name.clone()),
         module: found.and_then(|found| found.module),
         address: at.into(),
+        data: kernel.is_executable(at) == Some(false),
         before: if range.count.is_some() { 0 } else { first },
         after: if range.count.is_some() || range.reverse { 0 } else { whole.saturating_sub(last) },
         instructions: rows,

@@ -1,6 +1,7 @@
 //! A trace from memory beside the one that the log printed of the same task or CPU.
 
 use facts::{Fact, Stack};
+use kernel::Kernel;
 use kernel::stacks::without_suffix;
 use serde::Serialize;
 
@@ -45,8 +46,10 @@ pub struct Joined {
 }
 
 /// Joins a trace with the first report of the log that names the same process or, for a running task, the same CPU.
-/// Frames match by function, compiler suffixes left out; printed frames with `?` are left out.
-pub fn join(trace: &mut Trace, facts: &[Fact]) {
+/// Frames match by function, compiler suffixes left out, or by address, as a function may have several names and the
+/// return address of a call that never returns lies in the next one. Printed frames with `?` are left out, and those of
+/// the functions that printed the trace.
+pub fn join(kernel: &Kernel<'_>, trace: &mut Trace, facts: &[Fact]) {
     let [task] = trace.tasks.as_slice() else { return };
     let same = |fact: &&Fact| {
         let number = |name| {
@@ -67,7 +70,7 @@ pub fn join(trace: &mut Trace, facts: &[Fact]) {
         return;
     };
     let Some(stack) = fact.stacks.first() else { return };
-    let frames = merge(trace, fact.text("function"), stack);
+    let frames = merge(kernel, trace, fact.text("function"), stack);
     let since = match frames.iter().position(|frame| frame.side != Side::Memory) {
         // Traces that have nothing in common are of two times.
         Some(first) if frames.iter().any(|frame| frame.side == Side::Both) => first,
@@ -93,20 +96,52 @@ fn bare(name: &str) -> &str {
     name.strip_suffix("_fastpath").unwrap_or(name)
 }
 
-fn merge(trace: &Trace, top: Option<&str>, stack: &Stack) -> Vec<JoinedFrame> {
-    let memory: Vec<(String, Option<u64>)> =
-        trace.frames.iter().filter_map(|f| Some((f.function.clone()?, Some(f.offset)))).collect();
-    let mut log: Vec<(String, Option<u64>)> = stack
+/// Functions that print a trace, as they stand on top of it.
+const PRINTERS: [&str; 8] = [
+    "dump_backtrace",
+    "show_stack",
+    "show_stack_log_lvl",
+    "show_trace_log_lvl",
+    "show_regs",
+    "__dump_stack",
+    "dump_stack",
+    "dump_stack_lvl",
+];
+
+/// A frame of one side.
+struct Seen {
+    function: String,
+    offset: Option<u64>,
+    /// Addresses it may stand for: of a printed name that several functions have, each.
+    at: Vec<u64>,
+}
+
+fn merge(kernel: &Kernel<'_>, trace: &Trace, top: Option<&str>, stack: &Stack) -> Vec<JoinedFrame> {
+    let memory: Vec<Seen> = trace
+        .frames
+        .iter()
+        .filter_map(|f| Some(Seen { function: f.function.clone()?, offset: Some(f.offset), at: vec![f.pc.0] }))
+        .collect();
+    let addresses = |function: &str, offset: u64| {
+        let of_modules = kernel.module_symbols(function).into_iter().map(|(at, _)| at.0);
+        kernel.symbols(function).into_iter().chain(of_modules).map(|at| at.wrapping_add(offset)).collect()
+    };
+    let mut log: Vec<Seen> = stack
         .frames
         .iter()
         .filter(|f| f.reliable && !f.inline)
-        .filter_map(|f| Some((f.function.as_deref()?.to_owned(), f.offset)))
+        .filter_map(|f| {
+            let function = f.function.as_deref()?.to_owned();
+            let at = f.offset.map(|offset| addresses(&function, offset)).unwrap_or_default();
+            Some(Seen { function, offset: f.offset, at })
+        })
+        .skip_while(|frame| PRINTERS.contains(&bare(&frame.function)))
         .collect();
     // An oops prints the innermost function as RIP, before the trace.
-    if let Some(top) = top.filter(|top| log.first().is_none_or(|(name, _)| name != top)) {
-        log.insert(0, (top.to_owned(), None));
+    if let Some(top) = top.filter(|top| log.first().is_none_or(|frame| frame.function != *top)) {
+        log.insert(0, Seen { function: top.to_owned(), offset: None, at: Vec::new() });
     }
-    let equal = |a: &(String, Option<u64>), b: &(String, Option<u64>)| bare(&a.0) == bare(&b.0);
+    let equal = |a: &Seen, b: &Seen| bare(&a.function) == bare(&b.function) || a.at.iter().any(|at| b.at.contains(at));
     // Longest common subsequence; both have at most some hundred frames.
     let (rows, columns) = (memory.len().min(512), log.len().min(512));
     let mut best = vec![vec![0u16; columns + 1]; rows + 1];
@@ -125,8 +160,8 @@ fn merge(trace: &Trace, top: Option<&str>, stack: &Stack) -> Vec<JoinedFrame> {
     }
     let (mut r, mut c) = (0, 0);
     let mut frames = Vec::new();
-    let mut push = |side, frame: &(String, Option<u64>)| {
-        frames.push(JoinedFrame { side, function: frame.0.clone(), offset: frame.1 });
+    let mut push = |side, frame: &Seen| {
+        frames.push(JoinedFrame { side, function: frame.function.clone(), offset: frame.offset });
     };
     loop {
         match (memory.get(r).filter(|_| r < rows), log.get(c).filter(|_| c < columns)) {

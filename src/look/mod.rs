@@ -10,30 +10,36 @@ mod devices;
 mod joined;
 mod machine;
 mod memory;
+mod named;
 mod nearest;
 mod processes;
 mod searching;
 mod structure;
 mod subsystems;
 mod system;
+mod value;
 mod view;
 mod waiting;
 
 pub use address::{SymbolList, SymbolRow, WhatList, WordRow, Words, read, resolve, symbols, whats};
-pub use backtrace::{Backtraces, FrameRow, TaskName, Trace, Which, backtraces, group};
+pub use backtrace::{
+    Backtraces, FrameRow, LineRow, RegisterRow, RegisterSet, TaskName, Trace, UserRow, Which, backtraces, group,
+};
 pub use code::{CodeRange, CodeRow, CodeView, code};
 pub use devices::{DiskRow, DiskView, MajorRow, disks};
 pub use joined::{Joined, JoinedFrame, Side, join};
 pub use machine::{InterruptView, Listed, MountRow, interrupts, mounts, sysctls, timers, workers};
 pub use memory::{MemoryView, memory};
+pub use named::{ModuleDetail, PartRow, module_detail, only_device};
 pub use processes::{Filter, NamespaceRow, ProcessRow, Processes, Sort, Switches, processes};
 pub use searching::{HitRow, SearchAsk, SearchView, search};
-pub use structure::{Ask, FieldRow, MemberValue, Number, ObjectRow, StructView, Value, Wide, structure};
+pub use structure::{Ask, EnumeratorRow, FieldRow, ObjectRow, StructView, structure};
 pub use subsystems::{
     CacheRow, CgroupView, DeviceRow, ModuleRow, ModuleView, NetView, QueueRow, QueueView, QueuedRow, SlabView, cgroups,
     modules, net, run_queues, slab,
 };
 pub use system::{CpuCounts, CrashedTask, Load, SystemView, TaintModule, system};
+pub use value::{ElementRow, MemberValue, Number, Value, Wide};
 pub use view::View;
 pub use waiting::{CycleRow, FrozenRow, LockRow, OtherRow, PoolRow, WaitView, waiting};
 

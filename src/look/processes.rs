@@ -39,6 +39,8 @@ pub struct Filter {
     pub cpu: Option<u32>,
     /// The order of the rows, where they are no tree.
     pub sort: Sort,
+    /// Whether to look up the memory of each.
+    pub detail: bool,
 }
 
 /// One task.
@@ -78,6 +80,12 @@ pub struct ProcessRow {
     pub namespaces: Option<NamespaceRow>,
     /// Voluntary and forced context switches.
     pub switches: Option<Switches>,
+    /// Bytes mapped (VSZ); looked up in detail only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_bytes: Option<u64>,
+    /// Bytes resident (RSS); looked up in detail only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resident_bytes: Option<u64>,
     /// Depth in the tree; 0 without one.
     pub depth: usize,
 }
@@ -139,6 +147,7 @@ pub fn processes(kernel: &Kernel<'_>, filter: &Filter) -> Result<Processes, Stri
         let ran = task.last_run_ns.filter(|_| !task.running)?;
         clocks.get(&task.cpu?)?.checked_sub(ran)
     };
+    let memory = |task: &Task| filter.detail.then(|| kernel.task_memory(task)).flatten();
     let row = |task: &Task, depth: usize| ProcessRow {
         pid: task.pid,
         tgid: task.tgid,
@@ -162,6 +171,8 @@ pub fn processes(kernel: &Kernel<'_>, filter: &Filter) -> Result<Processes, Stri
             ipc: n.ipc,
             pid: n.pid,
         }),
+        virtual_bytes: memory(task).map(|memory| memory.virtual_bytes),
+        resident_bytes: memory(task).and_then(|memory| memory.resident_bytes),
         switches: task.nvcsw.zip(task.nivcsw).map(|(voluntary, forced)| Switches { voluntary, forced }),
         depth,
     };

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use facts::{Address, Gap};
 use kernel::types::{Member, Shape, TypeRef};
 use kernel::{Kernel, VirtAddr};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+
+use super::value::{ElementRow, MemberValue, Number, Value, Wide, is_absent};
 
 /// Nodes of a list that are counted.
 const MAX_COUNTED: usize = 10_000;
@@ -50,7 +52,7 @@ pub struct StructView {
     pub members: Vec<FieldRow>,
     /// Enumerators of an enumeration.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub enumerators: Vec<(String, i64)>,
+    pub enumerators: Vec<EnumeratorRow>,
     /// Of a typedef that is no structure: what it stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub declaration: Option<String>,
@@ -64,6 +66,15 @@ pub struct StructView {
     pub listed: Option<usize>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
+}
+
+/// A name of an enumeration.
+#[derive(Clone, Debug, Serialize)]
+pub struct EnumeratorRow {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: i64,
 }
 
 /// A structure in memory.
@@ -103,104 +114,6 @@ pub struct FieldRow {
     pub nodes: Option<usize>,
 }
 
-/// A whole number. In JSON a number up to 2^53, text beyond: many readers lose digits there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Number(pub i128);
-
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        match i64::try_from(self.0) {
-            Ok(n) if n.unsigned_abs() <= 1 << 53 => s.serialize_i64(n),
-            _ => s.collect_str(&self.0),
-        }
-    }
-}
-
-/// An `unsigned __int128` beyond what [`Number`] holds, as the vector registers of arm64 have them. Text in JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wide(pub u128);
-
-impl Serialize for Wide {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(&self.0)
-    }
-}
-
-/// What a member holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Value {
-    /// A truth value.
-    Bool(bool),
-    /// A number.
-    Number(Number),
-    /// A number of 128 bits without sign, the highest of them set.
-    Wide(Wide),
-    /// A number of an enumeration, with its name.
-    Enumerator {
-        /// Value.
-        number: Number,
-        /// Name.
-        enumerator: String,
-    },
-    /// A pointer.
-    Pointer {
-        /// Where it leads; zero for NULL.
-        pointer: Address,
-        /// The symbol there.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        symbol: Option<String>,
-        /// The text there, of a `char *`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        text: Option<String>,
-    },
-    /// An array of characters, up to its first NUL.
-    Text {
-        /// The text.
-        text: String,
-    },
-    /// Elements of an array; equal neighbours as one.
-    Array {
-        /// Elements with how often they repeat.
-        elements: Vec<(Value, u64)>,
-        /// Elements that were not shown.
-        #[serde(skip_serializing_if = "is_zero")]
-        more: u64,
-    },
-    /// Members of a structure or union.
-    Members {
-        /// The members.
-        members: Vec<MemberValue>,
-    },
-    /// A structure below the depth that was asked for.
-    Deeper {
-        /// Its type.
-        deeper: String,
-    },
-    /// Bytes that cannot be read.
-    Absent {
-        /// Why.
-        absent: String,
-    },
-}
-
-fn is_absent(value: &Value) -> bool {
-    matches!(value, Value::Absent { .. })
-}
-
-fn is_zero(n: &u64) -> bool {
-    *n == 0
-}
-
-/// A member of a structure inside another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MemberValue {
-    /// Name; empty for an anonymous one.
-    pub name: String,
-    /// What it holds.
-    pub value: Value,
-}
-
 /// The layout of a type, or its values at an address.
 ///
 /// # Errors
@@ -221,7 +134,7 @@ pub fn structure(kernel: &Kernel<'_>, ask: &Ask) -> Result<StructView, String> {
         source: types.source_of(ty).to_owned(),
         definitions: found.len(),
         members: Vec::new(),
-        enumerators: types.values_of(ty),
+        enumerators: types.values_of(ty).into_iter().map(|(name, value)| EnumeratorRow { name, value }).collect(),
         declaration: None,
         objects: Vec::new(),
         chosen: !ask.members.is_empty(),
@@ -575,6 +488,8 @@ impl Reader<'_, '_> {
             Some("char") if to.0 != 0 => self.kernel.cstr(to, MAX_TEXT).ok(),
             _ => None,
         };
+        // A text has no name of its own: a symbol before it is another's.
+        let symbol = symbol.filter(|symbol| text.is_none() || !symbol.contains('+'));
         Value::Pointer { pointer: to.into(), symbol, text }
     }
 
@@ -596,18 +511,20 @@ impl Reader<'_, '_> {
             }
         }
         let Some(place) = types.describe(element) else { return Value::Array { elements: Vec::new(), more: count } };
-        let mut elements: Vec<(Value, u64)> = Vec::new();
+        let mut elements: Vec<ElementRow> = Vec::new();
         let mut shown = 0;
         while shown < count.min(MAX_ELEMENTS) && self.rows < MAX_ROWS {
             let value = self.value(&place, at + shown.saturating_mul(stride), depth);
             shown += 1;
             match elements.last_mut() {
-                Some((last, repeats)) if *last == value => *repeats += 1,
-                _ => elements.push((value, 1)),
+                Some(last) if last.value == value => last.times += 1,
+                _ => elements.push(ElementRow { value, times: 1 }),
             }
         }
         match elements.first() {
-            Some((Value::Absent { absent }, _)) if elements.iter().all(|(value, _)| is_absent(value)) => {
+            Some(ElementRow { value: Value::Absent { absent }, .. })
+                if elements.iter().all(|element| is_absent(&element.value)) =>
+            {
                 Value::Absent { absent: absent.clone() }
             }
             _ => Value::Array { elements, more: count - shown },

@@ -29,6 +29,9 @@ pub struct DeviceRow {
     pub listed: bool,
     /// How a device on no list was found.
     pub found: Option<String>,
+    /// Its IP addresses with prefix lengths.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
     /// Who refers to it; searched for devices that are being unregistered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub holders: Vec<kernel::Holder>,
@@ -76,6 +79,7 @@ pub fn net(kernel: &Kernel<'_>) -> NetView {
             net_inum: device.net_inum,
             listed: device.listed,
             found: device.found,
+            addresses: kernel.net_addresses(device.address),
             holders,
         }
     });

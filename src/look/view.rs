@@ -4,8 +4,8 @@ use facts::Gap;
 use serde::Serialize;
 
 use super::{
-    Backtraces, CgroupView, CodeView, DiskView, InterruptView, Listed, MemoryView, ModuleView, NetView, Processes,
-    QueueView, SearchView, SlabView, StructView, SymbolList, SystemView, WaitView, WhatList, Words,
+    Backtraces, CgroupView, CodeView, DiskView, InterruptView, Listed, MemoryView, ModuleDetail, ModuleView, NetView,
+    Processes, QueueView, SearchView, SlabView, StructView, SymbolList, SystemView, WaitView, WhatList, Words,
 };
 
 /// What a command shows.
@@ -37,6 +37,7 @@ with_gaps!(
     DiskView,
     InterruptView,
     MemoryView,
+    ModuleDetail,
     ModuleView,
     NetView,
     QueueView,

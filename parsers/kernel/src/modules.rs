@@ -101,6 +101,27 @@ impl Kernel<'_> {
         self.modules().items.iter().find(|module| module.contains(at))
     }
 
+    /// Names of the modules that use one.
+    pub fn module_users(&self, module: &Module) -> Vec<String> {
+        let types = self.types();
+        let (Some(head), Some(node)) =
+            (types.offset("module", "source_list"), types.offset("module_use", "source_list"))
+        else {
+            return Vec::new();
+        };
+        let uses = self.list(module.address + head, MAX_MODULES, "users of a module").items.into_iter();
+        uses.filter_map(|at| self.pointer(at - node, "module_use", "source"))
+            .filter_map(|user| self.cstr(user + NAME, NAME_LEN).ok())
+            .collect()
+    }
+
+    /// References to a module: those of `lsmod`. One is the module's own since 3.19 (2f35c41f58a9 "module: Replace
+    /// module_ref with atomic_t refcnt") and is left out; `None` where the counts are of each CPU, or not known.
+    pub fn module_use_count(&self, module: &Module) -> Option<i64> {
+        let count = self.value(module.address, "module", "refcnt")? as u32 as i32;
+        Some(i64::from(count) - 1)
+    }
+
     fn looks_like_module(&self, node: VirtAddr) -> bool {
         let module = node - LIST;
         self.cstr_bytes(module + NAME, NAME_LEN).is_ok_and(|name| is_module_name(&name))

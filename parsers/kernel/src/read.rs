@@ -67,6 +67,11 @@ impl Kernel<'_> {
         }
     }
 
+    /// Whether the page tables let code be run at an address; `None` where they cannot be read.
+    pub fn is_executable(&self, at: VirtAddr) -> Option<bool> {
+        self.space.as_ref()?.executable(at, self.physical)
+    }
+
     /// Fills `buf` from the virtual address `at`. On an error the bytes before the failing page are filled.
     pub fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), ReadError> {
         let mut done = 0usize;

@@ -8,6 +8,9 @@ use crate::{Kernel, VirtAddr};
 /// Registers of one oops; arm64 prints 34.
 const MAX_REGISTERS: usize = 64;
 
+/// User space has no page below this (`vm.mmap_min_addr`): what is less is a number.
+const LOWEST: u64 = 0x1_0000;
+
 /// Registers of the machine, not of the function: the fault address and the frames of the trace say the same.
 fn is_general(name: &str) -> bool {
     !["CR", "DR", "CS", "DS", "ES", "SS", "FS", "GS", "EFLAGS", "RFLAGS", "RIP", "PC"]
@@ -27,9 +30,10 @@ impl Kernel<'_> {
         let origin = || Origin::derived(self.member(), "registers of the report, looked up in memory");
         let mut facts = Vec::new();
         for (register, value) in fault.into_iter().chain(registers) {
-            // A register that holds NULL or a small number tells nothing by itself; the fault address does.
+            // A register that holds NULL or a small number tells nothing by itself; the fault address does. A length of a
+            // page or of some is a number too.
             let telling = self.arch().is_kernel(VirtAddr(value)) || register == "fault address";
-            let known = meaning(value).filter(|_| value >= 4096 || register == "fault address");
+            let known = meaning(value).filter(|_| value >= LOWEST || register == "fault address");
             if !telling && known.is_none() {
                 continue;
             }

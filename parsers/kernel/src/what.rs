@@ -1,7 +1,7 @@
 //! What lies at an address: symbol, slab object, stack, task, per-CPU variable, module, vmalloc area, page.
 
 use facts::Address;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{Arch, Kernel, VirtAddr};
 
@@ -31,16 +31,20 @@ pub struct What {
     /// Slab object that holds it.
     pub slab: Option<SlabWhat>,
     /// Task on whose kernel stack it lies: thread id, command name.
+    #[serde(serialize_with = "as_task")]
     pub stack_of: Option<(i32, String)>,
     /// Stack of a CPU that it lies on: CPU, and `irq`, `nmi`, `double-fault`, `debug`, `machine-check`, `entry`, ...
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "as_cpu_stack")]
     pub cpu_stack: Option<(u32, &'static str)>,
     /// Bytes from the start of the stack or task_struct.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
     /// Task in whose task_struct it lies: thread id, command name.
+    #[serde(serialize_with = "as_task")]
     pub task: Option<(i32, String)>,
     /// CPU and per-CPU variable, `runqueues+0x8`.
+    #[serde(serialize_with = "as_variable")]
     pub per_cpu: Option<(u32, String)>,
     /// Its `struct page`; of a compound page the head's.
     pub page: Option<Address>,
@@ -83,6 +87,7 @@ pub struct PageState {
     /// `anonymous`, or `file`.
     pub mapping: Option<&'static str>,
     /// Of a file's page: inode number and the name of its file system's device.
+    #[serde(serialize_with = "as_file")]
     pub file: Option<(u64, String)>,
 }
 
@@ -95,6 +100,42 @@ pub struct Area {
     pub size: u64,
     /// The function that asked for it.
     pub caller: Option<String>,
+}
+
+fn as_task<S: Serializer>(task: &Option<(i32, String)>, s: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Task<'a> {
+        pid: i32,
+        comm: &'a str,
+    }
+    task.as_ref().map(|(pid, comm)| Task { pid: *pid, comm }).serialize(s)
+}
+
+fn as_cpu_stack<S: Serializer>(stack: &Option<(u32, &'static str)>, s: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Stack {
+        cpu: u32,
+        kind: &'static str,
+    }
+    stack.map(|(cpu, kind)| Stack { cpu, kind }).serialize(s)
+}
+
+fn as_variable<S: Serializer>(variable: &Option<(u32, String)>, s: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Variable<'a> {
+        cpu: u32,
+        variable: &'a str,
+    }
+    variable.as_ref().map(|(cpu, variable)| Variable { cpu: *cpu, variable }).serialize(s)
+}
+
+fn as_file<S: Serializer>(file: &Option<(u64, String)>, s: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct File<'a> {
+        inode: u64,
+        device: &'a str,
+    }
+    file.as_ref().map(|(inode, device)| File { inode: *inode, device }).serialize(s)
 }
 
 impl What {

@@ -9,6 +9,10 @@ use crate::report::table::gaps;
 /// Instructions.
 pub fn code(view: &CodeView, bytes: bool) -> String {
     let mut out = String::new();
+    if view.data {
+        let at = view.address.0;
+        let _ = writeln!(out, "{at:#x} is data, no code: its page cannot be run, and what follows means nothing");
+    }
     if view.before > 0 {
         let _ = writeln!(out, "   ... {} instructions before (-r)", view.before);
     }
@@ -19,8 +23,7 @@ pub fn code(view: &CodeView, bytes: bool) -> String {
     let marks = view.instructions.iter().any(|i| i.marked);
     for instruction in &view.instructions {
         if !instruction.lines.is_empty() && line != Some(&instruction.lines) {
-            let names: Vec<String> =
-                instruction.lines.iter().map(|(function, line)| format!("{line} ({function})")).collect();
+            let names: Vec<String> = instruction.lines.iter().map(|l| format!("{} ({})", l.line, l.function)).collect();
             let _ = writeln!(out, "{}", printable(&names.join(" < ")));
             line = Some(&instruction.lines);
         }

@@ -18,6 +18,6 @@ pub use machine::{interrupts, mounts, sysctls, timers, workers};
 pub use memory::memory;
 pub use searching::search;
 pub use structure::{StructStyle, structure};
-pub use subsystems::{cgroups, modules, net, run_queues, slab};
+pub use subsystems::{cgroups, module, modules, net, run_queues, slab};
 pub use system::system;
-pub use tasks::{backtraces, processes, waiting};
+pub use tasks::{backtraces, processes, processes_in_detail, waiting};

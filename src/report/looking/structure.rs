@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::look::{FieldRow, MemberValue, StructView, Value};
+use crate::look::{ElementRow, FieldRow, MemberValue, StructView, Value};
 use crate::report::printable;
 use crate::report::table::{address, gaps};
 
@@ -21,8 +21,8 @@ pub fn structure(view: &StructView, style: StructStyle, width: Option<usize>) ->
         Page { out: String::new(), style, width: width.unwrap_or(120).max(40), mark: view.size.to_string().len() + 4 };
     if !view.enumerators.is_empty() && view.objects.is_empty() {
         let _ = writeln!(page.out, "{} {{", printable(&view.name));
-        for (name, value) in &view.enumerators {
-            let _ = writeln!(page.out, "  {} = {}", printable(name), page.number((*value).into()));
+        for row in &view.enumerators {
+            let _ = writeln!(page.out, "  {} = {}", printable(&row.name), page.number(row.value.into()));
         }
         page.out.push_str("};\n");
     } else if let Some(declaration) = view.declaration.as_ref().filter(|_| view.objects.is_empty()) {
@@ -121,7 +121,7 @@ impl Page {
     }
 
     fn field(&mut self, row: &FieldRow, comma: &str, depth: usize) {
-        let mut text = String::new();
+        let mut text = if row.name.is_empty() { String::new() } else { format!("{} = ", printable(&row.name)) };
         if let Some(value) = &row.value {
             self.value(&mut text, value, depth);
         }
@@ -131,8 +131,7 @@ impl Page {
             Some(n) => format!("   /* {n} other nodes */"),
             None => String::new(),
         };
-        let name = if row.name.is_empty() { String::new() } else { format!("{} = ", printable(&row.name)) };
-        let _ = writeln!(self.out, "{}{name}{text}{comma}{note}", "  ".repeat(depth));
+        let _ = writeln!(self.out, "{}{text}{comma}{note}", "  ".repeat(depth));
     }
 
     fn value(&self, out: &mut String, value: &Value, depth: usize) {
@@ -186,26 +185,26 @@ impl Page {
     /// More than this many equal elements are printed as one, as gdb does.
     const REPEATS: u64 = 10;
 
-    fn array(&self, out: &mut String, elements: &[(Value, u64)], more: u64, depth: usize) {
+    fn array(&self, out: &mut String, elements: &[ElementRow], more: u64, depth: usize) {
         let mut parts = Vec::new();
-        for (value, repeats) in elements {
+        for ElementRow { value, times } in elements {
             let mut text = String::new();
             self.value(&mut text, value, depth + 1);
-            if *repeats > Self::REPEATS {
-                parts.push(format!("{text} <repeats {repeats} times>"));
+            if *times > Self::REPEATS {
+                parts.push(format!("{text} <repeats {times} times>"));
             } else {
-                parts.extend((0..*repeats).map(|_| text.clone()));
+                parts.extend((0..*times).map(|_| text.clone()));
             }
         }
         if more > 0 {
             parts.push(format!("... {more} more"));
         }
+        let mut column = depth * 2 + out.rsplit('\n').next().map_or(0, str::len) + 1;
         out.push('{');
-        let mut column = depth * 2 + 20;
         for (n, part) in parts.iter().enumerate() {
             if n > 0 {
                 out.push(',');
-                if column + part.len() > self.width && !part.contains('\n') {
+                if column + part.len() + 2 > self.width && !part.contains('\n') {
                     let _ = write!(out, "\n{}", "  ".repeat(depth + 1));
                     column = depth * 2 + 2;
                 } else {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::look::{CgroupView, ModuleView, NetView, QueueView, SlabView};
+use crate::look::{CgroupView, ModuleDetail, ModuleView, NetView, QueueView, SlabView};
 use crate::report::printable;
 use crate::report::table::{address, gaps, or_dash, table};
 
@@ -27,7 +27,7 @@ pub fn net(view: &NetView, width: Option<usize>) -> String {
                 d.flags.map_or_else(|| "-".to_owned(), |f| format!("{f:#x}")),
                 or_dash(d.mtu),
                 or_dash(d.net_inum),
-                if d.listed { "" } else { "on no list" }.to_owned(),
+                if d.listed { d.addresses.join(", ") } else { "on no list".to_owned() },
             ]
         });
         let header = [">IFINDEX", "NAME", "NET_DEVICE", "STATE", ">REFCNT", ">FLAGS", ">MTU", ">NETNS", ""];
@@ -90,6 +90,34 @@ pub fn modules(view: &ModuleView, width: Option<usize>) -> String {
     out
 }
 
+/// A module in detail.
+pub fn module(view: &ModuleDetail) -> String {
+    let mut out = String::new();
+    let mut row = |name: &str, value: String| {
+        let _ = writeln!(out, "{name:12}{}", printable(&value));
+    };
+    row("name", view.name.clone());
+    row("module", address(view.module));
+    row("state", format!("{:?}", view.state).to_lowercase());
+    row("taint", view.taints.clone().map_or_else(|| "?".to_owned(), |t| if t.is_empty() { "-".to_owned() } else { t }));
+    row("version", or_dash(view.version.as_deref()));
+    row("srcversion", or_dash(view.srcversion.as_deref()));
+    row("size", view.size.to_string());
+    for (nth, part) in view.parts.iter().enumerate() {
+        let end = address(facts::Address(part.start.0.saturating_add(part.size)));
+        let name = match (view.parts.len(), nth) {
+            (1, _) => "memory",
+            (_, 0) => "text",
+            _ => "data",
+        };
+        row(name, format!("{} to {end}, {}", address(part.start), part.size));
+    }
+    row("references", view.references.map_or_else(|| "?".to_owned(), |n| n.to_string()));
+    row("used by", if view.users.is_empty() { "-".to_owned() } else { view.users.join(", ") });
+    gaps(&mut out, &view.gaps);
+    out
+}
+
 fn kib(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| "?".to_owned(), |bytes| format!("{}k", bytes.div_ceil(1024)))
 }
@@ -120,12 +148,9 @@ pub fn slab(view: &SlabView, width: Option<usize>) -> String {
     out
 }
 
-/// Cgroups listed before the rest is only counted.
-const MAX_CGROUPS: usize = 200;
-
-/// Memory cgroups.
-pub fn cgroups(view: &CgroupView, width: Option<usize>) -> String {
-    let rows = view.cgroups.iter().take(MAX_CGROUPS).map(|c| {
+/// Memory cgroups, at most `limit` of them.
+pub fn cgroups(view: &CgroupView, limit: usize, width: Option<usize>) -> String {
+    let rows = view.cgroups.iter().take(limit).map(|c| {
         vec![
             format!("{:016x}", c.address.0),
             or_dash(c.id),
@@ -144,8 +169,8 @@ pub fn cgroups(view: &CgroupView, width: Option<usize>) -> String {
     if !view.cgroups.is_empty() {
         out.push_str(&table(&["MEM_CGROUP", ">ID", "STATE", ">REFS", ">PAGES", ">KMEM", "PATH"], rows, width));
     }
-    if view.cgroups.len() > MAX_CGROUPS {
-        let _ = writeln!(out, "and {} more, see --format json", view.cgroups.len() - MAX_CGROUPS);
+    if let Some(more) = view.cgroups.len().checked_sub(limit).filter(|more| *more > 0) {
+        let _ = writeln!(out, "and {more} more (--all)");
     }
     let ids = view.ids_used.map(|n| format!(", {n} ids used")).unwrap_or_default();
     match view.online.zip(view.dying) {

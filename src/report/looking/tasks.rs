@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use facts::{Ended, Found};
 
-use crate::look::{Backtraces, Processes, Side, TaskName, Trace, WaitView};
+use crate::look::{Backtraces, LineRow, Processes, RegisterRow, Side, TaskName, Trace, WaitView};
 use crate::report::printable;
 use crate::report::table::{address, gaps, or_dash, table};
 
@@ -30,6 +30,55 @@ pub fn processes(view: &Processes, width: Option<usize>) -> String {
     out
 }
 
+/// All that is known of each task.
+pub fn processes_in_detail(view: &Processes) -> String {
+    let mut out = String::new();
+    for t in &view.tasks {
+        let _ = writeln!(
+            out,
+            "PID: {}  TASK: {}  CPU: {}  ST: {}  COMMAND: \"{}\"{}",
+            t.pid,
+            address(t.task),
+            or_dash(t.cpu),
+            t.state,
+            printable(&t.comm),
+            if t.running { "  running" } else { "" },
+        );
+        let mut row = |name: &str, value: String| {
+            let _ = writeln!(out, "  {name:11}{}", printable(&value));
+        };
+        let kind = if t.kthread { ", kernel thread" } else { "" };
+        row("process", format!("{}, parent {}{kind}", t.tgid, t.ppid));
+        let at = |ns: Option<u64>, of: &str| match ns {
+            Some(ns) => format!("{} s {of}", nanoseconds(ns)),
+            None => "not known".to_owned(),
+        };
+        row("started", at(t.start_ns, "after boot"));
+        let since = t.off_cpu_ns.map(|ns| format!(", {} s ago", nanoseconds(ns))).unwrap_or_default();
+        row("last ran", format!("{}{since}", at(t.last_run_ns, "by its CPU's clock")));
+        if let Some(switches) = &t.switches {
+            row("switches", format!("{} voluntary, {} forced", switches.voluntary, switches.forced));
+        }
+        row("cgroup", or_dash(t.cgroup.as_deref()));
+        if let Some(n) = &t.namespaces {
+            let all = [("net", n.net), ("mnt", n.mnt), ("uts", n.uts), ("ipc", n.ipc), ("pid", n.pid)];
+            let all: Vec<String> = all.iter().map(|(name, inum)| format!("{name} {}", or_dash(*inum))).collect();
+            row("namespaces", all.join(", "));
+        }
+        if let Some(mapped) = t.virtual_bytes {
+            let kib = |bytes: u64| format!("{}k", bytes / 1024);
+            let resident = t.resident_bytes.map_or_else(|| "?".to_owned(), kib);
+            row("memory", format!("VSZ {}, RSS {resident}", kib(mapped)));
+        }
+    }
+    gaps(&mut out, &view.gaps);
+    out
+}
+
+fn nanoseconds(ns: u64) -> String {
+    format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
+}
+
 /// Seconds with three decimals.
 fn seconds(ns: u64) -> String {
     format!("{}.{:03}", ns / 1_000_000_000, ns / 1_000_000 % 1000)
@@ -47,45 +96,73 @@ fn found(found: Found) -> &'static str {
     }
 }
 
-fn heading(task: &TaskName) -> String {
-    format!(
-        "PID: {}  TASK: {}  CPU: {}  ST: {}  COMMAND: \"{}\"{}{}\n",
-        task.pid,
-        address(task.task),
-        or_dash(task.cpu),
-        task.state,
+fn heading(task: &TaskName, width: Option<usize>) -> String {
+    let first =
+        format!("PID: {}  TASK: {}  CPU: {}  ST: {}", task.pid, address(task.task), or_dash(task.cpu), task.state);
+    let second = format!(
+        "COMMAND: \"{}\"{}{}",
         printable(&task.comm),
         if task.running { "  running" } else { "" },
         if task.crashed { "  CRASHED" } else { "" },
-    )
+    );
+    let fits = width.is_none_or(|width| first.len() + 2 + second.chars().count() <= width);
+    format!("{first}{}{second}\n", if fits { "  " } else { "\n  " })
 }
 
 /// Call stacks.
-pub fn backtraces(view: &Backtraces, width: Option<usize>) -> String {
+pub fn backtraces(view: &Backtraces, registers: bool, width: Option<usize>) -> String {
     let mut out = String::new();
     for (n, trace) in view.traces.iter().enumerate() {
         if n > 0 {
             out.push('\n');
         }
-        one(&mut out, trace, width);
+        one(&mut out, trace, registers, width);
     }
     gaps(&mut out, &view.gaps);
     out
 }
 
+/// A line, in a terminal broken at blanks; what follows is indented.
+fn wrapped(out: &mut String, line: &str, width: Option<usize>) {
+    let mut column = 0;
+    for word in line.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && width.is_some_and(|width| column + 1 + length > width) {
+            out.push_str("\n    ");
+            column = 4;
+        } else if column > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+    }
+    out.push('\n');
+}
+
 /// Tasks named before a group of equal stacks.
 const MAX_NAMES: usize = 12;
 
-fn one(out: &mut String, trace: &Trace, width: Option<usize>) {
+/// Registers in rows that fit the terminal: four of 20 columns in a pipe.
+fn register_rows(out: &mut String, registers: &[RegisterRow], width: Option<usize>) {
+    let cells: Vec<String> = registers.iter().map(|r| format!("{:>4}: {}", r.name, address(r.value))).collect();
+    let widest = cells.iter().map(String::len).max().unwrap_or(0) + 1;
+    let fit = width.map_or(4, |width| (width.saturating_sub(4) / widest).clamp(1, 4));
+    for row in cells.chunks(fit) {
+        let _ = writeln!(out, "    {}", row.join(" "));
+    }
+}
+
+fn one(out: &mut String, trace: &Trace, registers: bool, width: Option<usize>) {
     match trace.tasks.as_slice() {
-        [task] => out.push_str(&heading(task)),
+        [task] => out.push_str(&heading(task, width)),
         tasks => {
             let mut names: Vec<String> =
                 tasks.iter().take(MAX_NAMES).map(|t| format!("{} {}", t.pid, printable(&t.comm))).collect();
             if tasks.len() > MAX_NAMES {
                 names.push(format!("and {} more", tasks.len() - MAX_NAMES));
             }
-            let _ = writeln!(out, "{} TASKS: {}", tasks.len(), names.join(", "));
+            wrapped(out, &format!("{} TASKS: {}", tasks.len(), names.join(", ")), width);
         }
     }
     if let Some(none) = &trace.none {
@@ -110,18 +187,34 @@ fn one(out: &mut String, trace: &Trace, width: Option<usize>) {
         let short = format!(" #{n:<2} {mark}{}  ({})", printable(&name), found(frame.found));
         out.push_str(if width.is_some_and(|width| line.len() > width) { &short } else { &line });
         out.push('\n');
-        for (depth, (function, line)) in frame.lines.iter().enumerate() {
+        for (depth, LineRow { function, line }) in frame.lines.iter().enumerate() {
             let inlined = if depth + 1 < frame.lines.len() { format!("{function} (inlined) ") } else { String::new() };
             let _ = writeln!(out, "       {}", printable(&format!("{inlined}{line}")));
         }
         if frame.interrupted
-            && let Some((_, registers)) = trace.registers.iter().find(|(at, _)| *at == n)
+            && let Some(set) = trace.registers.iter().find(|set| set.frame == n)
         {
             out.push_str("    --- interrupted here ---\n");
-            for row in registers.chunks(4) {
-                let row: Vec<String> = row.iter().map(|(name, v)| format!("{name:>4}: {}", address(*v))).collect();
-                let _ = writeln!(out, "    {}", row.join(" "));
-            }
+            register_rows(out, &set.registers, width);
+        }
+    }
+    if let Some(user) = &trace.user {
+        let of = |name: &str| user.registers.iter().find(|r| r.name == name).map(|r| address(r.value));
+        let (pc, sp) = (of("rip").or_else(|| of("pc")), of("rsp").or_else(|| of("sp")));
+        let came = match (user.system_call, &user.name) {
+            (Some(number), Some(name)) => format!("system call {number} ({name})"),
+            (Some(number), None) => format!("system call {number}"),
+            (None, _) => "an interrupt or exception".to_owned(),
+        };
+        let _ = writeln!(
+            out,
+            "    {} from user mode at {}, stack {}",
+            printable(&came),
+            pc.as_deref().unwrap_or("?"),
+            sp.as_deref().unwrap_or("?")
+        );
+        if registers {
+            register_rows(out, &user.registers, width);
         }
     }
     if let Ended::Broken(why) = &trace.ended {
@@ -155,7 +248,7 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
         let tasks: Vec<String> = cycle.tasks.iter().map(|(pid, comm)| format!("{pid} {comm}")).collect();
         let first = tasks.first().cloned().unwrap_or_default();
         let certain = if cycle.confirmed { "DEADLOCK" } else { "possible deadlock (readers hold a lock in it)" };
-        let _ = writeln!(out, "{certain}: {} -> {}", printable(&tasks.join(" -> ")), printable(&first));
+        wrapped(&mut out, &printable(&format!("{certain}: {} -> {first}", tasks.join(" -> "))), width);
     }
     if !view.locks.is_empty() {
         let rows = view.locks.iter().map(|w| {

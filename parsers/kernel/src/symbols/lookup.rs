@@ -45,6 +45,10 @@ pub(crate) trait Lookup: Send + Sync {
             if address > start && !code && symbol.size == 0 && is_mark(&symbol.name) {
                 return None;
             }
+            // Constants of the compiler have no names: what lies far behind a small one is not it.
+            if symbol.size == 0 && matches!(symbol.kind, b'r' | b'R') && address - start >= FAR {
+                return None;
+            }
             let size = match symbol.size {
                 0 => self.address(next).map(|at| at - start),
                 size => Some(u64::from(size)),
@@ -68,6 +72,9 @@ pub(crate) trait Lookup: Send + Sync {
         low
     }
 }
+
+/// Bytes that a read-only variable of a table without sizes is believed to reach. Larger ones are tables of some drivers.
+const FAR: u64 = 4096;
 
 /// More symbols at one address than any kernel has.
 const MAX_AT_ONE: usize = 256;
