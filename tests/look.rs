@@ -112,7 +112,7 @@ fn every_sleeper_in_state_d_is_among_those_who_wait() {
             .flat_map(|name| list(&waits, name))
             .filter(|row| row["state"] == "D")
             .filter_map(|row| row["pid"].as_i64())
-            .chain(list(&waits, "pools").iter().flat_map(|p| list(p, "sleepers")).filter_map(|s| s[0].as_i64()))
+            .chain(list(&waits, "pools").iter().flat_map(|p| list(p, "sleepers")).filter_map(|s| s["pid"].as_i64()))
             .collect();
         said.sort_unstable();
         blocked.sort_unstable();

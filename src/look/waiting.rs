@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use facts::{Address, Gap};
 use kernel::stacks::CallStack;
 use kernel::{Kernel, Task, VirtAddr};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// A task that waits for a lock.
 #[derive(Clone, Debug, Serialize)]
@@ -96,6 +96,7 @@ pub struct PoolRow {
     /// Elements in reserve now.
     pub curr_nr: i32,
     /// Sleepers: thread id and command name.
+    #[serde(serialize_with = "as_tasks")]
     pub sleepers: Vec<(i32, String)>,
 }
 
@@ -103,9 +104,19 @@ pub struct PoolRow {
 #[derive(Clone, Debug, Serialize)]
 pub struct CycleRow {
     /// Thread id and command name; each waits for the next, the last for the first.
+    #[serde(serialize_with = "as_tasks")]
     pub tasks: Vec<(i32, String)>,
     /// Whether every owner is certain.
     pub confirmed: bool,
+}
+
+fn as_tasks<S: Serializer>(tasks: &[(i32, String)], s: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Named<'a> {
+        pid: i32,
+        comm: &'a str,
+    }
+    s.collect_seq(tasks.iter().map(|(pid, comm)| Named { pid: *pid, comm }))
 }
 
 /// Who waits on whom.
