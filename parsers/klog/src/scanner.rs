@@ -1,6 +1,7 @@
 //! The scanner: bytes of a log in, events out, with flat memory.
 
 mod beginning;
+mod broken_head;
 mod owner;
 mod repeats;
 
@@ -19,6 +20,7 @@ use crate::family::{self, Before, Form};
 use crate::report::{MAX_FOREIGN, Report, Step};
 
 use beginning::Beginning;
+use broken_head::BrokenHead;
 pub(crate) use owner::hosts_differ;
 use repeats::Repeats;
 
@@ -212,6 +214,7 @@ struct State {
     last: Option<(String, u64)>,
     repeats: Repeats,
     beginning: Beginning,
+    broken: Option<BrokenHead>,
     boot: BootBuilder,
 }
 
@@ -227,6 +230,7 @@ impl State {
             last: None,
             repeats: Repeats::default(),
             beginning: Beginning::default(),
+            broken: None,
             boot: BootBuilder::default(),
         }
     }
@@ -269,7 +273,12 @@ impl State {
         let mut whole: (&str, usize) = ("", 0);
         while at < to {
             while next.next_if(|(place, _)| *place < at).is_some() {}
-            if self.open.is_empty() && self.cut.is_none() && !reader.holding() && !self.beginning.lasts() {
+            if self.open.is_empty()
+                && self.cut.is_none()
+                && !reader.holding()
+                && !self.beginning.lasts()
+                && self.broken.is_none()
+            {
                 // Nothing to read before the next anchor.
                 let Some((place, _)) = next.peek() else {
                     self.number += memchr::memchr_iter(b'\n', &block[at..to]).count() as u64;
@@ -340,6 +349,9 @@ impl State {
         if hits & 1 != 0 && self.own(line, sink) {
             return;
         }
+        if self.broken.is_some() && self.mended(line, sink) {
+            return;
+        }
         let hits = self.headless(line, hits);
         if hits > 1 && self.repeats.is_echo(line) {
             return;
@@ -396,8 +408,13 @@ impl State {
                     }
                 }
             }
-        } else if hits > 1 && self.try_open(line, hits, None, sink) {
-            return;
+        } else if hits > 1 {
+            if self.try_open(line, hits, None, sink) {
+                return;
+            }
+            if hits & !family::HEADLESS > 1 {
+                self.broken = BrokenHead::of(line);
+            }
         }
         if let Some(cut) = &mut self.cut {
             if cut.messages.len() < MAX_CUT {

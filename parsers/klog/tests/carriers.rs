@@ -356,3 +356,122 @@ fn a_protection_fault_broken_before_its_address_is_whole() {
     // A sentence about one is none.
     assert!(events("we saw a general protection fault, probably for non-canonical address\n0x10 in f\n").is_empty());
 }
+
+/// Carriers that are listed nowhere are learnt from the lines around; those that are listed are known anywhere.
+#[test]
+fn a_prefix_is_learnt_from_the_lines_that_begin_alike() {
+    for (what, prefix) in [
+        ("time alone", "07:37:18 kernel: "),
+        ("time and host", "07:37:18 node1 kernel: "),
+        ("time in brackets", "[07:37:18] "),
+        ("two dates in brackets", "[2025-04-12 18:40:15.554] [Sat Apr 12 18:40:12 2025] "),
+        ("date in brackets", "[2025-04-12 18:40:15] "),
+        ("ISO in brackets", "[2023-04-03T16:02:11.123Z] "),
+        ("RFC 5424 without priority", "2025-04-12T18:40:15+00:00 node1 kernel - - - "),
+        ("a pid of nought", "May 29 01:38:43 node1 kernel[0]: "),
+        ("the day first", "12 Jun 18:40:15 node1 kernel: "),
+        ("a text logger", "2025-04-12 18:40:15,123 INFO console: "),
+        ("a logger in brackets", "[2025-04-12 18:40:15,123][console/INFO] "),
+        ("seconds and a colon", "   12.345678: "),
+        ("seconds alone", "   12.345678 "),
+        ("a terminal program", "ttyUSB0 18:40:15.123 -> "),
+    ] {
+        check(what, each_line(|line| format!("{prefix}{}", body(line))).as_bytes());
+        // The stamps of the kernel behind it.
+        check(what, each_line(|line| format!("{prefix}{line}")).as_bytes());
+    }
+}
+
+#[test]
+fn the_console_of_zvm_is_put_together() {
+    let text = "\
+00: [  424.578896] WARNING: CPU: 0 PID: 1533 at arch/s390/kvm/priv.c:632 handle_
+00: pqap+0x2b6/0x468 [kvm]                                                      
+00: [  424.579026] CPU: 0 PID: 1533 Comm: qemu-kvm Not tainted 5.7.0-rc3-next-20
+00: 200501 #2                                                                   
+00: [  424.579101] Krnl PSW : 0704d00180000000 000003ff80440dc2 (handle_pqap+0x2
+00: ba/0x468 [kvm])                                                             
+00: [  424.579600] Call Trace:                                                  
+00: [  424.579610]  [<000003ff80440dc2>] handle_pqap+0x2ba/0x468 [kvm]          
+00: [  424.579620] ([<000003ff80440d66>] handle_pqap+0x25e/0x468 [kvm])         
+00: [  424.579630]  [<000003ff8043df48>] kvm_handle_sie_intercept+0xd10/0x4090 [
+00: kvm]                                                                        
+00: [  424.579640]  [<000003ff8042c2a0>] kvm_arch_vcpu_ioctl_run+0x12a8/0x2648 [
+00: kvm]                                                                        
+";
+    let found = events(text);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let event = &found[0];
+    assert_eq!(
+        (event.title.as_str(), event.release.as_deref()),
+        ("WARNING in handle_pqap", Some("5.7.0-rc3-next-20200501"))
+    );
+    let frames: Vec<&str> = event.stacks[0].functions().collect();
+    assert_eq!(frames, ["handle_pqap", "kvm_handle_sie_intercept", "kvm_arch_vcpu_ioctl_run"]);
+    assert!(event.stacks[0].frames.iter().all(|f| f.module.as_deref() == Some("kvm")));
+}
+
+/// Heads that a mail program broke where too little stands around to see that it does.
+#[test]
+fn a_broken_head_is_put_together() {
+    for (text, class, title) in [
+        (
+            "[  957.912490] pci 0000:30:00.0: AER: PCIe Bus Error:\nseverity=Uncorrected (Non-Fatal), type=Transaction Layer, (Requester\nID)\n",
+            "hardware-pcie",
+            "PCIe: non-fatal error",
+        ),
+        (
+            "apr 02 08:25:51 box kernel: Internal error: synchronous external\nabort: 0000000096000210 [#1] SMP\n\
+             apr 02 08:25:51 box kernel: pc : foo_enable+0x10/0x20\napr 02 08:25:51 box kernel: Call trace:\n\
+             apr 02 08:25:51 box kernel:  foo_enable+0x10/0x20\napr 02 08:25:51 box kernel:  foo_init+0x10/0x20\n",
+            "trap",
+            "Internal error in foo_enable",
+        ),
+        (
+            "[  831.668264] UBSAN: array-index-out-of-bounds in\n/build/linux-hwe-6.5/drivers/net/ethernet/intel/ice/ice_virtchnl.c:2020:45\n\
+             [  831.683417] index 2 is out of range for type 'virtchnl_ether_addr [1]'\n",
+            "out-of-bounds",
+            "UBSAN: array-index-out-of-bounds",
+        ),
+        (
+            "3,1058,658446423,-;BUG: KASAN: stack-out-of-bounds in\ntlb_gather_mmu+0x418/0x420\n3,1059,658446479,-;Write of size 8 at addr ffff8806f8defba8 by task\nrunner-1/2949\n",
+            "out-of-bounds",
+            "KASAN: stack-out-of-bounds Write in tlb_gather_mmu",
+        ),
+        (
+            "[5653610.087014] INFO: task kworker/0:2:2562230 blocked for more than\n604 seconds.\n[5653610.092927]       Not tainted 5.4.0-1091-azure #96\n\
+             [5653610.093000] Call Trace:\n[5653610.093001]  __schedule+0x1/0x2\n[5653610.093002]  foo_wait+0x1/0x2\n",
+            "hung-task",
+            "INFO: task hung in foo_wait",
+        ),
+        (
+            "CPU 0 Unable to handle kernel paging request at virtual address\n00000000, epc == 80244654, ra == 80244654\nOops[#1]:\n\
+             epc   : 80244654 foo_name+0x4/0x18\nCall Trace:\n[<80244654>] foo_name+0x4/0x18\n[<80244700>] foo_check+0x4/0x18\n",
+            "null-deref",
+            "BUG: unable to handle kernel NULL pointer dereference in foo_name",
+        ),
+    ] {
+        let found = events(text);
+        assert_eq!(found.iter().map(|e| (e.class, e.title.as_str())).collect::<Vec<_>>(), [(class, title)], "{text}");
+    }
+}
+
+#[test]
+fn a_name_cut_by_the_terminal_is_taken_from_the_registers_or_the_trace() {
+    let trace = "[ 1009.532838] [<c0cb3878>] (dump_backtrace) from [<c0cb3ac0>] (show_stack+0x20/0x24)\n\
+                 [ 1009.564839] [<c0cb787c>] (dump_stack) from [<c0127350>] (__warn+0xfc/0x114)\n\
+                 [ 1009.571822] [<c0127254>] (__warn) from [<c0cb4118>] (warn_slowpath_fmt+0x74/0x80)\n\
+                 [ 1009.584988] [<c0cb40a8>] (warn_slowpath_fmt) from [<c0a22cf8>] (__skb_flow_dissect+0x1fc/0x1560)\n\
+                 [ 1009.600502] [<c0a22afc>] (__skb_flow_dissect) from [<c0a24258>] (__skb_get_hash+0x84/0x1a8)\n";
+    let head = "[ 1009.478485] WARNING: CPU: 1 PID: 288 at net/core/flow_dissector.c:984 ";
+    let found = events(&format!("{head}__skb_4\n[ 1009.530384] Backtrace:\n{trace}"));
+    assert_eq!(found[0].title, "WARNING in __skb_flow_dissect");
+    let registers = "[ 1009.500000] RIP: 0010:__skb_flow_dissect+0x1fc/0x1560\n[ 1009.500001] Call Trace:\n[ 1009.500002]  __skb_get_hash+0x84/0x1a8\n";
+    assert_eq!(events(&format!("{head}__skb_4\n{registers}"))[0].title, "WARNING in __skb_flow_dissect");
+    let module = " [<ffffffff88034867>] :jbd:journal_commit_transaction+0x46e/0x1133\n";
+    let found = events(&format!(
+        "[   10.000000] WARNING: CPU: 1 PID: 2 at fs/x.c:1 f+0x1/0x2\n[   10.000001] Call Trace:\n{module}"
+    ));
+    let frame = &found[0].stacks[0].frames[0];
+    assert_eq!((frame.function.as_deref(), frame.module.as_deref()), (Some("journal_commit_transaction"), Some("jbd")));
+}

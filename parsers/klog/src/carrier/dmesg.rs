@@ -148,6 +148,24 @@ fn bracketed(text: &str) -> Option<(Option<Stamp>, &str)> {
     wall(trimmed).map(|time| (Some(time), rest))
 }
 
+/// `[2025-04-12 18:40:15.554] `, `[2023-04-03T16:02:11.123Z] `, `[07:37:18] `: what programs put before each line that they
+/// keep of a console. Programs stamp their own lines so too.
+pub(super) fn kept(text: &str) -> Option<Prefix<'_>> {
+    let inside = text.strip_prefix('[')?;
+    let mut c = Cursor::new(inside);
+    let time = match calendar::iso(&mut c) {
+        Some(time) => Some(time),
+        None => {
+            calendar::clock(&mut c)?;
+            None
+        }
+    };
+    if !c.take("] ") {
+        return None;
+    }
+    Some(Prefix { time, rest: c.rest(), ..Prefix::default() })
+}
+
 /// Words none of which is a number, a month word, a day, a time, a year: `Sat Nov 21 10:15:55 2026`.
 fn wall(text: &str) -> Option<Stamp> {
     let mut words = text.split_ascii_whitespace().collect::<Vec<_>>();
@@ -207,6 +225,14 @@ mod tests {
             "2026-11-21T10:15:55,167062+00:00 body",
         ] {
             assert_eq!(strip(text).map(|p| p.rest), Some("body"), "{text}");
+        }
+        for text in [
+            "[2025-04-12 18:40:15.554] body",
+            "[2025-04-12 18:40:15] body",
+            "[2023-04-03T16:02:11.123Z] body",
+            "[07:37:18] body",
+        ] {
+            assert_eq!(kept(text).map(|p| p.rest), Some("body"), "{text}");
         }
         assert!(strip("[<ffffffff81001234>] f+0x1/0x2").is_none());
         assert!(strip("[drm:foo] x").is_none());

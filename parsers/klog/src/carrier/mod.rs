@@ -13,6 +13,7 @@ mod journal;
 mod journal_fields;
 mod json;
 mod kmsg;
+mod learned;
 mod level_word;
 mod netconsole;
 mod paste;
@@ -22,6 +23,7 @@ mod syslog;
 mod vendor;
 mod wide;
 mod wrap;
+mod zvm;
 
 pub(crate) use broadcast::is_broadcast;
 pub(crate) use wide::Wide;
@@ -113,7 +115,7 @@ type Strip = for<'a> fn(&'a str) -> Option<Prefix<'a>>;
 
 /// Collectors' prefixes, which may stand before the kernel's own one. The first that recognises the text is taken.
 const COLLECTORS: &[Strip] =
-    &[container::strip, syslog::strip, journal::strip, dmesg::strip, broadcast::strip, kmsg::strip];
+    &[container::strip, syslog::strip, journal::strip, dmesg::strip, dmesg::kept, broadcast::strip, kmsg::strip];
 
 /// What stands around a physical line in the piece of text at hand.
 #[derive(Clone, Copy, Default)]
@@ -138,6 +140,8 @@ pub(crate) struct Reader {
     partial: container::Partial,
     kmsg: kmsg::Run,
     wrap: wrap::Run,
+    console: zvm::Console,
+    learned: learned::Learned,
     /// What was found missing since it was asked for last.
     pub(crate) losses: Vec<Loss>,
 }
@@ -163,12 +167,14 @@ impl Reader {
             || self.partial.holding()
             || self.kmsg.holding()
             || self.wrap.holding()
+            || self.console.holding()
     }
 
     /// Is the line one of those that the carriers leave as they are? Nearly all lines of a plain log are.
     fn passes(&self, raw: &[u8], around: Around<'_>) -> bool {
         !around.telling
             && !self.wrap.active()
+            && !self.learned.active()
             && !self.holding()
             && raw.len() <= MAX_LINE
             // A digit begins records of `/dev/kmsg` and stamps of the CRI format.
@@ -202,6 +208,9 @@ impl Reader {
             Self::whole(&whole, each);
         }
         while let Some((text, number)) = self.partial.flush() {
+            self.text(&text, number, true, Around::default(), each);
+        }
+        if let Some((text, number)) = self.console.flush() {
             self.text(&text, number, true, Around::default(), each);
         }
         while let Some(joined) = self.fragments.flush() {
@@ -242,6 +251,17 @@ impl Reader {
 
     /// A line whose pieces are together: records of `/dev/kmsg`, broken lines, lines with lost newlines.
     fn text(&mut self, text: &str, number: u64, changed: bool, around: Around<'_>, each: &mut Each<'_>) {
+        if self.console.holding()
+            && !self.console.goes_on(text)
+            && let Some((held, first)) = self.console.flush()
+        {
+            self.text(&held, first, true, Around::default(), each);
+        }
+        let text = match self.console.line(text, number) {
+            zvm::Place::Other => text,
+            zvm::Place::Held => return,
+            zvm::Place::Line(text) => text,
+        };
         if text.starts_with(|c: char| c.is_ascii_digit()) || self.fragments.holding() {
             let mut complete = Vec::new();
             let taken = self.fragments.line(text, number, &mut complete);
@@ -276,6 +296,10 @@ impl Reader {
                 pieces(&held, first, None, true, each);
             }
         }
+        if around.telling {
+            self.learned.look(around.before, text, around.behind);
+        }
+        let text = self.learned.strip(text).unwrap_or(text);
         if around.telling {
             self.wrap.look(around.before, text.as_bytes(), around.behind, number);
         }
@@ -444,5 +468,11 @@ fn foreign(text: &str) -> Option<Prefix<'_>> {
 /// The kernel's own prefix inside a collector's one.
 fn inner(text: &str) -> Option<Prefix<'_>> {
     let text = text.strip_prefix(' ').filter(|t| t.starts_with(['[', '<'])).unwrap_or(text);
-    printk::strip(text).or_else(|| dmesg::strip(text))
+    if let Some(prefix) = printk::strip(text) {
+        return Some(prefix);
+    }
+    let prefix = dmesg::strip(text)?;
+    // The kernel's own stamp behind one of dmesg's: a console's log that was stamped twice.
+    let more = if prefix.rest.starts_with('[') { printk::strip(prefix.rest) } else { None };
+    Some(more.map_or(prefix, |more| prefix.with_inner(more)))
 }

@@ -21,7 +21,10 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
         return None;
     }
     let mut c = Cursor::new(text);
-    let time = short(&mut c).or_else(|| calendar::iso(&mut c)).or_else(|| unix(&mut c)).or_else(|| full(&mut c))?;
+    let Some(time) = short(&mut c).or_else(|| calendar::iso(&mut c)).or_else(|| unix(&mut c)).or_else(|| full(&mut c))
+    else {
+        return without_date(text);
+    };
     if !c.take(" ") && !c.take(":") {
         return None;
     }
@@ -38,6 +41,21 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
         prefix.time = None;
     }
     Some(prefix)
+}
+
+/// `07:37:18 kernel: text`, `07:37:18 host kernel: text`: only the kernel's tag makes a stamp of the time.
+fn without_date(text: &str) -> Option<Prefix<'_>> {
+    if text.as_bytes().get(2) != Some(&b':') {
+        return None;
+    }
+    let mut c = Cursor::new(text);
+    calendar::clock(&mut c)?;
+    let mut prefix = Prefix::default();
+    c.take(" ").then_some(())?;
+    tagged(c.rest(), &mut prefix)?;
+    // The tag alone would make a broadcast of the line.
+    prefix.tag = None;
+    (prefix.writer == Writer::Kernel).then_some(prefix)
 }
 
 /// Does the kernel itself begin so? These texts look like a host and a tag.
@@ -75,8 +93,8 @@ pub(super) fn inside(text: &str) -> Option<Prefix<'_>> {
     let is_start = |b: u8| matches!(b, b' ' | b':' | b'\t' | b',' | b'"' | b';');
     // A stamp and a host have few words.
     let starts = head.bytes().enumerate().rev().filter(|(_, b)| is_start(*b)).map(|(at, _)| at + 1);
-    let prefix = starts.take(16).find_map(|at| strip(text.get(at..)?).filter(|p| p.writer == Writer::Kernel))?;
-    prefix.time.is_some().then_some(prefix)
+    let of_kernel = |p: &Prefix<'_>| p.writer == Writer::Kernel && p.time.is_some();
+    starts.take(16).find_map(|at| strip(text.get(at..)?).filter(of_kernel))
 }
 
 /// `Jul  5 19:33:34`, `Jul 05 19:33:34.123456`
@@ -84,6 +102,9 @@ pub(super) fn short(c: &mut Cursor<'_>) -> Option<Stamp> {
     let mut ahead = *c;
     // `2月`
     let numbered = ahead.run(|c| c.is_ascii_digit());
+    if numbered.len() <= 2 && !numbered.is_empty() && ahead.rest().starts_with(' ') {
+        return day_first(c);
+    }
     let word =
         if numbered.is_empty() { ahead.run(|c| c.is_alphabetic()) } else { ahead.run(|c| matches!(c, '月' | '월')) };
     if word.len() < 3 || word.len() > 20 {
@@ -107,6 +128,21 @@ pub(super) fn short(c: &mut Cursor<'_>) -> Option<Stamp> {
         Some(month) => calendar::stamp(year, month, day, ns, None),
         None => Some(Stamp::default()),
     }
+}
+
+/// `12 Jun 18:40:15`
+fn day_first(c: &mut Cursor<'_>) -> Option<Stamp> {
+    let mut ahead = *c;
+    let day = ahead.number()?;
+    let month = calendar::month(ahead.blanks().run(|c| c.is_alphabetic()))?;
+    let mut dated = ahead;
+    let year = dated.blanks().number().filter(|year| (1990..2200).contains(year));
+    if year.is_some() {
+        ahead = dated;
+    }
+    let ns = calendar::clock(ahead.blanks())?;
+    *c = ahead;
+    calendar::stamp(year.map(|year| year as i64), month, day, ns, None)
 }
 
 /// `Tue 2023-11-14 22:13:20 UTC`
@@ -172,7 +208,7 @@ pub(super) fn tagged<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
             }
             // An IPv6 host or a port holds colons: a tag is followed by a blank, an opening bracket, or text after `kernel:`.
             let behind = &rest[end + 1..];
-            let kernel = matches!(word, "kernel" | "vmunix");
+            let kernel = matches!(word, "kernel" | "kernel[0]" | "vmunix");
             if kernel || behind.starts_with(' ') || behind.is_empty() {
                 prefix.tag = Some(tag);
                 prefix.writer = if kernel { Writer::Kernel } else { Writer::Program };
@@ -185,6 +221,16 @@ pub(super) fn tagged<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
                 return Some(());
             }
             return None;
+        }
+        // `host kernel - - - text`, of RFC 5424 without its priority; `host kernel [12.3] text`, `host kernel BUG: text`
+        if words == 1 && word == "kernel" {
+            let behind = &rest[end..];
+            let body =
+                behind.strip_prefix(" - - - ").or_else(|| behind.strip_prefix(' ').filter(|b| is_kernel_text(b)));
+            if let Some(body) = body {
+                (prefix.tag, prefix.writer, prefix.rest) = (Some(word), Writer::Kernel, body);
+                return Some(());
+            }
         }
         if words == 0 {
             prefix.host = Some(word);
@@ -274,6 +320,12 @@ mod tests {
             "Φεβ 12 10:00:01 host kernel: body",
             "févr. 12 10:00:01 host kernel: body",
             "2024-02-12 10:00:00 body",
+            "10:00:01 kernel: body",
+            "10:00:01.123 host kernel: body",
+            "12 Jun 18:40:15 host kernel: body",
+            "12 Jun 2024 18:40:15 host kernel: body",
+            "May 29 01:38:43 host kernel[0]: body",
+            "2025-04-12T18:40:15+00:00 host kernel - - - body",
         ] {
             assert_eq!(strip(text).map(|p| p.rest), Some("body"), "{text}");
         }

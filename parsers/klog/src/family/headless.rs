@@ -93,6 +93,13 @@ const TELLING: &[(&[&str], &str, &str, &str)] = &[
         class::SLAB_CORRUPTION,
         "slab corruption",
     ),
+    (
+        &["list_add_valid", "list_add_valid_or_report", "list_del_entry_valid", "list_del_entry_valid_or_report"],
+        "warning",
+        class::LIST_CORRUPTION,
+        "list corruption",
+    ),
+    (&["usercopy_abort"], "warning", class::USERCOPY, "usercopy"),
     (&["refcount_warn_saturate"], "warning", class::REFCOUNT, "WARNING"),
     (
         &["warn", "warn_slowpath_common", "warn_slowpath_fmt", "warn_slowpath_null"],
@@ -192,16 +199,20 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         report.event.family = "oops";
         return Step::Take;
     }
+    // die() prints these below the trace, a WARN above it.
+    if report.has_frames() && (text.starts_with("Modules linked in:") || text.starts_with("Code: ") && has(text, "(")) {
+        report.event.family = "oops";
+    }
     Step::Pass
 }
 
 fn finish(report: &mut Report) {
     let functions = || report.event.stacks.iter().flat_map(|stack| &stack.frames).filter_map(|f| f.function.as_deref());
     let bare = |name: &'_ str| name.trim_start_matches('_').split('.').next().unwrap_or_default().to_owned();
-    let tells = |names: &[&str]| functions().any(|f| names.contains(&bare(f).as_str()));
+    let place = report.event.place.as_ref().map(|place| place.function.as_str());
+    let tells = |names: &[&str]| place.into_iter().chain(functions()).any(|f| names.contains(&bare(f).as_str()));
     let known = TELLING.iter().find(|(names, ..)| tells(names));
-    let first = report.event.place.as_ref().map(|p| p.function.as_str()).or_else(|| functions().next());
-    let first = first.map(bare).unwrap_or_default();
+    let first = place.or_else(|| functions().next()).map(bare).unwrap_or_default();
     let begins = |heads: &[&str]| heads.iter().any(|head| first.starts_with(head));
     let placed = report.event.place.is_some() || report.registers_seen > 0;
     let panics = functions().take(4).any(|f| matches!(f, "panic" | "vpanic" | "nmi_panic"));
@@ -215,6 +226,8 @@ fn finish(report: &mut Report) {
         return;
     }
     let event = &mut report.event;
+    // `ud2` of x86, `brk #0x800` of arm64
+    let undefined = event.code.as_deref().is_some_and(|code| has(code, "<0f> 0b") || has(code, "(d4210000)"));
     let mut what = "report without its head";
     if let Some((_, family, class, title)) = known {
         (event.family, event.class, what) = (family, class, title);
@@ -224,8 +237,13 @@ fn finish(report: &mut Report) {
         (event.family, event.class, event.severity) = ("panic", class::KERNEL_PANIC, Severity::Panic);
         what = "kernel panic";
     } else if event.family == "oops" {
-        event.class = class::PAGING_FAULT;
-        what = "BUG: unable to handle kernel paging request";
+        (event.class, what) = match event.address {
+            Some(_) => (class::PAGING_FAULT, "BUG: unable to handle kernel paging request"),
+            None if undefined => (class::BUG_ON, "kernel BUG"),
+            None => (class::TRAP, "Oops"),
+        };
+    } else if undefined {
+        (event.family, event.class, what) = ("warning", class::WARNING, "WARNING");
     }
     if event.family == "oops" && event.class == class::PAGING_FAULT && event.address.is_some_and(|a| a < NULL_PAGE) {
         event.class = class::NULL_DEREF;
@@ -238,6 +256,9 @@ fn finish(report: &mut Report) {
     }
     if matches!(event.class, class::OOM | class::PAGE_ALLOC_FAILURE | class::SLAB_ALLOC_FAILURE) {
         event.severity = Severity::Failure;
+    }
+    if panics {
+        event.severity = Severity::Panic;
     }
     event.title = match &event.place {
         Some(place) => format!("{what} in {}", place.function),

@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind};
-use crate::cursor::{Cursor, between, has, split};
+use crate::cursor::{Cursor, has, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step, task_line};
 use crate::{Line, class};
@@ -63,7 +63,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     (pid.is_some() || hidden).then_some(())?;
     let mut event = Event::new(FAMILY.name, class::HUNG_TASK, Severity::Report)
         .titled("INFO: task hung")
-        .with_opt("seconds", between(what, "more than ", " ").and_then(|n| n.parse::<u64>().ok()));
+        .with_opt("seconds", number_after(what, "more than "));
     event.comm = Some(comm.to_owned());
     event.pid = pid;
     Opened::trace(event)

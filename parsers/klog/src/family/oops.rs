@@ -384,6 +384,32 @@ fn rest_of_gpf(text: &str, event: &mut Event) -> bool {
     true
 }
 
+/// `00000004, epc == 80123456`, `address 00000004`: the address that was moved from the header to a line of its own.
+fn rest_of_fault(text: &str, event: &mut Event) -> bool {
+    let header = event.fields.get("header").and_then(|h| h.as_text()).unwrap_or_default();
+    if event.address.is_some() || ![" address", " virtual", " at", " address:"].iter().any(|end| header.ends_with(end))
+    {
+        return false;
+    }
+    let mut c = Cursor::new(text);
+    c.take("virtual ");
+    c.take("address");
+    c.take(":");
+    let Some(address) = c.blanks().hex() else { return false };
+    if !c.is_empty() && !c.take(",") {
+        return false;
+    }
+    let whole = format!("{header} {text}");
+    if address < NULL_PAGE && event.class == class::PAGING_FAULT {
+        event.class = class::NULL_DEREF;
+        event.title = "BUG: unable to handle kernel NULL pointer dereference".to_owned();
+    }
+    event.address = Some(address);
+    event.set("header", whole.as_str());
+    event.quote = whole;
+    true
+}
+
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
     if report.ended {
@@ -399,6 +425,9 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     {
         event.set("header", text);
         event.quote = text.to_owned();
+        return Step::Take;
+    }
+    if bare && event.release.is_none() && rest_of_fault(text, event) {
         return Step::Take;
     }
     if !event.fields.contains_key("count") && (die_header(text, event) || bare && rest_of_gpf(text, event)) {

@@ -11,7 +11,7 @@ use crate::{Line, class};
 pub(super) static PCIE: Family = Family {
     name: "pcie_error",
     anchors: &[
-        "PCIe Bus Error: severity=",
+        "PCIe Bus Error:",
         "DPC: containment event",
         "evice recovery failed",
         "AER: Correct",

@@ -242,7 +242,9 @@ fn place(c: &mut Cursor<'_>, event: &mut Event) -> bool {
     if set_file(word, event) {
         event.place = location(c.rest().trim().trim_end_matches("()")).or_else(|| {
             let name = c.blanks().word().trim_end_matches("()");
-            (!name.is_empty()).then(|| crate::event::Location { function: name.to_owned(), ..Default::default() })
+            let named = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$'));
+            (named && !name.is_empty())
+                .then(|| crate::event::Location { function: name.to_owned(), ..Default::default() })
         });
         return true;
     }
@@ -324,6 +326,13 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     Step::Pass
 }
 
+/// The function behind those that warn.
+fn warner(event: &Event) -> Option<String> {
+    let mut functions = event.stacks.first()?.functions().peekable();
+    functions.by_ref().find(|f| f.trim_start_matches('_').starts_with("warn"))?;
+    functions.find(|f| !f.trim_start_matches('_').starts_with("warn")).map(str::to_owned)
+}
+
 fn finish(report: &mut Report) {
     let proved = report.event.release.is_some() && report.has_frames();
     let event = &mut report.event;
@@ -339,6 +348,15 @@ fn finish(report: &mut Report) {
         && let Some(rest) = event.fields.get("message").and_then(|m| m.as_text()?.strip_prefix("CFI failure at "))
     {
         event.place = location_at(&mut Cursor::new(rest));
+    }
+    // A line cut at the edge of a terminal: the caller of what warns is the function it means.
+    if let Some(cut) = event.place.as_ref().filter(|place| place.offset.is_none())
+        && let Some(function) = warner(event)
+        && function != cut.function
+        && cut.function.len() > 3
+        && function.get(..cut.function.len() - 1) == cut.function.get(..cut.function.len() - 1)
+    {
+        event.place = Some(crate::event::Location { function, ..Default::default() });
     }
     let place = event.place.as_ref().map(|p| p.function.clone());
     // A message that no WARN carries names itself.

@@ -108,6 +108,15 @@ pub(crate) fn read(text: &str) -> Option<Frame> {
     if rest.is_empty() {
         return pc.map(|pc| nameless(pc, reliable));
     }
+    // 2.6.18: `[<ffffffff88034867>] :jbd:journal_commit_transaction+0x46e/0x1133`
+    if let Some((module, named)) = rest.strip_prefix(':').and_then(|t| split(t, ":"))
+        && !module.is_empty()
+        && module.bytes().all(is_module_byte)
+        && has_offset(named)
+    {
+        let frame = symbol_frame(named)?;
+        return Some(Frame { module: Some(module.into()), pc: pc.map(Address), reliable, ..frame });
+    }
     if pc.is_none()
         && let Some((_, Some(_), ..)) = symbol(rest)
     {

@@ -476,9 +476,10 @@ impl Report {
         Some(Step::Take)
     }
 
-    /// A place from a register block or a header; the first one stays.
+    /// A place from a register block or a header; the first one stays, unless its line was cut inside the name.
     pub(crate) fn set_place(&mut self, place: Location) {
-        if self.event.place.is_none() {
+        let stays = self.event.place.as_ref().is_some_and(|first| first.offset.is_some() || !is_start(first, &place));
+        if !stays {
             self.event.place = Some(place);
         }
     }
@@ -569,6 +570,13 @@ impl Report {
         }
         (self.hollow > 0).then(|| "a trace was announced and no frame follows".to_owned())
     }
+}
+
+/// Is what a head names, without an offset, the start of the name that the registers give? The last letter may be one that
+/// the terminal put there.
+fn is_start(head: &Location, registers: &Location) -> bool {
+    let cut = head.function.char_indices().last().map_or(0, |(at, _)| at);
+    registers.offset.is_some() && cut >= 3 && registers.function.starts_with(&head.function[..cut])
 }
 
 /// `Call Trace:`, `Call trace:`, `Backtrace:`, `stack backtrace:`, `Stack:`

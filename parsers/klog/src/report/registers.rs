@@ -61,7 +61,8 @@ fn instruction_pointer(rest: &str, report: &mut Report) -> Step {
     let place = double_bracket(body).or_else(|| location(body));
     match place {
         Some(place) => {
-            let first = report.event.place.is_none() && report.event.stacks.iter().all(|s| s.frames.is_empty());
+            let unnamed = report.event.place.as_ref().is_none_or(|p| p.offset.is_none());
+            let first = unnamed && report.event.stacks.iter().all(|s| s.frames.is_empty());
             if first {
                 report.registers_seen += 1;
                 report.set_place(place.clone());

@@ -1,0 +1,66 @@
+//! A head that a mail program or a terminal broke: the line opens no report, with the next one behind it does.
+
+use facts::Stamp;
+
+use super::State;
+use crate::line::Writer;
+use crate::{Caller, Item, Line};
+
+/// Shorter lines end by themselves.
+const MIN_LENGTH: usize = 16;
+/// Longer ones were not broken.
+const MAX_LENGTH: usize = 100;
+/// Lines of this length may have been broken inside a word.
+const FULL: usize = 72;
+
+/// The line, as far as it is needed again.
+pub(super) struct BrokenHead {
+    number: u64,
+    time: Option<Stamp>,
+    caller: Option<Caller>,
+    level: Option<u8>,
+    host: Option<String>,
+    body: String,
+}
+
+impl BrokenHead {
+    /// Keeps a line of the kernel with an anchor that opens no report.
+    pub(super) fn of(line: &Line<'_>) -> Option<BrokenHead> {
+        let likely = line.writer == Writer::Kernel && (MIN_LENGTH..=MAX_LENGTH).contains(&line.body.len());
+        likely.then(|| BrokenHead {
+            number: line.number,
+            time: line.time,
+            caller: line.caller,
+            level: line.level,
+            host: line.host.map(str::to_owned),
+            body: line.body.to_owned(),
+        })
+    }
+}
+
+impl State {
+    /// Puts the line behind the one that was kept, if it has no prefix of its own; is it the rest of a head?
+    pub(super) fn mended(&mut self, line: &Line<'_>, sink: &mut dyn FnMut(Item)) -> bool {
+        let Some(head) = self.broken.take() else { return false };
+        let follows = line.number == head.number + 1 && line.writer == Writer::Unknown && line.time.is_none();
+        if !follows || line.body.is_empty() || line.body.starts_with([' ', '\t']) || line.body.len() > MAX_LENGTH {
+            return false;
+        }
+        let blanks: &[&str] = if head.body.len() >= FULL { &[" ", ""] } else { &[" "] };
+        blanks.iter().any(|blank| {
+            let body = format!("{}{blank}{}", head.body, line.body);
+            let hits = self.anchors.hits(body.as_bytes());
+            let whole = Line {
+                number: head.number,
+                time: head.time,
+                caller: head.caller,
+                level: head.level,
+                host: head.host.as_deref(),
+                writer: Writer::Kernel,
+                body: &body,
+                ..Line::default()
+            };
+            hits > 1 && self.try_open(&whole, hits & !crate::family::HEADLESS, None, sink)
+        })
+    }
+}
