@@ -28,6 +28,8 @@ const SAME_CODE: Near = Near { ns: 300 * SECOND, lines: 2000 };
 const SAME_DEVICE: Near = Near { ns: 30 * SECOND, lines: 1000 };
 /// File systems meet a dead disk with the next write-back or journal commit.
 const DISK: Near = Near { ns: 120 * SECOND, lines: 2000 };
+/// What the layers above a drive say of the command that failed.
+const SAME_BREATH: Near = Near { ns: 2 * SECOND, lines: 12 };
 /// The report that one task or CPU makes in the same breath.
 const CASCADE: Near = Near { ns: SECOND - 1, lines: 3 };
 
@@ -62,15 +64,18 @@ pub(super) fn follows(facts: &[Fact], blamed: &BTreeMap<usize, &str>, ignored: &
     for boot in boots(facts) {
         let boot: Vec<usize> = boot.into_iter().filter(|at| !ignored.contains(at)).collect();
         // A finding holds all events with the same subject: the first of them decides.
-        let mut subjects = BTreeSet::new();
+        let mut subjects: BTreeMap<Subject, usize> = BTreeMap::new();
         let mut roots: BTreeMap<usize, usize> = BTreeMap::new();
         for (number, at) in boot.iter().enumerate() {
             let Some(late) = facts.get(*at) else { continue };
             let function = blamed.get(at).copied();
             let earlier = Earlier { facts, before: &boot[..number], blamed };
-            if !subjects.insert(subject(late, function)) {
+            if let Some(first) = subjects.get(&subject(late, function)) {
+                let root = roots.get(first).copied().unwrap_or(*first);
+                roots.insert(*at, root);
                 continue;
             }
+            subjects.insert(subject(late, function), *at);
             if let Some((of, why)) = earlier.cause(late, function) {
                 let of = roots.get(&of).copied().filter(|_| why == IN_ONE_BREATH).unwrap_or(of);
                 if why == IN_ONE_BREATH {
@@ -84,15 +89,19 @@ pub(super) fn follows(facts: &[Fact], blamed: &BTreeMap<usize, &str>, ignored: &
 }
 
 /// What findings of one event are told apart by.
-fn subject(fact: &Fact, function: Option<&str>) -> (String, String) {
+fn subject(fact: &Fact, function: Option<&str>) -> Subject {
     let text = |name: &str| fact.text(name).unwrap_or("");
     if fact.kind == "log.hung_task" {
-        return (text("comm").to_owned(), fact.int("pid").unwrap_or(-1).to_string());
+        return (text("comm").to_owned(), fact.int("pid").unwrap_or(-1).to_string(), String::new());
     }
     let function =
         function.or(fact.text("function")).unwrap_or(if text("class") == "warning" { text("title") } else { "" });
-    (text("class").to_owned(), function.to_owned())
+    let device = fact.text("device").or(fact.text("port")).filter(|_| text("class") != "warning").unwrap_or("");
+    (text("class").to_owned(), function.to_owned(), device.to_owned())
 }
+
+/// Class, function and device, or task and pid.
+type Subject = (String, String, String);
 
 /// The events of each boot of each member, in order.
 fn boots(facts: &[Fact]) -> Vec<Vec<usize>> {
@@ -138,6 +147,11 @@ impl Earlier<'_> {
         if matches!(class, "fs-shutdown" | "io-error") && late.get("filesystem").is_some() {
             let disk = |_: usize, early: &Fact| is_dead_disk(early) && DISK.holds(early, late);
             return of(self.nearest(disk), "the disk below the file system failed before");
+        }
+        // The layers above a drive say in their words what its driver has said.
+        if matches!(&*late.kind, "log.scsi_error" | "log.block_io_error" | "log.raid_error") {
+            let below = |_: usize, early: &Fact| is_below(early, late) && SAME_BREATH.holds(early, late);
+            return of(self.nearest(below), "the drive below had failed right before");
         }
         if late.text("severity") != Some("report") || !tells_of_code(class) {
             return None;
@@ -295,6 +309,17 @@ fn share_code(early: &Fact, late: &Fact) -> bool {
     way(late).iter().take(12).any(|h| !helper(h) && theirs.iter().take(12).any(|t| t.function == h.function))
 }
 
+/// Does an event speak of the drive, the port or the path that a later one needs? Of two block devices the mapped one
+/// stands above.
+fn is_below(early: &Fact, late: &Fact) -> bool {
+    let mapped = |fact: &Fact| fact.text("device").is_some_and(|d| d.starts_with("dm-") || d.starts_with("md"));
+    match &*early.kind {
+        "log.ata_error" | "log.nvme_error" | "log.host_adapter" => is_dead_disk(early),
+        "log.scsi_error" | "log.block_io_error" => is_dead_disk(early) && mapped(late) && !mapped(early),
+        _ => false,
+    }
+}
+
 /// Drivers of disks speak: the device below a file system does not answer or is gone.
 fn is_dead_disk(early: &Fact) -> bool {
     match &*early.kind {
@@ -427,11 +452,30 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_above_a_drive_follows_from_its_port() {
+        let at = |kind: &'static str, device: &str, line, seconds| {
+            let name = if kind == "log.ata_error" { "port" } else { "device" };
+            event(kind, "io-error", seconds, line).with(name, device).with("severity", "failure")
+        };
+        let facts = [
+            at("log.ata_error", "ata3.00", 1, 5),
+            at("log.scsi_error", "sda", 5, 5),
+            at("log.block_io_error", "dm-0", 6, 5),
+            at("log.ata_error", "ata4.00", 10, 90),
+            at("log.block_io_error", "sdb", 14, 90),
+        ];
+        assert_eq!(told(&facts), [(1, 0), (2, 1), (4, 3)]);
+    }
+
+    #[test]
     fn warnings_in_one_breath_follow_from_the_first() {
         let warning = |pid: i64, title: &str, line| {
             event("log.warning", "warning", 5, line).with("pid", pid).with("title", title)
         };
         let facts = [warning(77, "a", 10), warning(77, "b", 20), warning(78, "c", 30), warning(77, "d", 40)];
+        assert_eq!(told(&facts), [(1, 0), (3, 0)]);
+        // One that is repeated in between keeps its place.
+        let facts = [warning(77, "a", 10), warning(77, "b", 20), warning(77, "b", 30), warning(77, "c", 40)];
         assert_eq!(told(&facts), [(1, 0), (3, 0)]);
     }
 }

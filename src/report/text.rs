@@ -27,6 +27,9 @@ struct Page {
     style: Style,
 }
 
+/// Findings without a known bug that are told in full; of the rest one line each.
+const IN_FULL: usize = 8;
+
 const BOLD: Ansi = Ansi::new().bold();
 
 /// The whole report.
@@ -47,8 +50,24 @@ pub fn text(verdict: &Verdict, style: Style) -> String {
             shown.next();
         }
     }
+    let mut told = 1;
+    let mut rest: Vec<&Finding> = Vec::new();
     for finding in shown {
-        page.finding(&finding.role.word().to_uppercase(), finding);
+        // What is known stands in full; of the many that only say what happened, the first.
+        let generic = finding.rule.starts_with("generic-");
+        told += usize::from(generic);
+        if generic && told > IN_FULL {
+            rest.push(finding);
+        } else {
+            page.finding(&finding.role.word().to_uppercase(), finding);
+        }
+    }
+    if !rest.is_empty() {
+        page.heading(&format!("AND {} MORE", rest.len()));
+        for finding in rest {
+            let place = finding.evidence.first().map(|e| format!(" ({})", e.origin)).unwrap_or_default();
+            page.wrapped("  ", &printable(&format!("{}: {}{place}", finding.role.word(), finding.title)));
+        }
     }
     if !verdict.boots.is_empty() {
         page.heading("BOOTS");

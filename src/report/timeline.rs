@@ -38,7 +38,7 @@ pub fn timeline(case: &Case) -> String {
     if events.iter().all(|f| f.time.is_some_and(|t| t.since_boot_ns.is_some())) {
         events.sort_by_key(|f| f.time.and_then(|t| t.since_boot_ns));
     }
-    let titles = titles(case, &events);
+    let titles = with_devices(&events, titles(case, &events));
     for (fact, title) in events.iter().zip(&titles) {
         let severity = fact.text("severity").unwrap_or("notice");
         let seconds = fact.time.and_then(|t| t.since_boot_ns.or(t.wall_ns)).map(|ns| ns as f64 / 1e9);
@@ -79,6 +79,28 @@ pub fn timeline(case: &Case) -> String {
         let _ = writeln!(out, "{}", line(group, boot, wall, wide));
     }
     out
+}
+
+/// Devices that are told apart under one title; a host of containers has thousands.
+const MAX_DEVICES: usize = 8;
+
+/// The titles with the device each event speaks of, where events of one title speak of several, but not of very many.
+fn with_devices(events: &[&Fact], titles: Vec<String>) -> Vec<String> {
+    let device = |fact: &Fact| fact.text("device").or(fact.text("port")).filter(|d| !d.is_empty()).map(str::to_owned);
+    let mut of_title: HashMap<String, Vec<String>> = HashMap::new();
+    for (fact, title) in events.iter().zip(&titles) {
+        let Some(device) = device(fact) else { continue };
+        let devices = of_title.entry(title.clone()).or_default();
+        if devices.len() <= MAX_DEVICES && !devices.contains(&device) {
+            devices.push(device);
+        }
+    }
+    let told_apart = |title: &String| of_title.get(title).is_some_and(|d| (2..=MAX_DEVICES).contains(&d.len()));
+    let named = events.iter().zip(titles).map(|(fact, title)| match device(fact) {
+        Some(device) if told_apart(&title) => format!("{title} ({device})"),
+        _ => title,
+    });
+    named.collect()
 }
 
 /// The title of each event, with the function that the verdict blames in place of the one the report names.

@@ -80,9 +80,10 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     } else {
         between(text, "Error sending ", ":")
     };
-    // Drivers of wireless cards start them again, many times a day on some.
+    // Drivers of wireless cards ask them again and start them again, many times a day on some; a crash of theirs ends all
+    // connections, and the stack above complains of it.
     let wireless = WIRELESS.iter().any(|name| driver.starts_with(name));
-    let severity = if wireless { Severity::Notice } else { Severity::Failure };
+    let severity = if wireless && found.what != "crash" { Severity::Notice } else { Severity::Failure };
     let event = Event::new(FAMILY.name, class::FIRMWARE, severity)
         .titled(format!("{driver}: firmware {}", found.what))
         .with("driver", driver)
@@ -181,6 +182,9 @@ mod tests {
             let text = format!("[   52.261501] {text}");
             assert_eq!(fields(&text, &["what", "class"]), [what, "firmware"], "{text}");
         }
+        let severity = |text: &str| fields(&format!("[   52.261501] {text}"), &["severity"]);
+        assert_eq!(severity("ath10k_pci 0000:03:00.0: firmware crashed! (guid 1234)"), ["failure"]);
+        assert_eq!(severity("iwlwifi 0000:04:00.0: Error sending STATISTICS_CMD: time out after 2000ms."), ["notice"]);
         for text in [
             "mlx5_core 0000:01:00.0: firmware version: 14.32.1010",
             "iwlwifi 0000:00:14.3: loaded firmware version 46.3cfab8da.0 9000-pu-b0-jf-b0-46.ucode",

@@ -106,6 +106,7 @@ pub(super) static NETWORK: Family = Family {
         "FAT-fs (",
         "verity: ",
         "GFS2: fsid=",
+        "gfs2: fsid=",
         "BTRFS: open_ctree failed",
         "F2FS-fs (",
     ],
@@ -438,13 +439,15 @@ fn open_other(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         event.severity = Severity::Notice;
         return Opened::line(event);
     }
-    if let Some(rest) = text.strip_prefix("GFS2: fsid=") {
+    if let Some(rest) = text.strip_prefix("GFS2: fsid=").or_else(|| text.strip_prefix("gfs2: fsid=")) {
         let (device, rest) = split(rest, ": ")?;
         let what = if has(rest, "fatal: filesystem consistency error") || has(rest, "fatal: invalid metadata") {
             "corruption"
-        } else if has(rest, "fatal: I/O error") {
+        } else if has(rest, "fatal: assertion ") {
+            "assertion"
+        } else if has(rest, "fatal: I/O error") || has(rest, "Error ") && has(rest, " writing to journal") {
             "io-error"
-        } else if has(rest, "withdrawn") || has(rest, "about to withdraw") {
+        } else if has(rest, "withdrawn") || has(rest, "about to withdraw") || has(rest, "withdrawing from cluster") {
             "shutdown"
         } else {
             return None;

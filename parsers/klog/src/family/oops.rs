@@ -40,6 +40,7 @@ pub(super) static FAMILY: Family = Family {
         "Kernel attempted to ",
         "Bad mode in ",
         "panicked at ",
+        "Got mcheck at ",
     ],
     from: From::Kernel,
     open,
@@ -143,6 +144,15 @@ fn other_header(text: &str, event: &mut Event) -> bool {
         event.address = Cursor::new(address).hex();
         event.class = class::BAD_PAGE;
         event.title = "corrupted page table".to_owned();
+        return true;
+    }
+    // mips: two entries of the TLB match, by the kernel's own doing more often than by the processor's.
+    if let Some(address) = text.strip_prefix("Got mcheck at ") {
+        if let Some(pc) = Cursor::new(address).hex() {
+            event.set("pc", facts::Address(pc));
+        }
+        event.class = class::TRAP;
+        event.title = "machine check exception".to_owned();
         return true;
     }
     if let Some(rest) = text.strip_prefix("Kernel attempted to ")

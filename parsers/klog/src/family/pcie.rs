@@ -19,6 +19,7 @@ pub(super) static PCIE: Family = Family {
         "AER: Multiple ",
         "EEH: ",
         "PHB Freeze/Fence detected",
+        "state error detected, disable CXL.mem",
     ],
     from: From::Kernel,
     open: open_pcie,
@@ -95,6 +96,9 @@ fn open_pcie(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         let mut event = event("error");
         severity_of(words, &mut event);
         return Opened::lines(event);
+    }
+    if rest.ends_with("state error detected, disable CXL.mem") {
+        return Opened::line(event("frozen").titled("CXL: memory of the device disabled"));
     }
     if rest.starts_with("DPC: containment event") {
         return Opened::line(event("containment").titled("PCIe: port contained"));

@@ -120,6 +120,7 @@ pub(super) static ATA: Family = Family {
         "exception Emask",
         "qc timeout (cmd 0x",
         ": qc timeout after ",
+        ": failed command: ",
         "failed to IDENTIFY (",
         "reset failed, giving up",
         "COMRESET failed (errno=",
@@ -451,6 +452,10 @@ fn open_ata(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 .with_opt("serror", hex_after(rest, "SErr "))
                 .with("frozen", has(rest, "frozen")),
         );
+    }
+    // The line above is not in the text.
+    if let Some(command) = rest.strip_prefix("failed command: ") {
+        return Opened::lines(new("exception").with("command", command));
     }
     if rest.starts_with("qc timeout") {
         return Opened::line(new("timeout").with_opt("command", between(rest, "(", ")")));
