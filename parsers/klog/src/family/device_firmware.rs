@@ -4,7 +4,7 @@
 use facts::FieldType;
 
 use super::words::{Word, anchors, driver_and_device, find, word};
-use super::{Before, Family, From, Opened, field, kind, no_finish};
+use super::{Before, Family, From, Opened, field, kind};
 use crate::cursor::{after, between, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
@@ -55,7 +55,7 @@ pub(super) static FAMILY: Family = Family {
     from: From::Kernel,
     open,
     body,
-    finish: no_finish,
+    finish,
     kind: kind(
         "log.device_firmware",
         "The processor of a device stopped, crashed or does not answer its driver",
@@ -80,10 +80,9 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     } else {
         between(text, "Error sending ", ":")
     };
-    // Drivers of wireless cards ask them again and start them again, many times a day on some; a crash of theirs ends all
-    // connections, and the stack above complains of it.
+    // Drivers of wireless cards ask them again and start them again, many times a day on some: `finish` looks for more.
     let wireless = WIRELESS.iter().any(|name| driver.starts_with(name));
-    let severity = if wireless && found.what != "crash" { Severity::Notice } else { Severity::Failure };
+    let severity = if wireless { Severity::Notice } else { Severity::Failure };
     let event = Event::new(FAMILY.name, class::FIRMWARE, severity)
         .titled(format!("{driver}: firmware {}", found.what))
         .with("driver", driver)
@@ -146,6 +145,15 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     if after(text, "Microcode SW error").is_some() { Step::Take } else { Step::Pass }
 }
 
+/// A crash of which the firmware leaves a dump ends all connections, and the stack above complains of it.
+fn finish(report: &mut Report) {
+    let event = &mut report.event;
+    let crash = event.fields.get("what").and_then(|w| w.as_text()) == Some("crash");
+    if crash && event.last_line > event.first_line {
+        event.severity = Severity::Failure;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{events, fields};
@@ -183,7 +191,10 @@ mod tests {
             assert_eq!(fields(&text, &["what", "class"]), [what, "firmware"], "{text}");
         }
         let severity = |text: &str| fields(&format!("[   52.261501] {text}"), &["severity"]);
-        assert_eq!(severity("ath10k_pci 0000:03:00.0: firmware crashed! (guid 1234)"), ["failure"]);
+        let crash = "iwlwifi 0000:02:00.0: Microcode SW error detected. Restarting 0x0.";
+        assert_eq!(severity(crash), ["notice"]);
+        let dump = format!("{crash}\n[   52.261502] iwlwifi 0000:02:00.0: 0x00000084 | NMI_INTERRUPT_UNKNOWN");
+        assert_eq!(severity(&dump), ["failure"]);
         assert_eq!(severity("iwlwifi 0000:04:00.0: Error sending STATISTICS_CMD: time out after 2000ms."), ["notice"]);
         for text in [
             "mlx5_core 0000:01:00.0: firmware version: 14.32.1010",

@@ -41,7 +41,9 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let (class, group) = class_of(reason);
     let mut event = Event::new(FAMILY.name, class, Severity::Panic).with("reason", reason).with("group", group);
     event.title = format!("kernel panic: {reason}");
-    if let Some(current) = before.current.filter(|c| c.severity == Severity::Report) {
+    // Registers without a frame may be anybody's.
+    let tells = |c: &Event| c.family != "headless" || c.stacks.iter().any(|s| !s.frames.is_empty());
+    if let Some(current) = before.current.filter(|c| c.severity == Severity::Report && tells(c)) {
         event = event.with("after", current.title.as_str());
         // A policy (`panic_on_warn`) stops a report before its trace, which then follows the panic.
         if group != "oops" && current.stacks.iter().all(|s| s.frames.is_empty()) {
