@@ -108,13 +108,11 @@ fn statuses(case: &Case, rules: &Rules) -> Vec<Fact> {
             let fact = Fact::new("fix.status", Origin::derived("case", "data on releases"))
                 .with("sha", sha)
                 .with_opt("subject", fixes::subject(sha));
-            match &release {
-                Some(release) => {
-                    let status = fixes::status(sha, release, &case.facts);
-                    fact.with("state", status.state.word()).with("why", status.why)
-                }
-                None => fact.with("state", "unknown").with("why", "the kernel release of this case is not known"),
-            }
+            let status = match &release {
+                Some(release) => fixes::status(sha, release, &case.facts),
+                None => fixes::status_by_what_was_printed(sha, &case.facts),
+            };
+            fact.with("state", status.state.word()).with("why", status.why)
         })
         .collect()
 }

@@ -18,6 +18,7 @@ mod curated;
 mod evidence;
 mod grammar;
 mod mainline;
+mod printed;
 mod release;
 mod status;
 mod version;
@@ -29,7 +30,7 @@ pub use curated::{
 pub use evidence::{KINDS, probes};
 pub use mainline::Date;
 pub use release::{Family, Release, Tree};
-pub use status::{State, Status, status, status_in};
+pub use status::{State, Status, status, status_by_what_was_printed, status_in};
 pub use version::Version;
 
 /// The subject of a commit on record, by a prefix of at least 8 hex digits of its id.

@@ -12,7 +12,7 @@ use super::evidence::{self, Livepatch};
 use super::mainline::{Date, not_written_before};
 use super::release::{Family, Release, Tree};
 use super::version::Version;
-use super::{Build, Line};
+use super::{Build, Line, printed};
 
 /// The answer about one commit and one kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -96,6 +96,24 @@ pub fn status_in(curated: &Curated, sha: &str, release: &Release, facts: &[Fact]
             by_release.why
         )),
         _ => by_release,
+    }
+}
+
+/// The same where nothing names the release: what the machine itself shows, and how old the kernel can be at most by
+/// what it printed.
+pub fn status_by_what_was_printed(sha: &str, facts: &[Fact]) -> Status {
+    let nameless = Status::unknown("the kernel release of this case is not known");
+    let Some(fix) = Curated::embedded().find(sha) else { return nameless };
+    if let Some((proves, why)) = evidence::symbol_proof(fix, facts) {
+        return Status::new(if proves == Proves::Present { State::Present } else { State::Missing }, why);
+    }
+    let Some((version, what)) = printed::oldest(facts) else { return nameless };
+    match fix.first {
+        Some(first) if first.branch() <= version.branch() => Status::new(
+            State::Present,
+            format!("it is in mainline {first}, and no kernel before {version} prints {what}"),
+        ),
+        _ => nameless,
     }
 }
 
