@@ -41,6 +41,7 @@ const FIELDS: &[FieldDef] = &[
     field("constraint", FieldType::Text, "", "NONE, CPUSET, MEMORY_POLICY or MEMCG"),
     field("task_cgroup", FieldType::Text, "", "cgroup of the task"),
     field("cgroup", FieldType::Text, "", "cgroup whose limit was reached"),
+    field("name", FieldType::Text, "", "last part of its path, the name that per-cgroup slab caches bear"),
     field("memory_usage_kb", FieldType::Int, "kB", "memory charged to it"),
     field("memory_limit_kb", FieldType::Int, "kB", "its limit"),
     field("memory_failcnt", FieldType::Int, "", "charges refused since its creation"),
@@ -408,6 +409,11 @@ fn finish(report: &mut Report) {
     let number = |name: &str| event.fields.get(name).and_then(Value::as_int);
     if let (Some(kmem), Some(memory @ 1..)) = (number("kmem_usage_kb"), number("memory_usage_kb")) {
         event.set("kmem_percent", kmem.saturating_mul(100) / memory);
+    }
+    let path = event.fields.get("cgroup").and_then(Value::as_text);
+    if let Some(name) = path.and_then(|path| path.rsplit('/').next()).filter(|name| !name.is_empty()).map(str::to_owned)
+    {
+        event.set("name", name);
     }
     if let Some(comm) = event.fields.get("killed_comm").and_then(Value::as_text) {
         event.title = format!("{}: killed {comm}", event.title);
