@@ -56,6 +56,10 @@ pub(super) fn hardware(fact: &Fact, admitted: bool, detailed: bool) -> Option<Si
         let what = if title.contains(part) { title.clone() } else { format!("{part}: {title}") };
         Some(Sign { kind, uncorrected: severe, what })
     };
+    // A mapping that is missing or gone is a matter of the driver, the firmware or the passthrough, not of a broken part.
+    if fact.kind == "log.iommu_fault" || fact.text("errors").is_some_and(|errors| errors.contains("ACSViol")) {
+        return None;
+    }
     match fact.text("class")? {
         "hardware-mce" => return sign("machine-check", "machine check"),
         "hardware-memory" => return sign("memory", "memory error"),

@@ -67,6 +67,11 @@ pub(super) fn headline(fact: &Fact) -> Option<String> {
             title.replace("PCIe", "PCI Express"),
             list(&[text("errors"), text("layer")])
         )),
+        "log.iommu_fault" => {
+            let access = text("access").map_or_else(|| "access".to_owned(), |access| format!("DMA {access}"));
+            let address = fault_number(fact.get("address")).map(|address| format!("to {address:#x}"));
+            Some(format!("{}: {access} stopped by the IOMMU{}", device?, list(&[address.as_deref(), text("reason")])))
+        }
         "log.edac" => {
             let place = text("where").map(|place| format!(" on {place}")).unwrap_or_default();
             let uncorrected = fact.get("uncorrected").and_then(Value::as_bool) == Some(true);

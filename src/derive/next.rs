@@ -30,6 +30,17 @@ pub(super) fn next(fact: &Fact) -> (String, String) {
             "the dump that the device's processor left, and its firmware version",
             "cat /sys/class/devcoredump/devcd*/data; ethtool -i DEVICE; dmesg | grep -i firmware".to_owned(),
         ),
+        ("log.iommu_fault", _) => pair(
+            "who maps memory for the device, and what the firmware reserves for it",
+            format!(
+                "lspci -nnks {}; dmesg | grep -iE 'DMAR|RMRR|AMD-Vi|iommu'; cat /proc/cmdline (iommu=pt, intel_iommu, a capture kernel after a crash?)",
+                or("DEVICE")
+            ),
+        ),
+        ("log.pcie_error", _) if fact.text("errors").is_some_and(|errors| errors.contains("ACSViol")) => pair(
+            "which ACS settings the firmware and the passthrough chose",
+            format!("lspci -vvv -s {} (ACSCap, ACSCtl); cat /proc/cmdline (pcie_acs_override); firmware settings", or("DEVICE")),
+        ),
         ("log.pcie_error", _) | (_, "hardware-pcie") => {
             pair("state of the link and the error registers", format!("lspci -vvv -s {}; lspci -tv", or("DEVICE")))
         }

@@ -48,7 +48,9 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let event = if text.starts_with("AMD-Vi: Event logged [") || has(text, ": AMD-Vi: Event logged [") {
         let inside = between(text, "Event logged [", "]")?;
         let what = inside.split(' ').next().unwrap_or(inside);
-        let device = after(inside, "device=").map(|d| d.split(' ').next().unwrap_or(d));
+        // `nvme 0000:01:00.0: AMD-Vi: Event logged [..]` where a driver has the device, `device=01:00.0` inside elsewhere.
+        let inside_it = after(inside, "device=").map(|d| d.split(' ').next().unwrap_or(d));
+        let device = inside_it.or_else(|| text.split_once(": AMD-Vi: ")?.0.rsplit(' ').next());
         let mut event = event("amd-vi").with("access", what).with_opt("device", device);
         event.address = hex_after(inside, "address=");
         event

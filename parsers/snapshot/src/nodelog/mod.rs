@@ -335,7 +335,9 @@ impl NodeLog {
         });
         // The log of one unit or one user stops long before the machine does: only where the kernel's banner is, what
         // is missing tells anything.
-        let whole = boot.kernel.is_some() || next.is_some_and(|n| n.kernel.is_some());
+        // A few lines before the first banner are those of a logger that started before it read the kernel's log.
+        let preamble = index == 0 && boot.kernel.is_none() && boot.last.saturating_sub(boot.first) < PREAMBLE;
+        let whole = boot.kernel.is_some() || !preamble && next.is_some_and(|n| n.kernel.is_some());
         let silent = || Ending { how: "silent-reset", rank: 0, line: boot.last, text: boot.last_text.clone() };
         let trouble = boot.trouble.as_ref().filter(|t| boot.last.saturating_sub(t.line) < 400);
         let own = [boot.ending.as_ref(), captured.as_ref()].into_iter().flatten().max_by_key(|e| e.rank);
@@ -371,6 +373,9 @@ impl NodeLog {
         )
     }
 }
+
+/// Fewer lines than this before the first banner of a log are no boot whose end could be told from what is missing.
+const PREAMBLE: u64 = 20;
 
 /// Whether the text at `at` begins the body of a kernel line: nothing but prefixes stands before it.
 fn kernel_body(line: &str, at: usize) -> bool {
@@ -519,6 +524,7 @@ mod tests {
         assert_eq!(ends(&[banner, "[ 9.0] Kernel panic - not syncing: Fatal exception"]), is("panic", true));
         assert_eq!(ends(&[banner, "[ 9.0] eth0: link up", banner]), is("silent-reset", false));
         assert_eq!(ends(&[banner, "[ 9.0] eth0: link up"]), []);
+        assert_eq!(ends(&["Nov 26 03:00:00 n kernel: imklog 5.8.10, log source = /proc/kmsg started.", banner]), []);
         assert_eq!(
             ends(&[banner, "[ 9.0] INFO: task x:1 blocked for more than 120 seconds.", banner]),
             is("hung", false)
