@@ -45,6 +45,6 @@ pub fn run(args: &Arguments) -> Outcome {
     let range = look::CodeRange { count, reverse: args.reverse, forward: args.forward };
     args.looking.show(
         |kernel, _| look::code(kernel, &word, range, args.lines),
-        |view, _| report::looking::code(view, args.bytes),
+        |view, width| report::looking::code(view, args.bytes, width),
     )
 }

@@ -15,9 +15,9 @@ pub struct Arguments {
     /// What to read, and how to print.
     #[command(flatten)]
     pub looking: Looking,
-    /// The type, with or without `struct`; a typedef; `task_struct.comm,pid` for some members. Then where it lies: an
+    /// The type, with or without `struct`; a typedef; `task_struct.comm,pid` for some members. Then where it lies: one or several of an
     /// address, `symbol+off`, `task:PID`, `symbol:CPU`. Without that the layout is shown.
-    #[arg(value_name = "TYPE [ADDR]", required = true, num_args = 1..=3)]
+    #[arg(value_name = "TYPE [ADDR]...", required = true, num_args = 1..)]
     pub words: Vec<String>,
     /// Only this member; a path may lead through pointers.
     #[arg(short, long, value_name = "PATH")]
@@ -51,13 +51,9 @@ pub fn run(args: &Arguments) -> Outcome {
     {
         name = format!("{name} {next}");
     }
-    let address = words.next().cloned();
-    if let Some(more) = words.next() {
-        return Err(format!("one address at a time: what does `{more}` stand for? --member names members").into());
-    }
     let ask = look::Ask {
         name,
-        address,
+        addresses: words.cloned().collect(),
         members: args.member.iter().flat_map(|list| list.split(',')).map(str::to_owned).collect(),
         depth: args.depth,
         list: args.list.clone(),

@@ -102,5 +102,7 @@ pub fn dump_log(opened: &Opened, sources: kernel::Sources, caller: bool, ctime: 
     };
     let log = kernel.log();
     let boot_time_ns = if ctime { kernel.boot_time_ns() } else { None };
-    Rendered { text: log.render(kernel::Render { caller, boot_time_ns }), gaps: log.gaps }
+    let mut gaps = kernel.refused();
+    gaps.extend(log.gaps.iter().cloned());
+    Rendered { text: log.render(kernel::Render { caller, boot_time_ns }), gaps }
 }

@@ -26,7 +26,7 @@ pub struct DiskRow {
     /// Requests that the driver has.
     pub in_flight: usize,
     /// Reads and writes in flight by the device's own counters.
-    pub counted: Option<(i64, i64)>,
+    pub counted: Option<Counted>,
     /// Age of the oldest request in flight, nanoseconds.
     pub oldest_ns: Option<u64>,
     /// Device of the file system that the file of a loop device lies in.
@@ -41,6 +41,15 @@ pub struct DiskRow {
     /// The requests, the oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<Request>,
+}
+
+/// Requests in flight by a device's own counters.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Counted {
+    /// Reads.
+    pub reads: i64,
+    /// Writes.
+    pub writes: i64,
 }
 
 /// A range of character devices.
@@ -82,7 +91,7 @@ pub fn disks(kernel: &Kernel<'_>) -> DiskView {
             multi_queue: disk.multi_queue,
             queue_frozen: disk.queue_frozen,
             in_flight: in_flight().count(),
-            counted: disk.counted,
+            counted: disk.counted.map(|(reads, writes)| Counted { reads, writes }),
             oldest_ns: in_flight().filter_map(|request| request.age_ns).max(),
             backing: disk.backing.map(|(_, name)| name),
             label: disk.label,

@@ -38,9 +38,9 @@ pub fn interrupts(kernel: &Kernel<'_>) -> InterruptView {
     InterruptView { cpus: kernel.cpu_interrupts(), interrupts: walk.items, gaps: walk.gaps }
 }
 
-/// Timers of each CPU.
-pub fn timers(kernel: &Kernel<'_>) -> Listed<TimerQueue> {
-    kernel.timer_queues().into()
+/// Timers of each CPU; with `all` not only the first of each queue.
+pub fn timers(kernel: &Kernel<'_>, all: bool) -> Listed<TimerQueue> {
+    if all { kernel.all_timers().into() } else { kernel.timer_queues().into() }
 }
 
 /// Pools of workers.

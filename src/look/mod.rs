@@ -26,14 +26,14 @@ pub use backtrace::{
     Backtraces, FrameRow, LineRow, RegisterRow, RegisterSet, TaskName, Trace, UserRow, Which, backtraces, group,
 };
 pub use code::{CodeRange, CodeRow, CodeView, code};
-pub use devices::{DiskRow, DiskView, MajorRow, disks};
+pub use devices::{Counted, DiskRow, DiskView, MajorRow, disks};
 pub use joined::{Joined, JoinedFrame, Side, join};
 pub use machine::{InterruptView, Listed, MountRow, interrupts, mounts, sysctls, timers, workers};
 pub use memory::{MemoryView, memory};
 pub use named::{ModuleDetail, PartRow, module_detail, only_device};
 pub use processes::{Filter, NamespaceRow, ProcessRow, Processes, Sort, Switches, processes};
 pub use searching::{HitRow, SearchAsk, SearchView, search};
-pub use structure::{Ask, EnumeratorRow, FieldRow, ObjectRow, StructView, structure};
+pub use structure::{Ask, Bits, EnumeratorRow, FieldRow, ObjectRow, StructView, structure};
 pub use subsystems::{
     CacheRow, CgroupView, DeviceRow, ModuleRow, ModuleView, NetView, QueueRow, QueueView, QueuedRow, SlabView, cgroups,
     modules, net, run_queues, slab,

@@ -22,8 +22,8 @@ const MAX_TEXT: usize = 200;
 pub struct Ask {
     /// Name, with or without `struct `; members may follow as in `task_struct.comm,pid`.
     pub name: String,
-    /// Where it lies, as [`super::resolve`] takes it; `None` for the layout.
-    pub address: Option<String>,
+    /// Where it lies, as [`super::resolve`] takes it, one or several; none for the layout.
+    pub addresses: Vec<String>,
     /// Members, `se.vruntime`; pointers on the way are followed.
     pub members: Vec<String>,
     /// How deep structures inside are shown.
@@ -68,6 +68,15 @@ pub struct StructView {
     pub gaps: Vec<Gap>,
 }
 
+/// Where a bit-field lies in its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Bits {
+    /// First bit.
+    pub first: u32,
+    /// How many.
+    pub width: u32,
+}
+
 /// A name of an enumeration.
 #[derive(Clone, Debug, Serialize)]
 pub struct EnumeratorRow {
@@ -102,7 +111,7 @@ pub struct FieldRow {
     pub size: u64,
     /// Of a bit-field: first bit at `offset`, and width.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bits: Option<(u32, u32)>,
+    pub bits: Option<Bits>,
     /// Members of an anonymous structure or union.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<FieldRow>,
@@ -147,7 +156,7 @@ pub fn structure(kernel: &Kernel<'_>, ask: &Ask) -> Result<StructView, String> {
             let stands_for = types.alias_of(ty).unwrap_or(ty);
             view.declaration = Some(format!("typedef {}", types.declaration(stands_for, &name, None)));
         }
-        if ask.address.is_none() {
+        if ask.addresses.is_empty() {
             return Ok(view);
         }
     } else if !view.name.contains(' ') {
@@ -155,16 +164,18 @@ pub fn structure(kernel: &Kernel<'_>, ask: &Ask) -> Result<StructView, String> {
         view.name = types.type_name(ty);
     }
     let mut reader = Reader { kernel, rows: 0, depth: ask.depth };
-    let Some(word) = &ask.address else {
+    let Some(word) = ask.addresses.first() else {
         view.members = match ask.members.is_empty() {
             true => reader.layout(ty, 0, 0),
             false => ask.members.iter().map(|path| reader.asked(ty, path, None)).collect::<Result<_, _>>()?,
         };
         return Ok(view);
     };
-    let at = super::resolve(kernel, word)?;
+    let starts = ask.addresses.iter().map(|word| super::resolve(kernel, word)).collect::<Result<Vec<_>, _>>()?;
+    let at = starts.first().copied().unwrap_or_default();
     let places = match &ask.list {
-        None => vec![at],
+        None => starts,
+        Some(_) if starts.len() > 1 => return Err("one list at a time: --list takes one address".to_owned()),
         Some(member) => {
             let (places, gaps) = follow(kernel, ty, at, member, ask.head)?;
             view.gaps = gaps;
@@ -305,7 +316,7 @@ impl Reader<'_, '_> {
             declaration: place.ty.map(|ty| types.declaration(ty, name, width)).unwrap_or_default(),
             offset: base.saturating_add(place.offset),
             size: place.size,
-            bits: place.bits,
+            bits: place.bits.map(|(first, width)| Bits { first, width }),
             members: Vec::new(),
             value: None,
             nodes: None,

@@ -184,6 +184,7 @@ pub struct SlabView {
 pub fn slab(kernel: &Kernel<'_>, name: Option<&str>) -> Result<SlabView, String> {
     let walk = kernel.slab_caches();
     let count = walk.items.len();
+    let names: Vec<String> = name.iter().flat_map(|_| walk.items.iter().map(|cache| cache.name.clone())).collect();
     let mut caches: Vec<CacheRow> = walk
         .items
         .into_iter()
@@ -201,8 +202,9 @@ pub fn slab(kernel: &Kernel<'_>, name: Option<&str>) -> Result<SlabView, String>
         })
         .collect();
     if let Some(name) = name.filter(|_| caches.is_empty() && count > 0) {
+        let near = super::nearest::did_you_mean(name, names.iter().map(|name| name.as_str().into()));
         return Err(format!(
-            "expected part of a slab cache's name, and none of the {count} caches contains {name}; \
+            "expected part of a slab cache's name, and none of the {count} caches contains {name}{near}; \
              `vmcoroner slab {}` lists them",
             kernel.member()
         ));

@@ -2,7 +2,7 @@
 
 use facts::FieldType::{Int, List, Text};
 use facts::{Fact, FieldDef, Gap, KindDef, Value};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{Kernel, VirtAddr, Walk};
 
@@ -29,6 +29,7 @@ pub struct Interrupt {
     /// Name of its chip.
     pub chip: Option<String>,
     /// Times it came, by CPU that it came on.
+    #[serde(serialize_with = "as_counts")]
     pub counts: Vec<(u32, u64)>,
     /// All of them.
     pub total: u64,
@@ -40,6 +41,24 @@ pub struct Interrupt {
     pub switched_off: bool,
 }
 
+fn as_counts<S: Serializer>(counts: &[(u32, u64)], s: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Count {
+        cpu: u32,
+        count: u64,
+    }
+    s.collect_seq(counts.iter().map(|(cpu, count)| Count { cpu: *cpu, count: *count }))
+}
+
+fn as_softirqs<S: Serializer>(ran: &[(&'static str, u64)], s: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Softirq {
+        name: &'static str,
+        count: u64,
+    }
+    s.collect_seq(ran.iter().map(|(name, count)| Softirq { name, count: *count }))
+}
+
 /// Interrupts and softirqs of a CPU.
 #[derive(Clone, Debug, Serialize)]
 pub struct CpuInterrupts {
@@ -48,6 +67,7 @@ pub struct CpuInterrupts {
     /// Interrupts that came on it.
     pub interrupts: Option<u64>,
     /// Softirqs that ran on it, by name.
+    #[serde(serialize_with = "as_softirqs")]
     pub softirqs: Vec<(&'static str, u64)>,
     /// Softirqs that wait to run.
     pub pending: Vec<&'static str>,

@@ -30,6 +30,9 @@ pub struct TimerQueue {
     pub first: Option<Timer>,
     /// How long that timer is overdue, nanoseconds.
     pub overdue_ns: Option<u64>,
+    /// All its timers, those due first first; empty where only the first was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub all: Vec<Timer>,
 }
 
 /// A timer.
@@ -41,7 +44,14 @@ pub struct Timer {
     pub expires: u64,
     /// Its function.
     pub function: Option<String>,
+    /// Of a high-resolution timer that does not count monotonic time: `realtime`, `boottime`, `tai`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<&'static str>,
 }
+
+/// Clocks of the high-resolution timers in the order of their bases (`enum hrtimer_base_type`); since 4.16 each comes
+/// twice, the second time for timers that run in a softirq.
+const CLOCKS: [Option<&str>; 4] = [None, Some("realtime"), Some("boottime"), Some("tai")];
 
 const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
     FieldDef { name, ty, unit, doc }
@@ -61,15 +71,24 @@ pub(crate) const KINDS: &[KindDef] = &[KindDef {
 }];
 
 impl Kernel<'_> {
-    /// The timers of each CPU that is present.
+    /// The queues of timers of each CPU that is present, with the timer of each that is due first.
     pub fn timer_queues(&self) -> Walk<TimerQueue> {
+        self.read_timers(false)
+    }
+
+    /// The same with all timers.
+    pub fn all_timers(&self) -> Walk<TimerQueue> {
+        self.read_timers(true)
+    }
+
+    fn read_timers(&self, whole: bool) -> Walk<TimerQueue> {
         let mut walk = Walk::default();
         let mut left = MAX_TIMERS;
         let now = self.jiffies().zip(self.ticks_per_second());
         let monotonic = self.timekeeper_ns();
         let bases = (self.timer_bases(), self.hrtimer_bases());
         for cpu in self.cpus_present() {
-            for mut queue in self.wheels(*cpu, bases.0, &mut left, &mut walk.gaps) {
+            for mut queue in self.wheels(*cpu, bases.0, whole, &mut left, &mut walk.gaps) {
                 queue.overdue_ns = queue.first.as_ref().zip(now).and_then(|(timer, (jiffies, hz))| {
                     let ticks = (jiffies as i64).wrapping_sub(timer.expires as i64);
                     u64::try_from(ticks).ok()?.checked_mul(1_000_000_000)?.checked_div(hz)
@@ -77,6 +96,10 @@ impl Kernel<'_> {
                 walk.items.push(queue);
             }
             if let Some(mut queue) = bases.1.and_then(|bases| self.high_resolution(*cpu, bases)) {
+                if let Some(bases) = bases.1.filter(|_| whole) {
+                    queue.all = self.all_high_resolution(*cpu, bases, &mut walk.gaps);
+                    queue.timers = Some(queue.all.len());
+                }
                 let due = queue.first.as_ref().map(|timer| timer.expires);
                 queue.overdue_ns = due.zip(monotonic).and_then(|(due, now)| now.checked_sub(due));
                 walk.items.push(queue);
@@ -98,7 +121,14 @@ impl Kernel<'_> {
 
     /// The wheels of a CPU: `timer_bases[]` since 500462a9de65 "timers: Switch to a non-cascading wheel" (v4.8); before,
     /// `tvec_bases` with five arrays of lists.
-    fn wheels(&self, cpu: u32, bases: Option<VirtAddr>, left: &mut usize, gaps: &mut Vec<Gap>) -> Vec<TimerQueue> {
+    fn wheels(
+        &self,
+        cpu: u32,
+        bases: Option<VirtAddr>,
+        whole: bool,
+        left: &mut usize,
+        gaps: &mut Vec<Gap>,
+    ) -> Vec<TimerQueue> {
         let types = self.types();
         let mut found = Vec::new();
         if let (Some(variable), Some(vectors), Some(size)) =
@@ -122,7 +152,7 @@ impl Kernel<'_> {
                     (3, 1) => WHEELS[2],
                     _ => WHEELS[1],
                 };
-                found.push(self.wheel(cpu, kind, base, lists, left, gaps));
+                found.push(self.wheel((cpu, kind, base), lists, whole, left, gaps));
             }
             return found;
         }
@@ -145,7 +175,7 @@ impl Kernel<'_> {
                 }
             }
         }
-        found.push(self.wheel(cpu, WHEELS[0], base, lists, left, gaps));
+        found.push(self.wheel((cpu, WHEELS[0], base), lists, whole, left, gaps));
         found
     }
 
@@ -158,10 +188,9 @@ impl Kernel<'_> {
 
     fn wheel(
         &self,
-        cpu: u32,
-        kind: &'static str,
-        base: VirtAddr,
+        (cpu, kind, base): (u32, &'static str, VirtAddr),
         lists: Vec<VirtAddr>,
+        whole: bool,
         left: &mut usize,
         gaps: &mut Vec<Gap>,
     ) -> TimerQueue {
@@ -170,7 +199,7 @@ impl Kernel<'_> {
             && types.member("timer_list", "entry.pprev").is_some();
         let (entry, expires) =
             (types.offset("timer_list", "entry").unwrap_or(0), types.offset("timer_list", "expires"));
-        let (mut count, mut first) = (0usize, None::<(u64, VirtAddr)>);
+        let (mut count, mut first, mut found) = (0usize, None::<(u64, VirtAddr)>, Vec::new());
         for head in lists {
             let walk = match chained {
                 true => self.hlist(head, *left, "timers"),
@@ -182,16 +211,21 @@ impl Kernel<'_> {
             for node in walk.items {
                 let at = node - entry;
                 let due = expires.and_then(|offset| self.u64(at + offset).ok());
+                if whole {
+                    found.extend(due.map(|due| (due, at)));
+                }
                 if let Some(due) = due.filter(|due| first.is_none_or(|(other, _)| *due < other)) {
                     first = Some((due, at));
                 }
             }
         }
-        let first = first.map(|(expires, address)| {
-            let function = self.pointer(address, "timer_list", "function");
-            Timer { address, expires, function: function.and_then(|at| self.symbolize(at)).map(|s| s.name) }
-        });
-        TimerQueue { cpu, kind, address: base, timers: Some(count), first, overdue_ns: None }
+        let timer = |(expires, address)| {
+            let function = self.pointer(address, "timer_list", "function").and_then(|at| self.symbolize(at));
+            Timer { address, expires, function: function.map(|s| s.name), clock: None }
+        };
+        found.sort_unstable();
+        let (first, all) = (first.map(timer), found.into_iter().map(timer).collect());
+        TimerQueue { cpu, kind, address: base, timers: Some(count), first, overdue_ns: None, all }
     }
 
     /// The per-CPU variable that code mentions and of which every CPU's copy knows its own number.
@@ -234,13 +268,41 @@ impl Kernel<'_> {
             .map(|nth| base + clocks.offset + nth * size);
         let first = clocks.filter_map(|clock| {
             let at = self.first_value(clock, "hrtimer_clock_base", &paths).filter(|at| *at != 0)?;
-            let address = VirtAddr(at) - node;
-            let expires = self.first_value(address, "hrtimer", &["node.expires.tv64", "node.expires"])?;
-            let function = self.pointer(address, "hrtimer", "function").and_then(|at| self.symbolize(at));
-            Some(Timer { address, expires, function: function.map(|s| s.name) })
+            self.hrtimer(VirtAddr(at) - node, None)
         });
         let first = first.min_by_key(|timer| timer.expires);
-        Some(TimerQueue { cpu, kind: "high-resolution", address: base, timers: None, first, overdue_ns: None })
+        let kind = "high-resolution";
+        Some(TimerQueue { cpu, kind, address: base, timers: None, first, overdue_ns: None, all: Vec::new() })
+    }
+
+    fn hrtimer(&self, address: VirtAddr, clock: Option<&'static str>) -> Option<Timer> {
+        let expires = self.first_value(address, "hrtimer", &["node.expires.tv64", "node.expires"])?;
+        let function = self.pointer(address, "hrtimer", "function").and_then(|at| self.symbolize(at));
+        Some(Timer { address, expires, function: function.map(|s| s.name), clock })
+    }
+
+    /// All high-resolution timers of a CPU, clock after clock.
+    fn all_high_resolution(&self, cpu: u32, bases: VirtAddr, gaps: &mut Vec<Gap>) -> Vec<Timer> {
+        let types = self.types();
+        let mut found = Vec::new();
+        let places = (types.member("hrtimer_cpu_base", "clock_base"), types.size_of("hrtimer_clock_base"));
+        let (Some(base), (Some(clocks), Some(size))) = (self.per_cpu(bases, cpu), places) else { return found };
+        // The root stands behind the first node or around it, see above.
+        let roots = ["active.rb_root.rb_root.rb_node", "active.head.rb_node", "active.head.rb_root.rb_node"];
+        let node = types.offset("hrtimer", "node").unwrap_or(0);
+        for nth in 0..(clocks.size / size.max(1)).min(16) {
+            let clock = base + clocks.offset + nth * size;
+            let Some(root) = self.first_value(clock, "hrtimer_clock_base", &roots) else {
+                let why = "the layout of their trees is not known";
+                gaps.push(Gap::new("high-resolution timers", format!("CPU {cpu}"), why, ""));
+                return found;
+            };
+            let walk = self.rb_tree(Some(VirtAddr(root)).filter(|at| at.0 != 0), MAX_TIMERS, "high-resolution timers");
+            gaps.extend(walk.gaps);
+            let name = CLOCKS.get((nth % 4) as usize).copied().flatten();
+            found.extend(walk.items.into_iter().filter_map(|at| self.hrtimer(at - node, name)));
+        }
+        found
     }
 
     /// `mem.timer_overdue` facts. A deferrable timer may wait as long as its CPU is idle.

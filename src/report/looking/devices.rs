@@ -40,8 +40,8 @@ pub fn disks(view: &DiskView, width: Option<usize>) -> String {
             d.queue.map_or_else(|| "-".to_owned(), address),
             d.bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{}k", bytes / 1024)),
             d.in_flight.to_string(),
-            or_dash(d.counted.map(|(reads, _)| reads)),
-            or_dash(d.counted.map(|(_, writes)| writes)),
+            or_dash(d.counted.map(|counted| counted.reads)),
+            or_dash(d.counted.map(|counted| counted.writes)),
             seconds(d.oldest_ns),
             marks.join(", "),
         ]

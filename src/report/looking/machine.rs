@@ -65,6 +65,19 @@ pub fn timers(view: &Listed<TimerQueue>, width: Option<usize>) -> String {
     });
     let header = [">CPU", "BASE", "KIND", ">TIMERS", ">FIRST EXPIRES", "FUNCTION", ">OVERDUE s"];
     let mut out = table(&header, rows, width);
+    for queue in view.items.iter().filter(|queue| !queue.all.is_empty()) {
+        let _ = writeln!(out, "\nCPU {} {}", queue.cpu, queue.kind);
+        let rows = queue.all.iter().map(|timer| {
+            vec![
+                address(timer.address.into()),
+                timer.expires.to_string(),
+                or_dash(timer.function.as_deref()),
+                timer.clock.unwrap_or("").to_owned(),
+            ]
+        });
+        let name = if queue.kind == "high-resolution" { "HRTIMER" } else { "TIMER_LIST" };
+        out.push_str(&table(&[name, ">EXPIRES", "FUNCTION", ""], rows, width));
+    }
     gaps(&mut out, &view.gaps);
     out
 }

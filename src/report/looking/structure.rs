@@ -30,7 +30,7 @@ pub fn structure(view: &StructView, style: StructStyle, width: Option<usize>) ->
     } else if view.objects.is_empty() {
         page.layout(view);
     }
-    let several = view.listed.is_some();
+    let several = view.listed.is_some() || view.objects.len() > 1;
     for object in &view.objects {
         if several {
             let _ = writeln!(page.out, "{}", address(object.address));
@@ -86,8 +86,8 @@ impl Page {
             let mark = match (self.style.offsets, row.members.is_empty(), row.bits) {
                 (false, ..) => String::new(),
                 (true, false, _) => " ".repeat(self.mark - 1),
-                (true, true, Some((bit, _))) if bit > 0 => {
-                    format!("{:>1$} ", format!("[{}.{bit}]", row.offset), self.mark)
+                (true, true, Some(bits)) if bits.first > 0 => {
+                    format!("{:>1$} ", format!("[{}.{}]", row.offset, bits.first), self.mark)
                 }
                 (true, true, _) => format!("{:>1$} ", format!("[{}]", row.offset), self.mark),
             };

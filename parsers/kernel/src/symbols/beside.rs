@@ -20,6 +20,10 @@ pub(super) fn vmlinux(kernel: &Kernel<'_>, memory: Option<&dyn Lookup>) -> Resul
     let own = kernel.build_by(|name| memory.and_then(|table| table.first(name)));
     if let Some(path) = sources.vmlinux.as_deref() {
         let file = Vmlinux::open(path)?;
+        if let Some(arch) = file.arch().filter(|arch| *arch != kernel.arch()) {
+            let (theirs, ours) = (arch.name(), kernel.arch().name());
+            return Err(format!("{}: it is a kernel of {theirs}, the dump's machine is {ours}", file.name()));
+        }
         // Where the dump does not tell its build, the symbols that VMCOREINFO has must agree.
         let known = own.id.is_some() || own.banner.is_some();
         match fits(&file, &own) {

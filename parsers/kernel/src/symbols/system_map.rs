@@ -32,7 +32,8 @@ pub(super) fn relocate<'a>(
 ) -> Result<Table, String> {
     let info = kernel.vmcoreinfo();
     let stext = symbols.clone().find(|(_, _, _, name)| *name == "_stext").map(|(value, ..)| value);
-    let stext = stext.ok_or_else(|| format!("{}: no symbol _stext", path.display()))?;
+    let stext =
+        stext.ok_or_else(|| format!("{}: expected a table of symbols, found none named _stext", path.display()))?;
     let offset = match info.symbol("_stext") {
         Some(run) => run.wrapping_sub(stext),
         None => info.kernel_offset().unwrap_or(0),

@@ -71,6 +71,16 @@ impl Types {
                 }
             }
             Err(_) if given => {}
+            Err(why) if sources.packs.iter().any(|path| path.is_dir()) => {
+                let build = kernel.build();
+                let build = build.id.or(build.banner).unwrap_or_else(|| "not known".to_owned());
+                kernel.gap(Gap::new(
+                    "structure layouts",
+                    kernel.member(),
+                    format!("{why}; no pack in the folders given is of this kernel, whose build is {build}"),
+                    "`vmcoroner pack make` with the vmlinux of this kernel",
+                ));
+            }
             Err(why) => kernel.gap(Gap::new(
                 "structure layouts",
                 kernel.member(),
