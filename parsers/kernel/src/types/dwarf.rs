@@ -1,13 +1,13 @@
 //! Types from the DWARF of a vmlinux: the definitions at the top of each compilation unit, each taken once.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use gimli::{
     AttributeValue, DebuggingInformationEntry, DwTag, EndianSlice, LittleEndian, UnitOffset, UnitRef, constants,
 };
 
-use super::graph::Graph;
+use super::graph::{Graph, Signature};
 use super::{Field, MAX_BITS, Type, TypeId};
 
 /// How gimli sees a section.
@@ -24,6 +24,10 @@ type Key = (DwTag, String, u64);
 struct Reader {
     types: Vec<Type<'static>>,
     known: HashMap<Key, TypeId>,
+    functions: HashMap<String, Vec<TypeId>>,
+    prototypes: HashMap<TypeId, Signature>,
+    /// Functions met: an inline function of a header is described in every unit that uses it, at one line.
+    met: HashSet<(String, u64)>,
 }
 
 /// The types of all compilation units.
@@ -32,7 +36,13 @@ struct Reader {
 /// What gimli says where a unit cannot be read; units before it are lost too, since a vmlinux that cannot be read
 /// whole is not to be trusted.
 pub fn types(dwarf: &gimli::Dwarf<Section<'_>>) -> Result<Graph, gimli::Error> {
-    let mut reader = Reader { types: vec![Type::Void], known: HashMap::new() };
+    let mut reader = Reader {
+        types: vec![Type::Void],
+        known: HashMap::new(),
+        functions: HashMap::new(),
+        prototypes: HashMap::new(),
+        met: HashSet::new(),
+    };
     let mut headers = dwarf.units();
     while let Some(header) = headers.next()? {
         let unit = dwarf.unit(header)?;
@@ -56,12 +66,20 @@ pub fn types(dwarf: &gimli::Dwarf<Section<'_>>) -> Result<Graph, gimli::Error> {
                 let offset = entry.offset();
                 reader.take(unit, offset, &mut local)?;
             }
+            if entry.tag() == constants::DW_TAG_subprogram && named && !is_declaration(entry) {
+                let line = number(entry, constants::DW_AT_decl_line).unwrap_or(0);
+                let (function, offset) = (name(unit, entry), entry.offset());
+                if reader.met.insert((function.clone(), line)) {
+                    let id = reader.take(unit, offset, &mut local)?;
+                    reader.functions.entry(function).or_default().push(id);
+                }
+            }
             if reader.types.len() > MAX_TYPES || cursor.next_sibling()?.is_none() {
                 break;
             }
         }
     }
-    Ok(Graph::new("DWARF", reader.types))
+    Ok(Graph::new("DWARF", reader.types).with_functions(reader.functions, reader.prototypes))
 }
 
 fn is_declaration(entry: &Entry<'_>) -> bool {
@@ -92,19 +110,19 @@ impl Reader {
         unit: Unit<'a, '_>,
         offset: UnitOffset,
         local: &mut HashMap<UnitOffset, TypeId>,
-    ) -> Result<(), gimli::Error> {
+    ) -> Result<TypeId, gimli::Error> {
         let mut queue = VecDeque::new();
-        self.number(unit, offset, local, &mut queue)?;
+        let taken = self.number(unit, offset, local, &mut queue)?;
         while let Some((id, offset)) = queue.pop_front() {
             if self.types.len() > MAX_TYPES {
                 break;
             }
-            let ty = self.decode(unit, offset, local, &mut queue)?;
+            let ty = self.decode(unit, id, offset, local, &mut queue)?;
             if let Some(slot) = self.types.get_mut(id as usize) {
                 *slot = ty;
             }
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// The number of the type at an offset; one not seen before gets one and is queued to be decoded.
@@ -122,7 +140,9 @@ impl Reader {
         let text = name(unit, &entry);
         let size =
             if is_declaration(&entry) { u64::MAX } else { number(&entry, constants::DW_AT_byte_size).unwrap_or(0) };
-        let key = (!text.is_empty()).then(|| (entry.tag(), text, size));
+        // Functions of one name may differ.
+        let shared = !text.is_empty() && entry.tag() != constants::DW_TAG_subprogram;
+        let key = shared.then(|| (entry.tag(), text, size));
         if let Some(id) = key.as_ref().and_then(|key| self.known.get(key)) {
             local.insert(offset, *id);
             return Ok(*id);
@@ -153,6 +173,7 @@ impl Reader {
     fn decode<'a>(
         &mut self,
         unit: Unit<'a, '_>,
+        id: TypeId,
         offset: UnitOffset,
         local: &mut HashMap<UnitOffset, TypeId>,
         queue: &mut VecDeque<(TypeId, UnitOffset)>,
@@ -184,7 +205,16 @@ impl Reader {
             | constants::DW_TAG_volatile_type
             | constants::DW_TAG_restrict_type
             | constants::DW_TAG_atomic_type => Type::Modifier(self.target(unit, &entry, local, queue)?),
-            constants::DW_TAG_subroutine_type => Type::Function,
+            constants::DW_TAG_subroutine_type | constants::DW_TAG_subprogram => {
+                let mut signature =
+                    Signature { result: self.target(unit, &entry, local, queue)?, parameters: Vec::new() };
+                for parameter in children(&mut cursor, constants::DW_TAG_formal_parameter)? {
+                    let ty = self.target(unit, &parameter, local, queue)?;
+                    signature.parameters.push((name(unit, &parameter), ty));
+                }
+                self.prototypes.insert(id, signature);
+                Type::Function
+            }
             constants::DW_TAG_structure_type | constants::DW_TAG_union_type | constants::DW_TAG_class_type
                 if declaration =>
             {
@@ -298,4 +328,77 @@ fn storage_size(unit: Unit<'_, '_>, member: &Entry<'_>) -> Result<u64, gimli::Er
         at = type_of(&entry);
     }
     Ok(4)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::Types;
+
+    /// Compile unit, base type, structure, pointer, function with a result, parameter: what each has stands behind it.
+    const ABBREVIATIONS: &[u8] = &[
+        1, 0x11, 1, 0, 0, //
+        2, 0x24, 0, 0x03, 0x08, 0x0b, 0x0b, 0x3e, 0x0b, 0, 0, //
+        3, 0x13, 0, 0x03, 0x08, 0x0b, 0x0b, 0, 0, //
+        4, 0x0f, 0, 0x49, 0x13, 0, 0, //
+        5, 0x2e, 1, 0x03, 0x08, 0x3b, 0x0b, 0x49, 0x13, 0, 0, //
+        6, 0x05, 0, 0x03, 0x08, 0x49, 0x13, 0, 0, //
+        0,
+    ];
+
+    /// An entry with a name, then bytes and references.
+    fn entry(info: &mut Vec<u8>, code: u8, name: &str, bytes: &[u8], to: Option<u32>) -> u32 {
+        let at = info.len() as u32;
+        info.push(code);
+        if !name.is_empty() {
+            info.extend(name.as_bytes());
+            info.push(0);
+        }
+        info.extend(bytes);
+        info.extend(to.map(u32::to_le_bytes).into_iter().flatten());
+        at
+    }
+
+    #[test]
+    fn functions_are_known_with_their_parameters() {
+        let mut info = vec![0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 8, 1];
+        let int = entry(&mut info, 2, "int", &[4, 5], None);
+        let sock = entry(&mut info, 3, "sock", &[16], None);
+        let pointer = entry(&mut info, 4, "", &[], Some(sock));
+        // The first twice at one line, as an inline function of a header; the other are two functions of one name.
+        for (name, line, parameters) in [
+            ("sk_done", 10, vec![("sk", pointer), ("flags", int)]),
+            ("sk_done", 10, vec![("sk", pointer), ("flags", int)]),
+            ("show", 1, vec![("a", int)]),
+            ("show", 2, vec![("a", pointer)]),
+        ] {
+            entry(&mut info, 5, name, &[line], Some(int));
+            for (name, ty) in parameters {
+                entry(&mut info, 6, name, &[], Some(ty));
+            }
+            info.push(0);
+        }
+        info.push(0);
+        let length = (info.len() as u32 - 4).to_le_bytes();
+        info[..4].copy_from_slice(&length);
+        let dwarf = gimli::Dwarf::load(|id| {
+            let bytes = match id {
+                gimli::SectionId::DebugAbbrev => ABBREVIATIONS,
+                gimli::SectionId::DebugInfo => &info,
+                _ => &[],
+            };
+            Ok::<_, gimli::Error>(Section::new(bytes, LittleEndian))
+        });
+        let mut types = Types::none();
+        types.add(Arc::new(super::types(&dwarf.unwrap()).unwrap()));
+        let prototype = types.function("sk_done", None).unwrap();
+        let names: Vec<&str> = prototype.parameters.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!((types.type_name(prototype.result).as_str(), names.as_slice()), ("int", ["sk", "flags"].as_slice()));
+        let taken = prototype.parameters.first().and_then(|(_, ty)| types.pointee(*ty)).unwrap();
+        assert_eq!(types.type_name(taken), "struct sock");
+        assert_eq!(types.function("show", None), None);
+        assert_eq!(types.function("sk_done", Some("module")), None);
+    }
 }

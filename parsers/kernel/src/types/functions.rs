@@ -33,11 +33,14 @@ impl Types {
     /// The prototype of a function by its symbol's name, of a module's own where `module` is told. `None` where no
     /// source knows it, or knows two that differ: static functions of one name.
     pub fn function(&self, name: &str, module: Option<&str>) -> Option<Prototype> {
-        let wanted = module.map(|module| format!("BTF of {module}"));
-        let (number, source) = self.sources.iter().enumerate().find(|(_, source)| match &wanted {
-            Some(wanted) => source.name() == wanted,
-            None => source.name() == "BTF",
-        })?;
+        let module = module.map(|module| format!("BTF of {module}"));
+        // The dump's own first; of a kernel without, what the user gave.
+        let wanted: &[&str] = match &module {
+            Some(name) => &[name],
+            None => &["BTF", "BTF of vmlinux", "DWARF"],
+        };
+        let known = |name: &&str| self.sources.iter().enumerate().find(|(_, source)| source.name() == *name);
+        let (number, source) = wanted.iter().find_map(known)?;
         let mut found = source.functions(name).into_iter();
         let id = found.next()?;
         if found.any(|other| other != id) {

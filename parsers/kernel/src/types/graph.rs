@@ -11,6 +11,18 @@ pub struct Graph {
     types: Vec<Type<'static>>,
     names: HashMap<String, Vec<TypeId>>,
     enumerators: HashMap<String, i64>,
+    /// Types of the functions of a name.
+    functions: HashMap<String, Vec<TypeId>>,
+    prototypes: HashMap<TypeId, Signature>,
+}
+
+/// What a function type takes and gives.
+#[derive(Clone, Debug, Default)]
+pub struct Signature {
+    /// Type of the result.
+    pub result: TypeId,
+    /// Names and types of the parameters, in their order.
+    pub parameters: Vec<(String, TypeId)>,
 }
 
 impl Graph {
@@ -32,7 +44,17 @@ impl Graph {
                 }
             }
         }
-        Graph { label: label.to_owned(), types, names, enumerators }
+        let (functions, prototypes) = (HashMap::new(), HashMap::new());
+        Graph { label: label.to_owned(), types, names, enumerators, functions, prototypes }
+    }
+
+    /// With the types of functions by name, and what function types take and give.
+    pub fn with_functions(
+        self,
+        functions: HashMap<String, Vec<TypeId>>,
+        prototypes: HashMap<TypeId, Signature>,
+    ) -> Graph {
+        Graph { functions, prototypes, ..self }
     }
 }
 
@@ -83,5 +105,19 @@ impl Source for Graph {
 
     fn name(&self) -> &str {
         &self.label
+    }
+
+    fn prototype(&self, id: TypeId) -> Option<(TypeId, Vec<TypeId>)> {
+        let signature = self.prototypes.get(&id)?;
+        Some((signature.result, signature.parameters.iter().map(|(_, ty)| *ty).collect()))
+    }
+
+    fn parameter_names(&self, id: TypeId) -> Vec<String> {
+        let parameters = self.prototypes.get(&id).map(|signature| signature.parameters.as_slice());
+        parameters.unwrap_or_default().iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn functions(&self, name: &str) -> Vec<TypeId> {
+        self.functions.get(name).cloned().unwrap_or_default()
     }
 }
