@@ -73,6 +73,20 @@ fn net_shows_the_leaked_device_with_its_count() {
 }
 
 #[test]
+fn net_names_a_next_hop_that_nothing_leads_to_and_where_the_reference_was_taken() {
+    let net = json(&["net", "--format", "json", "testdata/vmcores/nexthop-leak.kdump.xz"]);
+    let device = list(&net, "devices").iter().find(|d| d["listed"] == false).expect("eth0 of the dead namespace");
+    let [tracked, hop] = list(device, "holders").as_slice() else { panic!("{device:#}") };
+    // drgn reads the record and its stack; the module printed the address of the fib_info.
+    assert_eq!((&tracked["kind"], &tracked["address"]), (&Value::from("tracker"), &Value::from("0xffffa13c803ea7a0")));
+    let taken: Vec<&str> = list(tracked, "taken_in").iter().filter_map(Value::as_str).collect();
+    assert_eq!(taken.len(), 16);
+    assert_eq!(taken[..5], ["fib_check_nh", "fib_create_info", "fib_table_insert", "fib_magic", "fib_add_ifaddr"]);
+    assert_eq!((&hop["kind"], &hop["address"]), (&Value::from("fib-nexthop"), &Value::from("0xffffa13c809eda00")));
+    assert_eq!((&hop["type_name"], &hop["references"]), (&Value::from("fib_info"), &Value::from(1)));
+}
+
+#[test]
 fn mods_and_slab_count_as_drgn_does() {
     let mods = json(&["mods", "--format", "json", NETDEV]);
     let names: Vec<&str> = list(&mods, "modules").iter().filter_map(|m| m["name"].as_str()).collect();

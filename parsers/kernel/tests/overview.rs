@@ -180,6 +180,20 @@ fn pools_of_workers_equal_drgn_s() {
 }
 
 #[test]
+fn pages_of_free_blocks_are_as_many_as_drgn_counts() {
+    for (name, path, said) in dumps() {
+        let Some(want) = said["counters"]["NR_FREE_PAGES"].as_u64() else { continue };
+        let dump = Dump::open(&[&path]).unwrap();
+        let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+        let places = kernel.whereabouts();
+        // The guests have less than 256 MiB.
+        let addresses = (0..65_536u64).filter_map(|frame| kernel.phys_to_virt(frame << 12));
+        let free = addresses.filter(|at| places.what(*at).page_state.is_some_and(|page| page.free)).count();
+        assert_eq!(free as u64 * 4096, want, "{name}");
+    }
+}
+
+#[test]
 fn sysctls_equal_drgn_s() {
     for (name, path, said) in dumps() {
         let dump = Dump::open(&[&path]).unwrap();

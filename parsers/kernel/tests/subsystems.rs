@@ -272,3 +272,18 @@ fn a_namespace_without_tables_and_armed_faults_are_told() {
         assert_eq!(!armed.is_empty(), injected, "{name}: {armed:?}");
     }
 }
+
+#[test]
+fn the_next_hops_of_a_device_hold_it() {
+    let dump = Dump::open(&[evidence::committed().join("vmcores/netdev-leak.kdump")]).unwrap();
+    let kernel = Kernel::open(&dump, kernel::Sources::default()).unwrap();
+    let hops = |device: u64| {
+        let walk = kernel.net_device_holders(VirtAddr(device));
+        walk.items.iter().filter(|holder| holder.kind == "fib-nexthop").count()
+    };
+    // An address makes three routes: to itself, to its network, to the broadcast address; that of the loopback device is no
+    // network with a broadcast address of its own. drgn counts the same by device on another dump of this guest.
+    assert_eq!(hops(0xffff_9a2f_c0c7_d800), 3, "eth0 with 10.1.2.2/24");
+    assert_eq!(hops(0xffff_9a2f_c09d_e000), 2, "lo with 127.0.0.1/8");
+    assert_eq!(hops(0xffff_9a2f_c09c_a000), 0, "the one that leaves");
+}
