@@ -4,6 +4,11 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::printable;
 
+/// What is said of an empty list: that there is nothing, unless something could not be read.
+pub(super) fn none(nothing: &'static str, unknown: &'static str, gaps: &[facts::Gap]) -> &'static str {
+    if gaps.is_empty() { nothing } else { unknown }
+}
+
 /// A table without borders. Names of right-aligned columns begin with `>`. `width` is that of the terminal.
 pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width: Option<usize>) -> String {
     let mut table = Table::new();

@@ -10,6 +10,8 @@ use crate::{Kernel, VirtAddr, Walk};
 const MAX_DEPTH: u32 = 22;
 /// More nodes than the largest tree read here has.
 const MAX_NODES: usize = 1 << 20;
+/// What closes a gap of layouts.
+const TYPES: &str = "a vmlinux or a pack of this kernel (--vmlinux, --pack)";
 
 impl Kernel<'_> {
     /// The entries of an xarray or idr whose root structure (`struct xarray`, `struct idr`, `struct radix_tree_root`)
@@ -30,7 +32,7 @@ impl Kernel<'_> {
             (self.value(root, structure, &format!("{prefix}rnode")), "radix_tree_node", 1)
         };
         let Some(head) = head else {
-            return Walk::gap(Gap::new(what, format!("{structure} at {root}"), "its layout is not known", ""));
+            return Walk::gap(Gap::new(what, format!("{structure} at {root}"), "its layout is not known", TYPES));
         };
         // Before c12e51b07b3a "radix-tree: replace node->height with node->shift" (v4.7) a node knows its height, and only the
         // root's pointer is marked.
@@ -52,7 +54,7 @@ impl Kernel<'_> {
                 what,
                 format!("{structure} at {root}"),
                 "the layout of its nodes is not known",
-                "",
+                TYPES,
             ));
         };
         let count = (slots.size / 8).clamp(1, 256);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::look::DiskView;
-use crate::report::table::{address, gaps, or_dash, table};
+use crate::report::table::{address, gaps, none, or_dash, table};
 
 /// Requests shown of one disk.
 const MAX_REQUESTS: usize = 8;
@@ -60,7 +60,11 @@ pub fn disks(view: &DiskView, width: Option<usize>) -> String {
         "",
     ];
     let mut out = match view.disks.is_empty() {
-        true => "no block devices\n".to_owned(),
+        // What is not known of character devices says nothing of disks.
+        true => {
+            let of_disks: Vec<_> = view.gaps.iter().filter(|gap| gap.what != "character devices").cloned().collect();
+            none("no block devices\n", "block devices: not known\n", &of_disks).to_owned()
+        }
         false => table(&header, rows, width),
     };
     let requests: Vec<_> =

@@ -6,7 +6,7 @@ use kernel::{Sysctl, TimerQueue, WorkerPool};
 
 use crate::look::{InterruptView, Listed, MountRow};
 use crate::report::printable;
-use crate::report::table::{address, gaps, or_dash, table};
+use crate::report::table::{address, gaps, none, or_dash, table};
 
 /// Counts by CPU are shown for so many CPUs; the rest are added up.
 const MAX_CPUS: usize = 8;
@@ -30,7 +30,10 @@ pub fn interrupts(view: &InterruptView, width: Option<usize>) -> String {
         row.push(if irq.switched_off { "SWITCHED OFF" } else { "" }.to_owned());
         row
     });
-    let mut out = table(&header, rows, width);
+    let mut out = match view.interrupts.is_empty() {
+        true => none("no interrupts\n", "interrupts: not known\n", &view.gaps).to_owned(),
+        false => table(&header, rows, width),
+    };
     if let Some(first) = view.cpus.first().filter(|cpu| !cpu.softirqs.is_empty()) {
         out.push('\n');
         let mut header = vec![">CPU", ">INTERRUPTS"];
@@ -64,7 +67,10 @@ pub fn timers(view: &Listed<TimerQueue>, width: Option<usize>) -> String {
         ]
     });
     let header = [">CPU", "BASE", "KIND", ">TIMERS", ">FIRST EXPIRES", "FUNCTION", ">OVERDUE s"];
-    let mut out = table(&header, rows, width);
+    let mut out = match view.items.is_empty() {
+        true => none("no timers\n", "timers: not known\n", &view.gaps).to_owned(),
+        false => table(&header, rows, width),
+    };
     for queue in view.items.iter().filter(|queue| !queue.all.is_empty()) {
         let _ = writeln!(out, "\nCPU {} {}", queue.cpu, queue.kind);
         let rows = queue.all.iter().map(|timer| {
@@ -97,7 +103,10 @@ pub fn workers(view: &Listed<WorkerPool>, width: Option<usize>) -> String {
         ]
     });
     let header = [">POOL", "WORKER_POOL", ">CPU", ">WORKERS", ">IDLE", ">PENDING", "FIRST PENDING", ">NOTHING BEGUN s"];
-    let mut out = table(&header, rows, width);
+    let mut out = match view.items.is_empty() {
+        true => none("no work queues\n", "work queues: not known\n", &view.gaps).to_owned(),
+        false => table(&header, rows, width),
+    };
     let busy: Vec<_> = view.items.iter().flat_map(|pool| &pool.busy).collect();
     if !busy.is_empty() {
         out.push('\n');
@@ -138,7 +147,10 @@ pub fn mounts(view: &Listed<MountRow>, width: Option<usize>) -> String {
             marks.join(", "),
         ]
     });
-    let mut out = table(&["MOUNT", "SUPERBLK", "TYPE", "DEVNAME", "DIRNAME", ""], rows, width);
+    let mut out = match view.items.is_empty() {
+        true => none("no mounts\n", "mounts: not known\n", &view.gaps).to_owned(),
+        false => table(&["MOUNT", "SUPERBLK", "TYPE", "DEVNAME", "DIRNAME", ""], rows, width),
+    };
     gaps(&mut out, &view.gaps);
     out
 }

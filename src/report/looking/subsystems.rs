@@ -4,12 +4,7 @@ use std::fmt::Write as _;
 
 use crate::look::{CgroupView, ModuleDetail, ModuleView, NetView, QueueView, SlabView};
 use crate::report::printable;
-use crate::report::table::{address, gaps, or_dash, table};
-
-/// What is said of an empty list: that there is nothing, unless something could not be read.
-fn none(nothing: &'static str, unknown: &'static str, gaps: &[facts::Gap]) -> &'static str {
-    if gaps.is_empty() { nothing } else { unknown }
-}
+use crate::report::table::{address, gaps, none, or_dash, table};
 
 /// Network devices.
 pub fn net(view: &NetView, width: Option<usize>) -> String {
@@ -216,7 +211,7 @@ pub fn run_queues(view: &QueueView, width: Option<usize>) -> String {
             q.nr_running.to_string(),
             format!("{}.{:06}", q.clock_ns / 1_000_000_000, q.clock_ns / 1000 % 1_000_000),
             format!("{}.{:03}", q.lag_ns / 1_000_000_000, q.lag_ns / 1_000_000 % 1000),
-            marks.join(" "),
+            marks.join(", "),
         ]
     });
     if view.queues.is_empty() {
