@@ -244,7 +244,7 @@ const DEVICES: &[Row] = &[
         "fs-corruption",
         FAILURE,
     ),
-    ("EXT4-fs error (device dm-0) in ext4_setattr:5987: error 28", "ext4", "io-error", FAILURE),
+    ("EXT4-fs error (device dm-0) in ext4_setattr:5987: error 28", "ext4", "resource-exhaustion", FAILURE),
     (
         "XFS internal error XFS_WANT_CORRUPTED_GOTO at line 1 of file fs/xfs/xfs_alloc.c.  Caller 0xffff",
         "xfs",

@@ -2,6 +2,7 @@
 
 use facts::{FieldDef, FieldType, KindDef};
 
+use super::errno::{errno_in, judged};
 use super::object_history::is_hex_row;
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
 use crate::cursor::{Cursor, after, between, has, number_after, split};
@@ -21,7 +22,7 @@ pub(super) const FIELDS: &[FieldDef] = &[
         "what",
         FieldType::Text,
         "",
-        "corruption, io-error, shutdown, read-only, abort, mount, not-responding, evicted, state-recovery, hung, ok, deadlock",
+        "corruption, io-error, shutdown, read-only, abort, mount, not-responding, evicted, state-recovery, hung, ok, no-space, no-memory, error",
     ),
     field("detail", FieldType::Text, "", "what the filesystem says"),
     field("in_function", FieldType::Text, "", "function that found it"),
@@ -125,7 +126,7 @@ pub(super) fn event(family: &'static Family, name: &'static str, what: &'static 
         "corruption" => (class::FS_CORRUPTION, Severity::Failure),
         "shutdown" | "read-only" | "abort" => (class::FS_SHUTDOWN, Severity::Failure),
         "ok" => (class::CLEAN, Severity::Notice),
-        "deadlock" => (class::RESOURCE_EXHAUSTION, Severity::Failure),
+        "no-memory" | "no-space" => (class::RESOURCE_EXHAUSTION, Severity::Failure),
         _ => (class::IO_ERROR, Severity::Failure),
     };
     let event = Event::new(family.name, class, severity)
@@ -164,11 +165,6 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             let detail = if number.is_some() { parts.next().unwrap_or_default().trim() } else { rest };
             // Behind `in f:123:` stands the error's name, or its number where it has none.
             const NO_DAMAGE: &[&str] = &[
-                "IO failure",
-                "Journal has aborted",
-                "Out of memory",
-                "Readonly filesystem",
-                "Filesystem is readonly",
                 "No space",
                 // A block could not be read or written: what lies below failed, not what is on it.
                 "Error while async write back metadata",
@@ -181,9 +177,11 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             ];
             // Behind `inode #12: comm ls: ` or `comm ls: `.
             let said = after(detail, "comm ").and_then(|t| split(t, ": ")).map_or(detail, |(_, said)| said);
-            let what = if detail.ends_with("Detected aborted journal") {
+            const ABORTS: &[&str] =
+                &["Detected aborted journal", "Journal has aborted", "Couldn't clean up the journal"];
+            let what = if ABORTS.iter().any(|abort| said.ends_with(abort)) {
                 "abort"
-            } else if NO_DAMAGE.iter().any(|name| said.starts_with(name)) || detail.starts_with("error ") {
+            } else if NO_DAMAGE.iter().any(|name| said.starts_with(name)) {
                 "io-error"
             } else {
                 "corruption"
@@ -192,10 +190,10 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 .with("in_function", function)
                 .with_opt("line", number)
                 .with("detail", detail)
-                .with_opt("errno", detail.strip_prefix("error ").and_then(|n| n.parse::<i64>().ok()).map(i64::abs))
+                .with_opt("errno", errno_in(said))
                 .with_opt("inode", number_after(rest, "inode #"));
             event.comm = between(rest, "comm ", ":").map(str::to_owned);
-            return Opened::line(event);
+            return Opened::line(judged(event));
         }
     }
     if let Some((device, rest)) = device_and_text(text, "EXT4-fs warning ") {
@@ -221,12 +219,12 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             } else {
                 return None;
             };
-            return Opened::line(
+            return Opened::line(judged(
                 event(&EXT4, name, what, device)
                     .with("detail", rest)
                     .with_opt("inode", number_after(rest, "inode "))
-                    .with_opt("errno", number_after(rest, "error ").map(i64::abs)),
-            );
+                    .with_opt("errno", errno_in(rest)),
+            ));
         }
     }
     if let Some(rest) = text.strip_prefix("Aborting journal on device ") {
@@ -285,6 +283,10 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         event.place = after(rest, "detected at ").and_then(|t| location_at(&mut Cursor::new(t)));
         return Opened::lines(event);
     }
+    // Why the superblock is refused stands before the report of it.
+    if rest.starts_with("SB ") && rest.ends_with("sanity check failed") {
+        return Opened::lines(event(&XFS, "xfs", "corruption", device).with("detail", rest));
+    }
     let what = if has(rest, "metadata I/O error")
         || rest.starts_with("log I/O error")
         || rest.starts_with("log recovery write I/O error")
@@ -310,7 +312,8 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     } else if rest.starts_with("log mount/recovery failed") || rest.starts_with("log mount failed") {
         "mount"
     } else if has(rest, "possible memory allocation deadlock") {
-        "deadlock"
+        // It asks again and again: memory is short or in pieces.
+        "no-memory"
     } else if rest.starts_with("Corruption detected") {
         if before.current.is_some_and(|e| e.family == XFS.name) {
             return None;
@@ -319,7 +322,11 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     } else {
         return None;
     };
-    let mut event = event(&XFS, "xfs", what, device).with("detail", rest).with_opt("errno", errno(text));
+    let mut event = event(&XFS, "xfs", what, device).with("detail", rest).with_opt("errno", errno_in(rest));
+    if what == "mount" {
+        event.class = class::FS_SHUTDOWN;
+    }
+    event = judged(event);
     if rest.starts_with("User initiated") {
         event.severity = Severity::Notice;
     }
@@ -327,14 +334,6 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         event = event.with("in_function", function.split('+').next().unwrap_or(function));
     }
     Opened::line(event)
-}
-
-/// The number behind one of the words `error`.
-fn errno(text: &str) -> Option<i64> {
-    text.match_indices(" error ")
-        .find_map(|(at, word)| Cursor::new(&text[at + word.len()..]).int())
-        .map(i64::abs)
-        .filter(|n| *n != 0)
 }
 
 /// Up to 3.0: `Filesystem "dm-0": text`, `xfs_force_shutdown(dm-0,0x8) called from line 1`, `XFS internal error`.
@@ -353,9 +352,20 @@ fn old_xfs(text: &str) -> Option<(&str, &str)> {
     text.starts_with("XFS internal error ").then_some(("", "Internal error"))
 }
 
-fn xfs_body(_: &mut Report, line: &Line<'_>) -> Step {
+fn xfs_body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
     let rest = device_and_text(text, "XFS ").map_or("", |(_, rest)| rest);
+    if rest.starts_with("Metadata ")
+        && report.event.place.is_none()
+        && report.event.fields.get("detail").and_then(|d| d.as_text()).is_some_and(|d| d.starts_with("SB "))
+        && let Some(place) = after(rest, "detected at ").and_then(|t| location_at(&mut Cursor::new(t)))
+    {
+        report.event.place = Some(place);
+        return Step::Take;
+    }
+    if rest.starts_with("SB validate failed") {
+        return Step::End;
+    }
     if rest.starts_with("Unmount and run xfs_repair")
         || rest.starts_with("Corruption detected. Unmount")
         || rest.starts_with("First ")
@@ -390,14 +400,18 @@ fn open_btrfs(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "BTRFS warning" => return None,
         "BTRFS: error" if has(rest, "Object already exists") || has(rest, "corrupted") => "corruption",
         "BTRFS: error" => "abort",
+        // `bdev /dev/sda errs: wr 0, rd 0, flush 0, corrupt 1, gen 0`: counters since the device was made.
+        _ if rest.starts_with("bdev ") && has(rest, "errs: wr 0, rd 0, flush 0,") => "corruption",
         _ if rest.starts_with("bdev ") => "io-error",
+        _ if has(rest, "open_ctree failed") => "mount",
         _ if has(rest, "corrupt") || has(rest, "mismatch") || has(rest, "invalid") => "corruption",
         _ => "error",
     };
     let mut event = event(&BTRFS, "btrfs", what, device)
         .with("detail", rest)
         .with_opt("inode", number_after(rest, " ino "))
-        .with_opt("errno", number_after(rest, "errno=").map(i64::abs));
+        .with_opt("errno", errno_in(rest));
+    event = judged(event);
     if let Some(place) = rest.strip_prefix("in ")
         && let Some((function, number)) = place.split_once(':')
     {
@@ -496,8 +510,8 @@ mod tests {
                 "EXT4-fs error (device sda1) in ext4_do_update_inode:5021: Journal has aborted",
                 "ext4",
                 "sda1",
-                "io-error",
-                "io-error",
+                "abort",
+                "fs-shutdown",
             ),
             ("EXT4-fs (sda1): Remounting filesystem read-only", "ext4", "sda1", "read-only", "fs-shutdown"),
             ("Aborting journal on device sda1-8.", "jbd2", "sda1-8", "abort", "fs-shutdown"),
@@ -541,7 +555,7 @@ mod tests {
                 "btrfs",
                 "dm-0",
                 "abort",
-                "fs-shutdown",
+                "io-error",
             ),
             ("BTRFS info (device sda: state EA): forced readonly", "btrfs", "sda", "read-only", "fs-shutdown"),
             ("nfs: server 10.0.0.1 not responding, still trying", "nfs", "10.0.0.1", "not-responding", "io-error"),
@@ -571,6 +585,19 @@ mod tests {
              [   52.261501] XFS (dm-4): Corruption detected. Unmount and run xfs_repair\n";
         assert_eq!(events(text).len(), 1);
         assert_eq!(fields(text, &["severity", "function", "line", "comm"]), ["report", "xfs_ifree", "2038", "rm"]);
+    }
+
+    #[test]
+    fn why_a_superblock_is_refused_is_kept() {
+        let text = "[   52.261501] XFS (sdb1): SB stripe unit sanity check failed\n\
+             [   52.261502] XFS (sdb1): Metadata corruption detected at xfs_sb_read_verify+0xab/0x110 [xfs], xfs_sb block 0xf\n\
+             [   52.261503] XFS (sdb1): Unmount and run xfs_repair\n\
+             [   52.261504] XFS (sdb1): SB validate failed with error -117.\n";
+        assert_eq!(events(text).len(), 1);
+        assert_eq!(fields(text, &["detail", "function"]), ["SB stripe unit sanity check failed", "xfs_sb_read_verify"]);
+        let text =
+            "[   52.261501] XFS: kworker/0:1(123) possible memory allocation deadlock in kmem_alloc (mode:0x2400240)";
+        assert_eq!(fields(text, &["what", "class"]), ["no-memory", "resource-exhaustion"]);
     }
 
     #[test]

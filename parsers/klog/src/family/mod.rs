@@ -8,6 +8,7 @@ mod assertion;
 mod bad_page;
 mod container_runtime;
 mod device_firmware;
+mod errno;
 mod filesystem;
 mod firmware_fault;
 mod gpu;
