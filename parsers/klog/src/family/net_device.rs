@@ -79,21 +79,8 @@ pub(super) static RTNL: Family = Family {
 fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let mut event = Event::new(WATCHDOG.name, class::NET_WATCHDOG, Severity::Failure);
-    // The message of a WARN up to 6.5: `NETDEV WATCHDOG: eth0 (ixgbe): transmit queue 3 timed out`
-    if let Some(rest) = text.strip_prefix("NETDEV WATCHDOG: ") {
-        let (name, tail) = split(rest, " (")?;
-        let (driver, tail) = split(tail, "): ")?;
-        has(tail, "timed out").then_some(())?;
-        event.severity = Severity::Report;
-        return Opened::trace(
-            event
-                .titled("network device: timeout")
-                .with("what", "timeout")
-                .with("device", name)
-                .with("driver", driver)
-                .with_opt("queue", number_after(tail, "queue "))
-                .with_opt("timeout_ms", number_after(tail, "timed out ")),
-        );
+    if text.starts_with("NETDEV WATCHDOG: ") {
+        return Opened::trace(timeout(text)?);
     }
     let what = if has(text, "Detected Hardware Unit Hang") {
         event = device(event, split(text, ": ")?.0);
@@ -144,6 +131,22 @@ fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "checksum"
     };
     Opened::line(event.titled(format!("network device: {what}")).with("what", what))
+}
+
+/// The message of a WARN up to 6.5: `NETDEV WATCHDOG: eth0 (ixgbe): transmit queue 3 timed out`
+pub(super) fn timeout(text: &str) -> Option<Event> {
+    let rest = text.strip_prefix("NETDEV WATCHDOG: ")?;
+    let (name, tail) = split(rest, " (")?;
+    let (driver, tail) = split(tail, "): ")?;
+    has(tail, "timed out").then(|| {
+        Event::new(WATCHDOG.name, class::NET_WATCHDOG, Severity::Report)
+            .titled("network device: timeout")
+            .with("what", "timeout")
+            .with("device", name)
+            .with("driver", driver)
+            .with_opt("queue", number_after(tail, "queue "))
+            .with_opt("timeout_ms", number_after(tail, "timed out "))
+    })
 }
 
 /// What drivers say when the stack tells them of a timeout: `TX timeout on queue: 3`, `tx_timeout: VSI_seid: 390, Q 3`,

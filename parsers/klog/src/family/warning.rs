@@ -3,8 +3,8 @@
 
 use facts::FieldType;
 
-use super::{Before, Family, Form, From, Opened, field, kind, oops};
-use crate::cursor::{Bytes, Cursor, has, split};
+use super::{Before, Family, Form, From, Opened, errno, field, filesystem, kind, net_device, oops};
+use crate::cursor::{Bytes, Cursor, has, head_of, split};
 use crate::event::{Event, Severity};
 use crate::line::Writer;
 use crate::report::{Report, Step, location, location_at};
@@ -137,7 +137,9 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         for message in before.messages {
             note_message(message, &mut event);
         }
-        event.fields.entry("message".into()).or_insert_with(|| message.into());
+        if !message.starts_with("CPU: ") {
+            event.fields.entry("message".into()).or_insert_with(|| message.into());
+        }
         return Opened::trace(event);
     }
     let class = class_of_message(text)?;
@@ -268,13 +270,80 @@ fn set_file(word: &str, event: &mut Event) -> bool {
 
 fn note_message(message: &str, event: &mut Event) {
     let message = message.trim();
-    if message.is_empty() {
+    if message.is_empty() || is_header_line(message) {
         return;
     }
     if let Some(class) = class_of_message(message) {
         event.class = class;
     }
+    tells_more(message, event);
     event.fields.entry("message".into()).or_insert_with(|| message.into());
+}
+
+/// Messages that make the WARN a report of another kind: of a network device, of a filesystem.
+fn tells_more(message: &str, event: &mut Event) -> bool {
+    if let Some(timeout) = net_device::timeout(message) {
+        event.family = net_device::WATCHDOG.name;
+        event.class = class::NET_WATCHDOG;
+        event.title = timeout.title;
+        event.fields.extend(timeout.fields);
+        return true;
+    }
+    if let Some(number) = errno::of_abort(message) {
+        let abort = errno::judged(filesystem::event(&filesystem::BTRFS, "btrfs", "abort", "").with("errno", number));
+        event.family = filesystem::BTRFS.name;
+        event.class = abort.class;
+        event.title = abort.title;
+        event.fields.extend(abort.fields);
+        event.set("detail", message);
+        return true;
+    }
+    false
+}
+
+/// Is it a line that every report has, and no message?
+fn is_header_line(text: &str) -> bool {
+    const HEADS: &[&str] = &[
+        "WARNING",
+        "BUG",
+        "INFO",
+        "Modules linked in",
+        "CPU:",
+        "CPU ",
+        "Pid:",
+        "PID:",
+        "Comm:",
+        "Hardware name",
+        "Tainted",
+        "Workqueue:",
+        "Call Trace",
+        "Call trace",
+        "Backtrace",
+        "Stack",
+        "Code:",
+        "RIP:",
+        "EIP:",
+        "RSP:",
+        "NIP",
+        "REGS:",
+        "pc :",
+        "PC is",
+        "epc",
+        "pstate",
+        "task:",
+        "Process ",
+        "---[",
+        "------------[",
+        "Kernel panic",
+        "Dumping ftrace",
+        "[<",
+        "<IRQ>",
+        "<TASK>",
+    ];
+    // A program that writes to the kernel's log: `systemd[1]: Started x`.
+    let tag = text.split(": ").next().unwrap_or(text);
+    let program = tag.ends_with(']') && tag.contains('[') && !tag.contains(' ');
+    program || head_of(text, HEADS).is_some() || has(text, "+0x") && text.split(' ').count() < 4
 }
 
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
@@ -315,13 +384,30 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         && !report.has_frames()
         && let Some(class) = class_of_message(text)
     {
-        if report.event.fields.get("message").and_then(|m| m.as_text()).is_some_and(|m| m != text) {
+        let known = |m: &str| m != text && class_of_message(m).is_some();
+        if report.event.fields.get("message").and_then(|m| m.as_text()).is_some_and(known) {
             // The next one, of a kind that prints nothing else.
             return Step::Stop;
         }
         report.event.class = class;
-        report.event.fields.entry("message".into()).or_insert_with(|| text.into());
+        tells_more(text, &mut report.event);
+        report.event.set("message", text);
         return Step::Take;
+    }
+    let event = &mut report.event;
+    if event.fields.contains_key("file")
+        && !event.fields.contains_key("message")
+        && line.number == report.taken_at + 1
+        && report.registers_seen == 0
+        && event.release.is_none()
+        && event.modules.is_empty()
+        && event.stacks.is_empty()
+        && !text.is_empty()
+        && !is_header_line(text)
+    {
+        event.set("message", text);
+        // Of the other kinds of report, those that are no message of a WARN open their own.
+        return if tells_more(text, event) { Step::Take } else { Step::Pass };
     }
     Step::Pass
 }
@@ -358,6 +444,9 @@ fn finish(report: &mut Report) {
     {
         event.place = Some(crate::event::Location { function, ..Default::default() });
     }
+    if event.family == net_device::WATCHDOG.name || event.family == filesystem::BTRFS.name {
+        return;
+    }
     let place = event.place.as_ref().map(|p| p.function.clone());
     // A message that no WARN carries names itself.
     let alone = (event.family == FAMILY.name && !event.fields.contains_key("file"))
@@ -371,5 +460,67 @@ fn finish(report: &mut Report) {
     };
     if event.class != class::WARNING && alone.is_none() {
         event.title = format!("{}: {}", event.title, event.class);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{events, fields};
+
+    const TRACE: &str = "[  438.150003] Modules linked in: igb\n\
+         [  438.150004] CPU: 6 PID: 0 Comm: swapper/6 Not tainted 3.10.0-957.el7.x86_64 #1\n\
+         [  438.150005] Call Trace:\n[  438.150006]  [<ffffffff8119b908>] __warn+0xd8/0x100\n\
+         [  438.150009]  [<ffffffff8135b6bd>] dev_watchdog+0x242/0x250\n[  438.150011] ---[ end trace 1 ]---\n";
+
+    #[test]
+    fn the_message_below_the_header_names_the_device() {
+        let text = format!(
+            "[  438.150000] ------------[ cut here ]------------\n\
+             [  438.150001] WARNING: CPU: 6 PID: 0 at net/sched/sch_generic.c:300 dev_watchdog+0x242/0x250\n\
+             [  438.150002] NETDEV WATCHDOG: eth2 (igb): transmit queue 5 timed out\n{TRACE}"
+        );
+        let found = events(&text);
+        assert_eq!((found.len(), found[0].family, found[0].class), (1, "net_watchdog", "net-watchdog"));
+        assert_eq!(
+            fields(&text, &["title", "device", "driver", "queue", "function", "release"]),
+            ["network device: timeout", "eth2", "igb", "5", "dev_watchdog", "3.10.0-957.el7.x86_64"]
+        );
+        // The sixth edition of RHEL prints the hardware between.
+        let text = format!(
+            "[  438.150001] WARNING: at net/sched/sch_generic.c:261 dev_watchdog+0x26b/0x280() (Not tainted)\n\
+             [  438.150001] Hardware name: PowerEdge R610\n\
+             [  438.150002] NETDEV WATCHDOG: eth0 (bnx2): transmit queue 0 timed out\n{TRACE}"
+        );
+        assert_eq!(fields(&text, &["device", "driver", "queue"]), ["eth0", "bnx2", "0"]);
+    }
+
+    #[test]
+    fn a_message_is_kept_on_either_side_of_the_header() {
+        let head = "[  438.150001] WARNING: CPU: 0 PID: 9 at drivers/x.c:103 resume_it+0x12d/0x160\n";
+        let cut = "[  438.150000] ------------[ cut here ]------------\n";
+        let message = "[  438.150001] Interrupts enabled after other_resume+0x0/0x40\n";
+        for text in [format!("{cut}{head}{message}{TRACE}"), format!("{cut}{message}{head}{TRACE}")] {
+            assert_eq!(
+                fields(&text, &["message", "function", "class"]),
+                ["Interrupts enabled after other_resume+0x0/0x40", "resume_it", "warning"],
+                "{text}"
+            );
+            assert_eq!(events(&text).len(), 1);
+        }
+        assert_eq!(fields(&format!("{cut}{head}{TRACE}"), &["message"]), [""]);
+    }
+
+    #[test]
+    fn an_aborted_transaction_says_why() {
+        let text = "[   30.030442] ------------[ cut here ]------------\n\
+             [   30.030449] BTRFS: Transaction aborted (error -28)\n\
+             [   30.030618] WARNING: CPU: 4 PID: 35 at fs/btrfs/inode.c:2736 btrfs_finish_ordered_io+0x4d1/0x8b0 [btrfs]\n\
+             [   30.030630] RIP: 0010:btrfs_finish_ordered_io+0x4d1/0x8b0 [btrfs]\n[   30.030631] Call Trace:\n\
+             [   30.030632]  btrfs_work_helper+0xc2/0x2e0 [btrfs]\n[   30.030633] ---[ end trace 1 ]---\n";
+        assert_eq!(events(text).len(), 1);
+        assert_eq!(
+            fields(text, &["filesystem", "what", "errno", "class", "function"]),
+            ["btrfs", "abort", "28", "resource-exhaustion", "btrfs_finish_ordered_io"]
+        );
     }
 }
