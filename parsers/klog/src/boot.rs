@@ -180,10 +180,11 @@ pub(crate) fn lost(line: u64, why: String) -> Gap {
 
 /// A report that another one was mixed with, line by line, and nothing says for certain whose line is whose.
 pub(crate) fn mixed(event: &Event) -> Gap {
+    let name = if event.title.is_empty() { &event.quote } else { &event.title };
     Gap::new(
         "whose lines these are",
         format!("lines {}-{}", event.first_line, event.last_line),
-        format!("`{}` is mixed with another report; its lines were told apart by CPU, pid and shape", event.title),
+        format!("`{}` is mixed with another report; its lines were told apart by CPU, pid and shape", name),
         "a log with caller ids (CONFIG_PRINTK_CALLER), or the stacks in a vmcore",
     )
 }

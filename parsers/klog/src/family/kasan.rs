@@ -3,7 +3,7 @@
 use facts::{Address, FieldType};
 
 use super::object_history::{is_hex_row, is_rule, object_stack, page_dump};
-use super::{Before, Family, From, Opened, field, kind};
+use super::{Before, Family, From, Opened, field, kind, oops};
 use crate::cursor::{Cursor, after, has, hex_after, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step, location_at};
@@ -75,6 +75,13 @@ pub(super) fn body(report: &mut Report, line: &Line<'_>) -> Step {
         return if report.has_frames() { Step::End } else { Step::Take };
     }
     if object_stack(report, text) {
+        return Step::Take;
+    }
+    // An access through NULL or a wild pointer faults at once: where the trace was lost, that of the fault is it.
+    if !report.has_frames()
+        && matches!(report.event.class, class::NULL_DEREF | class::WILD_ACCESS)
+        && oops::same_access(text, &mut report.event)
+    {
         return Step::Take;
     }
     let event = &mut report.event;
@@ -224,6 +231,24 @@ mod tests {
         assert_eq!(event.stacks[2].pid, Some(13));
         assert_eq!(event.fields.get("cache").and_then(|c| c.as_text()), Some("kmalloc-128"));
         assert_eq!(event.last_line, 31);
+    }
+
+    #[test]
+    fn the_fault_of_the_same_access_is_the_same_report() {
+        let found = events(
+            "[  235.224878] BUG: KASAN: null-ptr-deref in drop_it+0x363/0x510\n\
+             [  235.225674] Write of size 4 at addr 0000000000000198 by task swapper/3/0\n\
+             [  235.226772] ==================================================================\n\
+             [  235.227633] BUG: kernel NULL pointer dereference, address: 0000000000000198\n\
+             [  235.228447] #PF: supervisor write access in kernel mode\n\
+             [  235.229976] Oops: 0002 [#1] SMP KASAN PTI\n\
+             [  235.230451] CPU: 3 PID: 0 Comm: swapper/3 Tainted: G    B             5.7.0-rc5+ #1\n\
+             [  235.232692] RIP: 0010:drop_it+0x367/0x510\n[  235.244349] Call Trace:\n\
+             [  235.244890]  complete_it+0x266/0x460\n",
+        );
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].stacks.iter().any(|s| s.functions().any(|f| f == "complete_it")));
+        assert!(!found[0].fields.contains_key("interleaved"));
     }
 
     #[test]

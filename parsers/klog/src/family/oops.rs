@@ -228,6 +228,21 @@ fn fault_header(text: &str, event: &mut Event) -> bool {
     true
 }
 
+/// A line of the fault of an access that another report speaks of: its header, its counter, its error code.
+pub(super) fn same_access(text: &str, event: &mut Event) -> bool {
+    if let Some(code) = after(text, "#PF: error_code(0x").and_then(|t| Cursor::new(t).hex()) {
+        event.set("error_code", code);
+        return true;
+    }
+    let mut fault = Event::new(FAMILY.name, class::PAGING_FAULT, Severity::Report);
+    let same = text.starts_with("#PF: ") || fault_header(text, &mut fault) || die_header(text, &mut fault);
+    event.address = event.address.or(fault.address);
+    if let Some(count) = fault.fields.remove("count").filter(|_| same) {
+        event.set("count", count);
+    }
+    same
+}
+
 /// `kernel BUG at fs/x.c:123!`
 pub(super) fn bug_header(text: &str, event: &mut Event) -> bool {
     let mut c = Cursor::new(text);
@@ -528,5 +543,32 @@ fn finish(report: &mut Report) {
     let event = &mut report.event;
     if let Some(place) = &event.place {
         event.title = format!("{} in {}", event.title, place.function);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::events;
+
+    #[test]
+    fn a_warning_of_another_cpu_does_not_cut_a_fault_in_two() {
+        let found = events(
+            "[ 4377.967550] BUG: kernel NULL pointer dereference, address: 0000000000000008\n\
+             [ 4377.971568] WARNING: CPU: 8 PID: 1694 at mm/filemap.c:979 filemap_add_folio+0x92/0xa0\n\
+             [ 4377.978839] #PF: supervisor write access in kernel mode\n\
+             [ 4377.978847] Oops: 0002 [#1] PREEMPT SMP NOPTI\n\
+             [ 4377.978851] CPU: 56 PID: 3242 Comm: shim Not tainted 6.6.95 #1\n\
+             [ 4377.978855] RIP: 0010:take_it+0x24c/0x6b0\n\
+             [ 4377.978856] Call Trace:\n[ 4377.978857]  allocate+0x1/0x2\n",
+        );
+        let told: Vec<_> =
+            found.iter().map(|e| (e.title.as_str(), e.cpu, e.fields.get("access").and_then(|a| a.as_text()))).collect();
+        assert_eq!(
+            told,
+            [
+                ("BUG: unable to handle kernel NULL pointer dereference in take_it", Some(56), Some("write")),
+                ("WARNING in filemap_add_folio", Some(8), None)
+            ]
+        );
     }
 }

@@ -203,6 +203,14 @@ impl Report {
         self.in_trace && !self.ended
     }
 
+    /// Is it a fault of which the address alone has been printed?
+    pub(crate) fn awaits_fault(&self) -> bool {
+        self.family.name == "oops"
+            && self.event.address.is_some()
+            && !self.event.fields.contains_key("count")
+            && self.awaits_trace()
+    }
+
     /// Has neither a CPU line nor a trace come yet?
     pub(crate) fn awaits_trace(&self) -> bool {
         self.event.stacks.is_empty() && self.event.release.is_none() && self.event.registers.is_empty()
@@ -600,6 +608,11 @@ pub(crate) fn speaks_of(text: &str) -> Option<(u32, i64)> {
         c = user;
     }
     c.blanks().take("PID:").then(|| c.blanks().int()).flatten().map(|pid| (cpu, pid))
+}
+
+/// Does the line follow the header of a fault: `#PF: ...`, `Oops: 0002 [#1] SMP`?
+pub(crate) fn goes_on_with_fault(text: &str) -> bool {
+    text.starts_with("#PF: ") || text.starts_with("Oops: ") && has(text, "[#")
 }
 
 /// Is the line a frame and nothing else?

@@ -37,6 +37,8 @@ impl State {
                 Some(false) => other(&|r| r.is_of(who) == Some(true)).or_else(|| other(&|r| r.is_of(who).is_none())),
                 None => other(&|r| r.is_of(who) == Some(true)),
             }
+        } else if crate::report::goes_on_with_fault(text) && !self.open[speaker].awaits_fault() {
+            other(&|r| r.awaits_fault())
         } else if self.open[speaker].awaits_trace() && crate::report::is_frame(text) {
             other(&|r| r.in_trace())
         } else {
