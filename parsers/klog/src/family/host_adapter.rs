@@ -123,7 +123,10 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let driver = text.split(": ").next().unwrap_or(text);
     // An empty slot does not answer when it is asked what lies in it.
     let empty = has(text, "hardware cmd interrupt");
-    let severity = if empty { Severity::Notice } else { Severity::Failure };
+    // The target closed the connection: at the first login and when it fails over. Where the session does not come back,
+    // `recovery timed out` follows.
+    let closed = text.ends_with("conn error (1020)");
+    let severity = if empty || closed { Severity::Notice } else { Severity::Failure };
     Opened::line(
         Event::new(FAMILY.name, class::IO_ERROR, severity)
             .titled(format!("storage controller: {what}"))

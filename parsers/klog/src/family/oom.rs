@@ -57,13 +57,19 @@ const FIELDS: &[FieldDef] = &[
     field("kmem_percent", FieldType::Int, "%", "kernel memory as a share of all memory charged"),
     field("rss_kb", FieldType::Int, "kB", "sum of rss over the cgroups of the subtree"),
     field("cache_kb", FieldType::Int, "kB", "sum of page cache over the cgroups of the subtree"),
-    field("pages", FieldType::Record, "pages", "counters of Mem-Info by name"),
-    field("zones", FieldType::List, "kB", "per zone: node, zone, free_kb, min_kb, low_kb, high_kb"),
+    memory_state::FIELDS[0],
+    memory_state::FIELDS[1],
+    memory_state::FIELDS[2],
+    memory_state::FIELDS[3],
+    memory_state::FIELDS[4],
+    memory_state::FIELDS[5],
+    memory_state::FIELDS[6],
+    memory_state::FIELDS[7],
+    memory_state::FIELDS[8],
+    field("shmem_kb", FieldType::Int, "kB", "sum of shared memory over the cgroups of the subtree"),
+    field("cpuset", FieldType::Text, "", "cpuset of the task"),
+    field("mems_allowed", FieldType::Text, "", "memory nodes that it may use"),
     field("stats", FieldType::Record, "bytes", "memory.stat of the cgroup (cgroup v2)"),
-    field("slabs", FieldType::List, "", "largest unreclaimable slab caches: cache, used_kb, total_kb"),
-    field("free_swap_kb", FieldType::Int, "kB", "free swap"),
-    field("total_swap_kb", FieldType::Int, "kB", "all swap"),
-    field("pages_ram", FieldType::Int, "pages", "all memory"),
     field("tasks", FieldType::List, "", "the ten largest tasks: pid, comm, rss_pages, oom_score_adj"),
     field("killed_pid", FieldType::Int, "", "process killed"),
     field("killed_comm", FieldType::Text, "", "its command name"),
@@ -76,8 +82,22 @@ const FIELDS: &[FieldDef] = &[
     field("complete", FieldType::Bool, "", "the victim's line was seen"),
 ];
 
-/// Rows of the task table kept.
-const MAX_TASKS: usize = 10;
+/// Functions that charge memory to a cgroup, or deal with one that is full: `mem_cgroup_out_of_memory` itself is inlined
+/// in most builds.
+const CHARGES: &[&str] = &[
+    "mem_cgroup_out_of_memory",
+    "mem_cgroup_oom",
+    "mem_cgroup_charge",
+    "mem_cgroup_try_charge",
+    "mem_cgroup_newpage_charge",
+    "mem_cgroup_do_charge",
+    "mem_cgroup_swapin_charge",
+    "try_charge",
+    "charge_memcg",
+    "obj_cgroup_charge",
+    "memcg_kmem_charge",
+    "memcg_charge_kmem",
+];
 
 fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let text = line.text();
@@ -158,7 +178,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         memcg(event);
         if let Some((path, stats)) = split(rest, ": ").or_else(|| rest.split_once(':')) {
             event.fields.entry("cgroup".into()).or_insert_with(|| path.into());
-            for (name, label) in [("cache_kb", "cache:"), ("rss_kb", "rss:")] {
+            for (name, label) in [("cache_kb", "cache:"), ("rss_kb", "rss:"), ("shmem_kb", " shmem:")] {
                 if let Some(n) = Some(stats).and_then(|s| number_after(s, label)) {
                     let sum = event.fields.get(name).and_then(Value::as_int).unwrap_or(0).saturating_add(n);
                     event.set(name, sum);
@@ -171,14 +191,14 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         stat_pair(event, text);
         return Step::Take;
     }
-    if slab_row(event, text) {
+    if memory_state::slab_row(event, text) {
         return Step::Take;
     }
     if task_row(event, text) {
         return Step::Take;
     }
     if memory_state::is_table_line(text) {
-        table(event, text);
+        memory_state::table(event, text);
         return Step::Take;
     }
     Step::Pass
@@ -200,10 +220,19 @@ fn decision(report: &mut Report, text: &str) -> Step {
             memcg(event);
         }
         if let Some(path) = between(rest, "oom_memcg=", ",") {
+            memcg(event);
             event.set("cgroup", path);
         }
         if let Some(path) = between(rest, "task_memcg=", ",") {
             event.set("task_cgroup", path);
+        }
+        if let Some(name) = between(rest, ",cpuset=", ",") {
+            event.set("cpuset", name);
+        }
+        // A list of nodes has commas of its own: `mems_allowed=0,2-3,global_oom`.
+        if let Some(nodes) = after(rest, "mems_allowed=") {
+            let end = nodes.find(|c: char| !c.is_ascii_digit() && !matches!(c, ',' | '-')).unwrap_or(nodes.len());
+            event.set("mems_allowed", nodes[..end].trim_end_matches(','));
         }
         return Step::Take;
     }
@@ -284,62 +313,6 @@ fn stat_pair(event: &mut Event, text: &str) {
     }
 }
 
-/// `kmalloc-64              123KB       456KB`
-fn slab_row(event: &mut Event, text: &str) -> bool {
-    let mut words = text.split_ascii_whitespace();
-    let (Some(cache), Some(used), Some(total), None) = (words.next(), words.next(), words.next(), words.next()) else {
-        return false;
-    };
-    let kb = |word: &str| word.strip_suffix("KB").and_then(|n| n.parse::<u64>().ok());
-    let (Some(used), Some(total)) = (kb(used), kb(total)) else { return false };
-    let row = BTreeMap::from([
-        ("cache".to_owned(), Value::from(cache)),
-        ("used_kb".to_owned(), used.into()),
-        ("total_kb".to_owned(), total.into()),
-    ]);
-    largest(event, "slabs", "total_kb", row);
-    true
-}
-
-/// Keeps the rows of a table with the largest values in one column.
-fn largest(event: &mut Event, list: &'static str, column: &str, row: BTreeMap<String, Value>) {
-    if !event.fields.contains_key(list) {
-        event.set(list, Value::List(Vec::new()));
-    }
-    let of = |row: &BTreeMap<String, Value>| row.get(column).and_then(Value::as_int).unwrap_or(0);
-    if let Some(Value::List(rows)) = event.fields.get_mut(list) {
-        let at = rows.iter().position(|r| matches!(r, Value::Record(r) if of(r) < of(&row))).unwrap_or(rows.len());
-        rows.insert(at, Value::Record(row));
-        rows.truncate(MAX_TASKS);
-    }
-}
-
-/// `Node 0 Normal free:15884kB boost:0kB min:64kB low:80kB high:96kB active_anon:0kB ...`
-fn zone_row(event: &mut Event, text: &str) {
-    let mut c = Cursor::new(text);
-    let mut node = 0;
-    if c.take("Node ") {
-        let Some(n) = c.number() else { return };
-        node = n;
-        c.blanks();
-    }
-    let zone = c.word();
-    if !c.blanks().take("free:") || zone.is_empty() || zone.contains(':') {
-        return;
-    }
-    let mut row = BTreeMap::from([("node".to_owned(), Value::from(node)), ("zone".to_owned(), zone.into())]);
-    for (name, label) in [("free_kb", " free:"), ("min_kb", " min:"), ("low_kb", " low:"), ("high_kb", " high:")] {
-        if let Some(n) = number_after(text, label) {
-            row.insert(name.to_owned(), n.into());
-        }
-    }
-    match event.fields.get_mut("zones") {
-        Some(Value::List(zones)) if zones.len() < 256 => zones.push(Value::Record(row)),
-        Some(_) => {}
-        None => event.set("zones", vec![Value::Record(row)]),
-    }
-}
-
 /// `[28438]     0 28438  5063909   119961    1661   136409          -998 java`
 fn task_row(event: &mut Event, text: &str) -> bool {
     let Some(inside) = text.strip_prefix('[') else { return false };
@@ -358,49 +331,14 @@ fn task_row(event: &mut Event, text: &str) -> bool {
         ("rss_pages".to_owned(), rss.into()),
         ("oom_score_adj".to_owned(), number(numbers - 1).into()),
     ]);
-    largest(event, "tasks", "rss_pages", row);
+    memory_state::largest(event, "tasks", "rss_pages", row);
     true
-}
-
-/// Numbers of the memory tables.
-fn table(event: &mut Event, text: &str) {
-    if let Some(kb) = after(text, "Free swap").and_then(|t| number_after(t, "=")) {
-        event.set("free_swap_kb", kb);
-    } else if let Some(kb) = after(text, "Total swap").and_then(|t| number_after(t, "=")) {
-        event.set("total_swap_kb", kb);
-    } else if let Some(pages) = text.strip_suffix(" pages RAM").and_then(|n| n.parse::<u64>().ok()) {
-        event.set("pages_ram", pages);
-    } else if has(text, " free:") && has(text, " min:") {
-        zone_row(event, text);
-    } else if !text.starts_with("Node ") && text.contains(':') {
-        let mut pairs = BTreeMap::new();
-        for word in text.split_ascii_whitespace() {
-            if let Some((name, n)) = word.split_once(':')
-                && let Ok(n) = n.parse::<u64>()
-            {
-                pairs.insert(name.to_owned(), Value::from(n));
-            }
-        }
-        if pairs.is_empty() {
-            return;
-        }
-        match event.fields.get_mut("pages") {
-            // The first table is of the whole machine; a kernel prints about 30 counters.
-            Some(Value::Record(all)) if all.len() < 64 => {
-                for (name, n) in pairs {
-                    all.entry(name).or_insert(n);
-                }
-            }
-            Some(_) => {}
-            None => event.set("pages", pairs),
-        }
-    }
 }
 
 fn finish(report: &mut Report) {
     let event = &mut report.event;
     // A log that was cut before the constraint: the way that led here tells whose limit it was.
-    let limit = |f: &str| f.starts_with("mem_cgroup_out_of_memory") || f.starts_with("mem_cgroup_oom_synchronize");
+    let limit = |f: &str| CHARGES.iter().any(|charge| f.trim_start_matches('_').starts_with(charge));
     let told = event.fields.contains_key("constraint") || event.family == "memcg_oom";
     if !told && event.stacks.iter().any(|stack| stack.functions().any(limit)) {
         memcg(event);

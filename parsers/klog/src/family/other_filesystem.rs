@@ -117,7 +117,10 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         .or_else(|| between(text, "Server ", " has"))
         .or_else(|| between(text, "VFS: \\\\", " has"))
         .or_else(|| after(text, "ceph: ").and_then(|t| t.split(' ').next()).filter(|_| name == "ceph"))
-        .or_else(|| between(text, "onnection to ", " ").filter(|_| name == "lustre"))
+        .or_else(|| {
+            let restored = || between(text, "Connection restored to ", " ");
+            between(text, "onnection to ", " ").or_else(restored).filter(|_| name == "lustre")
+        })
         .unwrap_or_default();
     let mut event = event(&FAMILY, name, what, device).with("detail", text).with_opt(
         "errno",

@@ -31,6 +31,14 @@ pub(super) static FAMILY: Family = Family {
             field("mode", FieldType::Int, "", "allocation flags"),
             field("bytes", FieldType::Int, "bytes", "size asked of vmalloc or the per-CPU allocator"),
             field("stall_ms", FieldType::Int, "ms", "time the request had waited, for a stall"),
+            memory_state::FIELDS[0],
+            memory_state::FIELDS[1],
+            memory_state::FIELDS[3],
+            memory_state::FIELDS[4],
+            memory_state::FIELDS[5],
+            memory_state::FIELDS[6],
+            memory_state::FIELDS[7],
+            memory_state::FIELDS[8],
         ],
     ),
 };
@@ -87,7 +95,11 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
-    if report.has_frames() && memory_state::is_table_line(text) { Step::Take } else { Step::Pass }
+    if report.has_frames() && memory_state::is_table_line(text) {
+        memory_state::table(&mut report.event, text);
+        return Step::Take;
+    }
+    Step::Pass
 }
 
 fn finish(report: &mut Report) {
