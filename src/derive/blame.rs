@@ -8,6 +8,7 @@ use facts::Fact;
 
 use super::functions::{self, Helper};
 use super::path::{self, Hop};
+use super::{fault as faults, work};
 
 /// A function that may be to blame, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +103,7 @@ const ALLOCATION: &[Helper] = &[
 
 /// Classes that are no function's fault: the memory is gone, whoever asks for the next page; the queue of a network
 /// device stands still, and the watchdog that says so is not to blame.
-const NOBODY: &[&str] = &["oom", "net-watchdog"];
+const NOBODY: &[&str] = &["oom", "memcg-oom", "net-watchdog"];
 
 /// Panics that end what was reported before; their own trace is that of the watchdog or of the one who asked for it.
 const ENDINGS: &[&str] = &["out of memory", "system is deadlocked on memory", "hung_task", "sysrq", "fatal exception"];
@@ -115,7 +116,7 @@ fn is_ending(fact: &Fact) -> bool {
 /// The blamed frame of a log event or of a task; `None` when nothing names one.
 pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     let class = fact.text("class").unwrap_or("");
-    if NOBODY.contains(&class) || is_ending(fact) {
+    if NOBODY.contains(&class) || is_ending(fact) || work::is_idle(fact) {
         return None;
     }
     let mut blame = match class {
@@ -136,8 +137,34 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
             }
             fault(way, FAULT)
         }
-        _ => fault(path::way(fact), FAULT),
+        "leak" if fact.kind == "log.slab_corruption" => {
+            // Whose cache it was, the function that gave it up tells.
+            let mut way = path::way(fact);
+            way.retain(|h| !functions::any(&["*kmem_cache_*"], &h.function));
+            fault(way, FAULT)
+        }
+        "workqueue-lockup" => {
+            let mut blame = fault(path::way(fact), FAULT);
+            for hop in work::in_flight(fact) {
+                blame.candidates.push(Candidate::new(&hop, "runs on the pool that makes no progress"));
+                if blame.frames.is_empty() {
+                    blame.frames.push(hop);
+                }
+            }
+            blame
+        }
+        _ => fault(with_work(fact, path::way(fact)), FAULT),
     };
+    if faults::jump(fact).is_some()
+        && let Some(first) = blame.candidates.first_mut()
+        && first.reason.starts_with("innermost")
+    {
+        first.reason = "called the function pointer".to_owned();
+    }
+    if let Some(hop) = named_by_message(fact) {
+        blame.candidates.insert(0, Candidate::new(&hop, "the message names it"));
+        blame.frames.insert(0, hop);
+    }
     blame.freed_by = history(fact, &["freed", "free "]);
     blame.allocated_by = history(fact, &["alloc"]);
     if class == "kernel-panic" {
@@ -147,6 +174,39 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     dedup(&mut blame);
     blame.alternatives.retain(|name| !functions::is(Helper::Reporting, name));
     (!blame.candidates.is_empty()).then_some(blame)
+}
+
+/// The way with the work function at its end where all else only helps others: the trace was cut, or holds core
+/// functions alone.
+fn with_work(fact: &Fact, mut way: Vec<Hop>) -> Vec<Hop> {
+    // Where the dispatcher itself is at fault, the work has not begun or is done.
+    if way.iter().all(|h| passed(FAULT, h))
+        && way.first().is_none_or(|h| !h.helps(Helper::Dispatch))
+        && let Some(work) = work::function(fact)
+    {
+        way.push(work);
+    }
+    way
+}
+
+/// What stands before and behind the function that a WARN's message calls guilty: the code that was run on behalf of
+/// others and came back with the interrupts, the preemption count or a lock not as they were.
+const GUILTY: &[(&str, &str)] = &[
+    ("Interrupts enabled after ", ""),
+    ("initcall ", " returned with "),
+    (" handler ", " enabled interrupts"),
+    ("timer: ", " preempt leak"),
+    ("last function: ", ""),
+];
+
+fn named_by_message(fact: &Fact) -> Option<Hop> {
+    let message = fact.text("message")?;
+    let (before, _) = GUILTY.iter().find(|(before, behind)| message.contains(before) && message.contains(behind))?;
+    let rest = message.split_once(before)?.1;
+    let (function, _) = rest.split_once("+0x")?;
+    let plain = function.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'));
+    let module = rest.split_once('[').and_then(|(_, m)| m.split_once(']')).map(|(module, _)| module.to_owned());
+    (plain && !function.is_empty()).then(|| Hop { module, ..Hop::named(function) })
 }
 
 fn dedup(blame: &mut Blame) {
@@ -391,10 +451,15 @@ fn stall(fact: &Fact) -> Blame {
         blame.alternatives.push(ipi.function.clone());
     }
     let mut found = deciding(&way, STALL);
+    let work = work::function(fact).filter(|_| found.is_empty());
+    if let Some(work) = &work {
+        found.push(work);
+    }
     if found.is_empty() {
         found = way.iter().filter(|h| !h.helps(Helper::Reporting)).collect();
     }
-    let entry = entry(&way).filter(|h| !passed(&[Helper::Locking, Helper::Library, Helper::Counting], h));
+    let entry =
+        entry(&way).filter(|h| work.is_none() && !passed(&[Helper::Locking, Helper::Library, Helper::Counting], h));
     let at = blame.candidates.len();
     callers(&mut blame, &found, "the CPU was here when the watchdog looked");
     let outermost_first = fact.text("class") == Some("rcu-stall");
@@ -469,6 +534,28 @@ mod tests {
         let named = names(&report("use-after-free", "__run_timers", &frames));
         assert!(named.contains(&"__run_timers".to_owned()), "{named:?}");
         assert!(!named.iter().any(|n| n.contains("rtnl") || n == "netdev_run_todo"), "{named:?}");
+    }
+
+    #[test]
+    fn the_function_that_a_message_calls_guilty_comes_first() {
+        let warning = |message: &str| report("warning", "check_it", &["check_it", "suspend"]).with("message", message);
+        for (message, want) in [
+            ("Interrupts enabled after other_resume+0x0/0x40", "other_resume"),
+            ("initcall demo_init+0x0/0x10 [demo] returned with preemption imbalance ", "demo_init"),
+            ("irq 16 handler demo_irq+0x0/0x20 enabled interrupts", "demo_irq"),
+            ("something else at f+0x0/0x20", "check_it"),
+        ] {
+            assert_eq!(names(&warning(message)).first().map(String::as_str), Some(want), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_work_function_is_named_where_all_else_helps() {
+        let oops = report("null-deref", "idr_remove", &["process_one_work", "worker_thread"]);
+        let named = names(&oops.with("workqueue", "ksmbd-io handle_it [ksmbd]"));
+        assert_eq!(named.first().map(String::as_str), Some("handle_it"), "{named:?}");
+        let own = report("null-deref", "xfs_iget", &["process_one_work"]).with("workqueue", "w handle_it [xfs]");
+        assert_eq!(names(&own).first().map(String::as_str), Some("xfs_iget"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use facts::Fact;
 
+use super::episode::is_same_stall;
 use super::sequence::lines;
 
 /// An event that is no event of its own.
@@ -65,6 +66,9 @@ fn is_same(a: &Fact, b: &Fact) -> bool {
     if a.kind != b.kind || a.text("class") != b.text("class") {
         return false;
     }
+    if is_same_stall(a, b) {
+        return a.stacks.is_empty() != b.stacks.is_empty();
+    }
     if let Some((a, b)) = a.time.zip(b.time)
         && let Some(ns) = a.since(&b)
         && ns.abs() >= 1_000_000_000
@@ -89,7 +93,7 @@ fn is_same(a: &Fact, b: &Fact) -> bool {
 
 /// Does `one` tell more than `other`, or as much and stands before it?
 fn is_fuller(one: &Fact, other: &Fact, before: bool) -> bool {
-    let rank = |fact: &Fact| (frames(fact), fact.time.is_some());
+    let rank = |fact: &Fact| (frames(fact), !fact.stacks.is_empty(), fact.time.is_some());
     match rank(one).cmp(&rank(other)) {
         std::cmp::Ordering::Greater => true,
         std::cmp::Ordering::Equal => before && (one.time.is_none() || other.time.is_none()),
@@ -118,6 +122,17 @@ mod tests {
             fact.stacks.push(Arc::new(stack));
         }
         fact
+    }
+
+    #[test]
+    fn a_stall_that_two_cpus_tell_of_is_one() {
+        let stall = |line, seconds: i64, trace: bool| {
+            let mut fact = oops(line, Some(seconds), if trace { &["f"] } else { &[] });
+            fact.kind = "log.rcu_stall".into();
+            fact
+        };
+        assert_eq!(told(&[stall(1, 9, false), stall(5, 9, true)]), [(0, Some(1))]);
+        assert!(told(&[stall(1, 9, false), stall(5, 99, true)]).is_empty());
     }
 
     fn told(facts: &[Fact]) -> Vec<(usize, Option<usize>)> {

@@ -22,10 +22,62 @@ pub(super) struct Fault {
 /// Classes whose cause is an address.
 const CLASSES: &[&str] = &["null-deref", "paging-fault", "gpf", "wild-access", "trap"];
 
+/// A jump to where no code is: a function pointer that is NULL, stale or overwritten was called.
+pub(super) struct Jump {
+    /// What was called, in words.
+    pub(super) what: String,
+    pub(super) address: u64,
+}
+
+/// The bit of an x86 page fault's error code that says that an instruction was fetched.
+const FETCH: i64 = 1 << 4;
+
+/// Reads a fault of which the program counter itself is the address; what stands there is no code, and is not decoded.
+pub(super) fn jump(fact: &Fact) -> Option<Jump> {
+    if !CLASSES.contains(&fact.text("class")?) || fact.text("function").is_some() {
+        return None;
+    }
+    let address = number(fact.get("address"));
+    let counter = number(fact.get("pc"));
+    // Only x86 begins the header so.
+    let x86 = fact.text("header").is_some_and(|h| h.starts_with("BUG: unable") || h.starts_with("BUG: kernel"));
+    let fetched = fact.text("access") == Some("execute")
+        || x86 && fact.int("error_code").is_some_and(|code| (0..0x100).contains(&code) && code & FETCH != 0);
+    let at = match (address, counter) {
+        (Some(address), Some(counter)) if fetched || address == counter => counter,
+        (Some(address), None) if fetched => address,
+        (None, Some(counter)) if fetched => counter,
+        _ => return None,
+    };
+    let wide = !registers(fact).contains_key("EAX");
+    let what = match pointer::read(at, wide) {
+        Some(reading) if reading.meaning == "null-pointer" && at == 0 => "a function pointer that is NULL".to_owned(),
+        Some(reading) if reading.meaning == "null-pointer" => {
+            format!("a function pointer that holds {at:#x}, NULL plus an offset,")
+        }
+        Some(reading) => format!("a function pointer that holds {at:#x} ({})", reading.text),
+        None if wide && pointer::non_canonical(at) => format!("a function pointer that is overwritten ({at:#x})"),
+        None if wide && x86 && at < 0x0000_8000_0000_0000 => format!("a function pointer into user space ({at:#x})"),
+        None => format!("a function pointer that is stale or overwritten ({at:#x} holds no code)"),
+    };
+    Some(Jump { what, address: at })
+}
+
 /// Reads the fault of an event; `None` when it has no address and no instruction that accesses memory.
 pub(super) fn fault(fact: &Fact) -> Option<Fault> {
     if !CLASSES.contains(&fact.text("class")?) {
         return None;
+    }
+    if let Some(jump) = jump(fact) {
+        return Some(Fault {
+            meaning: "bad-jump",
+            text: format!("{} was called; the caller is the first frame of the trace", jump.what),
+            register: None,
+            value: Some(jump.address),
+            instruction: None,
+            offset: None,
+            flipped: None,
+        });
     }
     let registers = registers(fact);
     let address = number(fact.get("address"));
@@ -157,6 +209,27 @@ mod tests {
     use facts::{Address, Origin};
 
     use super::*;
+
+    #[test]
+    fn what_stands_at_a_bad_jump_is_not_decoded() {
+        let registers: BTreeMap<String, Value> = [("RAX".to_owned(), Value::Address(Address(1)))].into();
+        let oops = |address: u64, pc: u64| {
+            Fact::new("log.oops", Origin::lines("dmesg", 1, 2))
+                .with("class", "paging-fault")
+                .with("header", "BUG: unable to handle page fault for address: x")
+                .with("address", Address(address))
+                .with("pc", Address(pc))
+                .with("registers", Value::Record(registers.clone()))
+                .with("code", "ad de <00> 00 00 00")
+        };
+        let jumped = fault(&oops(0xffff_e82a_d972_5880, 0xffff_e82a_d972_5880)).expect("a jump");
+        assert_eq!((jumped.meaning, jumped.instruction), ("bad-jump", None));
+        assert!(jumped.text.contains("stale or overwritten"), "{}", jumped.text);
+        assert!(jump(&oops(0, 0)).is_some_and(|j| j.what.ends_with("NULL")));
+        assert!(jump(&oops(0x20, 0xffff_ffff_c000_0000)).is_none());
+        assert!(jump(&oops(0x20, 0xffff_ffff_c000_0000).with("error_code", 0x10)).is_some());
+        assert!(jump(&oops(0, 0).with("function", "f")).is_none());
+    }
 
     #[test]
     fn the_offset_of_the_access_counts_where_the_register_holds_null() {

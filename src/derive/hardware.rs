@@ -35,7 +35,12 @@ pub(super) fn hardware(fact: &Fact, admitted: bool, detailed: bool) -> Option<Si
     if detailed && fact.kind == "log.mce" && fact.text("what") == Some("logged") {
         return None;
     }
-    let title = headline::headline(fact).or_else(|| fact.text("title").map(str::to_owned)).unwrap_or_default();
+    let mut title = headline::headline(fact).or_else(|| fact.text("title").map(str::to_owned)).unwrap_or_default();
+    if fact.kind == "log.mce" && is_left_over(fact) {
+        let cause = fact.get("uncorrected").and_then(Value::as_bool) == Some(true);
+        title.push_str("; found at boot: it happened before the reset");
+        title.push_str(if cause { ", and may be its cause" } else { "" });
+    }
     let severe = match &*fact.kind {
         "log.mce" | "log.edac" => match fact.get("uncorrected").and_then(Value::as_bool) {
             Some(uncorrected) => uncorrected,
@@ -78,6 +83,28 @@ pub(super) fn hardware(fact: &Fact, admitted: bool, detailed: bool) -> Option<Si
     bit(fact).filter(|_| admitted).map(|what| Sign { kind: "bit-flip", uncorrected: true, what })
 }
 
+/// Was it read from the banks at boot, when nothing has run yet that could raise it?
+fn is_left_over(fact: &Fact) -> bool {
+    const BOOT_NS: i64 = 1_500_000_000;
+    let early = fact.time.and_then(|t| t.since_boot_ns).is_some_and(|ns| (0..BOOT_NS).contains(&ns));
+    early && fact.text("severity") != Some("panic") && fact.text("what") != Some("killed")
+}
+
+/// A generation or address of Btrfs of which one bit is not what it should be, too high for two numbers that are near.
+fn stored_bit(fact: &Fact) -> Option<String> {
+    let detail = fact.text("detail").filter(|_| fact.text("filesystem") == Some("btrfs"))?;
+    let number = |words: &[&str]| {
+        let rest = words.iter().find_map(|word| detail.split_once(word).map(|(_, rest)| rest))?;
+        rest.split([' ', ',']).next()?.parse::<u64>().ok()
+    };
+    let (wanted, found) = (number(&["wanted ", "want ", "want="])?, number(&["found ", "have ", "have="])?);
+    let differ = wanted ^ found;
+    (differ.count_ones() == 1 && differ >= 1 << 24 && wanted != 0 && found != 0).then(|| {
+        let (bad, good) = (wanted.max(found), wanted.min(found));
+        format!("one bit differs, {bad:#x} in place of {good:#x}: memory that flipped a bit before it was written")
+    })
+}
+
 /// Says that one bit differs from what must stand there.
 pub(super) fn bit(fact: &Fact) -> Option<String> {
     let byte = |name| fault::number(fact.get(name));
@@ -91,6 +118,9 @@ pub(super) fn bit(fact: &Fact) -> Option<String> {
             _ => "what a flag does to freed memory when it is cleared",
         };
         return Some(format!("one bit differs, {found:#04x} in place of {expected:#04x}: {how}"));
+    }
+    if let Some(what) = stored_bit(fact) {
+        return Some(what);
     }
     fault::fault(fact)?.flipped
 }

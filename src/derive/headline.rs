@@ -3,6 +3,8 @@
 
 use facts::{Fact, Value};
 
+use super::{shortage, work};
+
 /// A title that names device, driver and numbers, where the event has them.
 pub(super) fn headline(fact: &Fact) -> Option<String> {
     let text = |name: &str| fact.text(name).filter(|t| !t.is_empty());
@@ -107,13 +109,49 @@ pub(super) fn headline(fact: &Fact) -> Option<String> {
         }
         "log.panic" => init(fact.text("reason")?).map(|how| format!("{title}: {how}")),
         "log.rcu_stall" => stall(fact, title),
+        "log.oom" | "log.memcg_oom" | "log.page_alloc_failure" => shortage::headline(fact, title),
+        "log.soft_lockup" | "log.hard_lockup" => work::idle(fact).map(|why| format!("{title}: {why}")),
+        "log.workqueue_lockup" => {
+            let item = work::in_flight(fact).into_iter().next()?;
+            let module = item.module.map(|m| format!(" [{m}]")).unwrap_or_default();
+            let seconds = fact.int("seconds").map(|s| format!(" for {s} s")).unwrap_or_default();
+            Some(format!("{title}{seconds}: its pool runs {}{module}", item.function))
+        }
+        "log.slab_corruption" if text("class") == Some("leak") => Some(format!(
+            "{}: objects were left in the slab cache when it was destroyed; the module that owns it leaks them",
+            text("cache")?
+        )),
         _ if text("filesystem").is_some() => {
             let name = text("filesystem")?;
+            let on = device.map(|device| format!(" on {device}")).unwrap_or_default();
             let detail = text("detail").map(short);
-            Some(format!("{name} on {}: {}{}", device?, what(), list(&[detail.as_deref()])))
+            Some(format!("{name}{on}: {}{}", happened(fact)?, list(&[detail.as_deref()])))
+        }
+        // The kernel's own sentence says more than the place of the check.
+        "log.warning" if text("class") == Some("warning") => {
+            let message = text("message").filter(|m| !title.contains(m))?;
+            Some(format!("{title}: {}", short(message)))
         }
         _ => None,
     }
+}
+
+/// What befell a filesystem. Where it stops, the error number tells why.
+fn happened(fact: &Fact) -> Option<String> {
+    let what = fact.text("what")?;
+    let why = match fact.int("errno") {
+        Some(28 | 122) => ", no space left",
+        Some(12) => ", no memory",
+        Some(74 | 117) => ", damaged",
+        Some(5 | 6 | 19 | 110 | 121) => ", I/O error",
+        _ => "",
+    };
+    Some(match what {
+        "abort" | "mount" => format!("{}{why}", if what == "mount" { "cannot be mounted" } else { what }),
+        "no-memory" => "an allocation keeps failing for want of memory".to_owned(),
+        "no-space" => "no space left".to_owned(),
+        _ => what.replace('-', " "),
+    })
 }
 
 /// How init ended, from the code it left: a signal in the low bits, else an exit status.

@@ -47,7 +47,7 @@ pub const KINDS: &[KindDef] = &[
             field(
                 "meaning",
                 Text,
-                "null-pointer, error-pointer, poison-freed, poison-uninitialised, list-poison, text, non-canonical, user-address, kernel-address, unmapped, ...",
+                "null-pointer, error-pointer, poison-freed, poison-uninitialised, list-poison, text, non-canonical, user-address, kernel-address, unmapped, bad-jump, ...",
             ),
             field("text", Text, "the same in a sentence"),
             field("register", Text, "register the access went through"),
@@ -157,6 +157,15 @@ pub const KINDS: &[KindDef] = &[
         kind: "derived.next",
         doc: "What to collect to learn more about an event",
         fields: &[EVENT, field("datum", Text, "what it would tell"), field("command", Text, "how to get it")],
+    },
+    KindDef {
+        kind: "derived.recovered",
+        doc: "A loss that a later line of the same boot says is over",
+        fields: &[
+            EVENT,
+            field("by", Int, "position of the event that says so"),
+            FieldDef { name: "seconds", ty: Int, unit: "s", doc: "time between them" },
+        ],
     },
     KindDef {
         kind: "derived.one_bit",

@@ -4,7 +4,9 @@
 
 mod blame;
 mod copies;
+mod devices;
 mod endings;
+mod episode;
 mod fault;
 pub mod functions;
 mod hang;
@@ -17,9 +19,12 @@ pub mod names;
 mod next;
 mod path;
 mod pointer;
+mod recovery;
 mod sequence;
+mod shortage;
 mod signature;
 mod title;
+mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +52,10 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     let detailed = facts.iter().any(|f| {
         matches!(&*f.kind, "log.mce" | "log.edac" | "log.firmware_error_record") && f.text("what") != Some("logged")
     });
+    let recoveries = recovery::recoveries(facts);
+    let mut healed = recoveries.iter().peekable();
     for (at, fact) in facts.iter().enumerate() {
+        let healed = healed.next_if(|recovery| recovery.event == at);
         if let Some(sign) = hardware::hardware(fact, admitted, detailed) {
             let (advice, verify) = hardware::advice(sign.kind, sign.uncorrected);
             derived.push(
@@ -61,7 +69,7 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
                     .quoting(sign.what),
             );
         }
-        remarks(at, fact, &mut derived);
+        remarks(at, fact, healed, &mut derived);
         if speaks_of_code(fact) {
             let fact = path::joined(fact, facts.get(at + 1));
             event(at, &fact, &mut derived);
@@ -76,11 +84,23 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
 }
 
 /// What an event says beyond its title: of which device, that one bit differs, whose memory was written to.
-fn remarks(at: usize, fact: &Fact, derived: &mut Vec<Fact>) {
+fn remarks(at: usize, fact: &Fact, healed: Option<&recovery::Recovery>, derived: &mut Vec<Fact>) {
     if !fact.kind.starts_with("log.") || !matches!(fact.text("severity"), Some("failure" | "report" | "panic")) {
         return;
     }
-    if let Some(title) = headline::headline(fact) {
+    let mut title = headline::headline(fact);
+    if let Some(recovery) = healed {
+        let said = title.or_else(|| fact.text("title").map(str::to_owned)).unwrap_or_default();
+        title = Some(format!("{said}; {}", recovery.text()));
+        derived.push(
+            Fact::new("derived.recovered", origin(fact))
+                .with("event", at)
+                .with("by", recovery.by)
+                .with_opt("seconds", recovery.seconds)
+                .quoting(recovery.text()),
+        );
+    }
+    if let Some(title) = title {
         derived.push(Fact::new("derived.headline", origin(fact)).with("event", at).with("title", title));
     }
     let (datum, command) = next::next(fact);
@@ -253,6 +273,15 @@ fn event(at: usize, fact: &Fact, derived: &mut Vec<Fact>) {
     }
     let class = fact.text("class").unwrap_or("");
     let blame = blame::blame(fact).unwrap_or_default();
+    if let Some(called) = fault::jump(fact) {
+        let by = blame.candidates.first().map(|c| format!(" by {}", c.function)).unwrap_or_default();
+        let title = fact.text("title").unwrap_or("jump to a bad address");
+        derived.push(
+            Fact::new("derived.headline", origin(fact))
+                .with("event", at)
+                .with("title", format!("{title}: {} was called{by}", called.what)),
+        );
+    }
     if let Some(printed) = fact.text("title") {
         let function = blame.candidates.first().map(|c| c.function.as_str());
         derived.push(
@@ -261,7 +290,7 @@ fn event(at: usize, fact: &Fact, derived: &mut Vec<Fact>) {
     }
     let signature = signature::signature(class, &blame, fact.text("file"));
     // A class alone tells no two failures apart, but for those that are nobody's.
-    if !blame.frames.is_empty() || class == "oom" {
+    if !blame.frames.is_empty() || matches!(class, "oom" | "memcg-oom") {
         derived.push(
             Fact::new("derived.signature", origin(fact))
                 .with("event", at)

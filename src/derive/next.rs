@@ -2,19 +2,42 @@
 
 use facts::Fact;
 
+use super::{devices, shortage, work};
+
 /// What it would tell, and the command.
 pub(super) fn next(fact: &Fact) -> (String, String) {
     let device = fact.text("device").or_else(|| fact.text("port")).filter(|d| !d.is_empty());
     let or = |placeholder: &str| device.unwrap_or(placeholder).to_owned();
     let pair = |datum: &str, command: String| (datum.to_owned(), command);
+    if let Some(shortage) = shortage::shortage(fact) {
+        return pair(shortage.next.0, shortage.next.1);
+    }
+    if let Some((datum, command)) = of_family(fact) {
+        return pair(datum, command);
+    }
     match (&*fact.kind, fact.text("class").unwrap_or("")) {
         ("log.nvme_error", _) => {
-            let device = or("NVME");
+            let device = device.filter(|d| d.starts_with("nvme"));
+            let find = if device.is_none() { "nvme list -v (which drive it is); " } else { "" };
+            let device = device.unwrap_or("nvmeN");
             pair(
                 "what the drive counts and logged itself",
-                format!("nvme smart-log /dev/{device}; nvme error-log /dev/{device}; lspci -vvv"),
+                format!("{find}nvme smart-log /dev/{device}; nvme error-log /dev/{device}; lspci -vvv"),
             )
         }
+        ("log.memcg_oom", _) => {
+            let cgroup = fact.text("cgroup").unwrap_or("GROUP");
+            pair(
+                "what the cgroup's memory is, and whether its limit fits what runs in it",
+                format!(
+                    "cat memory.stat memory.events memory.max (v1: memory.stat memory.limit_in_bytes memory.failcnt memory.kmem.usage_in_bytes) of {cgroup}"
+                ),
+            )
+        }
+        ("log.oom", _) if fact.int("gfp") == Some(0) => pair(
+            "which memory cgroup refused the charge",
+            "grep . /sys/fs/cgroup/*/memory.events (v1: memory.failcnt, memory.kmem.failcnt of the task's cgroup); kernel messages of slab and memory cgroup before it".to_owned(),
+        ),
         ("log.gpu_error", _) => pair(
             "the state that the driver saved of the processor",
             "cat /sys/class/drm/card*/device/devcoredump/data /sys/class/drm/card*/error; nvidia-bug-report.sh for nvidia".to_owned(),
@@ -44,23 +67,9 @@ pub(super) fn next(fact: &Fact) -> (String, String) {
         ("log.pcie_error", _) | (_, "hardware-pcie") => {
             pair("state of the link and the error registers", format!("lspci -vvv -s {}; lspci -tv", or("DEVICE")))
         }
-        (_, "io-error") if fact.get("filesystem").is_some() && fact.text("what") == Some("not-responding") => pair(
-            "whether the server and the way to it answer",
-            "nfsstat -c; mountstats; rpcinfo -p SERVER; ss -tnpi".to_owned(),
-        ),
-        (_, "io-error") => {
-            let device = or("DISK");
-            pair(
-                "what the disk counts and logged itself, and the path to it",
-                format!("smartctl -x /dev/{device}; journalctl -k | grep -iE 'ata|scsi|{device}'; lsblk -t"),
-            )
-        }
+        (_, "io-error") => pair("what the disk counts and logged itself, and the path to it", devices::look_at(fact)),
         (_, "fs-corruption" | "fs-shutdown") => {
-            let device = or("DEVICE");
-            pair(
-                "whether the disk below is sound, then what is damaged",
-                format!("smartctl -x /dev/DISK; unmounted and without repair: fsck -n /dev/{device} (xfs_repair -n, btrfs check --readonly)"),
-            )
+            pair("whether the disk below is sound, then what is damaged", devices::check(fact))
         }
         (_, "oom" | "memcg-oom" | "page-alloc-failure" | "slab-alloc-failure" | "resource-exhaustion") => pair(
             "who holds the memory",
@@ -73,6 +82,10 @@ pub(super) fn next(fact: &Fact) -> (String, String) {
         (_, class) if class.starts_with("hardware") => pair(
             "what the board and the error collector recorded",
             "ipmitool sel elist; ras-mc-ctl --errors; mcelog --client".to_owned(),
+        ),
+        (_, "soft-lockup" | "hard-lockup") if work::is_idle(fact) => pair(
+            "whether the host ran this virtual CPU",
+            "the host's log of that minute: snapshots, migrations, overcommit; in the guest: steal in /proc/stat, sar -u; the clock in chronyc tracking".to_owned(),
         ),
         (_, "soft-lockup" | "hard-lockup" | "rcu-stall" | "workqueue-lockup") => pair(
             "what every CPU and task did",
@@ -90,6 +103,66 @@ pub(super) fn next(fact: &Fact) -> (String, String) {
     }
 }
 
+/// Steps that only a family of messages tells, whatever their class.
+fn of_family(fact: &Fact) -> Option<(&'static str, String)> {
+    let what = fact.text("what").unwrap_or("");
+    let owned = |datum, command: &str| Some((datum, command.to_owned()));
+    if fact.kind == "log.limit_reached" {
+        return match what {
+            "conntrack" => owned(
+                "how many connections are tracked, and which",
+                "conntrack -S; conntrack -C; sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max net.netfilter.nf_conntrack_buckets; conntrack -L | awk '{print $4}' | sort | uniq -c",
+            ),
+            "neighbour" => owned(
+                "how many neighbours there are, and the limits",
+                "ip -s neigh | wc -l; sysctl net.ipv4.neigh.default.gc_thresh1 net.ipv4.neigh.default.gc_thresh2 net.ipv4.neigh.default.gc_thresh3 (and net.ipv6)",
+            ),
+            "orphans" | "tcp-memory" => owned(
+                "how much memory sockets hold, and the limits",
+                "cat /proc/net/sockstat; sysctl net.ipv4.tcp_mem net.ipv4.tcp_max_orphans; ss -s; ss -tm",
+            ),
+            "pids" => owned(
+                "who makes so many tasks",
+                "cat pids.current pids.max pids.events of the cgroup; ps -eLo cgroup,comm | sort | uniq -c | sort -n | tail",
+            ),
+            "files" => owned(
+                "who holds the open files",
+                "cat /proc/sys/fs/file-nr; sysctl fs.file-max; ls /proc/[0-9]*/fd 2>/dev/null | wc -l; lsof | awk '{print $1}' | sort | uniq -c | sort -n | tail",
+            ),
+            _ => None,
+        };
+    }
+    let server = fact.text("device").filter(|d| !d.is_empty()).unwrap_or("SERVER");
+    let cut_off = matches!(what, "not-responding" | "evicted" | "state-recovery" | "hung" | "mount" | "io-error");
+    let step = match fact.text("filesystem")? {
+        "nfs" if cut_off => format!("nfsstat -c; mountstats; rpcinfo -p {server}; ss -tnpi"),
+        "cifs" if cut_off => {
+            format!("cat /proc/fs/cifs/DebugData /proc/fs/cifs/Stats; ping {server}; ss -tnpi '( dport = :445 )'")
+        }
+        "lustre" if cut_off => {
+            "lctl get_param *.*.import; lctl dl; lctl ping the NID in the message; lnetctl net show -v; the log of that server".to_owned()
+        }
+        "ceph" | "rbd" if cut_off => {
+            "ceph -s; ceph health detail; cat /sys/kernel/debug/ceph/*/{monc,mdsc,osdc}".to_owned()
+        }
+        "ocfs2" if cut_off => "ping the other nodes on the cluster's network; o2cb cluster-status; the other nodes' logs".to_owned(),
+        _ => {
+            return match (what, fact.int("errno")) {
+                ("no-memory", _) | (_, Some(12)) => owned(
+                    "who holds the memory, and whether it is in pieces",
+                    "cat /proc/buddyinfo /proc/meminfo; slabtop -o -s c; cat memory.stat memory.events of the cgroup",
+                ),
+                ("no-space", _) | (_, Some(28 | 122)) => owned(
+                    "what is full: space, inodes, metadata or a quota",
+                    "df -h; df -i; btrfs filesystem usage MOUNT; xfs_info MOUNT; repquota -a; lvs -a (thin pools)",
+                ),
+                _ => None,
+            };
+        }
+    };
+    Some(("whether the server and the way to it answer", step))
+}
+
 #[cfg(test)]
 mod tests {
     use facts::Origin;
@@ -102,6 +175,10 @@ mod tests {
         for (fact, word) in [
             (fact("io-error").with("device", "sda"), "smartctl -x /dev/sda"),
             (fact("oom"), "meminfo"),
+            (fact("io-error").with("port", "ata1.00"), "ls -l /sys/block | grep /ata1/"),
+            (fact("fs-shutdown").with("filesystem", "jbd2").with("device", "sdk-8"), "e2fsck -n /dev/sdk"),
+            (fact("io-error").with("filesystem", "cifs").with("what", "not-responding"), "/proc/fs/cifs"),
+            (fact("resource-exhaustion").with("filesystem", "btrfs").with("errno", 28), "df -h"),
             (fact("null-deref"), "vmcore"),
         ] {
             assert!(next(&fact).1.contains(word));

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use facts::{Fact, Place};
 
-use super::functions;
 use super::path;
+use super::{episode, functions};
 
 /// An event that follows from an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) struct Follows {
     pub(super) why: &'static str,
 }
 
-const SECOND: i64 = 1_000_000_000;
+pub(super) const SECOND: i64 = 1_000_000_000;
 
 /// A panic is printed at once; other CPUs, a stop of all of them and slow consoles may come between.
 const PANIC: Near = Near { ns: 120 * SECOND, lines: 600 };
@@ -26,21 +26,21 @@ const PANIC: Near = Near { ns: 120 * SECOND, lines: 600 };
 const SAME_CODE: Near = Near { ns: 300 * SECOND, lines: 2000 };
 /// A driver whose device has just died.
 const SAME_DEVICE: Near = Near { ns: 30 * SECOND, lines: 1000 };
-/// File systems meet a dead disk with the next write-back or journal commit.
-const DISK: Near = Near { ns: 120 * SECOND, lines: 2000 };
 /// What the layers above a drive say of the command that failed.
 const SAME_BREATH: Near = Near { ns: 2 * SECOND, lines: 12 };
+/// What is printed in the same second.
+const AT_ONCE: Near = Near { ns: SECOND, lines: 100 };
 /// The report that one task or CPU makes in the same breath.
 const CASCADE: Near = Near { ns: SECOND - 1, lines: 3 };
 
 /// How far apart two reports may be: in time, or where that is not known in lines.
-struct Near {
-    ns: i64,
-    lines: u64,
+pub(super) struct Near {
+    pub(super) ns: i64,
+    pub(super) lines: u64,
 }
 
 impl Near {
-    fn holds(&self, early: &Fact, late: &Fact) -> bool {
+    pub(super) fn holds(&self, early: &Fact, late: &Fact) -> bool {
         match late.time.zip(early.time).and_then(|(late, early)| late.since(&early)) {
             Some(ns) => (0..=self.ns).contains(&ns),
             None => lines(early)
@@ -144,9 +144,8 @@ impl Earlier<'_> {
         }
         let of = |at: Option<usize>, why| at.map(|at| (at, why));
         let class = late.text("class").unwrap_or("");
-        if matches!(class, "fs-shutdown" | "io-error") && late.get("filesystem").is_some() {
-            let disk = |_: usize, early: &Fact| is_dead_disk(early) && DISK.holds(early, late);
-            return of(self.nearest(disk), "the disk below the file system failed before");
+        if let Some(found) = episode::cause(late, &|fits| self.nearest(|_, early| fits(early))) {
+            return Some(found);
         }
         // The layers above a drive say in their words what its driver has said.
         if matches!(&*late.kind, "log.scsi_error" | "log.block_io_error" | "log.raid_error") {
@@ -162,8 +161,12 @@ impl Earlier<'_> {
         }
         let code =
             |fact: &Fact| fact.text("severity") == Some("report") && tells_of_code(fact.text("class").unwrap_or(""));
+        // A crash is no consequence of a mere warning that came with it: it is what the log is about.
+        let worse =
+            |early: &Fact| is_crash(late) && early.text("class") == Some("warning") && AT_ONCE.holds(early, late);
         let same_function = |at: usize, early: &Fact| {
             code(early)
+                && !worse(early)
                 && function.is_some()
                 && self.blamed.get(&at).copied() == function
                 && SAME_CODE.holds(early, late)
@@ -171,13 +174,16 @@ impl Earlier<'_> {
         if let Some(at) = self.nearest(same_function) {
             return Some((at, "an earlier report blames the same function"));
         }
-        let breath = |_: usize, early: &Fact| code(early) && same_task(early, late) && CASCADE.holds(early, late);
+        let breath = |_: usize, early: &Fact| {
+            code(early) && !worse(early) && same_task(early, late) && CASCADE.holds(early, late)
+        };
         if let Some(at) = self.nearest(breath) {
             return Some((at, IN_ONE_BREATH));
         }
         // A driver that warns twice has two things to say. The first process runs everything at boot.
         let same_module = |_: usize, early: &Fact| {
             code(early)
+                && !worse(early)
                 && class != "warning"
                 && late.int("pid").is_some_and(|pid| pid > 1 && early.int("pid") == Some(pid))
                 && late.text("module").is_some_and(|module| early.text("module") == Some(module))
@@ -232,7 +238,8 @@ impl Raises {
     fn fits(&self, early: &Fact) -> bool {
         let class = early.text("class").unwrap_or("");
         match self {
-            Raises::Oops => early.kind == "log.oops",
+            // The fault of an access that KASAN reported may be part of its report.
+            Raises::Oops => early.kind == "log.oops" || early.kind == "log.kasan" && early.get("count").is_some(),
             Raises::Init => early.kind == "log.oops" && early.int("pid").is_none_or(|pid| pid <= 1),
             Raises::Report => early.text("severity") == Some("report") && tells_of_code(class),
             Raises::Class(classes) => early.kind != "log.panic" && classes.contains(&class),
@@ -320,8 +327,13 @@ fn is_below(early: &Fact, late: &Fact) -> bool {
     }
 }
 
+/// Does the kernel or the task end with it, or is memory that is not its own used?
+fn is_crash(fact: &Fact) -> bool {
+    matches!(&*fact.kind, "log.oops" | "log.kasan" | "log.kfence")
+}
+
 /// Drivers of disks speak: the device below a file system does not answer or is gone.
-fn is_dead_disk(early: &Fact) -> bool {
+pub(super) fn is_dead_disk(early: &Fact) -> bool {
     match &*early.kind {
         "log.nvme_error" => early.text("what") != Some("command-error"),
         "log.ata_error" | "log.raid_error" | "log.host_adapter" => early.text("severity") != Some("notice"),

@@ -1,0 +1,234 @@
+//! What one filesystem, one device, one shortage says in several reports: the first of them is the cause, what the
+//! kernel makes of it is not.
+
+use facts::Fact;
+
+use super::sequence::{Near, SECOND, is_dead_disk, lines};
+
+/// File systems meet a dead disk with the next write-back or journal commit.
+const DISK: Near = Near { ns: 120 * SECOND, lines: 2000 };
+/// From an error to what the filesystem does about it: it stops at once, and refuses the next mount.
+const FILESYSTEM: Near = Near { ns: 60 * SECOND, lines: 600 };
+/// Two errors of one filesystem that are one.
+const AT_ONCE: Near = Near { ns: 5 * SECOND, lines: 20 };
+/// From a refused charge to the task that cannot go on.
+const SHORTAGE: Near = Near { ns: 10 * SECOND, lines: 200 };
+/// A driver that is told of a timeout.
+const TIMEOUT: Near = Near { ns: 30 * SECOND, lines: 1000 };
+
+type Cause = Option<(usize, &'static str)>;
+/// Finds the nearest earlier event that fits.
+type Nearest<'a> = &'a dyn Fn(&dyn Fn(&Fact) -> bool) -> Option<usize>;
+
+/// The earlier event that a later one only tells more of.
+pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
+    let of = |fits: &dyn Fn(&Fact) -> bool, why| nearest(fits).map(|at| (at, why));
+    if step(late).is_some() {
+        let disk = |early: &Fact| is_dead_disk(early) && below(early, late) && DISK.holds(early, late);
+        if let Some(found) = of(&disk, "the disk below the file system failed before") {
+            return Some(found);
+        }
+        let stop = |early: &Fact| is_same_filesystem(early, late) && leads_to(early, late);
+        return of(&stop, "the filesystem had met an error before, and this is what it does about it");
+    }
+    if late.kind == "log.oom" && late.int("gfp") == Some(0) {
+        // pagefault_out_of_memory(): nobody asked for a page, the fault's handler was refused one.
+        let refused = |early: &Fact| is_refused_charge(early) && SHORTAGE.holds(early, late);
+        return of(&refused, "a page fault that could not be served, because memory had been refused before");
+    }
+    if late.kind == "log.page_alloc_failure" && late.quote.contains("ACCOUNT") {
+        let full = |early: &Fact| early.kind == "log.memcg_oom" && SHORTAGE.holds(early, late);
+        return of(&full, "the allocation is charged to a memory cgroup, and one had reached its limit before");
+    }
+    if late.kind == "log.net_watchdog" {
+        let same = |early: &Fact| is_same_timeout(early, late) && TIMEOUT.holds(early, late);
+        return of(&same, "the driver tells of the same timeout");
+    }
+    if matches!(late.text("class"), Some("soft-lockup" | "hard-lockup" | "rcu-stall")) {
+        const ENDLESS: Near = Near { ns: 300 * SECOND, lines: 2000 };
+        let endless = |early: &Fact| {
+            early.text("class") == Some("list-corruption")
+                && early.int("pid").is_some()
+                && early.int("pid") == late.int("pid")
+                && ENDLESS.holds(early, late)
+        };
+        return of(&endless, "the task met a corrupted list before, which may have no end");
+    }
+    None
+}
+
+/// How far an event of a filesystem is from what happened to it: 0 is an error it met, then what it does about it.
+fn step(fact: &Fact) -> Option<u8> {
+    fact.text("filesystem")?;
+    if !matches!(fact.text("class"), Some("io-error" | "fs-corruption" | "fs-shutdown" | "resource-exhaustion")) {
+        return None;
+    }
+    match fact.text("what")? {
+        "not-responding" | "evicted" | "state-recovery" | "hung" | "ok" => None,
+        "abort" => Some(1),
+        "shutdown" | "read-only" => Some(2),
+        "mount" => Some(3),
+        _ => Some(0),
+    }
+}
+
+fn leads_to(early: &Fact, late: &Fact) -> bool {
+    match (step(early), step(late)) {
+        (Some(early_step), Some(late_step)) if early_step < late_step => FILESYSTEM.holds(early, late),
+        (Some(0), Some(0)) => early.text("class") != late.text("class") && AT_ONCE.holds(early, late),
+        // An abort that is reported by the code and by the filesystem.
+        (Some(1), Some(1)) => AT_ONCE.holds(early, late),
+        _ => false,
+    }
+}
+
+/// Do both speak of one filesystem? Some messages do not say which.
+fn is_same_filesystem(early: &Fact, late: &Fact) -> bool {
+    let group = |fact: &Fact| match fact.text("filesystem") {
+        Some("jbd2" | "ext2" | "ext3" | "ext4" | "ldiskfs") => Some("ext".to_owned()),
+        name => name.map(str::to_owned),
+    };
+    // The journal of sda1 is sda1-8.
+    let device = |fact: &Fact| {
+        let name = fact.text("device").filter(|d| !d.is_empty())?;
+        let journal = name.rsplit_once('-').filter(|(head, n)| !head.is_empty() && *n == "8" && *head != "dm");
+        Some(journal.map_or(name, |(head, _)| head).to_owned())
+    };
+    let same = match (device(early), device(late)) {
+        (Some(a), Some(b)) => a == b,
+        _ => AT_ONCE.holds(early, late),
+    };
+    same && group(early) == group(late)
+}
+
+/// Names of whole disks: letters end them, or a namespace.
+fn disk_of(device: &str) -> Option<&str> {
+    const LETTERS: &[&str] = &["sd", "vd", "xvd", "hd"];
+    if let Some(head) = LETTERS.iter().find(|head| device.starts_with(*head)) {
+        let letters = device[head.len()..].bytes().take_while(u8::is_ascii_lowercase).count();
+        return device.get(..head.len() + letters).filter(|_| letters > 0);
+    }
+    if device.starts_with("nvme") || device.starts_with("mmcblk") {
+        return device.split('p').next();
+    }
+    None
+}
+
+/// May the device that failed lie below the filesystem? Where both are disks, they must be the same; mapped devices
+/// and ports do not tell.
+fn below(disk: &Fact, filesystem: &Fact) -> bool {
+    let name = |fact: &Fact| fact.text("device").and_then(disk_of).map(str::to_owned);
+    let same = match (name(disk), name(filesystem)) {
+        // A controller is named without its namespace.
+        (Some(a), Some(b)) => a == b || a.starts_with("nvme") && b.starts_with(a.as_str()),
+        _ => filesystem.text("class") != Some("fs-corruption"),
+    };
+    same && filesystem.text("class") != Some("resource-exhaustion")
+}
+
+fn is_refused_charge(early: &Fact) -> bool {
+    matches!(&*early.kind, "log.memcg_oom" | "log.slab_alloc_failure" | "log.page_alloc_failure")
+}
+
+/// Do both speak of the transmit queue of one device?
+fn is_same_timeout(early: &Fact, late: &Fact) -> bool {
+    let same = |name: &str| early.text(name).is_some() && early.text(name) == late.text(name);
+    let bus = |fact: &Fact| fact.text("device").is_some_and(|d| d.contains(':'));
+    early.kind == "log.net_watchdog"
+        && (same("device") || same("driver") && (bus(early) || bus(late)))
+        && matches!(late.text("what"), Some("timeout" | "reset" | "unit-hang" | "lost-completions"))
+        && matches!(early.text("what"), Some("timeout" | "unit-hang" | "lost-completions"))
+}
+
+/// Two reports of one stall: the CPU that stalls tells of itself, and another one tells of it in the same second.
+pub(super) fn is_same_stall(a: &Fact, b: &Fact) -> bool {
+    if a.kind != "log.rcu_stall" || b.kind != "log.rcu_stall" {
+        return false;
+    }
+    match a.time.zip(b.time).and_then(|(a, b)| a.since(&b)) {
+        Some(ns) => ns.abs() <= SECOND,
+        None => lines(a).zip(lines(b)).is_some_and(|((a, a_end), (b, b_end))| a <= b_end + 3 && b <= a_end + 3),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use facts::{Origin, Stamp};
+
+    use super::super::sequence::follows;
+    use super::*;
+
+    fn event(kind: &'static str, class: &str, seconds: i64, line: u64) -> Fact {
+        let mut fact = Fact::new(kind, Origin::lines("dmesg", line, line))
+            .with("class", class)
+            .with("severity", "failure")
+            .with("title", class);
+        fact.time = Some(Stamp::since_boot(seconds * SECOND));
+        fact
+    }
+
+    fn of_fs(name: &str, device: &str, class: &str, what: &str, seconds: i64) -> Fact {
+        let line = u64::try_from(seconds).unwrap_or(1);
+        let fact = event("log.x", class, seconds, line).with("filesystem", name).with("what", what);
+        if device.is_empty() { fact } else { fact.with("device", device) }
+    }
+
+    fn told(facts: &[Fact]) -> Vec<(usize, usize)> {
+        follows(facts, &BTreeMap::new(), &BTreeSet::new()).into_iter().map(|f| (f.event, f.of)).collect()
+    }
+
+    #[test]
+    fn what_a_filesystem_does_follows_from_what_it_met() {
+        let facts = [
+            of_fs("btrfs", "sda2", "fs-corruption", "corruption", 10),
+            of_fs("btrfs", "sda2", "io-error", "abort", 11),
+            of_fs("btrfs", "sda2", "fs-shutdown", "read-only", 11),
+            of_fs("xfs", "sda3", "fs-shutdown", "shutdown", 12),
+            of_fs("btrfs", "", "io-error", "mount", 13),
+        ];
+        assert_eq!(told(&facts), [(1, 0), (2, 1), (4, 2)]);
+        let facts = [
+            of_fs("ext4", "sda1", "io-error", "io-error", 10),
+            of_fs("jbd2", "sda1-8", "fs-shutdown", "abort", 11),
+            of_fs("xfs", "sdb1", "fs-corruption", "corruption", 300),
+        ];
+        assert_eq!(told(&facts), [(1, 0)]);
+    }
+
+    #[test]
+    fn a_disk_explains_the_filesystems_on_it() {
+        let disk = event("log.block_io_error", "io-error", 10, 1).with("device", "sdb");
+        let on = |device: &str| of_fs("xfs", device, "fs-shutdown", "shutdown", 20);
+        assert_eq!(told(&[disk.clone(), on("sdb1")]), [(1, 0)]);
+        assert_eq!(told(&[disk.clone(), on("dm-0")]), [(1, 0)]);
+        assert!(told(&[disk.clone(), on("sdc1")]).is_empty());
+        let damaged = |device: &str| of_fs("xfs", device, "fs-corruption", "corruption", 20);
+        assert_eq!(told(&[disk.clone(), damaged("sdb1")]), [(1, 0)]);
+        assert!(told(&[disk, damaged("dm-0")]).is_empty());
+        assert_eq!((disk_of("nvme0n1p2"), disk_of("sdaa12"), disk_of("dm-0")), (Some("nvme0n1"), Some("sdaa"), None));
+    }
+
+    #[test]
+    fn a_page_fault_without_memory_follows_from_the_refused_charge() {
+        let refused = event("log.slab_alloc_failure", "slab-alloc-failure", 10, 1);
+        let oom = |gfp: i64| event("log.oom", "oom", 11, 9).with("gfp", gfp);
+        assert_eq!(told(&[refused.clone(), oom(0)]), [(1, 0)]);
+        assert!(told(&[refused, oom(0xcc0)]).is_empty());
+    }
+
+    #[test]
+    fn the_watchdog_and_the_driver_tell_of_one_timeout() {
+        let watchdog = event("log.net_watchdog", "net-watchdog", 10, 1)
+            .with("function", "dev_watchdog")
+            .with("what", "timeout")
+            .with("device", "eth0")
+            .with("driver", "bnxt_en");
+        let driver = |device: &str| {
+            event("log.net_watchdog", "net-watchdog", 11, 30).with("what", "timeout").with("device", device)
+        };
+        assert_eq!(told(&[watchdog.clone(), driver("eth0")]), [(1, 0)]);
+        assert!(told(&[watchdog, driver("eth1")]).is_empty());
+    }
+}

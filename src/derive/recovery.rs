@@ -1,0 +1,122 @@
+//! Losses that healed: a server that does not answer and then does, a connection that is lost and comes back.
+
+use facts::{Fact, Place};
+
+/// A loss and its recovery.
+pub(super) struct Recovery {
+    /// Position of the loss.
+    pub(super) event: usize,
+    /// Position of the word that all is well again.
+    pub(super) by: usize,
+    /// Time between them, where both tell one.
+    pub(super) seconds: Option<i64>,
+}
+
+impl Recovery {
+    pub(super) fn text(&self) -> String {
+        match self.seconds {
+            Some(seconds) => format!("recovered after {seconds} s"),
+            None => "recovered later".to_owned(),
+        }
+    }
+}
+
+/// The losses of which a later line of the same boot says that they are over.
+pub(super) fn recoveries(facts: &[Fact]) -> Vec<Recovery> {
+    let well = |fact: &Fact| fact.text("what") == Some("ok") && fact.kind.starts_with("log.");
+    if !facts.iter().any(well) {
+        return Vec::new();
+    }
+    let mut boot = 0usize;
+    let boots: Vec<usize> = facts
+        .iter()
+        .map(|fact| {
+            boot += usize::from(fact.kind == "log.boot");
+            boot
+        })
+        .collect();
+    let words: Vec<usize> = facts.iter().enumerate().filter(|(_, f)| well(f)).map(|(at, _)| at).collect();
+    let mut found = Vec::new();
+    for (at, loss) in facts.iter().enumerate().filter(|(_, f)| is_loss(f)) {
+        let from = words.partition_point(|word| *word < at);
+        let over = words[from..].iter().copied().take(400).find(|word| {
+            boots.get(*word) == boots.get(at)
+                && facts
+                    .get(*word)
+                    .is_some_and(|word| word.origin.member == loss.origin.member && is_of_same(loss, word))
+        });
+        if let Some(by) = over {
+            let ns = facts.get(by).and_then(|f| f.time).zip(loss.time).and_then(|(b, a)| b.since(&a));
+            found.push(Recovery { event: at, by, seconds: ns.map(|ns| ns.max(0) / 1_000_000_000) });
+        }
+    }
+    found
+}
+
+fn is_loss(fact: &Fact) -> bool {
+    fact.kind.starts_with("log.")
+        && fact.get("filesystem").is_some()
+        && fact.text("what") == Some("not-responding")
+        && matches!(fact.origin.place, Place::Lines { .. })
+}
+
+fn is_of_same(loss: &Fact, word: &Fact) -> bool {
+    let same = |name: &str| loss.text(name).is_some_and(|value| !value.is_empty() && word.text(name) == Some(value));
+    same("filesystem") && (same("device") || import(loss).is_some_and(|import| self::import(word) == Some(import)))
+}
+
+/// The client's end of a connection of Lustre: `Lustre: fs-OST0035-osc-MDT0001: Connection ...`
+fn import(fact: &Fact) -> Option<&str> {
+    let rest = fact.text("detail")?.strip_prefix("Lustre")?;
+    let rest = rest.strip_prefix("Error").unwrap_or(rest).strip_prefix(": ")?;
+    rest.split(": ")
+        .find(|part| part.contains("-osc") || part.contains("-mdc") || part.contains("-osp") || part.starts_with("MGC"))
+}
+
+#[cfg(test)]
+mod tests {
+    use facts::{Origin, Stamp};
+
+    use super::*;
+
+    fn line(what: &str, device: &str, seconds: i64) -> Fact {
+        let number = u64::try_from(seconds).unwrap_or(1);
+        let mut fact = Fact::new("log.network_filesystem", Origin::lines("dmesg", number, number))
+            .with("filesystem", "nfs")
+            .with("what", what)
+            .with("device", device);
+        fact.time = Some(Stamp::since_boot(seconds * 1_000_000_000));
+        fact
+    }
+
+    #[test]
+    fn a_loss_is_paired_with_the_next_good_word_of_its_server() {
+        let facts = [
+            line("not-responding", "fs1", 100),
+            line("not-responding", "fs2", 101),
+            line("ok", "fs1", 120),
+            line("not-responding", "fs1", 200),
+        ];
+        let found: Vec<_> = recoveries(&facts).iter().map(|r| (r.event, r.by, r.seconds)).collect();
+        assert_eq!(found, [(0, 2, Some(20))]);
+    }
+
+    #[test]
+    fn a_lustre_connection_is_known_by_the_client_s_end() {
+        let lustre = |what: &str, device: &str, detail: &str, seconds| {
+            let mut fact = line(what, device, seconds);
+            fact.set("filesystem", "lustre");
+            fact.with("detail", detail)
+        };
+        let facts = [
+            lustre(
+                "not-responding",
+                "f2-OST0035",
+                "Lustre: f2-OST0035-osc-MDT0001: Connection to f2-OST0035 was lost",
+                1,
+            ),
+            lustre("ok", "10.0.0.1@o2ib", "Lustre: f2-OST0035-osc-MDT0001: Connection restored to 10.0.0.1@o2ib", 31),
+        ];
+        assert_eq!(recoveries(&facts).first().and_then(|r| r.seconds), Some(30));
+    }
+}
