@@ -53,13 +53,22 @@ impl Learned {
 
     /// Looks at a line with an anchor and at those around it.
     pub(super) fn look(&mut self, before: &[u8], text: &str, behind: &[u8]) {
+        // Nearly all lines have a prefix that is known, or none with a time.
+        let start = text.as_bytes().get(..MAX_PREFIX).unwrap_or(text.as_bytes());
+        let timed = start.windows(2).any(|w| matches!(w, [b'0'..=b'9', b':' | b'.']));
+        if !timed {
+            return;
+        }
+        let known = strip(text);
+        if known.writer != Writer::Unknown {
+            return;
+        }
         let Some(at) = HEADS.iter().filter_map(|head| text.find(head)).min().filter(|at| (1..=MAX_PREFIX).contains(at))
         else {
             return;
         };
         let Some(head) = text.get(..at) else { return };
-        let known = strip(text);
-        if known.writer != Writer::Unknown || known.rest.len() + at <= text.len() || !has_time(head) {
+        if known.rest.len() + at <= text.len() || !has_time(head) {
             return;
         }
         let form = form_of(head);

@@ -194,7 +194,7 @@ mod tests {
             (
                 "nvme 0000:01:00.0: AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x000e address=0xfd000000 flags=0x0000]",
                 "amd-vi",
-                "",
+                "0000:01:00.0",
                 "0x00000000fd000000",
                 "IO_PAGE_FAULT",
             ),
