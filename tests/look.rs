@@ -151,6 +151,18 @@ fn runq_has_a_line_for_each_cpu() {
 }
 
 #[test]
+fn a_cpu_that_the_panic_stopped_is_not_one_out_of_service() {
+    // The guest has two CPUs, neither of which was ever taken out; the panic is on CPU 1.
+    let view = json(&["runq", "--format", "json", "testdata/vmcores/ip6mr-null.kdump"]);
+    let marks = |queue: &Value| ["online", "stopped", "crashed"].map(|name| queue[name] == true);
+    let seen: Vec<_> = list(&view, "queues").iter().map(marks).collect();
+    assert_eq!(seen, [[false, true, false], [true, false, true]]);
+    let live = json(&["runq", "--format", "json", ABBA]);
+    assert!(list(&live, "queues").iter().all(|queue| marks(queue) == [true, false, false]));
+    assert!(text(&["runq", "testdata/vmcores/ip6mr-null.kdump"]).contains("stopped by the panic"));
+}
+
+#[test]
 fn mem_adds_up_as_drgn_counts_and_ends_in_what_is_unaccounted() {
     let said: Value = serde_json::from_str(
         &std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/vmcores/overview.oracle.json"))
