@@ -459,6 +459,10 @@ fn sys_tells_of_the_machine_what_crash_does() {
     let shown = text(&["examine", "testdata/vmcores/ip6mr-null.kdump"]);
     let line = shown.lines().nth(1).expect("a second line");
     assert!(line.starts_with("up 00:00:") && line.contains("2 CPUs, tainted "), "{line}");
+    for format in ["markdown", "html"] {
+        let page = text(&["examine", "--format", format, "testdata/vmcores/ip6mr-null.kdump"]);
+        assert!(page.contains("up 00:00:02, 2 CPUs, tainted "), "{format}");
+    }
 }
 
 #[test]

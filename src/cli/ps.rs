@@ -86,7 +86,7 @@ pub fn run(args: &Arguments) -> Outcome {
     args.looking.show(
         |kernel, _| look::processes(kernel, &filter),
         |view, width| match args.verbose {
-            true => report::looking::processes_in_detail(view),
+            true => report::looking::processes_in_detail(view, width),
             false => report::looking::processes(view, width),
         },
     )

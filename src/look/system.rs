@@ -74,6 +74,9 @@ pub struct SystemView {
     pub booted: Option<String>,
     /// Nanoseconds of monotonic time since boot.
     pub uptime_ns: Option<u64>,
+    /// Time of the last line of the log, where the uptime is not known, nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_ends_ns: Option<u64>,
     /// Load averages.
     pub load: Option<Load>,
     /// Tasks.
@@ -117,6 +120,7 @@ pub fn system(kernel: &Kernel<'_>, dump: Outline, mut gaps: Vec<Gap>, reports: &
         *states.entry(task.state).or_insert(0) += 1;
     }
     let crashed = kernel.crashed();
+    let uptime_ns = kernel.monotonic_ns();
     let of_crash = crashed.and_then(|c| walk.items.iter().find(|task| Some(task.address) == c.task));
     let first_line = |kind: &str| {
         let fact = reports.iter().find(|fact| fact.kind == kind)?;
@@ -142,7 +146,11 @@ pub fn system(kernel: &Kernel<'_>, dump: Outline, mut gaps: Vec<Gap>, reports: &
         },
         date: kernel.date(),
         booted: kernel.identity().boot_time,
-        uptime_ns: kernel.monotonic_ns(),
+        uptime_ns,
+        log_ends_ns: match uptime_ns {
+            Some(_) => None,
+            None => kernel.log().records.iter().filter_map(|record| record.ts_ns).max(),
+        },
         load: kernel.load_averages().map(|[one, five, fifteen]| Load { one, five, fifteen }),
         tasks: walk.items.len(),
         states,

@@ -232,6 +232,7 @@ impl Kernel<'_> {
             let modules: Vec<Value> =
                 modules.map(|module| Value::from(format!("{} ({})", module.name, module.taint_letters()))).collect();
             let uptime = self.monotonic_ns().map(|ns| ns / 1_000_000_000);
+            let tainted = if letters.is_empty() { "not tainted".to_owned() } else { format!("tainted {letters}") };
             facts.push(
                 Fact::new("mem.kernel", self.origin(place, "tainted_mask"))
                     .with_opt("command_line", self.command_line())
@@ -240,11 +241,10 @@ impl Kernel<'_> {
                     .with("taint_modules", modules)
                     .with("cpus_online", self.cpus_online().len())
                     .with("cpus_present", self.cpus_present().len())
-                    .quoting(format!(
-                        "up {} s, {}",
-                        uptime.unwrap_or(0),
-                        if letters.is_empty() { "not tainted".to_owned() } else { format!("tainted {letters}") }
-                    ))
+                    .quoting(match uptime {
+                        Some(uptime) => format!("up {uptime} s, {tainted}"),
+                        None => tainted,
+                    })
                     .recheck("crash> sys -t")
                     .recheck("drgn> prog['tainted_mask']"),
             );

@@ -13,7 +13,7 @@ pub fn search(view: &SearchView, width: Option<usize>) -> String {
         let whole = if view.gaps.is_empty() { "" } else { ", the search did not come to its end" };
         let _ = writeln!(
             out,
-            "{} stands nowhere: {} pages looked at, {} pages are not in the dump{whole}",
+            "{} stands nowhere: {} pages looked at, {} not in the dump{whole}",
             printable(&view.needle),
             view.pages,
             view.absent

@@ -40,7 +40,13 @@ pub fn system(view: &SystemView, width: Option<usize>) -> String {
     }
     page.row("CPUS", &line);
     page.row("DATE", &known(&view.date));
-    page.row("UPTIME", &view.uptime_ns.map_or_else(|| "not known".to_owned(), |ns| uptime(ns / 1_000_000_000)));
+    let up = |ns: u64| uptime(ns / 1_000_000_000);
+    let told = match (view.uptime_ns, view.log_ends_ns) {
+        (Some(ns), _) => up(ns),
+        (None, Some(ns)) => format!("not known; the log ends at {}", up(ns)),
+        (None, None) => "not known".to_owned(),
+    };
+    page.row("UPTIME", &told);
     if let Some(load) = &view.load {
         page.row("LOAD AVERAGE", &format!("{:.2}, {:.2}, {:.2}", load.one, load.five, load.fifteen));
     }

@@ -31,7 +31,7 @@ pub fn processes(view: &Processes, width: Option<usize>) -> String {
 }
 
 /// All that is known of each task.
-pub fn processes_in_detail(view: &Processes) -> String {
+pub fn processes_in_detail(view: &Processes, width: Option<usize>) -> String {
     let mut out = String::new();
     for t in &view.tasks {
         let _ = writeln!(
@@ -45,7 +45,7 @@ pub fn processes_in_detail(view: &Processes) -> String {
             if t.running { "  running" } else { "" },
         );
         let mut row = |name: &str, value: String| {
-            let _ = writeln!(out, "  {name:11}{}", printable(&value));
+            wrapped(&mut out, &format!("  {name:11}{}", printable(&value)), width);
         };
         let kind = if t.kthread { ", kernel thread" } else { "" };
         row("process", format!("{}, parent {}{kind}", t.tgid, t.ppid));
@@ -122,15 +122,19 @@ pub fn backtraces(view: &Backtraces, registers: bool, width: Option<usize>) -> S
     out
 }
 
-/// A line, in a terminal broken at blanks; what follows is indented.
+/// A line, in a terminal broken at blanks; what follows is indented by four more than the line.
 fn wrapped(out: &mut String, line: &str, width: Option<usize>) {
-    let mut column = 0;
-    for word in line.split(' ') {
+    let text = line.trim_start_matches(' ');
+    let indent = line.len() - text.len();
+    out.push_str(&" ".repeat(indent));
+    let mut column = indent;
+    for (nth, word) in text.split(' ').enumerate() {
         let length = word.chars().count();
-        if column > 0 && width.is_some_and(|width| column + 1 + length > width) {
-            out.push_str("\n    ");
-            column = 4;
-        } else if column > 0 {
+        if nth > 0 && width.is_some_and(|width| column + 1 + length > width) {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent + 4));
+            column = indent + 4;
+        } else if nth > 0 {
             out.push(' ');
             column += 1;
         }
@@ -206,13 +210,8 @@ fn one(out: &mut String, trace: &Trace, registers: bool, width: Option<usize>) {
             (Some(number), None) => format!("system call {number}"),
             (None, _) => "an interrupt or exception".to_owned(),
         };
-        let _ = writeln!(
-            out,
-            "    {} from user mode at {}, stack {}",
-            printable(&came),
-            pc.as_deref().unwrap_or("?"),
-            sp.as_deref().unwrap_or("?")
-        );
+        let (pc, sp) = (pc.as_deref().unwrap_or("?"), sp.as_deref().unwrap_or("?"));
+        wrapped(out, &format!("    {} from user mode at {pc}, stack {sp}", printable(&came)), width);
         if registers {
             register_rows(out, &user.registers, width);
         }
@@ -222,7 +221,7 @@ fn one(out: &mut String, trace: &Trace, registers: bool, width: Option<usize>) {
     }
     if let Some(joined) = &trace.joined {
         let quote = joined.quote.as_deref().unwrap_or(&joined.event);
-        let _ = writeln!(out, "  joined with the log's report: {}", printable(quote));
+        wrapped(out, &format!("  joined with the log's report: {}", printable(quote)), width);
         for frame in &joined.frames {
             let side = match frame.side {
                 Side::Both => " ",
@@ -231,13 +230,9 @@ fn one(out: &mut String, trace: &Trace, registers: bool, width: Option<usize>) {
             };
             let _ = writeln!(out, "   {side} {}", printable(&frame.function));
         }
-        let _ = writeln!(
-            out,
-            "    {} of {} frames ran since the report; {} others differ (+ only in memory, - only in the log)",
-            joined.since,
-            joined.frames.len(),
-            joined.differ
-        );
+        let (since, all, differ) = (joined.since, joined.frames.len(), joined.differ);
+        let told = format!("    {since} of {all} frames ran since the report; {differ} others differ");
+        wrapped(out, &format!("{told} (+ only in memory, - only in the log)"), width);
     }
 }
 
@@ -333,4 +328,17 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
     }
     gaps(&mut out, &view.gaps);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_keeps_its_indent_and_is_broken_at_blanks_in_a_terminal() {
+        let mut out = String::new();
+        wrapped(&mut out, "  last ran   one two", Some(18));
+        wrapped(&mut out, "  last ran   one two", None);
+        assert_eq!(out, "  last ran   one\n      two\n  last ran   one two\n");
+    }
 }
