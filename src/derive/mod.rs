@@ -3,6 +3,7 @@
 //! Works on facts only. Each conclusion names the fact it is about by `event`, its position in the input.
 
 mod blame;
+mod capture;
 mod copies;
 mod devices;
 mod endings;
@@ -54,6 +55,7 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     });
     let recoveries = recovery::recoveries(facts);
     let mut healed = recoveries.iter().peekable();
+    let captured = capture::events(facts);
     for (at, fact) in facts.iter().enumerate() {
         let healed = healed.next_if(|recovery| recovery.event == at);
         if let Some(sign) = hardware::hardware(fact, admitted, detailed) {
@@ -69,7 +71,7 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
                     .quoting(sign.what),
             );
         }
-        remarks(at, fact, healed, &mut derived);
+        remarks(at, fact, healed, captured.binary_search(&at).is_ok(), &mut derived);
         if speaks_of_code(fact) {
             let fact = path::joined(fact, facts.get(at + 1));
             event(at, &fact, &mut derived);
@@ -84,7 +86,7 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
 }
 
 /// What an event says beyond its title: of which device, that one bit differs, whose memory was written to.
-fn remarks(at: usize, fact: &Fact, healed: Option<&recovery::Recovery>, derived: &mut Vec<Fact>) {
+fn remarks(at: usize, fact: &Fact, healed: Option<&recovery::Recovery>, captured: bool, derived: &mut Vec<Fact>) {
     if !fact.kind.starts_with("log.") || !matches!(fact.text("severity"), Some("failure" | "report" | "panic")) {
         return;
     }
@@ -99,6 +101,9 @@ fn remarks(at: usize, fact: &Fact, healed: Option<&recovery::Recovery>, derived:
                 .with_opt("seconds", recovery.seconds)
                 .quoting(recovery.text()),
         );
+    }
+    if captured {
+        title = title.or(fact.text("title").map(str::to_owned)).map(|title| capture::title(&title));
     }
     if let Some(title) = title {
         derived.push(Fact::new("derived.headline", origin(fact)).with("event", at).with("title", title));

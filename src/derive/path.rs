@@ -182,6 +182,16 @@ pub(super) fn way(fact: &Fact) -> Vec<Hop> {
     };
     let mut way = vec![place];
     way.extend(frames.into_iter().skip(rest));
+    // Where the trace is cut off, the link register still names who called a function that only helps.
+    const CALLED: [Helper; 4] = [Helper::Library, Helper::Locking, Helper::Counting, Helper::Container];
+    if way.len() == 1
+        && main_stack(fact).is_none()
+        && CALLED.iter().any(|helper| way[0].helps(*helper))
+        && let Some(caller) = fact.text("return_to")
+        && caller != way[0].function
+    {
+        way.push(Hop::named(caller));
+    }
     way
 }
 
@@ -226,6 +236,9 @@ pub(super) fn is_interrupt_entry(function: &str) -> bool {
         "timer_interrupt_entry",
         "nmi",
         "asm_exc_nmi",
+        "do_nmi",
+        "default_do_nmi",
+        "exc_nmi",
         "end_repeat_nmi",
         "first_nmi",
         "irq_work_interrupt",

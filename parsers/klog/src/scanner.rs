@@ -488,7 +488,8 @@ impl State {
     fn try_open(&mut self, line: &Line<'_>, hits: Hits, current: Option<usize>, sink: &mut dyn FnMut(Item)) -> bool {
         let messages = self.cut.as_ref().map_or(&[][..], |c| &c.messages[..]);
         let last = self.last.as_ref().filter(|(_, at)| line.number < at + MAX_LAST).map(|(title, _)| title.as_str());
-        let before = Before { messages, current: current.and_then(|at| self.open.get(at)).map(|r| &r.event), last };
+        let current_event = current.and_then(|at| self.open.get(at)).map(|r| &r.event);
+        let before = Before { messages, current: current_event, last, task: self.beginning.task() };
         let opened = family::of_hits(hits)
             .filter(|family| family.accepts(line))
             .find_map(|family| (family.open)(line, before).map(|opened| (family, opened)));

@@ -368,6 +368,7 @@ fn a_prefix_is_learnt_from_the_lines_that_begin_alike() {
         ("date in brackets", "[2025-04-12 18:40:15] "),
         ("ISO in brackets", "[2023-04-03T16:02:11.123Z] "),
         ("RFC 5424 without priority", "2025-04-12T18:40:15+00:00 node1 kernel - - - "),
+        ("RFC 5424 with priority", "<3>1 2020-12-02T21:55:55.868746+01:00 node1 kernel - - - "),
         ("a pid of nought", "May 29 01:38:43 node1 kernel[0]: "),
         ("the day first", "12 Jun 18:40:15 node1 kernel: "),
         ("a text logger", "2025-04-12 18:40:15,123 INFO console: "),
@@ -450,6 +451,18 @@ fn a_broken_head_is_put_together() {
             "null-deref",
             "BUG: unable to handle kernel NULL pointer dereference in foo_name",
         ),
+        (
+            "[  100.000001] BUG: unable to handle kernel NULL pointer\ndereference at 0000000000000078\n[  100.000004] Oops: 0000 [#1] SMP\n\
+             [  100.000005] CPU: 3 PID: 1835 Comm: foo Tainted: G\n     OE   4.14.154 #1\n[  100.000006] RIP: 0010:foo_wakeup+0xd9/0x1d0\n\
+             [  100.000007] Call Trace:\n[  100.000008]  foo_up+0xc5/0x1c0\n",
+            "null-deref",
+            "BUG: unable to handle kernel NULL pointer dereference in foo_wakeup",
+        ),
+        (
+            "[  100.000001] blk_update_request: I/O error, dev\nnvme0n1, sector 153333328 op 0x0:(READ) flags 0x80700 phys_seg 1 prio\nclass 0\n",
+            "io-error",
+            "block: I/O error",
+        ),
     ] {
         let found = events(text);
         assert_eq!(found.iter().map(|e| (e.class, e.title.as_str())).collect::<Vec<_>>(), [(class, title)], "{text}");
@@ -474,4 +487,31 @@ fn a_name_cut_by_the_terminal_is_taken_from_the_registers_or_the_trace() {
     ));
     let frame = &found[0].stacks[0].frames[0];
     assert_eq!((frame.function.as_deref(), frame.module.as_deref()), (Some("journal_commit_transaction"), Some("jbd")));
+}
+
+/// What a mail program cut off the CPU line is read from the line below it.
+#[test]
+fn a_release_on_a_line_of_its_own_is_read() {
+    let found = events(
+        "[  100.000001] BUG: unable to handle kernel NULL pointer dereference at 0000000000000078\n\
+         [  100.000005] CPU: 3 PID: 1835 Comm: foo Tainted: G\n     OE   4.14.154-esos.prod #1\n\
+         [  100.000006] RIP: 0010:foo_wakeup+0xd9/0x1d0\n[  100.000007] Call Trace:\n[  100.000008]  foo_up+0xc5/0x1c0\n",
+    );
+    assert_eq!((found[0].release.as_deref(), found[0].taint.as_deref()), (Some("4.14.154-esos.prod"), Some("GOE")));
+}
+
+/// The old unwinder of ARM names caller and callee on each line: the last caller stands on no line of its own.
+#[test]
+fn the_outermost_caller_of_an_arm_trace_is_a_frame() {
+    for lines in [
+        "[ 6141.921801] [<c0a22afc>] (__schedule) from [<c0a24258>] (schedule+0x84/0x1a8)\n\
+         [ 6141.921802] [<c0a241d4>] (schedule) from [<bf1adf24>] (fuse_writepages+0x24/0x108 [fuse])\n",
+        "[ 6141.921801]  __schedule from schedule+0x84/0x1a8\n[ 6141.921802]  schedule from fuse_writepages+0x24/0x108 [fuse]\n",
+    ] {
+        let head = "[ 6141.921740] WARNING: CPU: 1 PID: 2 at fs/x.c:1 f+0x1/0x2\n[ 6141.921750] Call trace:\n";
+        let found = events(&format!("{head}{lines}"));
+        let stack = &found[0].stacks[0];
+        assert_eq!(stack.functions().collect::<Vec<_>>(), ["__schedule", "schedule", "fuse_writepages"], "{lines}");
+        assert_eq!(stack.frames[2].module.as_deref(), Some("fuse"));
+    }
 }

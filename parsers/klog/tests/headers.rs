@@ -423,3 +423,31 @@ fn a_decoded_trace_keeps_its_functions_and_lines() {
         ]
     );
 }
+
+/// Whose limit was reached is told by the way in, where the lines that say so are cut off.
+#[test]
+fn an_oom_kill_without_its_words_is_of_the_cgroup_whose_charge_was_refused() {
+    let kill = |frames: &[&str]| {
+        let mut text = "[  100.000001] java invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0\n\
+             [  100.000002] CPU: 1 PID: 77 Comm: java Not tainted 6.6.44 #1\n[  100.000003] Call Trace:\n"
+            .to_owned();
+        for frame in frames {
+            text += &format!("[  100.000004]  {frame}+0x1/0x2\n");
+        }
+        text
+    };
+    for (text, class) in [
+        (kill(&["dump_header", "out_of_memory", "try_charge_memcg", "charge_memcg", "handle_mm_fault"]), "memcg-oom"),
+        (kill(&["dump_header", "out_of_memory", "__alloc_pages_slowpath", "alloc_pages", "handle_mm_fault"]), "oom"),
+        (
+            "[  100.000001] Task in /kubepods/pod1/c1 killed as a result of limit of /kubepods/pod1\n\
+             [  100.000002] memory: usage 1048576kB, limit 1048576kB, failcnt 189\n"
+                .to_owned(),
+            "memcg-oom",
+        ),
+    ] {
+        let found: Vec<klog::Event> =
+            klog::read("test", text.as_bytes()).boots.into_iter().flat_map(|boot| boot.events).collect();
+        assert_eq!(found.iter().map(|event| event.class).collect::<Vec<_>>(), [class], "{text}");
+    }
+}

@@ -181,3 +181,24 @@ fn words_are_handed_out_with_their_lines() {
         assert_eq!(seen, [word, last], "{size}");
     }
 }
+
+/// Another CPU's warning between the head of an oops and the rest of it makes no second oops.
+#[test]
+fn a_warning_inside_the_head_of_an_oops_leaves_it_whole() {
+    let text = "\
+<1>[437766.967550] BUG: kernel NULL pointer dereference, address: 0000000000000008
+<4>[437766.971568] WARNING: CPU: 8 PID: 1694575 at mm/filemap.c:979 filemap_add_folio+0x92/0xa0
+<1>[437766.978839] #PF: supervisor write access in kernel mode
+<4>[437766.978847] Oops: 0002 [#1] PREEMPT SMP NOPTI
+<4>[437766.978851] CPU: 56 PID: 3242009 Comm: foo Not tainted 6.6.95 #1
+<4>[437766.978855] RIP: 0010:foo_pcplist+0x24c/0x6b0
+<4>[437766.978856] Call Trace:
+<4>[437766.978857]  foo_rmqueue+0x24c/0x6b0
+";
+    let found: Vec<klog::Event> =
+        klog::read("test", text.as_bytes()).boots.into_iter().flat_map(|b| b.events).collect();
+    let oopses: Vec<_> = found.iter().filter(|e| e.family == "oops").collect();
+    assert_eq!(oopses.len(), 1, "{found:#?}");
+    assert_eq!(oopses[0].title, "BUG: unable to handle kernel NULL pointer dereference in foo_pcplist");
+    assert_eq!((oopses[0].cpu, oopses[0].pid), (Some(56), Some(3_242_009)));
+}

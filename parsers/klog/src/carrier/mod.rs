@@ -257,6 +257,11 @@ impl Reader {
         {
             self.text(&held, first, true, Around::default(), each);
         }
+        if text.starts_with(['[', '<'])
+            && let Some(plain) = paste::without_links(text)
+        {
+            return self.text(&plain, number, true, around, each);
+        }
         let text = match self.console.line(text, number) {
             zvm::Place::Other => text,
             zvm::Place::Held => return,

@@ -1,5 +1,7 @@
 //! Pasted text: mail quotes, ticket quotes, list bullets.
 
+use crate::cursor::split;
+
 /// Takes quote marks off the start.
 pub(super) fn unquote(text: &str) -> &str {
     // Code marks of a ticket; the kernel prints none at the start of a line.
@@ -15,9 +17,48 @@ pub(super) fn unquote(text: &str) -> &str {
     rest
 }
 
+/// Text of which a forum made links, without them: `[[   12.345678](tel:12345678)] text`, `[12.345678](https://x) text`.
+pub(super) fn without_links(text: &str) -> Option<String> {
+    const SCHEMES: &[&str] = &["http://", "https://", "tel:", "mailto:", "callto:"];
+    let mut out = String::new();
+    let mut rest = text;
+    let mut found = false;
+    while let Some((label, link)) = split(rest, "](") {
+        let end = link.find(')').filter(|_| SCHEMES.iter().any(|scheme| link.starts_with(scheme)));
+        let Some((open, end)) = label.rfind('[').zip(end) else {
+            out.push_str(label);
+            out.push_str("](");
+            rest = link;
+            continue;
+        };
+        // The kernel's own brackets may stand around the link, or have become part of it.
+        let bracketed = label[..open].ends_with('[');
+        out.push_str(&label[..open]);
+        if !bracketed {
+            out.push('[');
+        }
+        out.push_str(&label[open + 1..]);
+        if !bracketed {
+            out.push(']');
+        }
+        rest = &link[end + 1..];
+        found = true;
+    }
+    out.push_str(rest);
+    found.then_some(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_are_taken_off() {
+        let stamp = "[   12.345678] BUG: x";
+        assert_eq!(without_links("[[   12.345678](tel:12345678)] BUG: x").as_deref(), Some(stamp));
+        assert_eq!(without_links("[   12.345678](https://example.org/1) BUG: x").as_deref(), Some(stamp));
+        assert_eq!(without_links("[drm](x) f+0x1/0x2 [a](b"), None);
+    }
 
     #[test]
     fn quotes_are_taken_off_and_frames_keep_their_blank() {

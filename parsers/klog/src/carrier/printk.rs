@@ -18,6 +18,12 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
     let mut prefix = Prefix { writer: Writer::Kernel, ..Prefix::default() };
     let mut found = false;
     if let Some(priority) = priority(&mut c) {
+        // `<3>1 2020-12-02T21:55:55+01:00 host kernel - - - text`: RFC 5424.
+        if let Some(date) = c.rest().strip_prefix("1 ")
+            && date.as_bytes().get(4) == Some(&b'-')
+        {
+            return None;
+        }
         prefix.level = Some((priority & 7) as u8);
         prefix.facility = u8::try_from(priority >> 3).ok();
         found = true;

@@ -4,9 +4,10 @@
 use facts::FieldType;
 
 use super::words::{Word, anchors, find, word};
-use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
+use super::{Before, Family, From, Opened, field, kind};
 use crate::cursor::{Cursor, after, between, has, number_after, split};
 use crate::event::{Event, Severity};
+use crate::report::{Report, Step};
 use crate::{Line, class};
 
 const AMD: &[&str] = &["amdgpu", "[drm:amdgpu", "radeon", "[drm:radeon"];
@@ -49,6 +50,7 @@ const OTHER: &[&str] = &[
     "SXid (PCI:",
     "GPU HANG: ecode",
     "fallen off the bus",
+    "NVRM: The NVIDIA GPU ",
     "RmInitAdapter failed!",
     "imeout waiting for RPC from GSP",
     "imed out waiting for core channel",
@@ -72,8 +74,8 @@ pub(super) static FAMILY: Family = Family {
     anchors: &ANCHORS,
     from: From::Kernel,
     open,
-    body: no_body,
-    finish: no_finish,
+    body,
+    finish,
     kind: kind(
         "log.gpu_error",
         "A graphics processor reports an error or does not answer",
@@ -100,6 +102,8 @@ pub(super) static FAMILY: Family = Family {
 
 /// Xid numbers of errors in the processor's own memory.
 const MEMORY: &[i64] = &[48, 63, 64, 92, 94, 95];
+
+const LOST: &str = "GPU: fallen off the bus";
 
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
@@ -133,8 +137,18 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         }
         return Opened::line(event);
     }
+    // One message of several lines: `NVRM: The NVIDIA GPU 0000:b3:00.0`, `NVRM: (PCI ID: ..) installed in this system has`,
+    // `NVRM: fallen off the bus and is not responding to commands.`
+    if let Some(rest) = text.strip_prefix("NVRM: The NVIDIA GPU ")
+        && !has(text, "fallen off the bus")
+    {
+        let mut event =
+            new("nvidia", class::HARDWARE_PCIE, LOST).with("device", rest.split(' ').next().unwrap_or(rest));
+        event.severity = Severity::Notice;
+        return Opened::lines(event);
+    }
     if text.starts_with("NVRM: ") && has(text, "fallen off the bus") {
-        return Opened::line(new("nvidia", class::HARDWARE_PCIE, "GPU: fallen off the bus"));
+        return Opened::line(new("nvidia", class::HARDWARE_PCIE, LOST));
     }
     if text.starts_with("NVRM: ") && has(text, "RmInitAdapter failed!") {
         return Opened::line(new("nvidia", class::IO_ERROR, "GPU: not initialised").with("what", "not-responding"));
@@ -169,6 +183,22 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     Opened::line(event)
 }
 
+fn body(report: &mut Report, line: &Line<'_>) -> Step {
+    let text = line.text();
+    let Some(rest) = text.strip_prefix("NVRM: ") else { return Step::Pass };
+    if has(rest, "fallen off the bus") {
+        report.event.severity = Severity::Failure;
+        return Step::End;
+    }
+    if rest.starts_with("(PCI ID:") { Step::Take } else { Step::Pass }
+}
+
+/// A card is also named before other complaints.
+fn finish(report: &mut Report) {
+    let event = &report.event;
+    report.discard = event.title == LOST && event.severity == Severity::Notice;
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{events, fields};
@@ -177,6 +207,10 @@ mod tests {
     fn a_lost_card_is_hardware_and_a_program_error_is_not() {
         let text = "[   52.261501] NVRM: Xid (PCI:0000:3b:00): 79, pid=1234, name=python3, GPU has fallen off the bus.";
         assert_eq!(fields(text, &["xid", "device", "class", "comm"]), ["79", "0000:3b:00", "hardware-pcie", "python3"]);
+        let lost = "[ 1843.308145] NVRM: The NVIDIA GPU 0000:b3:00.0\n               NVRM: (PCI ID: 10de:26b5) installed in this system has\n\
+             \x20              NVRM: fallen off the bus and is not responding to commands.\n";
+        assert_eq!(fields(lost, &["title", "device", "severity"]), [super::LOST, "0000:b3:00.0", "failure"]);
+        assert!(events("[ 1843.308145] NVRM: The NVIDIA GPU 0000:b3:00.0 (PCI ID: 10de:26b5)\n").is_empty());
         let text = "[   52.261501] NVRM: Xid (PCI:0000:3b:00): 13, Graphics SM Warp Exception";
         assert_eq!(fields(text, &["class", "severity"]), ["io-error", "failure"]);
         assert!(events("[    1.000000] NVRM: loading NVIDIA UNIX x86_64 Kernel Module  535.129.03").is_empty());

@@ -1,11 +1,11 @@
 //! A report whose head is not in the text: a log that begins in the middle of one, lines that were lost. What it was is
 //! told by the functions of its trace that report.
 
-use super::{Before, Family, From, Opened, kasan, kind};
+use super::{Before, Family, From, Opened, hung_task, kasan, kind};
 use crate::cursor::{Cursor, has, head_of};
 use crate::event::{Event, Severity};
 use crate::line::Writer;
-use crate::report::{Report, Step, frame, is_frame, is_trace_head};
+use crate::report::{Report, Step, frame, is_frame, is_trace_head, task_line};
 use crate::{Line, class};
 
 pub(super) static FAMILY: Family = Family {
@@ -35,7 +35,7 @@ pub(super) static FAMILY: Family = Family {
 };
 
 /// Frames that a trace must have where nothing but frames is there.
-const ENOUGH: usize = 3;
+const ENOUGH: usize = 5;
 
 /// Functions by which the kernel reports, without leading underscores: the family, the class and the title of the report.
 /// Those of one kind of report stand before those that several share.
@@ -160,6 +160,14 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         || text.starts_with("The buggy address belongs to ")
         || is_trace_head(text)
         || kernel && (text.starts_with("CPU: ") || is_frame(text) && !text.starts_with("[<0>]") || is_registers(text));
+    if let Some(task) = before.task.filter(|task| task.state == Some('D') && is_trace_head(text)) {
+        let mut event =
+            Event::new(hung_task::FAMILY.name, class::HUNG_TASK, Severity::Report).titled("INFO: task hung");
+        event.comm = Some(task.comm.to_owned());
+        event.pid = task.pid;
+        event.set("state", "D");
+        return Opened::headless(event);
+    }
     begins.then(|| Opened::headless(Event::new(FAMILY.name, class::CORRUPTED, Severity::Report))).flatten()
 }
 
@@ -177,6 +185,10 @@ fn is_registers(text: &str) -> bool {
 
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
+    if report.event.family == hung_task::FAMILY.name {
+        // The next task of the list.
+        return if report.has_frames() && task_line(text).is_some() { Step::Stop } else { Step::Pass };
+    }
     if text.starts_with("The buggy address belongs to ") {
         report.event.family = "kasan";
     }
@@ -207,6 +219,9 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
 }
 
 fn finish(report: &mut Report) {
+    if report.event.family == hung_task::FAMILY.name {
+        return (hung_task::FAMILY.finish)(report);
+    }
     let functions = || report.event.stacks.iter().flat_map(|stack| &stack.frames).filter_map(|f| f.function.as_deref());
     let bare = |name: &'_ str| name.trim_start_matches('_').split('.').next().unwrap_or_default().to_owned();
     let place = report.event.place.as_ref().map(|place| place.function.as_str());
@@ -296,7 +311,7 @@ mod tests {
             ),
             (&["dump_stack", "panic", "foo_fatal", "kthread"], "panic", "kernel-panic", "kernel panic"),
             (
-                &["foo_confirm", "nf_hook_slow", "ip_rcv", "netif_receive_skb"],
+                &["foo_confirm", "nf_hook_slow", "ip_rcv", "netif_receive_skb", "process_backlog"],
                 "headless",
                 "corrupted",
                 "report without its head",
@@ -332,6 +347,23 @@ mod tests {
 ";
         let title = "BUG: unable to handle kernel NULL pointer dereference in foo_read";
         assert_eq!(one(text), ("oops", "null-deref", title.to_owned()));
+    }
+
+    #[test]
+    fn tasks_that_are_blocked_when_the_log_begins_are_hung() {
+        let task = |comm: &str, state: &str| {
+            format!(
+                "[    5.000001] {comm:<15} {state} ffffffff81a3d028     0 10743      1 0x00000084\n[    5.000002] Call Trace:\n\
+                 [    5.000003]  [<ffffffff8168ca69>] schedule_preempt_disabled+0x29/0x70\n\
+                 [    5.000004]  [<ffffffff81689b2f>] mutex_lock+0x1f/0x2f\n[    5.000005]  [<ffffffff811f3677>] {comm}_write+0x137/0x400\n"
+            )
+        };
+        let found = events(&(task("foo", "D") + &task("bar", "D")));
+        let said: Vec<_> = found.iter().map(|e| (e.comm.as_deref(), e.title.as_str(), e.pid)).collect();
+        let hung = |comm: &'static str, title: &'static str| (Some(comm), title, Some(10743));
+        assert_eq!(said, [hung("foo", "INFO: task hung in foo_write"), hung("bar", "INFO: task hung in bar_write")]);
+        // A list of all tasks.
+        assert!(events(&(task("foo", "S") + &task("bar", "D"))).is_empty());
     }
 
     #[test]

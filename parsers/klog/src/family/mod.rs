@@ -62,7 +62,7 @@ use crate::Line;
 use crate::anchors::Hits;
 use crate::event::Event;
 use crate::line::Writer;
-use crate::report::{Report, Step};
+use crate::report::{Report, Step, Task};
 
 pub use kinds::COMMON as COMMON_FIELDS;
 pub(crate) use kinds::{field, kind};
@@ -129,6 +129,8 @@ pub(crate) struct Before<'a> {
     pub(crate) current: Option<&'a Event>,
     /// Title of the report that ended last, if that is not long ago.
     pub(crate) last: Option<&'a str>,
+    /// The task whose stack begins here, from the line above.
+    pub(crate) task: Option<Task<'a>>,
 }
 
 /// One family.

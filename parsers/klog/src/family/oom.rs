@@ -21,6 +21,7 @@ pub(super) static FAMILY: Family = Family {
         "Killed process ",
         "Out of memory and no killable processes",
         "Memory cgroup stats for ",
+        " killed as a result of limit of ",
         "Tasks state (memory values in pages)",
     ],
     from: From::Kernel,
@@ -114,7 +115,8 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
             .with_opt("oom_score_adj", number_after(rest, "oom_score_adj=").or_else(|| number_after(rest, "oom_adj=")));
         return Opened::trace(event);
     }
-    if text.starts_with("Memory cgroup stats for ") || text.starts_with("Tasks state (memory values in pages)") {
+    const BODY: &[&str] = &["Memory cgroup stats for ", "Tasks state (memory values in pages)", "Task in "];
+    if BODY.iter().any(|head| text.starts_with(head)) {
         return before.current.is_none().then(|| Opened::headless(event)).flatten();
     }
     // 2.4
@@ -262,8 +264,12 @@ fn decision(report: &mut Report, text: &str) -> Step {
         event.set("killed_pid", pid);
     }
     if c.skip_past("(")
-        && let Some(comm) =
-            c.rest().split_once(") ").map(|(comm, _)| comm).or_else(|| c.rest().split_once("),").map(|(comm, _)| comm))
+        && let Some(comm) = c
+            .rest()
+            .split_once(") ")
+            .or_else(|| c.rest().split_once("),"))
+            .map(|(comm, _)| comm)
+            .or_else(|| c.rest().strip_suffix(')'))
     {
         event.set("killed_comm", comm);
     }

@@ -206,7 +206,7 @@ fn fault_header(text: &str, event: &mut Event) -> bool {
         .or_else(|| hex_after(body, "address: "))
         .or_else(|| hex_after(body, " at 0x"))
         .or_else(|| hex_after(body, " at "));
-    let null = has(body, "NULL pointer dereference");
+    let null = has(body, "NULL pointer dereference") || body.ends_with(" NULL pointer");
     event.class =
         if null || event.address.is_some_and(|a| a < NULL_PAGE) { class::NULL_DEREF } else { class::PAGING_FAULT };
     if event.address.is_none() && null && has(body, "(null)") {
@@ -412,11 +412,14 @@ fn rest_of_gpf(text: &str, event: &mut Event) -> bool {
 /// `00000004, epc == 80123456`, `address 00000004`: the address that was moved from the header to a line of its own.
 fn rest_of_fault(text: &str, event: &mut Event) -> bool {
     let header = event.fields.get("header").and_then(|h| h.as_text()).unwrap_or_default();
-    if event.address.is_some() || ![" address", " virtual", " at", " address:"].iter().any(|end| header.ends_with(end))
-    {
+    const ENDS: &[&str] = &[" address", " virtual", " at", " address:", " NULL pointer", " dereference"];
+    if event.address.is_some() || !ENDS.iter().any(|end| header.ends_with(end)) {
         return false;
     }
     let mut c = Cursor::new(text);
+    c.take("dereference");
+    c.take(",");
+    c.blanks().take("at ");
     c.take("virtual ");
     c.take("address");
     c.take(":");

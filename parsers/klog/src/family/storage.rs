@@ -11,7 +11,7 @@ use crate::{Line, class};
 pub(super) static BLOCK: Family = Family {
     name: "block_io_error",
     anchors: &[
-        " error, dev ",
+        " error, dev",
         "Buffer I/O error on dev",
         "lost page write due to I/O error on",
         "attempt to access beyond end of device",

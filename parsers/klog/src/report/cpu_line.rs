@@ -74,7 +74,10 @@ pub(super) fn read(text: &str, event: &mut Event) -> bool {
             .match_indices(|c: char| c.is_ascii_digit())
             .map(|(at, _)| at)
             .find(|at| *at == 0 || release.as_bytes()[at - 1].is_ascii_whitespace());
-        let Some(start) = start else { return true };
+        let Some(start) = start else {
+            event.taint = Some(release.chars().filter(|c| c.is_ascii_alphabetic()).collect());
+            return true;
+        };
         letters = release[..start].chars().filter(|c| c.is_ascii_alphabetic()).collect();
         release = &release[start..];
     } else {
@@ -86,6 +89,22 @@ pub(super) fn read(text: &str, event: &mut Event) -> bool {
     if !name.is_empty() {
         event.release = Some(name.trim_start_matches('(').trim_end_matches(')').to_owned());
     }
+    true
+}
+
+/// `     OE   4.14.154-esos.prod #1`: what a mail program moved from the CPU line to a line of its own.
+pub(super) fn read_rest(text: &str, event: &mut Event) -> bool {
+    let mut words =
+        text.split_ascii_whitespace().skip_while(|w| w.bytes().all(|b| b.is_ascii_uppercase() || b == b'-'));
+    let Some(release) = words.next() else { return false };
+    let versioned = release.starts_with(|c: char| c.is_ascii_digit()) && release.contains('.');
+    if !versioned || !words.next().is_some_and(|build| build.starts_with('#')) {
+        return false;
+    }
+    let letters = text.split_ascii_whitespace().take_while(|w| *w != release).flat_map(str::chars);
+    let letters: String = letters.filter(char::is_ascii_alphabetic).collect();
+    event.release = Some(release.to_owned());
+    event.taint.get_or_insert_default().push_str(&letters);
     true
 }
 

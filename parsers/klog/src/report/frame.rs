@@ -54,6 +54,19 @@ pub(crate) fn plain(text: &str) -> Option<Printed<'_>> {
     Some(Printed { pc, reliable, name, offset: Some(offset), size: Some(size), module })
 }
 
+/// Who called the frame, where a line of ARM names both: `(callee) from [<..>] (caller+0x3c/0x5c)`, `callee from caller+0x3c/0x5c`.
+/// The caller is the next line's frame, but for the last one.
+pub(crate) fn caller(text: &str) -> Option<Frame> {
+    let (_, caller) = split(text, " from ")?;
+    let caller = match behind(caller, "[<") {
+        Some(inside) => split(inside, ">] ")?.1,
+        None => caller,
+    };
+    let caller = caller.strip_prefix('(').map_or(caller, |c| c.strip_suffix(')').unwrap_or(c));
+    let (_, Some(_), Some(_), _) = symbol(caller)? else { return None };
+    symbol_frame(caller)
+}
+
 /// Reads a line that is one frame and nothing else.
 pub(crate) fn read(text: &str) -> Option<Frame> {
     let mut rest = text.trim();

@@ -98,6 +98,8 @@ pub(crate) struct Report {
     places: bool,
     /// Other CPUs were asked to print their stacks.
     asks: bool,
+    /// Who called the last frame, where its line names both.
+    caller_of_last: Option<Frame>,
     /// Callers of the CPUs that answered.
     answers: Vec<Caller>,
 }
@@ -143,6 +145,7 @@ impl Report {
             places: false,
             asks: false,
             answers: Vec::new(),
+            caller_of_last: None,
         }
     }
 
@@ -239,6 +242,7 @@ impl Report {
 
     /// Starts a stack of that name; frames that follow belong to it.
     pub(crate) fn begin_stack(&mut self, name: impl Into<String>) {
+        self.end_stack();
         if let Some(last) = self.event.stacks.last()
             && last.frames.is_empty()
         {
@@ -254,6 +258,17 @@ impl Report {
         }
         self.context = Context::Task;
         self.in_trace = true;
+    }
+
+    /// The stack is over: who called its last frame is its outermost function.
+    fn end_stack(&mut self) {
+        if let Some(caller) = self.caller_of_last.take()
+            && let Some(stack) = self.event.stacks.last_mut()
+            && stack.frames.len() < MAX_FRAMES
+        {
+            let context = self.context;
+            stack.frames.push(Frame { context, ..caller });
+        }
     }
 
     /// Starts the stack of a CPU, which its registers head.
@@ -318,6 +333,9 @@ impl Report {
         let Some(frame) = frame::plain(line.text()) else { return false };
         self.add_frame(|| frame.into_frame());
         self.modules_open = false;
+        if self.caller_of_last.is_some() {
+            self.caller_of_last = None;
+        }
         true
     }
 
@@ -361,6 +379,9 @@ impl Report {
                 self.begin_cpu_stack(cpu);
                 self.places = true;
             }
+            return Step::Take;
+        }
+        if self.event.release.is_none() && self.event.pid.is_some() && cpu_line::read_rest(text, &mut self.event) {
             return Step::Take;
         }
         if let Some(rest) = text.strip_prefix("Hardware name:") {
@@ -448,6 +469,7 @@ impl Report {
         match frame::read(text) {
             Some(frame) => {
                 self.add_frame(|| frame);
+                self.caller_of_last = frame::caller(text);
                 Step::Take
             }
             None => Step::Pass,
@@ -502,6 +524,7 @@ impl Report {
 
     /// Closes the report; nothing if it was none.
     pub(crate) fn finish(mut self) -> Option<Event> {
+        self.end_stack();
         let hollow = |s: &Stack| s.frames.is_empty() && s.name == TRACE;
         self.hollow += u32::from(self.event.stacks.len() == 1 && self.event.stacks.last().is_some_and(hollow));
         self.event.stacks.retain(|s| !s.frames.is_empty());

@@ -2,7 +2,7 @@
 //! no anchor.
 
 use crate::Line;
-use crate::report::task_line;
+use crate::report::{Task, task_line};
 
 /// Lines at the start of a log that are read even where no anchor stands in them.
 const LINES: u32 = 64;
@@ -13,6 +13,8 @@ pub(super) struct Beginning {
     read: u32,
     /// The line above one with an anchor of a report without its head.
     above: String,
+    /// The first lines show a blocked task, and no other task came since.
+    blocked: bool,
 }
 
 impl Beginning {
@@ -37,10 +39,23 @@ impl Beginning {
         self.above.push_str(above);
     }
 
-    /// Is what begins at this line the stack of a task that somebody asked for, not of one that failed?
-    pub(super) fn is_of_listed_task(&self, line: &Line<'_>) -> bool {
+    /// The task whose line stands above.
+    pub(super) fn task(&self) -> Option<Task<'_>> {
         let above = self.above.trim_end();
-        let task = above.find("task:").and_then(|at| above.get(at..)).or_else(|| above.rsplit("] ").next());
-        task.is_some_and(|text| task_line(text.trim_start()).is_some()) && line.text().contains("race:")
+        let text = above.find("task:").and_then(|at| above.get(at..)).or_else(|| above.rsplit("] ").next())?;
+        task_line(text.trim_start())
+    }
+
+    /// Is what begins at this line the stack of a task that somebody asked for, not of one that is blocked? Lists of
+    /// blocked tasks hold no others; a list of all begins with one that sleeps otherwise.
+    pub(super) fn is_of_listed_task(&mut self, line: &Line<'_>) -> bool {
+        if !line.text().contains("race:") {
+            return false;
+        }
+        let Some(task) = self.task() else { return false };
+        let blocked = task.state == Some('D');
+        self.blocked &= blocked;
+        self.blocked |= blocked && self.lasts();
+        !self.blocked
     }
 }
