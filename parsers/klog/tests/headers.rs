@@ -257,7 +257,7 @@ const DEVICES: &[Row] = &[
         "fs-shutdown",
         FAILURE,
     ),
-    ("XFS (sda1): writeback error -12 on sector 91827024", "xfs", "io-error", FAILURE),
+    ("XFS (sda1): writeback error -12 on sector 91827024", "xfs", "resource-exhaustion", FAILURE),
     ("XFS (dm-0): Filesystem has been shut down due to log error (0x2).", "xfs", "fs-shutdown", FAILURE),
     ("BTRFS: open_ctree failed", "network_filesystem", "io-error", FAILURE),
     ("GFS2: fsid=x:y.0: fatal: filesystem consistency error", "network_filesystem", "fs-corruption", FAILURE),
