@@ -33,6 +33,7 @@ pub(super) static FAMILY: Family = Family {
                 "",
                 "conntrack, neighbour, orphans, tcp-memory, syn-backlog, pids, files, over-mtu",
             ),
+            field("limit_of", FieldType::Text, "", "the same, by which limits are told apart"),
             field("limit", FieldType::Int, "", "the limit, where printed"),
             field("table", FieldType::Text, "", "name of the neighbour table, the network namespace, or the device"),
             field("cgroup", FieldType::Text, "", "cgroup whose limit it is"),
@@ -47,6 +48,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         Event::new(FAMILY.name, class::RESOURCE_EXHAUSTION, Severity::Failure)
             .titled(format!("limit reached: {what}"))
             .with("what", what)
+            .with("limit_of", what)
     };
     let head = text.split(": ").next().unwrap_or(text);
     let event = if head.ends_with("nf_conntrack") || head.ends_with("ip_conntrack") {
