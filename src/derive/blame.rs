@@ -161,6 +161,13 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     {
         first.reason = "called the function pointer".to_owned();
     }
+    if let Some(first) = victim_of_a_free_list(fact)
+        && let Some(candidate) = blame.candidates.first_mut().filter(|c| c.function != first)
+    {
+        candidate.reason = format!(
+            "asked for memory; {first} met a free list that something damaged before, so it is most likely a victim"
+        );
+    }
     if let Some(hop) = named_by_message(fact) {
         blame.candidates.insert(0, Candidate::new(&hop, "the message names it"));
         blame.frames.insert(0, hop);
@@ -172,6 +179,7 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
         blame.candidates.retain(|c| !functions::is(Helper::Reporting, &c.function));
     }
     dedup(&mut blame);
+    tell_the_way(fact, &mut blame);
     blame.alternatives.retain(|name| !functions::is(Helper::Reporting, name));
     (!blame.candidates.is_empty()).then_some(blame)
 }
@@ -207,6 +215,46 @@ fn named_by_message(fact: &Fact) -> Option<Hop> {
     let plain = function.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'));
     let module = rest.split_once('[').and_then(|(_, m)| m.split_once(']')).map(|(module, _)| module.to_owned());
     (plain && !function.is_empty()).then(|| Hop { module, ..Hop::named(function) })
+}
+
+/// Functions that take memory off the allocator's own lists. A wild pointer in them is one of those lists.
+const TAKES_FROM_LISTS: &[&str] = &[
+    "kmalloc*",
+    "kmem_cache_alloc*",
+    "slab_alloc*",
+    "get_freepointer*",
+    "get_partial*",
+    "deactivate_slab",
+    "rmqueue*",
+    "get_page_from_freelist",
+];
+
+/// The allocator's function in which an allocation met a wild pointer.
+fn victim_of_a_free_list(fact: &Fact) -> Option<String> {
+    let wild = matches!(fact.text("class"), Some("gpf" | "paging-fault")) && fact.kind == "log.oops";
+    let place = path::place(fact).filter(|_| wild)?;
+    functions::any(TAKES_FROM_LISTS, place.function.trim_start_matches('_')).then_some(place.function)
+}
+
+/// Between two functions that decide stand helpers, and in a trace of several stacks perhaps nothing: what calls what is
+/// said as the trace has it.
+fn tell_the_way(fact: &Fact, blame: &mut Blame) {
+    let way = path::way(fact);
+    for candidate in &mut blame.candidates {
+        let Some(inner) = candidate.reason.strip_prefix("calls ") else { continue };
+        // A function may stand in the trace more than once.
+        let calls = |pair: &[Hop]| matches!(pair, [below, outer] if outer.function == candidate.function && below.function == inner);
+        if way.windows(2).any(calls) {
+            continue;
+        }
+        let outer = way.iter().position(|h| h.function == candidate.function).filter(|at| *at > 0);
+        if let Some((at, below)) = outer.and_then(|at| Some((at, way.get(at - 1)?))) {
+            candidate.reason = match way.iter().take(at).any(|h| h.function == inner) {
+                true => format!("calls {}, which leads to {inner}", below.function),
+                false => "further out in the trace".to_owned(),
+            };
+        }
+    }
 }
 
 fn dedup(blame: &mut Blame) {
@@ -405,7 +453,18 @@ fn hang(fact: &Fact) -> Blame {
         // Who waits for it is below the wait in the trace.
         found.retain(|h| h.function != hop.function);
     }
-    callers(&mut blame, &found, "the task waits here");
+    const MEANINGS: &[(&[&str], &str)] = &[
+        (
+            &["wait_transaction_locked", "jbd2_log_wait_commit", "log_wait_commit"],
+            "the task waits here for the commit of the journal: look for jbd2/DEVICE among the tasks in D",
+        ),
+        (
+            &["netdev_run_todo", "netdev_wait_allrefs*"],
+            "the task waits here until all references to a network device are given back",
+        ),
+    ];
+    let means = MEANINGS.iter().find(|(names, _)| way.iter().any(|h| functions::any(names, &h.function)));
+    callers(&mut blame, &found, means.map_or("the task waits here", |(_, meaning)| meaning));
     blame.alternatives.extend(way.iter().filter(|h| !passed(HANG, h)).take(1).map(|h| h.function.clone()));
     blame.frames = match (owner, shared) {
         (Some(owner), _) => std::iter::once(owner).chain(found.into_iter().take(2).cloned()).collect(),
@@ -450,7 +509,19 @@ fn stall(fact: &Fact) -> Blame {
         });
         blame.alternatives.push(ipi.function.clone());
     }
+    if let Some(stop) = way.iter().find(|h| h.function == "multi_cpu_stop") {
+        blame.candidates.push(Candidate::new(stop, "waits until all other CPUs have stopped; they hold it up"));
+    }
     let mut found = deciding(&way, STALL);
+    // A CPU that spins on a lock: whoever takes it there is the one to look at, a list of the kernel's own or not.
+    let spins = fact.text("class") != Some("rcu-stall")
+        && way.first().is_some_and(|h| h.helps(Helper::Locking) && !h.function.contains("unlock"));
+    if spins
+        && let Some(taker) = way.iter().find(|h| !passed(&[Helper::Reporting, Helper::Locking, Helper::Counting], h))
+        && found.first().is_none_or(|h| h.function != taker.function)
+    {
+        found.insert(0, taker);
+    }
     let work = work::function(fact).filter(|_| found.is_empty());
     if let Some(work) = &work {
         found.push(work);
@@ -556,6 +627,21 @@ mod tests {
         assert_eq!(named.first().map(String::as_str), Some("handle_it"), "{named:?}");
         let own = report("null-deref", "xfs_iget", &["process_one_work"]).with("workqueue", "w handle_it [xfs]");
         assert_eq!(names(&own).first().map(String::as_str), Some("xfs_iget"));
+    }
+
+    #[test]
+    fn who_takes_the_lock_on_which_a_cpu_spins_comes_first() {
+        let way = ["native_queued_spin_lock_slowpath", "_raw_spin_lock", "list_lru_add", "dput", "__fput"];
+        let named = names(&report("soft-lockup", way[0], &way));
+        assert_eq!(named.first().map(String::as_str), Some("list_lru_add"), "{named:?}");
+    }
+
+    #[test]
+    fn what_calls_what_is_said_as_the_trace_has_it() {
+        let way = ["crash_it", "kmem_cache_alloc", "alloc_it", "open_it"];
+        let told = blame(&report("null-deref", way[0], &way)).unwrap_or_default().candidates;
+        let reasons: Vec<&str> = told.iter().map(|c| c.reason.as_str()).collect();
+        assert!(reasons.contains(&"calls kmem_cache_alloc, which leads to crash_it"), "{reasons:?}");
     }
 
     #[test]

@@ -101,7 +101,7 @@ fn stored_bit(fact: &Fact) -> Option<String> {
     let differ = wanted ^ found;
     (differ.count_ones() == 1 && differ >= 1 << 24 && wanted != 0 && found != 0).then(|| {
         let (bad, good) = (wanted.max(found), wanted.min(found));
-        format!("one bit differs, {bad:#x} in place of {good:#x}: memory that flipped a bit before it was written")
+        format!("one bit differs, {bad:#x} in place of {good:#x}: no stale block is that far off, but memory that flips a bit before it is written")
     })
 }
 

@@ -20,6 +20,18 @@ pub(super) fn next(fact: &Fact) -> (String, String) {
             let device = device.filter(|d| d.starts_with("nvme"));
             let find = if device.is_none() { "nvme list -v (which drive it is); " } else { "" };
             let device = device.unwrap_or("nvmeN");
+            if fact.text("action") == Some("completion polled") {
+                return pair(
+                    "why the drive's interrupt did not arrive: it had answered",
+                    format!("grep nvme /proc/interrupts, twice; lspci -vvv (MSI-X) of {device}; irqbalance; the hypervisor's log"),
+                );
+            }
+            if fact.text("what") == Some("down") {
+                return pair(
+                    "whether power saving or the link takes the drive away",
+                    format!("{find}boot with nvme_core.default_ps_max_latency_us=0 pcie_aspm=off pcie_port_pm=off for a test; lspci -vvv (LnkSta); nvme smart-log /dev/{device}; its firmware"),
+                );
+            }
             pair(
                 "what the drive counts and logged itself",
                 format!("{find}nvme smart-log /dev/{device}; nvme error-log /dev/{device}; lspci -vvv"),
@@ -67,6 +79,10 @@ pub(super) fn next(fact: &Fact) -> (String, String) {
         ("log.pcie_error", _) | (_, "hardware-pcie") => {
             pair("state of the link and the error registers", format!("lspci -vvv -s {}; lspci -tv", or("DEVICE")))
         }
+        ("log.ata_error", _) if fact.text("cause").is_some_and(|cause| cause.contains("bus error")) => pair(
+            "whether cable, backplane or port is bad rather than the medium",
+            format!("{}; its UDMA_CRC_Error_Count; another cable and another port", devices::look_at(fact)),
+        ),
         (_, "io-error") => pair("what the disk counts and logged itself, and the path to it", devices::look_at(fact)),
         (_, "fs-corruption" | "fs-shutdown") => {
             pair("whether the disk below is sound, then what is damaged", devices::check(fact))

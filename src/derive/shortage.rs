@@ -30,13 +30,16 @@ pub(super) fn shortage(fact: &Fact) -> Option<Shortage> {
             if fact.kind == "log.oom" && fact.int("gfp") == Some(0) {
                 return None;
             }
-            let memory = Memory::of(fact)?;
+            let Some(memory) = Memory::of(fact) else { return cannot_wait(fact) };
             let order = fact.int("order").and_then(|n| u32::try_from(n).ok()).filter(|n| *n < 16).unwrap_or(0);
+            if let Some(zone) = memory.zone(fact) {
+                return Some(zone);
+            }
             if let Some(text) = memory.fragmented(order) {
                 return Some(Shortage { text, next: FRAGMENTS.pair("") });
             }
             if fact.kind == "log.page_alloc_failure" {
-                return None;
+                return cannot_wait(fact);
             }
             let held = memory.holder(fact);
             match fact.text("constraint") {
@@ -106,6 +109,14 @@ const TASKS: Step =
 const FRAGMENTS: Step = Step(
     "which blocks are free, and whether compaction works",
     "cat /proc/buddyinfo /proc/pagetypeinfo; grep -E 'compact|allocstall' /proc/vmstat; who asks for that order is in the trace",
+);
+const ZONES: Step = Step(
+    "how full each zone is, and who asks for that zone",
+    "grep -E 'Node|pages free|min|low|high|managed' /proc/zoneinfo; cat /proc/buddyinfo; who asks is in the trace; on 32 bits: a kernel of 64 bits, or less memory",
+);
+const ATOMIC: Step = Step(
+    "whether memory is kept for those who cannot wait, and whether it happens often",
+    "sysctl vm.min_free_kbytes vm.watermark_scale_factor; grep -E 'allocstall|pgscan|compact_fail' /proc/vmstat; counters of the driver in the trace, which mostly drops and tries again",
 );
 const NODES: Step = Step(
     "which nodes the task may use, and what is free on them",
@@ -185,9 +196,44 @@ impl<'a> Memory<'a> {
         named.saturating_add(self.anon().max(self.counter("shmem"))).saturating_add(self.huge().0)
     }
 
+    /// What is free where the kernel's own allocations may be served.
     fn free(&self) -> u64 {
-        let zones: u64 = rows(self.fact, "zones").filter_map(|row| of(row, "free_kb")).sum();
-        self.counter("free").max(zones)
+        let high = |row: &&Row| row.get("zone").and_then(Value::as_text) == Some("HighMem");
+        let free = |row: &Row| of(row, "free_kb").unwrap_or(0);
+        let zones: u64 = rows(self.fact, "zones").map(free).sum();
+        let high: u64 = rows(self.fact, "zones").filter(high).map(free).sum();
+        self.counter("free").max(zones).saturating_sub(high)
+    }
+
+    /// Is it one zone that is full, while others are not?
+    fn zone(&self, fact: &Fact) -> Option<Shortage> {
+        let gfp = fact.int("gfp").or_else(|| fact.int("mode")).unwrap_or(0);
+        let all: u64 = rows(fact, "zones").filter_map(|row| of(row, "free_kb")).sum();
+        let of_zones = |names: &[&str]| -> (u64, u64) {
+            let named = |row: &&Row| row.get("zone").and_then(Value::as_text).is_some_and(|zone| names.contains(&zone));
+            let sum = |field| rows(fact, "zones").filter(named).filter_map(|row| of(row, field)).sum();
+            (sum("free_kb"), sum("high_kb"))
+        };
+        let (names, why): (&[&str], &str) = match gfp & 0x7 {
+            // Asked for memory that a device can reach.
+            1 => (&["DMA"], "GFP_DMA"),
+            4 => (&["DMA", "DMA32"], "GFP_DMA32"),
+            _ if gfp & 0x2 == 0 && of_zones(&["HighMem"]).0 > 0 => (&["DMA", "DMA32", "Normal"], "low memory"),
+            _ => return None,
+        };
+        let (free, high) = of_zones(names);
+        let elsewhere = all.saturating_sub(free);
+        (elsewhere > 4 * free.max(1) && elsewhere * 20 > self.all_kb && (free < 2 * high || why != "low memory")).then(
+            || Shortage {
+                text: format!(
+                    "only zone {} may serve it ({why}): {} are free there, and {} elsewhere",
+                    names.last().unwrap_or(&""),
+                    size(free),
+                    size(elsewhere)
+                ),
+                next: ZONES.pair(""),
+            },
+        )
     }
 
     /// Is enough memory free, and none of it in one piece that is large enough?
@@ -281,6 +327,25 @@ impl<'a> Memory<'a> {
             }
         }
     }
+}
+
+/// A request that may not wait until memory is freed: it fails in bursts of interrupts while there is memory enough.
+fn cannot_wait(fact: &Fact) -> Option<Shortage> {
+    if fact.kind != "log.page_alloc_failure" || fact.get("stall_ms").is_some() || fact.get("bytes").is_some() {
+        return None;
+    }
+    let mode = fact.int("mode")?;
+    let named = fact.quote.split_once("mode:").and_then(|(_, rest)| rest.split_once('(')).map(|(_, names)| names);
+    let waits = match named {
+        Some(names) => !(names.starts_with("GFP_ATOMIC") || names.starts_with("GFP_NOWAIT")),
+        // Bare numbers were printed up to 4.6; from 4.4 on the bits of reclaim stand higher.
+        None if mode & 0x0240_0000 == 0 => mode & 0x10 != 0,
+        None => mode & 0x0040_0000 != 0,
+    };
+    (!waits).then(|| Shortage {
+        text: "the caller could not wait until memory is freed (an interrupt or a held spinlock)".to_owned(),
+        next: ATOMIC.pair(""),
+    })
 }
 
 /// The command whose tasks hold most.
@@ -481,6 +546,35 @@ mod tests {
             "{text}"
         );
         assert!(!failed(&[900_000, 100_000, 0, 0, 3, 0]).contains("fragmentation"));
+    }
+
+    #[test]
+    fn one_full_zone_is_no_shortage_of_all() {
+        let zone = |name: &str, free: u64, high: u64| {
+            let mut row = BTreeMap::from([("zone".to_owned(), Value::from(name))]);
+            row.insert("free_kb".to_owned(), free.into());
+            row.insert("high_kb".to_owned(), high.into());
+            Value::Record(row)
+        };
+        let zones = |low: u64| vec![zone("Normal", low, 4000), zone("HighMem", 3_000_000, 4000)];
+        let full = oom(&[("free", 751_000)]).with("gfp", 0xcc0).with("zones", zones(2000));
+        assert!(
+            told(&full)
+                .contains("only zone Normal may serve it (low memory): 1.9 MB are free there, and 2.8 GB elsewhere")
+        );
+        assert!(!told(&oom(&[]).with("gfp", 0xcc0).with("zones", zones(900_000))).contains("only zone"));
+    }
+
+    #[test]
+    fn a_caller_that_cannot_wait_is_told_from_one_that_can() {
+        let failed = |mode: i64, names: &str| {
+            let quote = format!("x: page allocation failure: order:0, mode:{mode:#x}{names}");
+            let fact =
+                Fact::new("log.page_alloc_failure", Origin::lines("dmesg", 1, 3)).with("mode", mode).quoting(quote);
+            told(&fact).contains("could not wait")
+        };
+        assert!(failed(0xa20, "(GFP_ATOMIC), nodemask=(null)") && failed(0x20, "") && failed(0x208_0020, ""));
+        assert!(!failed(0xcc0, "(GFP_KERNEL), nodemask=(null)") && !failed(0xd0, "") && !failed(0x240_00c0, ""));
     }
 
     #[test]
