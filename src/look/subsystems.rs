@@ -68,6 +68,13 @@ pub fn net(kernel: &Kernel<'_>) -> NetView {
             }
             false => Vec::new(),
         };
+        let addresses = kernel.net_addresses(device.address);
+        for gap in addresses.gaps {
+            if !gaps.contains(&gap) {
+                gaps.push(gap);
+            }
+        }
+        let addresses = addresses.items;
         DeviceRow {
             ifindex: device.ifindex,
             name: device.name,
@@ -79,7 +86,7 @@ pub fn net(kernel: &Kernel<'_>) -> NetView {
             net_inum: device.net_inum,
             listed: device.listed,
             found: device.found,
-            addresses: kernel.net_addresses(device.address),
+            addresses,
             holders,
         }
     });

@@ -71,6 +71,7 @@ pub const ROOTS: &[&str] = &[
     "idr",
     "idr_layer",
     "in_device",
+    "in_ifaddr",
     "inactive_task_frame",
     "inet6_dev",
     "inet6_ifaddr",
