@@ -112,7 +112,7 @@ fn look(name: &Name<'_>) -> String {
         Name::Card(card) => {
             format!("cat /sys/block/{card}/device/{{name,life_time,pre_eol_info}}; journalctl -k | grep -E 'mmc|sdhci'")
         }
-        Name::Flash(device) => format!("cat /proc/mtd; mtdinfo -a; nanddump or flash_eraseall -j only after a copy of {device}"),
+        Name::Flash(device) => format!("cat /proc/mtd; mtdinfo -a; nanddump of {device} for a copy"),
         Name::Other(device) => format!("lsblk -o NAME,TYPE,MOUNTPOINT /dev/{device}; the log of what serves it (server, backing file, peer)"),
         Name::Port(port) => {
             format!("ls -l /sys/block | grep /ata{port}/ (which disk it is), then smartctl -x of it; journalctl -k | grep -w ata{port}")
