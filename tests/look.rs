@@ -537,7 +537,7 @@ fn what_takes_several_addresses_in_turn() {
 
 #[test]
 fn ps_tells_all_of_one_task() {
-    // drgn on this dump: comm, start_time, nsproxy and the counters of the task.
+    // The members that the values come from: comm, start_time, nsproxy and the counters of the task.
     let shown = text(&["ps", "-v", NETDEV, "insmod"]);
     for line in [
         "  started    8.100467500 s after boot",
@@ -556,7 +556,7 @@ fn ps_tells_all_of_one_task() {
 fn net_and_mods_take_a_name() {
     let net = json(&["net", "--json", NETDEV, "eth0"]);
     assert_eq!(list(&net, "devices").len(), 2);
-    // drgn on this dump: the in_ifaddr and inet6_ifaddr of the device.
+    // The members that the values come from: in_ifaddr and inet6_ifaddr of the device.
     let live = list(&net, "devices").iter().find(|device| device["listed"] == true).expect("the live one");
     assert_eq!(live["addresses"], serde_json::json!(["10.1.2.2/24", "fe80::7048:3ff:fe10:fd2/64"]));
     let module = json(&["mods", "--json", NETDEV, "lab-netleak"]);
