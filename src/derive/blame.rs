@@ -240,6 +240,7 @@ fn victim_of_a_free_list(fact: &Fact) -> Option<String> {
 /// said as the trace has it.
 fn tell_the_way(fact: &Fact, blame: &mut Blame) {
     let way = path::way(fact);
+    let frames = path::main_stack(fact).map(path::hops).unwrap_or_default();
     for candidate in &mut blame.candidates {
         let Some(inner) = candidate.reason.strip_prefix("calls ") else { continue };
         // A function may stand in the trace more than once.
@@ -249,7 +250,9 @@ fn tell_the_way(fact: &Fact, blame: &mut Blame) {
         }
         let outer = way.iter().position(|h| h.function == candidate.function).filter(|at| *at > 0);
         if let Some((at, below)) = outer.and_then(|at| Some((at, way.get(at - 1)?))) {
-            candidate.reason = match way.iter().take(at).any(|h| h.function == inner) {
+            // A place that no frame of the trace is: what stands above the callers is the report's own.
+            let inside = frames.iter().any(|h| h.function == inner) && way.iter().take(at).any(|h| h.function == inner);
+            candidate.reason = match inside {
                 true => format!("calls {}, which leads to {inner}", below.function),
                 false => "further out in the trace".to_owned(),
             };
@@ -532,7 +535,8 @@ fn stall(fact: &Fact) -> Blame {
     let entry =
         entry(&way).filter(|h| work.is_none() && !passed(&[Helper::Locking, Helper::Library, Helper::Counting], h));
     let at = blame.candidates.len();
-    callers(&mut blame, &found, "the CPU was here when the watchdog looked");
+    let here = if spins { "the CPU spins on a lock here" } else { "the CPU was here when the watchdog looked" };
+    callers(&mut blame, &found, here);
     let outermost_first = fact.text("class") == Some("rcu-stall");
     if let Some(entry) = entry {
         let at = if outermost_first { at } else { (at + 1).min(blame.candidates.len()) };
