@@ -3,12 +3,15 @@
 use vmcoroner::fixes::{Release, State, status};
 
 /// Cells in which the table and the data on record differ, each with its reason.
-const DIFFERENT: &[(&str, &str, char, &str)] = &[(
-    "5.14.0-570.32.1.el9_6.x86_64",
-    "8f905c0e7354",
-    'P',
-    "the table has U; the RHEL 9 changelog lists the subject under 5.14.0-103.el9, long before 9.6",
-)];
+const DIFFERENT: &[(&str, &str, char, &str)] = &[
+    (
+        "5.14.0-570.32.1.el9_6.x86_64",
+        "8f905c0e7354",
+        'P',
+        "the table has U; the RHEL 9 changelog lists the subject under 5.14.0-103.el9, long before 9.6",
+    ),
+    ("4.4.227-1.el7.elrepo.x86_64", "4ee806d51176", 'P', "the table has U; the changelog of 4.4.114 lists the subject"),
+];
 
 /// The table writes M on this kernel where its own rule for vendors that build on a stable base gives m: tlinux 2 is a
 /// vendor's tree, so the caveat stays. The state is the same.

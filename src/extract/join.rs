@@ -204,7 +204,7 @@ fn add(draft: &mut Draft, piece: Piece) {
 /// How grave the gravest report of a case is. What the capture kernel meets is told where nothing else is.
 fn gravity(case: &Case) -> u8 {
     let boots = case.facts.iter().filter(|f| f.kind == "log.boot");
-    if boots.map(|f| f.get("capture") == Some(&true.into())).last() == Some(true) {
+    if boots.map(|f| f.get("capture") == Some(&true.into())).next_back() == Some(true) {
         return 0;
     }
     case.facts
