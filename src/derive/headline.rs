@@ -17,6 +17,13 @@ pub(super) fn headline(fact: &Fact) -> Option<String> {
             let details = list(&[text("cause"), text("error"), text("command")]);
             Some(format!("{port}: ATA {}{details}", what()))
         }
+        // A report without its head does not say for how long.
+        "log.hung_task" => Some(match (text("comm"), fact.int("seconds")) {
+            (Some(comm), Some(seconds)) => format!("{comm} did not run for {seconds} s"),
+            (Some(comm), None) => format!("{comm} was blocked, the log does not say for how long"),
+            (None, Some(seconds)) => format!("a task did not run for {seconds} s"),
+            (None, None) => format!("a task was blocked: {title}"),
+        }),
         "log.nvme_error" => {
             let device = device?;
             let gone = (fault_all_ones(fact)).then_some("gone from the bus");

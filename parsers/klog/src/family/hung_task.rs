@@ -94,6 +94,11 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     }
     if let Some(task) = task_line(text) {
         if task.pid == event.pid || event.pid.is_none() {
+            // The head is lost, or names the task so that nobody can read it.
+            if event.pid.is_none() && event.comm.is_none() {
+                event.comm = Some(task.comm.to_owned());
+                event.pid = task.pid;
+            }
             if let Some(state) = task.state {
                 event.set("state", state.to_string());
             }
