@@ -110,7 +110,7 @@ fn statuses(case: &Case, rules: &Rules) -> Vec<Fact> {
                 .with_opt("subject", fixes::subject(sha));
             let status = match &release {
                 Some(release) => fixes::status(sha, release, &case.facts),
-                None => fixes::status_by_what_was_printed(sha, &case.facts),
+                None => fixes::status_without_release(sha, &case.facts),
             };
             fact.with("state", status.state.word()).with("why", status.why)
         })

@@ -30,7 +30,7 @@ pub use curated::{
 pub use evidence::{KINDS, probes};
 pub use mainline::Date;
 pub use release::{Family, Release, Tree};
-pub use status::{State, Status, status, status_by_what_was_printed, status_in};
+pub use status::{State, Status, status, status_in, status_without_release};
 pub use version::Version;
 
 /// The subject of a commit on record, by a prefix of at least 8 hex digits of its id.

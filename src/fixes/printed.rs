@@ -52,7 +52,7 @@ fn of(fact: &Fact) -> Vec<(Version, String)> {
 mod tests {
     use facts::{Frame, Origin, Stack};
 
-    use super::super::{State, status_by_what_was_printed};
+    use super::super::{Release, State, status, status_without_release};
     use super::*;
 
     fn slub(gfp: i64) -> Fact {
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn what_was_printed_rules_old_kernels_out() {
-        let state = |facts: &[Fact]| status_by_what_was_printed("d6e0b7fa1186", facts).state;
+        let state = |facts: &[Fact]| status_without_release("d6e0b7fa1186", facts).state;
         // 0x20 is GFP_ATOMIC of 3.10; 0x2088020 has a flag of 4.4, and the fix is in 4.0.
         assert_eq!(state(&[slub(0x20)]), State::Unknown);
         assert_eq!(state(&[slub(0x208_8020)]), State::Present);
@@ -72,7 +72,11 @@ mod tests {
         hung.stacks.push(trace.into());
         assert_eq!(oldest(std::slice::from_ref(&hung)).map(|(version, _)| version), Some(Version::new(4, 17, 0)));
         assert_eq!(state(&[slub(0x20), hung]), State::Present);
+        // A release that nobody can read is no better than none.
+        let garbled = Release::parse("x86_64", None, None);
+        assert_eq!(status("d6e0b7fa1186", &garbled, &[slub(0x208_8020)]).state, State::Present);
+        assert_eq!(status("d6e0b7fa1186", &garbled, &[slub(0x20)]).state, State::Unknown);
         // A fix that is newer than what was printed stays open.
-        assert_eq!(status_by_what_was_printed("4ee806d51176", &[slub(0x208_8020)]).state, State::Unknown);
+        assert_eq!(status_without_release("4ee806d51176", &[slub(0x208_8020)]).state, State::Unknown);
     }
 }

@@ -78,6 +78,21 @@ pub fn status_in(curated: &Curated, sha: &str, release: &Release, facts: &[Fact]
     let Some(fix) = curated.find(sha) else {
         return Status::unknown("no data on this commit");
     };
+    with_proofs(fix, facts, || match release.base {
+        Some(base) => from_release(fix, release, base),
+        None => by_print(fix, facts, format!("{:?} is not a kernel release this tool can read", release.raw)),
+    })
+}
+
+/// The same where nothing names the release.
+pub fn status_without_release(sha: &str, facts: &[Fact]) -> Status {
+    let nameless = "the kernel release of this case is not known";
+    let Some(fix) = Curated::embedded().find(sha) else { return Status::unknown(nameless) };
+    with_proofs(fix, facts, || by_print(fix, facts, nameless.to_owned()))
+}
+
+/// What the machine itself shows goes before what the kernel as built has, and a live patch may change that.
+fn with_proofs(fix: &Fix, facts: &[Fact], as_built: impl FnOnce() -> Status) -> Status {
     if let Some((proves, why)) = evidence::symbol_proof(fix, facts) {
         let state = match proves {
             Proves::Present => State::Present,
@@ -85,42 +100,32 @@ pub fn status_in(curated: &Curated, sha: &str, release: &Release, facts: &[Fact]
         };
         return Status::new(state, why);
     }
-    let by_release = from_release(fix, release);
+    let as_built = as_built();
     match evidence::livepatch(fix, facts) {
-        Some(Livepatch::Replaces { patch, function }) if by_release.state != State::Present => Status::new(
+        Some(Livepatch::Replaces { patch, function }) if as_built.state != State::Present => Status::new(
             State::Present,
             format!("the enabled live patch {patch} replaces {function}, which the fix changes"),
         ),
-        Some(Livepatch::Unclear { patch }) if by_release.state == State::Missing => Status::unknown(format!(
+        Some(Livepatch::Unclear { patch }) if as_built.state == State::Missing => Status::unknown(format!(
             "the kernel as built lacks it ({}), but the live patch {patch} is loaded and does not say whether it carries the fix",
-            by_release.why
+            as_built.why
         )),
-        _ => by_release,
+        _ => as_built,
     }
 }
 
-/// The same where nothing names the release: what the machine itself shows, and how old the kernel can be at most by
-/// what it printed.
-pub fn status_by_what_was_printed(sha: &str, facts: &[Fact]) -> Status {
-    let nameless = Status::unknown("the kernel release of this case is not known");
-    let Some(fix) = Curated::embedded().find(sha) else { return nameless };
-    if let Some((proves, why)) = evidence::symbol_proof(fix, facts) {
-        return Status::new(if proves == Proves::Present { State::Present } else { State::Missing }, why);
-    }
-    let Some((version, what)) = printed::oldest(facts) else { return nameless };
-    match fix.first {
-        Some(first) if first.branch() <= version.branch() => Status::new(
+/// How old the kernel can be at most by what it printed; `unknown` says why nothing better is known.
+fn by_print(fix: &Fix, facts: &[Fact], unknown: String) -> Status {
+    match (fix.first, printed::oldest(facts)) {
+        (Some(first), Some((version, what))) if first.branch() <= version.branch() => Status::new(
             State::Present,
             format!("it is in mainline {first}, and no kernel before {version} prints {what}"),
         ),
-        _ => nameless,
+        _ => Status::unknown(unknown),
     }
 }
 
-fn from_release(fix: &Fix, release: &Release) -> Status {
-    let Some(base) = release.base else {
-        return Status::unknown(format!("{:?} is not a kernel release this tool can read", release.raw));
-    };
+fn from_release(fix: &Fix, release: &Release, base: Version) -> Status {
     let by_tree = match mainline(fix, base) {
         Some(present) => present,
         None => match (release.tree, &release.build) {
