@@ -53,8 +53,9 @@ pub fn run(_cli: &Cli, args: &Arguments) -> Outcome {
     };
     args.looking.show(
         |kernel, _| {
-            let mut view = look::backtraces(kernel, &which)?;
-            let reports = extract::log_reports(kernel);
+            // The log is read and judged while the stacks are read.
+            let (reports, view) = rayon::join(|| extract::log_reports(kernel), || look::backtraces(kernel, &which));
+            let mut view = view?;
             for trace in &mut view.traces {
                 look::join(kernel, trace, &reports);
             }

@@ -19,8 +19,10 @@ pub struct Arguments {
 pub fn run(args: &Arguments) -> Outcome {
     args.looking.show(
         |kernel, opened| {
+            // The log is read and judged while the tasks are read.
+            let (reports, _) = rayon::join(|| extract::log_reports(kernel), || kernel.tasks());
             let (dump, gaps) = extract::outline(opened);
-            Ok(look::system(kernel, dump, gaps, &extract::log_reports(kernel)))
+            Ok(look::system(kernel, dump, gaps, &reports))
         },
         report::looking::system,
     )
