@@ -23,5 +23,5 @@ pub struct Arguments {
 
 /// Runs it.
 pub fn run(args: &Arguments) -> Outcome {
-    args.looking.show(|kernel, _| look::read(kernel, &args.address, args.count), |view, _| report::looking::words(view))
+    args.looking.show(|kernel, _| look::read(kernel, &args.address, args.count), report::looking::words)
 }

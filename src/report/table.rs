@@ -11,11 +11,14 @@ pub(super) fn none(nothing: &'static str, unknown: &'static str, gaps: &[facts::
 
 /// The least room that is worth wrapping text in.
 const LEAST: usize = 20;
+/// What stands before a text below its row.
+const INDENT: &str = "      ";
 
 /// A table without borders. Names of right-aligned columns begin with `>`. `width` is that of the terminal.
 ///
 /// Where it does not fit, columns move closer, then names and texts are broken at blanks, then the last column goes below
-/// its row. A word is never broken: addresses and names are there to be copied.
+/// its row: of single words only those that have no room. A word is never broken: addresses and names are there to be
+/// copied.
 pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width: Option<usize>) -> String {
     let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
     let mut page = Page {
@@ -108,15 +111,22 @@ impl Page {
         }
         let over = self.total().saturating_sub(width);
         let (cells, words) = (self.cells(last), self.words(last));
-        if over == 0 || !last_is_text || words == cells {
+        if over == 0 || !last_is_text {
             return;
         }
-        let room = cells.saturating_sub(over);
-        if room >= words.max(LEAST) {
+        let room = cells.max(self.names.get(last).map_or(0, |name| length(name))).saturating_sub(over);
+        if words < cells && room >= words.max(LEAST) {
             self.wrap(last, room);
-        } else {
-            let text = |row: &mut Vec<String>| row.get_mut(last).map(std::mem::take).unwrap_or_default();
-            self.below = self.rows.iter_mut().map(text).map(|text| wrapped(&text, width.saturating_sub(6))).collect();
+            return;
+        }
+        let below = width.saturating_sub(INDENT.len());
+        self.below = vec![String::new(); self.rows.len()];
+        for (row, place) in self.rows.iter_mut().zip(&mut self.below) {
+            let Some(cell) = row.get_mut(last) else { continue };
+            // A word that has no room there either stays where it is.
+            if words < cells || (length(cell) > room && length(cell) <= below) {
+                *place = wrapped(&std::mem::take(cell), below);
+            }
         }
     }
 
@@ -149,7 +159,7 @@ impl Page {
         for (n, row) in self.rows.iter().enumerate() {
             take(&mut out, lines(row));
             for line in self.below.get(n).into_iter().flat_map(|text| text.lines()) {
-                out.push_str("      ");
+                out.push_str(INDENT);
                 out.push_str(line);
                 out.push('\n');
             }
@@ -208,6 +218,16 @@ mod tests {
             "NET_DEVICE       NAME   REFERENCES\n                              HELD\n\
              ffff88db0475a000 lo             12\n      127.0.0.1/8, ::1/128\n\
              ffff88db04851000 dummy0         16\n      10.9.0.1/24,\n      fe80::6816:46ff:fe58:d851/64\n"
+        );
+    }
+
+    #[test]
+    fn only_the_names_that_have_no_room_go_below_their_rows() {
+        let rows = [row(&["ffff88db03dc4d00", "dentry"]), row(&["ffff88db03dc4e00", "hugetlbfs_inode_cache"])];
+        let out = table(&["CACHE", "NAME"], rows, Some(30));
+        assert_eq!(
+            out,
+            "CACHE            NAME\nffff88db03dc4d00 dentry\nffff88db03dc4e00\n      hugetlbfs_inode_cache\n"
         );
     }
 

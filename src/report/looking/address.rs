@@ -101,8 +101,8 @@ fn what(what: &What) -> String {
     out
 }
 
-/// Words of memory, two a line.
-pub fn words(view: &Words) -> String {
+/// Words of memory, two a line. Names that have no room beside them go below.
+pub fn words(view: &Words, width: Option<usize>) -> String {
     let mut out = String::new();
     for pair in view.words.chunks(2) {
         let Some(first) = pair.first() else { continue };
@@ -110,8 +110,10 @@ pub fn words(view: &Words) -> String {
         let names: Vec<&str> = pair.iter().filter_map(|word| word.symbol.as_deref()).collect();
         let texts: String = pair.iter().map(|word| word.text.as_str()).collect();
         let (values, names) = (values.join(" "), printable(&names.join(" ")));
-        let line = format!("{}:  {values:33}   {texts:16}  {names}", address(first.address));
-        let _ = writeln!(out, "{}", line.trim_end());
+        let line = format!("{}:  {values:33}   {texts:16}  ", address(first.address));
+        let below = width.is_some_and(|width| line.len() + names.chars().count() > width && !names.is_empty());
+        let line = if below { format!("{}\n{:19}", line.trim_end(), "") } else { line };
+        let _ = writeln!(out, "{}", format!("{line}{names}").trim_end());
     }
     if let Some(why) = &view.stopped {
         let _ = writeln!(out, "stopped: {}", printable(why));

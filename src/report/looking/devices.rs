@@ -13,6 +13,16 @@ fn seconds(ns: Option<u64>) -> String {
     ns.map_or_else(|| "-".to_owned(), |ns| format!("{}.{:03}", ns / 1_000_000_000, ns / 1_000_000 % 1000))
 }
 
+/// Bytes in the unit that leaves at most five digits; JSON has the number.
+fn size(bytes: u64) -> String {
+    let kib = bytes / 1024;
+    match kib {
+        0..=99_999 => format!("{kib}k"),
+        100_000..=102_399_999 => format!("{}M", kib >> 10),
+        _ => format!("{}G", kib >> 20),
+    }
+}
+
 /// Block devices, their requests in flight, character devices.
 pub fn disks(view: &DiskView, width: Option<usize>) -> String {
     let rows = view.disks.iter().map(|d| {
@@ -33,12 +43,11 @@ pub fn disks(view: &DiskView, width: Option<usize>) -> String {
             marks.push(format!("in a file on {backing}"));
         }
         vec![
-            d.major.to_string(),
-            d.minor.to_string(),
+            format!("{}:{}", d.major, d.minor),
             address(d.gendisk),
             d.name.clone(),
             d.queue.map_or_else(|| "-".to_owned(), address),
-            d.bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{}k", bytes / 1024)),
+            d.bytes.map_or_else(|| "-".to_owned(), size),
             d.in_flight.to_string(),
             or_dash(d.counted.map(|counted| counted.reads)),
             or_dash(d.counted.map(|counted| counted.writes)),
@@ -46,19 +55,8 @@ pub fn disks(view: &DiskView, width: Option<usize>) -> String {
             marks.join(", "),
         ]
     });
-    let header = [
-        ">MAJOR",
-        ">MINOR",
-        "GENDISK",
-        "NAME",
-        "REQUEST_QUEUE",
-        ">SIZE",
-        ">IN FLIGHT",
-        ">READ",
-        ">WRITE",
-        ">OLDEST s",
-        "",
-    ];
+    let header =
+        [">DEV", "GENDISK", "NAME", "REQUEST_QUEUE", ">SIZE", ">IN FLIGHT", ">READ", ">WRITE", ">OLDEST s", ""];
     let mut out = match view.disks.is_empty() {
         // What is not known of character devices says nothing of disks.
         true => {

@@ -8,8 +8,13 @@ use crate::look::{InterruptView, Listed, MountRow};
 use crate::report::printable;
 use crate::report::table::{address, gaps, none, or_dash, table};
 
-/// Counts by CPU are shown for so many CPUs; the rest are added up.
+/// Counts by CPU are shown for so many CPUs, fewer in a narrow terminal; TOTAL has all of them.
 const MAX_CPUS: usize = 8;
+
+/// Whether no line is longer than the terminal is wide.
+fn fits(text: &str, width: Option<usize>) -> bool {
+    width.is_none_or(|width| text.lines().all(|line| line.chars().count() <= width))
+}
 
 fn seconds(ns: Option<u64>) -> String {
     ns.map_or_else(|| "-".to_owned(), |ns| format!("{}.{:03}", ns / 1_000_000_000, ns / 1_000_000 % 1000))
@@ -18,6 +23,24 @@ fn seconds(ns: Option<u64>) -> String {
 /// Interrupts by CPU, then softirqs by CPU.
 pub fn interrupts(view: &InterruptView, width: Option<usize>) -> String {
     let cpus: Vec<u32> = view.cpus.iter().map(|cpu| cpu.cpu).take(MAX_CPUS).collect();
+    let counts =
+        (0..=cpus.len()).rev().map(|shown| interrupt_counts(view, cpus.get(..shown).unwrap_or_default(), width));
+    let mut out = match view.interrupts.is_empty() {
+        true => none("no interrupts\n", "interrupts: not known\n", &view.gaps).to_owned(),
+        false => {
+            counts.reduce(|wider, narrower| if fits(&wider, width) { wider } else { narrower }).unwrap_or_default()
+        }
+    };
+    if view.cpus.first().is_some_and(|cpu| !cpu.softirqs.is_empty()) {
+        out.push('\n');
+        out.push_str(&softirqs(view, width));
+    }
+    gaps(&mut out, &view.gaps);
+    out
+}
+
+/// Interrupts with their counts on some CPUs.
+fn interrupt_counts(view: &InterruptView, cpus: &[u32], width: Option<usize>) -> String {
     let columns: Vec<String> = cpus.iter().map(|cpu| format!(">CPU{cpu}")).collect();
     let mut header = vec![">IRQ", ">TOTAL"];
     header.extend(columns.iter().map(String::as_str));
@@ -30,26 +53,47 @@ pub fn interrupts(view: &InterruptView, width: Option<usize>) -> String {
         row.push(if irq.switched_off { "SWITCHED OFF" } else { "" }.to_owned());
         row
     });
-    let mut out = match view.interrupts.is_empty() {
-        true => none("no interrupts\n", "interrupts: not known\n", &view.gaps).to_owned(),
-        false => table(&header, rows, width),
-    };
-    if let Some(first) = view.cpus.first().filter(|cpu| !cpu.softirqs.is_empty()) {
-        out.push('\n');
-        let mut header = vec![">CPU", ">INTERRUPTS"];
-        let names: Vec<String> = first.softirqs.iter().map(|(name, _)| format!(">{name}")).collect();
-        header.extend(names.iter().map(String::as_str));
-        header.push("PENDING");
-        let rows = view.cpus.iter().map(|cpu| {
-            let mut row = vec![cpu.cpu.to_string(), or_dash(cpu.interrupts)];
+    table(&header, rows, width)
+}
+
+/// Softirqs by CPU, in as many tables as the terminal needs.
+fn softirqs(view: &InterruptView, width: Option<usize>) -> String {
+    let names = view.cpus.first().into_iter().flat_map(|cpu| &cpu.softirqs).map(|(name, _)| format!(">{name}"));
+    let mut columns = vec![">INTERRUPTS".to_owned()];
+    columns.extend(names);
+    if width.is_none() || view.cpus.iter().any(|cpu| !cpu.pending.is_empty()) {
+        columns.push("PENDING".to_owned());
+    }
+    let rows: Vec<Vec<String>> = view
+        .cpus
+        .iter()
+        .map(|cpu| {
+            let mut row = vec![or_dash(cpu.interrupts)];
             row.extend(cpu.softirqs.iter().map(|(_, n)| n.to_string()));
             row.push(cpu.pending.join(" "));
             row
+        })
+        .collect();
+    let part = |of: std::ops::Range<usize>| {
+        let mut header = vec![">CPU"];
+        header.extend(columns.get(of.clone()).unwrap_or_default().iter().map(String::as_str));
+        let rows = view.cpus.iter().zip(&rows).map(|(cpu, row)| {
+            let cells = row.get(of.clone()).unwrap_or_default();
+            std::iter::once(cpu.cpu.to_string()).chain(cells.iter().cloned()).collect()
         });
-        out.push_str(&table(&header, rows, width));
+        table(&header, rows, width)
+    };
+    let (mut parts, mut start) = (Vec::new(), 0);
+    while start < columns.len() {
+        let ends = (start + 1..=columns.len()).rev();
+        let (end, text) = ends
+            .map(|end| (end, part(start..end)))
+            .find(|(end, text)| *end == start + 1 || fits(text, width))
+            .unwrap_or_default();
+        parts.push(text);
+        start = end.max(start + 1);
     }
-    gaps(&mut out, &view.gaps);
-    out
+    parts.join("\n")
 }
 
 /// Timers of each CPU, with the one due first.
@@ -62,11 +106,11 @@ pub fn timers(view: &Listed<TimerQueue>, width: Option<usize>) -> String {
             queue.kind.to_owned(),
             or_dash(queue.timers),
             or_dash(first.map(|timer| timer.expires)),
-            or_dash(first.and_then(|timer| timer.function.as_deref())),
             seconds(queue.overdue_ns),
+            or_dash(first.and_then(|timer| timer.function.as_deref())),
         ]
     });
-    let header = [">CPU", "BASE", "KIND", ">TIMERS", ">FIRST EXPIRES", "FUNCTION", ">OVERDUE s"];
+    let header = [">CPU", "BASE", "KIND", ">TIMERS", ">FIRST EXPIRES", ">OVERDUE s", "FUNCTION"];
     let mut out = match view.items.is_empty() {
         true => none("no timers\n", "timers: not known\n", &view.gaps).to_owned(),
         false => table(&header, rows, width),
@@ -98,11 +142,11 @@ pub fn workers(view: &Listed<WorkerPool>, width: Option<usize>) -> String {
             pool.workers.to_string(),
             pool.idle.to_string(),
             pool.pending.to_string(),
-            or_dash(pool.first_pending.as_deref()),
             seconds(pool.stalled_ns),
+            or_dash(pool.first_pending.as_deref()),
         ]
     });
-    let header = [">POOL", "WORKER_POOL", ">CPU", ">WORKERS", ">IDLE", ">PENDING", "FIRST PENDING", ">NOTHING BEGUN s"];
+    let header = [">POOL", "WORKER_POOL", ">CPU", ">WORKERS", ">IDLE", ">PENDING", ">NOTHING BEGUN s", "FIRST PENDING"];
     let mut out = match view.items.is_empty() {
         true => none("no work queues\n", "work queues: not known\n", &view.gaps).to_owned(),
         false => table(&header, rows, width),
@@ -111,17 +155,17 @@ pub fn workers(view: &Listed<WorkerPool>, width: Option<usize>) -> String {
     if !busy.is_empty() {
         out.push('\n');
         let rows = busy.iter().map(|worker| {
+            let module = worker.module.as_ref().map(|module| format!(" [{module}]")).unwrap_or_default();
             vec![
                 or_dash(worker.pid),
                 address(worker.task.into()),
+                seconds(worker.busy_ns),
                 or_dash(worker.comm.as_deref()),
                 or_dash(worker.workqueue.as_deref()),
-                or_dash(worker.function.as_deref()),
-                or_dash(worker.module.as_deref()),
-                seconds(worker.busy_ns),
+                format!("{}{module}", or_dash(worker.function.as_deref())),
             ]
         });
-        let header = [">PID", "TASK", "COMM", "WORKQUEUE", "FUNCTION", "MODULE", ">BUSY s"];
+        let header = [">PID", "TASK", ">BUSY s", "COMM", "WORKQUEUE", "FUNCTION"];
         out.push_str(&table(&header, rows, width));
     }
     gaps(&mut out, &view.gaps);
@@ -163,4 +207,50 @@ pub fn sysctls(view: &Listed<Sysctl>, _width: Option<usize>) -> String {
     }
     gaps(&mut out, &view.gaps);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::{CpuInterrupts, Interrupt, VirtAddr};
+
+    fn view(cpus: u32, pending: &[&'static str]) -> InterruptView {
+        let names = ["HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU"];
+        let cpu = |cpu| CpuInterrupts {
+            cpu,
+            interrupts: Some(4_000_000_000),
+            softirqs: names.iter().map(|name| (*name, 3_000_000_000)).collect(),
+            pending: pending.to_vec(),
+        };
+        let interrupt = Interrupt {
+            irq: 24,
+            address: VirtAddr(0xffff_8880_0000_0000),
+            actions: vec!["virtio0-input.0".to_owned(), "a long name of an action".to_owned()],
+            chip: Some("PCI-MSI".to_owned()),
+            counts: (0..cpus).map(|cpu| (cpu, 123_456_789)).collect(),
+            total: u64::from(cpus) * 123_456_789,
+            disabled: 0,
+            unhandled: 0,
+            switched_off: false,
+        };
+        InterruptView { cpus: (0..cpus).map(cpu).collect(), interrupts: vec![interrupt], gaps: Vec::new() }
+    }
+
+    #[test]
+    fn interrupts_and_softirqs_fit_any_terminal_and_none_is_left_out() {
+        for width in [60, 80, 132] {
+            let out = interrupts(&view(12, &["TIMER", "RCU"]), Some(width));
+            assert!(out.lines().all(|line| line.chars().count() <= width), "{width}:\n{out}");
+            for word in ["IRQ_POLL", "RCU", "INTERRUPTS", "TIMER RCU", "1481481468", "virtio0-input.0"] {
+                assert!(out.contains(word), "{width}: {word}\n{out}");
+            }
+        }
+        let piped = interrupts(&view(12, &[]), None);
+        assert!(piped.lines().next().is_some_and(|header| header.contains("CPU7")), "{piped}");
+        let columns =
+            |out: &str| out.lines().filter(|line| line.starts_with("CPU")).map(str::to_owned).collect::<Vec<_>>();
+        assert!(columns(&piped).concat().contains("PENDING") && columns(&piped).len() == 1, "{piped}");
+        // Where nothing waits no room is spent on it.
+        assert!(!interrupts(&view(2, &[]), Some(80)).contains("PENDING"));
+    }
 }

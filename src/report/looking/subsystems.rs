@@ -73,16 +73,15 @@ pub fn modules(view: &ModuleView, width: Option<usize>) -> String {
         false => table(&["MODULE", "NAME", "BASE", ">SIZE", "STATE", "TAINT", "VERSION"], rows, width),
     };
     for patch in &view.live_patches {
-        let state = match (patch.in_transition, patch.enabled) {
-            (true, _) => "in transition",
-            (false, true) => "enabled",
-            (false, false) => "disabled",
-        };
-        let line = format!("live patch {}: {state}; replaces {}", patch.module, patch.functions.join(", "));
-        let _ = writeln!(out, "{}", printable(&line));
+        let _ = writeln!(out, "live patch {}: {}", printable(&patch.module), replaces(patch));
     }
     gaps(&mut out, &view.gaps);
     out
+}
+
+/// What a live patch does.
+fn replaces(patch: &kernel::LivePatch) -> String {
+    printable(&format!("{}; replaces {}", patch.state(), patch.functions.join(", ")))
 }
 
 /// A module in detail.
@@ -109,6 +108,13 @@ pub fn module(view: &ModuleDetail) -> String {
     }
     row("references", view.references.map_or_else(|| "?".to_owned(), |n| n.to_string()));
     row("used by", if view.users.is_empty() { "-".to_owned() } else { view.users.join(", ") });
+    for patch in &view.live_patches {
+        let of: Vec<&str> = patch.functions_of(&view.name).collect();
+        match patch.module == view.name {
+            true => row("live patch", replaces(patch)),
+            false => row("patched by", format!("{} ({}): {}", patch.module, patch.state(), of.join(", "))),
+        }
+    }
     gaps(&mut out, &view.gaps);
     out
 }
