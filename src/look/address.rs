@@ -58,7 +58,8 @@ pub fn resolve(kernel: &Kernel<'_>, word: &str) -> Result<VirtAddr, String> {
 }
 
 fn no_such_symbol(kernel: &Kernel<'_>, name: &str) -> String {
-    let names = kernel.all_symbols().map(|symbol| symbol.name).filter(|name| !name.starts_with("__pfx_"));
+    let names = kernel.all_symbols().map(|symbol| symbol.name).chain(kernel.module_symbol_names());
+    let names = names.filter(|name| !name.starts_with("__pfx_"));
     let near = super::nearest::did_you_mean(name, names);
     format!(
         "expected an address (0xffff...) or a symbol, and {} has no symbol {name}{near}; \

@@ -46,6 +46,8 @@ pub struct ModuleDetail {
     pub references: Option<i64>,
     /// Modules that use it.
     pub users: Vec<String>,
+    /// Live patches that it is, or that replace functions of it.
+    pub live_patches: Vec<kernel::LivePatch>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
 }
@@ -76,6 +78,12 @@ pub fn module_detail(kernel: &Kernel<'_>, word: &str) -> Result<ModuleDetail, St
         let member = kernel.member();
         return Err(format!("no module of {member} is {word}{near}; `vmcoroner mods {member}` lists them"));
     };
+    let patches = kernel.live_patches();
+    let touches = |patch: &kernel::LivePatch| {
+        // Objects are named as lsmod names modules.
+        patch.module == module.name || patch.functions_of(&module.name).next().is_some()
+    };
+    let live_patches = patches.items.into_iter().filter(touches).collect();
     Ok(ModuleDetail {
         module: module.address.into(),
         name: module.name.clone(),
@@ -91,6 +99,7 @@ pub fn module_detail(kernel: &Kernel<'_>, word: &str) -> Result<ModuleDetail, St
         size: module.size,
         references: kernel.module_use_count(module),
         users: kernel.module_users(module),
-        gaps: walk.gaps.clone(),
+        live_patches,
+        gaps: walk.gaps.iter().cloned().chain(patches.gaps).collect(),
     })
 }

@@ -227,7 +227,13 @@ fn no_such_type(kernel: &Kernel<'_>, name: &str) -> String {
         sources => {
             let bare = ["struct ", "union ", "enum "].iter().find_map(|word| name.strip_prefix(word)).unwrap_or(name);
             let near = super::nearest::did_you_mean(bare, kernel.types().names());
-            format!("no type {name} in {}; this kernel has none of that name{near}", sources.join(", "))
+            let modules = sources.iter().filter(|source| source.contains(" of ")).count();
+            let mut own: Vec<String> =
+                sources.iter().filter(|s| !s.contains(" of ")).map(|s| (*s).to_owned()).collect();
+            if modules > 0 {
+                own.push(format!("the BTF of {modules} modules"));
+            }
+            format!("no type {name} in {}; this kernel has none of that name{near}", own.join(" and "))
         }
     }
 }

@@ -209,7 +209,9 @@ pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
     });
     let mut gaps = walk.gaps;
     gaps.extend(waits.gaps.iter().cloned());
-    if waits.locks.is_empty() && kernel.types().member("mutex", "wait_list").is_none() {
+    // A list of waiters, or since 25500ba7e77c (v7.1) the first of them.
+    let knows_mutex = ["wait_list", "first_waiter"].iter().any(|way| kernel.types().member("mutex", way).is_some());
+    if waits.locks.is_empty() && !knows_mutex {
         gaps.push(Gap::new(
             "waits for locks",
             kernel.member(),

@@ -137,7 +137,11 @@ fn net_and_mods_take_a_name() {
     assert_eq!(live["addresses"], serde_json::json!(["10.1.2.2/24", "fe80::7048:3ff:fe10:fd2/64"]));
     let module = json(&["mods", "--json", NETDEV, "lab-netleak"]);
     assert_eq!((&module["name"], &module["parts"][0]["size"]), (&"lab_netleak".into(), &12288.into()));
-    for (args, near) in [(["net", NETDEV, "eht0"], "eth0"), (["mods", NETDEV, "lab_netlek"], "lab_netleak")] {
+    for (args, near) in [
+        (["net", NETDEV, "eht0"], "eth0"),
+        (["mods", NETDEV, "lab_netlek"], "lab_netleak"),
+        (["sym", NETDEV, "lab_leakd_rt"], "lab_leaked_rt"),
+    ] {
         let output = vmcoroner(&args);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(2) && said.contains(&format!("did you mean {near}")), "{said}");

@@ -376,6 +376,12 @@ impl Kernel<'_> {
             .collect()
     }
 
+    /// Names of the symbols of all modules.
+    pub fn module_symbol_names(&self) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
+        let tables = self.module_tables().iter().flatten();
+        tables.flat_map(|table| (0..table.len()).filter_map(|nth| table.symbol(nth))).map(|symbol| symbol.name)
+    }
+
     /// Symbols of one module's data and text by ascending address, with their sizes.
     pub fn symbols_of_module(&self, module: &str) -> Vec<(VirtAddr, u64, String)> {
         let Some(nth) = self.modules().items.iter().position(|m| m.name == module) else { return Vec::new() };

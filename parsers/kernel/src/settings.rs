@@ -95,6 +95,23 @@ pub struct LivePatch {
     pub functions: Vec<String>,
 }
 
+impl LivePatch {
+    /// The functions of a module that it replaces.
+    pub fn functions_of<'p>(&'p self, module: &'p str) -> impl Iterator<Item = &'p str> {
+        let of = move |name: &'p str| name.split_once(':').filter(|(object, _)| *object == module);
+        self.functions.iter().filter_map(move |name| of(name)).map(|(_, function)| function)
+    }
+
+    /// Whether it is in force, in a word.
+    pub fn state(&self) -> &'static str {
+        match (self.in_transition, self.enabled) {
+            (true, _) => "in transition",
+            (false, true) => "enabled",
+            (false, false) => "disabled",
+        }
+    }
+}
+
 const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
     FieldDef { name, ty, unit, doc }
 }
@@ -264,18 +281,18 @@ impl Kernel<'_> {
         }
         let patches = self.live_patches();
         for patch in &patches.items {
-            let state = match (patch.in_transition, patch.enabled) {
-                (true, _) => "in transition",
-                (false, true) => "enabled",
-                (false, false) => "disabled",
-            };
             facts.push(
                 Fact::new("mem.livepatch", self.origin(patch.address, "struct klp_patch"))
                     .with("name", patch.module.as_str())
                     .with("enabled", patch.enabled)
                     .with("transition", patch.in_transition)
                     .with("functions", patch.functions.clone())
-                    .quoting(format!("live patch {} is {state}, {} functions", patch.module, patch.functions.len()))
+                    .quoting(format!(
+                        "live patch {} is {}, {} functions",
+                        patch.module,
+                        patch.state(),
+                        patch.functions.len()
+                    ))
                     .recheck(format!("crash> struct klp_patch {:#x}", patch.address.0))
                     .recheck(format!("drgn> Object(prog, 'struct klp_patch', address={:#x})", patch.address.0)),
             );
@@ -288,6 +305,20 @@ impl Kernel<'_> {
 #[cfg(test)]
 mod tests {
     use crate::synthetic::{BASE, Memory};
+
+    #[test]
+    fn a_live_patch_tells_whose_functions_it_replaces() {
+        let functions = ["cleanup_net", "nfsd:nfsd_open", "nfsd:nfsd_read", "nfs:nfs_open"].map(str::to_owned).to_vec();
+        let patch = super::LivePatch {
+            address: crate::VirtAddr(BASE),
+            module: "livepatch_fix".to_owned(),
+            enabled: true,
+            in_transition: false,
+            functions,
+        };
+        assert_eq!(patch.functions_of("nfsd").collect::<Vec<_>>(), ["nfsd_open", "nfsd_read"]);
+        assert_eq!((patch.functions_of("lockd").count(), patch.state()), (0, "enabled"));
+    }
 
     #[test]
     fn a_live_patch_is_read_with_the_functions_it_replaces() {
