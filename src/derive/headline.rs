@@ -7,6 +7,28 @@ use super::{shortage, work};
 
 /// A title that names device, driver and numbers, where the event has them.
 pub(super) fn headline(fact: &Fact) -> Option<String> {
+    let said = named(fact);
+    let Some(consequence) = fact.text("consequence").filter(|c| !c.is_empty()) else { return said };
+    let said = said.or_else(|| fact.text("title").map(str::to_owned))?;
+    Some(format!("{said}: {consequence}"))
+}
+
+/// Names of the error numbers that drivers return when they cannot take a device.
+fn name_of_error(number: i64) -> &'static str {
+    match number {
+        1 => ", not permitted",
+        5 => ", I/O error",
+        12 => ", no memory",
+        16 => ", busy: another driver has it",
+        19 => ", no such device",
+        22 => ", invalid: a parameter, or firmware that the driver does not know",
+        28 => ", no space",
+        110 => ", the device did not answer in time",
+        _ => "",
+    }
+}
+
+fn named(fact: &Fact) -> Option<String> {
     let text = |name: &str| fact.text(name).filter(|t| !t.is_empty());
     let title = text("title")?;
     let what = || text("what").unwrap_or("error").replace('-', " ");
@@ -20,6 +42,9 @@ pub(super) fn headline(fact: &Fact) -> Option<String> {
         // A report without its head does not say for how long.
         "log.hung_task" => Some(match (text("comm"), fact.int("seconds")) {
             (Some(comm), Some(seconds)) => format!("{comm} did not run for {seconds} s"),
+            (Some(comm), None) if fact.get("listed").is_some() => {
+                format!("{comm} was blocked when the blocked tasks were asked for, nobody knows for how long")
+            }
             (Some(comm), None) => format!("{comm} was blocked, the log does not say for how long"),
             (None, Some(seconds)) => format!("a task did not run for {seconds} s"),
             (None, None) => format!("a task was blocked: {title}"),
@@ -128,6 +153,49 @@ pub(super) fn headline(fact: &Fact) -> Option<String> {
             "{}: objects were left in the slab cache when it was destroyed; the module that owns it leaks them",
             text("cache")?
         )),
+        "log.raid_error" => {
+            let array = text("array");
+            let name = match (array, device) {
+                (Some(array), Some(device)) => format!("{array} ({device})"),
+                (one, other) => one.or(other)?.to_owned(),
+            };
+            Some(format!("{name}: {title}"))
+        }
+        "log.clocksource" | "log.limit_reached" => {
+            let place =
+                list(&[text("table"), text("cgroup"), fact.int("port").map(|p| format!("port {p}")).as_deref()]);
+            let limit = fact.int("limit").map(|limit| format!(", limit {limit}")).unwrap_or_default();
+            (!place.is_empty() || !limit.is_empty() || text("consequence").is_some())
+                .then(|| format!("{title}{place}{limit}"))
+        }
+        "log.probe_failure" => {
+            let errno = fact.int("errno").map(|n| format!(" (error {n}{})", name_of_error(n))).unwrap_or_default();
+            Some(format!("{} {}: the driver could not take the device into use{errno}", text("driver")?, device?))
+        }
+        "log.drbd" => {
+            let peer = text("peer").map(|peer| format!("peer {peer}"));
+            let said = match text("what") {
+                Some("no-data") => "neither this machine nor its peer has the data that was asked for".to_owned(),
+                Some("peer-lost") => "the connection to the peer was lost".to_owned(),
+                _ => what(),
+            };
+            Some(format!("drbd {}: {said}{}", device?, list(&[text("minor"), peer.as_deref()])))
+        }
+        "log.link" => {
+            let of = text("of")
+                .map(|of| if device.is_some_and(|d| d.contains(':')) { format!("slot {of}") } else { of.to_owned() });
+            Some(format!("{}: link {}{}", device?, what(), list(&[of.as_deref(), text("driver")])))
+        }
+        "log.paravirtual" => {
+            let command = fact.int("command").map(|c| format!("command {c:#x}"));
+            let srb = fact.int("srb").map(|s| format!("request status {s:#x}"));
+            let name = [text("driver"), device].into_iter().flatten().collect::<Vec<_>>().join(" ");
+            Some(format!("{name}: {}{}", what(), list(&[command.as_deref(), srb.as_deref()])))
+        }
+        "log.usb_host_error" => {
+            let port = fact.int("port").map(|p| format!("port {p}"));
+            Some(format!("{}: {title}{}", device?, list(&[port.as_deref()])))
+        }
         _ if text("filesystem").is_some() => {
             let name = text("filesystem")?;
             let on = device.map(|device| format!(" on {device}")).unwrap_or_default();

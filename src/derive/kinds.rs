@@ -164,6 +164,7 @@ pub const KINDS: &[KindDef] = &[
         fields: &[
             EVENT,
             field("by", Int, "position of the event that says so"),
+            field("worth", Bool, "it is worth telling: the machine was not starting"),
             FieldDef { name: "seconds", ty: Int, unit: "s", doc: "time between them" },
         ],
     },

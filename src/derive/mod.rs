@@ -87,7 +87,8 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
 
 /// What an event says beyond its title: of which device, that one bit differs, whose memory was written to.
 fn remarks(at: usize, fact: &Fact, healed: Option<&recovery::Recovery>, captured: bool, derived: &mut Vec<Fact>) {
-    if !fact.kind.starts_with("log.") || !matches!(fact.text("severity"), Some("failure" | "report" | "panic")) {
+    let grave = matches!(fact.text("severity"), Some("failure" | "report" | "panic"));
+    if !fact.kind.starts_with("log.") || !grave && fact.text("consequence").is_none() {
         return;
     }
     let mut title = headline::headline(fact);
@@ -98,6 +99,7 @@ fn remarks(at: usize, fact: &Fact, healed: Option<&recovery::Recovery>, captured
             Fact::new("derived.recovered", origin(fact))
                 .with("event", at)
                 .with("by", recovery.by)
+                .with("worth", recovery.worth)
                 .with_opt("seconds", recovery.seconds)
                 .quoting(recovery.text()),
         );

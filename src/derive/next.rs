@@ -141,12 +141,106 @@ fn of_family(fact: &Fact) -> Option<(&'static str, String)> {
                 "who makes so many tasks",
                 "cat pids.current pids.max pids.events of the cgroup; ps -eLo cgroup,comm | sort | uniq -c | sort -n | tail",
             ),
+            "route-cache" => owned(
+                "how many routes are cached, and the limit",
+                "sysctl net.ipv6.route.max_size net.ipv4.route.max_size; cat /proc/net/rt6_stats; ip -6 route show cache | wc -l",
+            ),
+            "syn-backlog" => owned(
+                "whether the program takes its connections, and its backlog",
+                "ss -ltn (Recv-Q against Send-Q of the port); nstat -az TcpExtListenOverflows TcpExtTCPReqQFullDoCookies; sysctl net.core.somaxconn net.ipv4.tcp_max_syn_backlog",
+            ),
+            "audit-backlog" => owned(
+                "which rules make the records, and whether the daemon keeps up",
+                "auditctl -s; auditctl -l; aureport --summary; systemctl status auditd",
+            ),
+            "dma-bounce-buffer" => owned(
+                "why the device needs bounce buffers, and how large they are",
+                "cat /proc/cmdline (swiotlb=, iommu=); cat /sys/kernel/debug/swiotlb/io_tlb_used /sys/kernel/debug/swiotlb/io_tlb_nslabs; dmesg | grep -iE 'swiotlb|iommu'",
+            ),
+            "real-time" => owned(
+                "which tasks run with real-time priority",
+                "ps -eLo cls,rtprio,pid,tid,psr,pcpu,comm | grep -E 'FF|RR'; sysctl kernel.sched_rt_runtime_us",
+            ),
+            "ipset" => owned("what fills the set", "ipset list -t; ipset save | cut -d' ' -f2 | sort | uniq -c"),
+            "zram-memory" => {
+                owned("what the compressed device holds", "cat /sys/block/zram*/mm_stat; cat /proc/meminfo /proc/swaps")
+            }
             "files" => owned(
                 "who holds the open files",
                 "cat /proc/sys/fs/file-nr; sysctl fs.file-max; ls /proc/[0-9]*/fd 2>/dev/null | wc -l; lsof | awk '{print $1}' | sort | uniq -c | sort -n | tail",
             ),
             _ => None,
         };
+    }
+    let device = fact.text("device").filter(|d| !d.is_empty()).unwrap_or("DEVICE");
+    match &*fact.kind {
+        "log.clocksource" => {
+            return owned(
+                "whether host or firmware stopped the processor, and which clock is read now",
+                "grep . /sys/devices/system/clocksource/clocksource0/*_clocksource; chronyc tracking; dmesg | grep -iE 'tsc|clocksource'; steal in /proc/stat and the host's log of that minute; the firmware's version",
+            );
+        }
+        "log.probe_failure" => {
+            let driver = fact.text("driver").unwrap_or("DRIVER");
+            return Some((
+                "what the driver said before it gave up, and the firmware of the device",
+                format!(
+                    "dmesg | grep -E '{driver}|{device}'; lspci -nnvvv -s {device}; modinfo {driver}; the device's firmware against what the driver wants"
+                ),
+            ));
+        }
+        "log.drbd" => {
+            return owned(
+                "the state of the copies, and why the peer went",
+                "drbdadm status; drbdsetup status --verbose --statistics; the other node's log of that minute; ping and ethtool -S on the link between them",
+            );
+        }
+        "log.link" => {
+            let driver = fact.text("driver").unwrap_or("");
+            let of = fact.text("of").unwrap_or("BOND");
+            let step = if driver.starts_with("bond") {
+                format!(
+                    "cat /proc/net/bonding/{of}; ethtool {device}; ethtool -S {device}; the switch's log of that port"
+                )
+            } else if driver.starts_with("pcie") {
+                format!("lspci -tv; lspci -vvv -s {device}; ipmitool sel elist; dmesg | grep {device}")
+            } else {
+                "grep . /sys/class/fc_host/host*/port_state /sys/class/fc_host/host*/speed /sys/class/fc_host/host*/statistics/*; the switch's log of that port; light of the transceiver".to_owned()
+            };
+            return Some(("whether cable, port or the other side is down", step));
+        }
+        "log.paravirtual" => {
+            return owned(
+                "what the host says of this device",
+                "the host's log of that minute for this guest; its storage and network there",
+            );
+        }
+        "log.raid_error" if fact.text("what") == Some("path") => {
+            return owned(
+                "which paths are left, and why one failed",
+                "multipath -ll; multipathd show paths; journalctl -k | grep -iE 'sd |rport|link'",
+            );
+        }
+        "log.raid_error" if matches!(what, "pool" | "metadata" | "cache") => {
+            return owned(
+                "how full the pool and its metadata are, and whether they are whole",
+                "lvs -a -o+data_percent,metadata_percent; dmsetup status; dmesg | grep device-mapper",
+            );
+        }
+        "log.raid_error" if fact.text("array").is_some_and(|a| a.starts_with("md")) => {
+            let array = fact.text("array").unwrap_or("mdN");
+            return Some((
+                "which members are left, and what the failed one logged",
+                format!("mdadm --detail /dev/{array}; cat /proc/mdstat; {}", devices::look_at(fact)),
+            ));
+        }
+        "log.usb_host_error" if what == "over-current" => {
+            return owned(
+                "what is plugged into the port",
+                "lsusb -t; unplug it and see whether the message stays away",
+            );
+        }
+        _ => {}
     }
     let server = fact.text("device").filter(|d| !d.is_empty()).unwrap_or("SERVER");
     let cut_off = matches!(what, "not-responding" | "evicted" | "state-recovery" | "hung" | "mount" | "io-error");

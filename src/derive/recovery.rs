@@ -10,7 +10,12 @@ pub(super) struct Recovery {
     pub(super) by: usize,
     /// Time between them, where both tell one.
     pub(super) seconds: Option<i64>,
+    /// It is worth telling: links and peers come up one after the other while a machine starts.
+    pub(super) worth: bool,
 }
+
+/// Links and peers that a machine which starts waits for.
+const STARTING_NS: i64 = 300_000_000_000;
 
 impl Recovery {
     pub(super) fn text(&self) -> String {
@@ -47,21 +52,30 @@ pub(super) fn recoveries(facts: &[Fact]) -> Vec<Recovery> {
         });
         if let Some(by) = over {
             let ns = facts.get(by).and_then(|f| f.time).zip(loss.time).and_then(|(b, a)| b.since(&a));
-            found.push(Recovery { event: at, by, seconds: ns.map(|ns| ns.max(0) / 1_000_000_000) });
+            let starting = loss.time.and_then(|t| t.since_boot_ns).is_some_and(|ns| ns < STARTING_NS);
+            let worth = !starting || loss.get("filesystem").is_some();
+            found.push(Recovery { event: at, by, seconds: ns.map(|ns| ns.max(0) / 1_000_000_000), worth });
         }
     }
     found
 }
 
 fn is_loss(fact: &Fact) -> bool {
-    fact.kind.starts_with("log.")
-        && fact.get("filesystem").is_some()
-        && fact.text("what") == Some("not-responding")
-        && matches!(fact.origin.place, Place::Lines { .. })
+    let lost = match &*fact.kind {
+        "log.link" => matches!(fact.text("what"), Some("down" | "no-link")),
+        "log.drbd" => fact.text("what") == Some("peer-lost"),
+        "log.raid_error" => fact.text("what") == Some("path"),
+        _ => fact.get("filesystem").is_some() && matches!(fact.text("what"), Some("not-responding" | "server-down")),
+    };
+    fact.kind.starts_with("log.") && lost && matches!(fact.origin.place, Place::Lines { .. })
 }
 
 fn is_of_same(loss: &Fact, word: &Fact) -> bool {
     let same = |name: &str| loss.text(name).is_some_and(|value| !value.is_empty() && word.text(name) == Some(value));
+    if loss.kind == word.kind && loss.get("filesystem").is_none() {
+        let peer = loss.text("peer").is_none() || word.text("peer").is_none() || same("peer");
+        return same("device") && peer && loss.text("of") == word.text("of");
+    }
     same("filesystem") && (same("device") || import(loss).is_some_and(|import| self::import(word) == Some(import)))
 }
 
@@ -99,6 +113,20 @@ mod tests {
         ];
         let found: Vec<_> = recoveries(&facts).iter().map(|r| (r.event, r.by, r.seconds)).collect();
         assert_eq!(found, [(0, 2, Some(20))]);
+    }
+
+    #[test]
+    fn links_and_peers_come_back() {
+        let link = |what: &str, seconds| {
+            let mut fact = line(what, "eth0", seconds);
+            fact.kind = "log.link".into();
+            fact.values.remove("filesystem");
+            fact.with("of", "bond0")
+        };
+        let found = |facts: &[Fact]| recoveries(facts).iter().map(|r| (r.event, r.by, r.worth)).collect::<Vec<_>>();
+        assert_eq!(found(&[link("down", 10), link("ok", 14)]), [(0, 1, false)]);
+        assert_eq!(found(&[link("down", 4000), link("ok", 4014)]), [(0, 1, true)]);
+        assert!(found(&[link("ok", 10), link("down", 14)]).is_empty());
     }
 
     #[test]

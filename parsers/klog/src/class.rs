@@ -60,6 +60,9 @@ classes! {
     HARDWARE_PCIE = "hardware-pcie";
     HARDWARE_THERMAL = "hardware-thermal";
     FIRMWARE = "firmware";
+    LINK_DOWN = "link-down";
+    PROBE_FAILURE = "probe-failure";
+    TIMEKEEPING = "timekeeping";
     WARNING = "warning";
     KERNEL_PANIC = "kernel-panic";
     INIT_KILLED = "init-killed";

@@ -52,6 +52,12 @@ impl<'a> Line<'a> {
         Line { number, body, ..Line::default() }
     }
 
+    /// Was it printed in the first seconds after the kernel started? Not known without a stamp that counts from there.
+    pub(crate) fn is_of_boot(&self, seconds: i64) -> bool {
+        let since = self.time.and_then(|time| time.since_boot_ns);
+        since.is_some_and(|ns| (0..seconds.saturating_mul(1_000_000_000)).contains(&ns))
+    }
+
     /// The body without leading blanks.
     pub fn text(&self) -> &'a str {
         // Asked for many times a line: blanks are bytes.

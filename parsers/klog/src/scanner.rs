@@ -68,6 +68,8 @@ const PIECE: usize = 256 << 10;
 const LINES_ALONE: u32 = 32;
 /// A panic this many lines behind a report may be its consequence.
 const MAX_LAST: u64 = 500;
+/// Lines between two tasks of a list.
+const MAX_LISTED: u64 = 12;
 
 pub(crate) const CUT_HERE: &str = "[ cut here ]";
 
@@ -212,6 +214,8 @@ struct State {
     cut: Option<Cut>,
     /// Title and last line of the report that ended last.
     last: Option<(String, u64)>,
+    /// Last line of a list of blocked tasks that somebody asked for.
+    listed: Option<u64>,
     repeats: Repeats,
     beginning: Beginning,
     broken: Option<BrokenHead>,
@@ -228,6 +232,7 @@ impl State {
             open: Vec::new(),
             cut: None,
             last: None,
+            listed: None,
             repeats: Repeats::default(),
             beginning: Beginning::default(),
             broken: None,
@@ -248,7 +253,7 @@ impl State {
             from = end;
         }
         if self.anchors.has_words()
-            && let Some(line) = last_line(block)
+            && let Some((_, line)) = last_line(block)
         {
             self.tail.clear();
             self.tail.extend_from_slice(line);
@@ -302,7 +307,7 @@ impl State {
             }
             if hits & WORD != 0 {
                 hits &= !WORD;
-                let previous = last_line(&block[..at]).unwrap_or(&self.tail);
+                let previous = last_line(&block[..at]).map_or(self.tail.as_slice(), |(_, line)| line);
                 sink(Item::Seen(Box::new(Seen {
                     number: self.number,
                     line: String::from_utf8_lossy(short).into_owned(),
@@ -311,7 +316,12 @@ impl State {
                 })));
             }
             if hits & family::HEADLESS != 0 && self.open.is_empty() {
-                let above = last_line(&block[..at]).unwrap_or_default();
+                let (start, above) = last_line(&block[..at]).unwrap_or_default();
+                // Between the line of a kernel thread and its stack stands what it works on.
+                if memchr::memmem::find(above, b"Workqueue: ").is_some() {
+                    let task = last_line(&block[..start]).unwrap_or_default().1;
+                    self.beginning.stands_below(&String::from_utf8_lossy(task));
+                }
                 self.beginning.stands_below(&String::from_utf8_lossy(above));
             }
             let behind = block.get(end + 1..).unwrap_or_default();
@@ -488,8 +498,16 @@ impl State {
     fn try_open(&mut self, line: &Line<'_>, hits: Hits, current: Option<usize>, sink: &mut dyn FnMut(Item)) -> bool {
         let messages = self.cut.as_ref().map_or(&[][..], |c| &c.messages[..]);
         let last = self.last.as_ref().filter(|(_, at)| line.number < at + MAX_LAST).map(|(title, _)| title.as_str());
+        let listed = self.listed.is_some_and(|at| line.number < at + MAX_LISTED);
         let current_event = current.and_then(|at| self.open.get(at)).map(|r| &r.event);
-        let before = Before { messages, current: current_event, last, task: self.beginning.task() };
+        let before = Before {
+            messages,
+            current: current_event,
+            last,
+            task: self.beginning.task(),
+            work: self.beginning.work(),
+            listed,
+        };
         let opened = family::of_hits(hits)
             .filter(|family| family.accepts(line))
             .find_map(|family| (family.open)(line, before).map(|opened| (family, opened)));
@@ -552,6 +570,10 @@ impl State {
             }
             let line = report.event.last_line;
             let reported = report.event.severity == Severity::Report;
+            let list = report.event.family == "sysrq" && report.event.title.ends_with(family::BLOCKED_TASKS);
+            if list || report.event.fields.contains_key("listed") {
+                self.listed = Some(line);
+            }
             if let Some(title) = sink_report(report, sink)
                 && reported
             {
@@ -566,6 +588,7 @@ impl State {
         }
         self.cut = None;
         self.last = None;
+        self.listed = None;
     }
 }
 
@@ -577,15 +600,15 @@ fn sink_report(report: Report, sink: &mut dyn FnMut(Item)) -> Option<String> {
     Some(title)
 }
 
-/// The last line of a text of whole lines that is not empty, cut to the length that is read.
-fn last_line(text: &[u8]) -> Option<&[u8]> {
+/// The last line of a text of whole lines that is not empty, cut to the length that is read, and where it begins.
+fn last_line(text: &[u8]) -> Option<(usize, &[u8])> {
     let mut end = text.len();
     // Blank lines in a row are few.
     for _ in 0..64 {
         let start = memchr::memrchr(b'\n', &text[..end]).map_or(0, |at| at + 1);
         let line = &text[start..end];
         if !line.trim_ascii().is_empty() {
-            return Some(&line[..line.len().min(carrier::MAX_LINE)]);
+            return Some((start, &line[..line.len().min(carrier::MAX_LINE)]));
         }
         end = start.checked_sub(1)?;
     }

@@ -55,6 +55,9 @@ pub(super) static EXT4: Family = Family {
         "Aborting journal on device ",
         "JBD2: Error ",
         "JBD2: Detected IO errors",
+        "Spotted dirty metadata buffer",
+        "error count since last fsck: ",
+        "previous I/O error to superblock detected",
     ],
     from: From::Kernel,
     open: open_ext4,
@@ -208,9 +211,19 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     for head in ["EXT4-fs ", "EXT3-fs ", "EXT2-fs "] {
         if let Some((device, rest)) = device_and_text(text, head) {
+            // Said at each mount and once a day until the filesystem is checked.
+            if let Some(count) = rest.strip_prefix("error count since last fsck: ") {
+                let mut event = event(&EXT4, name, "recorded-errors", device).with("detail", rest).with(
+                    "consequence",
+                    format!("{count} errors were met since the filesystem was last checked, maybe in an earlier boot; no check was made since"),
+                );
+                event.severity = Severity::Notice;
+                return Opened::line(event);
+            }
             let what = if has(rest, "Remounting filesystem read-only") {
                 "read-only"
             } else if has(rest, "I/O error while writing superblock")
+                || has(rest, "previous I/O error to superblock detected")
                 || has(rest, "failed to convert unwritten extents")
                 || has(rest, "Delayed block allocation failed")
                 || rest.starts_with("This should not happen!!")
@@ -244,6 +257,18 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     if text.starts_with("JBD2: recovery failed") || text.starts_with("JBD2: Invalid checksum recovering") {
         return Opened::line(event(&EXT4, "jbd2", "corruption", "").with("detail", text));
+    }
+    // `JBD2: Spotted dirty metadata buffer (dev = dm-1, blocknr = 0). There's a risk ...`
+    if text.starts_with("JBD2: Spotted dirty metadata buffer") || text.starts_with("JBD: Spotted dirty metadata buffer")
+    {
+        let mut event = event(&EXT4, "jbd2", "written-around", between(text, "dev = ", ",").unwrap_or_default())
+            .with("detail", text)
+            .with(
+                "consequence",
+                "something wrote to the filesystem's blocks around its journal; a crash now may damage it",
+            );
+        event.severity = Severity::Notice;
+        return Opened::line(event);
     }
     let device = after(text, "JBD2: Detected IO errors while flushing file data on ")?;
     Opened::line(event(&EXT4, "jbd2", "io-error", device).with("detail", text))
@@ -287,7 +312,9 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     if rest.starts_with("SB ") && rest.ends_with("sanity check failed") {
         return Opened::lines(event(&XFS, "xfs", "corruption", device).with("detail", rest));
     }
-    let what = if has(rest, "metadata I/O error")
+    let what = if rest.starts_with("xlog_write: reservation ran out") {
+        "abort"
+    } else if has(rest, "metadata I/O error")
         || rest.starts_with("log I/O error")
         || rest.starts_with("log recovery write I/O error")
         || rest.starts_with("writeback error ")

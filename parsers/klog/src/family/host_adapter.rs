@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::has;
+use crate::cursor::{has, split};
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
@@ -43,6 +43,26 @@ pub(super) static FAMILY: Family = Family {
         "ping timeout of ",
         "aborted all outstanding I/O",
         "Adapter heartbeat failure",
+        "task abort failed status",
+        "pm8001_abort_task ",
+        "task abort on host ",
+        "SCSI device reset on scsi",
+        "sas_scsi_recover_host busy: ",
+        "Adapter is OFFLINE",
+        "FAULT state",
+        "illing adapter",
+        "/CRIT) - ",
+        "/FATAL) - ",
+        "/DEAD) - ",
+        "mpt3sas_dead_ioc thread success",
+        "host reset: FAILED",
+        "diag reset: FAILED",
+        ": resetting logical ",
+        "ISP System Error - ",
+        "Performing ISP error recovery",
+        "Mailbox cmd timeout occurred",
+        "mailbox command timeout",
+        "Adapter Hardware Error",
     ],
     from: From::Kernel,
     open,
@@ -53,7 +73,12 @@ pub(super) static FAMILY: Family = Family {
         "A storage controller aborts commands, is reset or has stopped",
         &[
             field("driver", FieldType::Text, "", "driver and instance, as printed"),
-            field("what", FieldType::Text, "", "abort, reset, fault, timeout, connection-lost, dead"),
+            field(
+                "what",
+                FieldType::Text,
+                "",
+                "abort, abort-failed, reset, fault, timeout, connection-lost, reported, dead",
+            ),
             field("detail", FieldType::Text, "", "the text"),
         ],
     ),
@@ -91,6 +116,26 @@ const WORDS: &[(&str, &str)] = &[
     ("recovery timed out after ", "dead"),
     ("aborted all outstanding I/O", "abort"),
     ("Adapter heartbeat failure", "dead"),
+    ("task abort failed status", "abort-failed"),
+    ("pm8001_abort_task ", "abort-failed"),
+    ("task abort on host ", "abort"),
+    ("SCSI device reset on scsi", "reset"),
+    ("sas_scsi_recover_host busy: ", "abort"),
+    ("Adapter is OFFLINE", "dead"),
+    ("FAULT state", "fault"),
+    ("illing adapter", "dead"),
+    ("/CRIT) - ", "reported"),
+    ("/FATAL) - ", "reported"),
+    ("/DEAD) - ", "reported"),
+    ("mpt3sas_dead_ioc thread success", "dead"),
+    ("host reset: FAILED", "dead"),
+    ("diag reset: FAILED", "dead"),
+    (": resetting logical ", "reset"),
+    ("ISP System Error - ", "fault"),
+    ("Performing ISP error recovery", "reset"),
+    ("Mailbox cmd timeout occurred", "timeout"),
+    ("mailbox command timeout", "timeout"),
+    ("Adapter Hardware Error", "fault"),
 ];
 
 /// The drivers that print them; the same words of others may mean less.
@@ -114,22 +159,38 @@ const DRIVERS: &[&str] = &[
     "ufshcd",
     "connection",
     "session",
+    "pm80xx",
+    "pm8001",
+    "sas: ",
 ];
 
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     DRIVERS.iter().any(|driver| text.starts_with(driver)).then_some(())?;
     let (_, what) = WORDS.iter().find(|(words, _)| has(text, words))?;
-    let driver = text.split(": ").next().unwrap_or(text);
+    // `pm80xx pm8001_abort_task 1231:rc= 5` has no head of its own.
+    let driver = match split(text, ": ") {
+        Some((head, _)) if head.len() <= 40 => head.trim_end_matches(':'),
+        _ => text.split([' ', ':']).next().unwrap_or(text),
+    };
+    // Recovery that had nothing to recover ends each probe of a disk; `rc= 0` is an abort that worked.
+    if has(text, "sas_scsi_recover_host") && (!has(text, "Enter ") || has(text, "failed: 0"))
+        || has(text, "pm8001_abort_task ") && text.ends_with("rc= 0")
+    {
+        return None;
+    }
+    // What the controller logged while the machine was off, or says at each start.
+    let logged = *what == "reported" && has(text, "(boot + ");
+    let said = split(text, ") - ").map(|(_, said)| said).filter(|_| *what == "reported");
     // An empty slot does not answer when it is asked what lies in it.
     let empty = has(text, "hardware cmd interrupt");
     // The target closed the connection: at the first login and when it fails over. Where the session does not come back,
     // `recovery timed out` follows.
     let closed = text.ends_with("conn error (1020)");
-    let severity = if empty || closed { Severity::Notice } else { Severity::Failure };
+    let severity = if empty || closed || logged { Severity::Notice } else { Severity::Failure };
     Opened::line(
         Event::new(FAMILY.name, class::IO_ERROR, severity)
-            .titled(format!("storage controller: {what}"))
+            .titled(format!("storage controller: {}", said.map_or_else(|| what.replace('-', " "), str::to_owned)))
             .with("driver", driver)
             .with("what", *what)
             .with("detail", text),
@@ -157,6 +218,24 @@ mod tests {
         ] {
             assert_eq!(fields(&format!("[   52.261501] {text}"), &["what", "class"]), [what, "io-error"], "{text}");
         }
+        for (text, what) in [
+            (
+                "pm80xx pm8001_mpi_task_abort_resp 3742:task abort failed status 0x6 ,tag = 0x1, scp= 0x0",
+                "abort-failed",
+            ),
+            ("pm80xx0:: pm8001_abort_task 1231:rc= 5", "abort-failed"),
+            ("sas: Enter sas_scsi_recover_host busy: 1 failed: 1", "abort"),
+            ("megaraid_sas 0000:03:00.0: 2761 (665346834s/0x0001/CRIT) - VD 00/0 is now DEGRADED", "reported"),
+            ("sd 2:0:1:0: [sdb] task abort on host 2, 00000000d1c8a1f2", "abort"),
+            ("qla2xxx [0000:05:00.0]-5003:1: ISP System Error - mbx1=1h mbx2=2h mbx3=3h mbx7=0h.", "fault"),
+            ("lpfc 0000:0b:00.0: 0:0457 Adapter Hardware Error Data: x1 x2 x3", "fault"),
+        ] {
+            assert_eq!(fields(&format!("[ 5252.261501] {text}"), &["what", "severity"]), [what, "failure"], "{text}");
+        }
+        let text = "[ 5252.261501] megaraid_sas 0000:03:00.0: 2761 (665346834s/0x0001/CRIT) - VD 00/0 is now DEGRADED";
+        assert_eq!(fields(text, &["title"]), ["storage controller: VD 00/0 is now DEGRADED"]);
+        assert!(events("[    2.100000] sas: Enter sas_scsi_recover_host busy: 0 failed: 0").is_empty());
+        assert!(events("[    2.100000] pm80xx0:: pm8001_abort_task 1231:rc= 0").is_empty());
         assert!(events("[    2.100000] mpt3sas_cm0: LSISAS3008: FWVersion(16.00.00.00)").is_empty());
     }
 }

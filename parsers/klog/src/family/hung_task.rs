@@ -20,6 +20,7 @@ pub(super) static FAMILY: Family = Family {
         "A task slept uninterruptibly for longer than the hung-task timeout",
         &[
             field("seconds", FieldType::Int, "s", "the timeout that passed"),
+            field("listed", FieldType::Bool, "", "of a list of blocked tasks that somebody asked for (sysrq w)"),
             field("state", FieldType::Text, "", "state letter of the task line"),
             field("top", FieldType::Text, "", "first frame that is no part of the scheduler or of a wait primitive"),
             field(

@@ -40,6 +40,7 @@ pub const COMMON: &[FieldDef] = &[
         "how its lines were told apart from those of another report, when that is a guess",
     ),
     field("message", FieldType::Text, "", "text of an assertion"),
+    field("consequence", FieldType::Text, "", "what it means for the machine, of notices that are worth telling"),
     field("stacks_dropped", FieldType::Int, "", "stacks beyond the 2048 that are kept"),
     field(
         "repeats",

@@ -12,9 +12,19 @@ pub(super) static FAMILY: Family = Family {
     anchors: &[
         "conntrack: table full",
         "able overflow",
+        "Route cache is full: ",
+        "dst cache overflow",
+        "Out of socket memory",
+        "audit: backlog limit exceeded",
+        "> audit_backlog_limit=",
+        "swiotlb buffer is full",
+        "Out of SW-IOMMU space for ",
+        "RT throttling activated",
+        " is full, maxelem ",
+        "Error allocating memory for compressed page",
         "too many orphaned sockets",
         "out of memory -- consider tuning tcp_mem",
-        "Possible SYN flooding on port",
+        "ossible SYN flooding on port",
         "fork rejected by pids controller",
         "file-max limit ",
         ": dropped over-mtu packet: ",
@@ -31,7 +41,7 @@ pub(super) static FAMILY: Family = Family {
                 "what",
                 FieldType::Text,
                 "",
-                "conntrack, neighbour, orphans, tcp-memory, syn-backlog, pids, files, over-mtu",
+                "conntrack, neighbour, route-cache, orphans, tcp-memory, syn-backlog, pids, files, over-mtu, audit-backlog, dma-bounce-buffer, real-time, ipset, zram-memory",
             ),
             field("limit_of", FieldType::Text, "", "the same, by which limits are told apart"),
             field("limit", FieldType::Int, "", "the limit, where printed"),
@@ -41,6 +51,20 @@ pub(super) static FAMILY: Family = Family {
         ],
     ),
 };
+
+/// Until the daemons of the machine run.
+const BOOT_SECONDS: i64 = 300;
+
+/// The text behind the name of the address family.
+fn bare(text: &str) -> &str {
+    ["ipv4: ", "IPv4: ", "ipv6: ", "IPv6: ", "TCP: "].iter().find_map(|head| text.strip_prefix(head)).unwrap_or(text)
+}
+
+/// Worth knowing, and what it means.
+fn notice(mut event: Event, consequence: Option<&str>) -> Event {
+    event.severity = Severity::Notice;
+    event.with_opt("consequence", consequence)
+}
 
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
@@ -59,18 +83,47 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     } else if text.starts_with("neighbour: ") && has(text, "table overflow") {
         let table = text.split(": ").nth(1)?;
         event("neighbour").with("table", table)
-    } else if text.strip_prefix("ipv4: ").unwrap_or(text).to_ascii_lowercase().starts_with("neighbour table overflow") {
+    } else if bare(text).to_ascii_lowercase().starts_with("neighbour table overflow") {
         event("neighbour")
+    } else if bare(text).starts_with("Route cache is full: ") || bare(text).starts_with("dst cache overflow") {
+        event("route-cache")
+    } else if matches!(bare(text), "Out of socket memory") {
+        event("tcp-memory")
+    } else if text.starts_with("audit: backlog limit exceeded")
+        || text.starts_with("audit: audit_backlog=") && has(text, "> audit_backlog_limit=")
+    {
+        // Before the daemon runs the queue holds what the boot itself makes.
+        let early = line.is_of_boot(BOOT_SECONDS);
+        notice(event("audit-backlog"), (!early).then_some("audit records are lost, and tasks that write them wait"))
+            .with_opt("limit", number_after(text, "audit_backlog_limit="))
+    } else if has(text, "swiotlb buffer is full") || has(text, "Out of SW-IOMMU space for ") {
+        let head = split(text, ": ").map(|(head, _)| head).filter(|head| head.len() < 48 && head.contains(':'));
+        let device = after(text, " at device ").or(head).and_then(|t| t.rsplit(' ').next());
+        event("dma-bounce-buffer").with_opt("table", device)
+    } else if text.ends_with("sched: RT throttling activated") {
+        notice(
+            event("real-time"),
+            Some(
+                "real-time tasks took all of their share of a CPU (95 % as a rule) and were stopped for a while; what ran beside them had waited",
+            ),
+        )
+    } else if let Some((set, limit)) = split(text, " is full, maxelem ").filter(|(head, _)| head.starts_with("Set ")) {
+        event("ipset")
+            .with("table", set.trim_start_matches("Set "))
+            .with_opt("limit", crate::cursor::Cursor::new(limit).number())
+    } else if text.starts_with("zram: Error allocating memory for compressed page") {
+        event("zram-memory")
     } else if text.starts_with("TCP: too many orphaned sockets")
         || text.starts_with("TCP: too many of orphaned sockets")
     {
         event("orphans")
     } else if text.starts_with("TCP: out of memory -- consider") {
         event("tcp-memory")
-    } else if has(text, "Possible SYN flooding on port") && (text.starts_with("TCP: ") || text.starts_with("possible"))
-    {
-        let mut event = event("syn-backlog");
-        event.severity = Severity::Notice;
+    } else if has(text, "ossible SYN flooding on port") && (text.starts_with("TCP: ") || text.starts_with("possible")) {
+        let event = notice(
+            event("syn-backlog"),
+            Some("more connections came in than the program that listens took: its backlog was full"),
+        );
         let port = after(text, "on port ").map(|t| split(t, ". ").map_or(t, |(p, _)| p));
         event.with_opt(
             "port",
@@ -105,6 +158,15 @@ mod tests {
             ("cgroup: fork rejected by pids controller in /system.slice/docker.service", "pids"),
             ("TCP: too many orphaned sockets", "orphans"),
             ("VFS: file-max limit 65536 reached", "files"),
+            ("IPv4: Neighbour table overflow.", "neighbour"),
+            ("Route cache is full: consider increasing sysctl net.ipv6.route.max_size.", "route-cache"),
+            ("Out of socket memory", "tcp-memory"),
+            (
+                "nvme 0000:01:00.0: swiotlb buffer is full (sz: 65536 bytes), total 32768 (slots), used 32000 (slots)",
+                "dma-bounce-buffer",
+            ),
+            ("DMA: Out of SW-IOMMU space for 65536 bytes at device 0000:01:00.0", "dma-bounce-buffer"),
+            ("Set blocked is full, maxelem 65536 reached", "ipset"),
         ] {
             let text = format!("[   52.261501] {text}");
             assert_eq!(
@@ -119,6 +181,19 @@ mod tests {
     fn a_flooded_port_is_a_notice() {
         let text = "[   52.261501] TCP: request_sock_TCP: Possible SYN flooding on port 10.0.0.1:80. Sending cookies.";
         assert_eq!(fields(text, &["severity", "port"]), ["notice", "80"]);
+        let text = "[   52.261501] possible SYN flooding on port 443. Sending cookies.";
+        assert_eq!(fields(text, &["severity", "port"]), ["notice", "443"]);
+        for (text, what) in [
+            ("audit: audit_backlog=321 > audit_backlog_limit=320", "audit-backlog"),
+            ("[sched_delayed] sched: RT throttling activated", "real-time"),
+        ] {
+            let text = format!("[ 5252.261501] {text}");
+            assert_eq!(fields(&text, &["severity", "what"]), ["notice", what], "{text}");
+            assert!(!fields(&text, &["consequence"])[0].is_empty());
+        }
+        let early = "[    9.261501] audit: audit_backlog=321 > audit_backlog_limit=320";
+        assert_eq!(fields(early, &["consequence"]), [""]);
+        assert!(events("[    9.261501] audit: kauditd hold queue overflow").is_empty());
         assert!(events("[   52.261501] nf_conntrack version 0.5.0 (65536 buckets, 262144 max)").is_empty());
     }
 }

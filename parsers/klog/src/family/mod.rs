@@ -6,8 +6,10 @@
 
 mod assertion;
 mod bad_page;
+mod clocksource;
 mod container_runtime;
 mod device_firmware;
+mod drbd;
 mod errno;
 mod filesystem;
 mod firmware_fault;
@@ -24,6 +26,7 @@ mod kfence;
 mod kinds;
 mod kmsan;
 mod limits;
+mod link;
 mod livepatch;
 mod lock_debug;
 mod lockdep;
@@ -39,7 +42,9 @@ mod oops;
 mod other_filesystem;
 mod page_alloc_failure;
 mod panic;
+mod paravirtual;
 mod pcie;
+mod probe_failure;
 mod raid;
 mod rcu_stall;
 mod slab_alloc_failure;
@@ -90,6 +95,9 @@ pub(crate) enum From {
 /// What `corrupted` says of a report that the text holds without its head.
 pub const NO_HEAD: &str = "its head is not in the text";
 
+/// How the kernel calls the list of blocked tasks (sysrq `w`).
+pub(crate) const BLOCKED_TASKS: &str = "Show Blocked State";
+
 /// A report that begins with a line.
 pub(crate) struct Opened {
     pub(crate) event: Event,
@@ -131,6 +139,10 @@ pub(crate) struct Before<'a> {
     pub(crate) last: Option<&'a str>,
     /// The task whose stack begins here, from the line above.
     pub(crate) task: Option<Task<'a>>,
+    /// The line stands in a list of blocked tasks that somebody asked for.
+    pub(crate) listed: bool,
+    /// Work queue and work of that task.
+    pub(crate) work: Option<&'a str>,
 }
 
 /// One family.
@@ -229,6 +241,11 @@ pub(crate) static ALL: &[&Family] = &[
     &assertion::FAMILY,
     &device_firmware::FAMILY,
     &usb::FAMILY,
+    &clocksource::FAMILY,
+    &probe_failure::FAMILY,
+    &drbd::FAMILY,
+    &link::FAMILY,
+    &paravirtual::FAMILY,
     // Where nothing else begins a report.
     &headless::FAMILY,
 ];

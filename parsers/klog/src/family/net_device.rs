@@ -25,6 +25,11 @@ pub(super) static WATCHDOG: Family = Family {
         "tx_timeout: ",
         "Reset adapter unexpectedly",
         "Dead loop on virtual device",
+        "driver issue detected",
+        "Malicious Driver Detection event",
+        "lost link with pending Tx work",
+        "DMA Status error.  Resetting chip",
+        ": Adapter removed",
     ],
     from: From::Kernel,
     open: open_watchdog,
@@ -38,7 +43,12 @@ pub(super) static WATCHDOG: Family = Family {
             field("driver", FieldType::Text, "", "driver"),
             field("queue", FieldType::Int, "", "transmit queue"),
             field("timeout_ms", FieldType::Int, "ms", "time the queue had stood still"),
-            field("what", FieldType::Text, "", "timeout, unit-hang, lost-completions, lost, reset, loop, checksum"),
+            field(
+                "what",
+                FieldType::Text,
+                "",
+                "timeout, unit-hang, lost-completions, lost, reset, malicious-driver, loop, checksum",
+            ),
         ],
     ),
 };
@@ -111,6 +121,21 @@ fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     } else if let Some(name) = text.strip_prefix("Dead loop on virtual device ") {
         event = event.with("device", name.split(',').next().unwrap_or(name));
         "loop"
+    } else if has(text, "Malicious Driver Detection event") {
+        event = device(event, split(text, ": ")?.0).with_opt("queue", number_after(text, "queue "));
+        "malicious-driver"
+    } else if text.ends_with(": Adapter removed") {
+        event = device(event, split(text, ": ")?.0);
+        event.class = class::HARDWARE_PCIE;
+        "lost"
+    } else if has(text, "lost link with pending Tx work") {
+        event = device(event, split(text, ": ")?.0);
+        event.severity = Severity::Notice;
+        "reset"
+    } else if has(text, "driver issue detected") || has(text, "DMA Status error.  Resetting chip") {
+        // `i40e 0000:01:00.0: TX driver issue detected, PF reset issued`
+        event = device(event, split(text, ": ")?.0);
+        "reset"
     } else if has(text, "Reset adapter unexpectedly") {
         event = device(event, split(text, ": ")?.0);
         "reset"
@@ -249,6 +274,10 @@ mod tests {
         let text = "[   52.261501] ena 0000:00:03.0 eth0: The number of lost tx completions is above the threshold (156 > 128). Reset the device";
         assert_eq!(fields(text, &["what", "device"]), ["lost-completions", "eth0"]);
         let text = "[   52.261501] igc 0000:06:00.0 eno1: PCIe link lost, device now detached";
+        assert_eq!(fields(text, &["what", "class"]), ["lost", "hardware-pcie"]);
+        let text = "[   52.261501] i40e 0000:01:00.0: TX driver issue detected, PF reset issued";
+        assert_eq!(fields(text, &["what", "driver", "device"]), ["reset", "i40e", "0000:01:00.0"]);
+        let text = "[   52.261501] ixgbe 0000:01:00.0: Adapter removed";
         assert_eq!(fields(text, &["what", "class"]), ["lost", "hardware-pcie"]);
         assert!(events("[   52.261501] igb: enabling tx hang check").is_empty());
     }

@@ -10,6 +10,9 @@ use crate::{Line, class};
 const LUSTRE: &[&str] = &["Lustre", "LNet"];
 const CIFS: &[&str] = &["CIFS"];
 const CEPH: &[&str] = &["ceph: ", "libceph: ", "rbd: "];
+const RBD: &[&str] = &["rbd: rbd"];
+const NBD: &[&str] = &["block nbd", "nbd"];
+const SPL: &[&str] = &["Possible memory allocation deadlock", "SPL: Possible memory"];
 const BCACHEFS: &[&str] = &["bcachefs"];
 
 const WORDS: &[Word] = &[
@@ -20,7 +23,15 @@ const WORDS: &[Word] = &[
     word(LUSTRE, "lock callback timer expired", "evicted"),
     word(LUSTRE, "Connection restored to", "ok"),
     word(LUSTRE, "The thread might be hung", "hung"),
-    word(&["rbd: rbd"], " at objno ", "io-error"),
+    word(RBD, " at objno ", "io-error"),
+    word(RBD, " result -", "io-error"),
+    word(RBD, "encountered watch error", "watch"),
+    word(RBD, "failed to reregister watch", "evicted"),
+    word(NBD, ": Connection timed out", "not-responding"),
+    word(NBD, "Dead connection, failed to find a fallback", "not-responding"),
+    word(NBD, "Other side returned error", "io-error"),
+    word(NBD, "Possible stuck request", "not-responding"),
+    word(SPL, "ossible memory allocation deadlock: size=", "no-memory"),
     word(&["WARNING: Pool '"], "uncorrectable I/O failure and has been suspended", "shutdown"),
     word(&["zio pool="], "zio pool=", "io-error"),
     word(BCACHEFS, "error validating btree node", "corruption"),
@@ -38,13 +49,37 @@ const WORDS: &[Word] = &[
     word(CIFS, "sends on sock", "not-responding"),
     word(CIFS, " sending data on socket", "not-responding"),
     word(CIFS, "cifs_mount failed w/return code", "mount"),
+    word(CIFS, "No writable handle", "write-lost"),
+    word(CIFS, "Write2 ret -", "write-lost"),
+    word(CIFS, "reconnect tcon failed rc", "not-responding"),
+    word(CIFS, "Send error in SessSetup = ", "not-responding"),
+    word(CIFS, "BAD_NETWORK_NAME", "mount"),
     word(CEPH, " closed our session", "evicted"),
     word(CEPH, " reconnect denied", "evicted"),
     word(CEPH, " caps stale", "not-responding"),
     word(CEPH, " client was blocklisted", "evicted"),
+    word(CEPH, " rejected session", "evicted"),
+    word(CEPH, " session lost, hunting for new mon", "not-responding"),
+    word(CEPH, " session established", "ok"),
+    word(CEPH, " caps renewed", "ok"),
+    word(CEPH, " came back", "ok"),
+    word(CEPH, " recovery completed", "ok"),
+    word(CEPH, " reconnect success", "ok"),
+    word(CEPH, "feature set mismatch, my ", "mount"),
+    word(CEPH, "missing required protocol features", "mount"),
+    word(CEPH, " authentication failed: -", "mount"),
+    word(CEPH, "No mds server is up or the cluster is laggy", "mount"),
+    word(CEPH, "!= exp. ", "damaged-packet"),
+    word(&["libceph: osd"], " down", "server-down"),
+    word(&["libceph: osd"], " up", "ok"),
     word(&["ceph: "], " hung", "not-responding"),
     word(&["lockd: server "], " not responding", "not-responding"),
-    word(&["NFS: nfs4_reclaim_open_state"], "nfs4_reclaim_open_state", "state-recovery"),
+    word(&["NFS: nfs4_reclaim_open_state", "nfs4_reclaim_open_state"], "nfs4_reclaim_open_state", "state-recovery"),
+    word(&["NFS: "], "returned a bad sequence-id error", "state-recovery"),
+    word(&["NFS: "], "unhandled error -", "mount"),
+    word(&["NFS: server"], "fileid changed", "renumbered"),
+    word(&["RPC: ", "AUTH_GSS"], "AUTH_GSS upcall timed out", "not-responding"),
+    word(&["lockd: "], "cannot monitor ", "state-recovery"),
     word(&["SQUASHFS error: "], "SQUASHFS error: ", "corruption"),
     word(&["UBIFS error ("], "UBIFS error (", "corruption"),
     word(&["UBIFS warning ("], "switched to read-only mode", "read-only"),
@@ -78,7 +113,8 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let found = find(WORDS, text)?;
     let name = match found.by.first().copied().unwrap_or_default() {
         "Lustre" => "lustre",
-        "WARNING: Pool '" | "zio pool=" => "zfs",
+        "WARNING: Pool '" | "zio pool=" | "Possible memory allocation deadlock" => "zfs",
+        "block nbd" => "nbd",
         "bcachefs" => "bcachefs",
         by if by.starts_with("OCFS2") || by == "o2net: " => "ocfs2",
         "CIFS" => "cifs",
@@ -95,6 +131,10 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         _ => "nfs",
     };
     let mut what = found.what;
+    // `libceph: osd12 down` ends there.
+    if found.by.first() == Some(&"libceph: osd") && !(text.ends_with(" down") || text.ends_with(" up")) {
+        return None;
+    }
     if what == "fat" {
         // `exFAT-fs (sda1): error, ...`; volumes that were pulled out are advice.
         what = if has(text, "): error, ") {
@@ -116,7 +156,13 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         .or_else(|| between(text, "server ", " "))
         .or_else(|| between(text, "Server ", " has"))
         .or_else(|| between(text, "VFS: \\\\", " has"))
-        .or_else(|| after(text, "ceph: ").and_then(|t| t.split(' ').next()).filter(|_| name == "ceph"))
+        .or_else(|| ceph_server(text).filter(|_| name == "ceph"))
+        .or_else(|| after(text, "rbd: ").and_then(|t| t.split([':', ' ']).next()).filter(|_| name == "rbd"))
+        .or_else(|| {
+            after(text, "nbd")
+                .and_then(|_| text.trim_start_matches("block ").split(':').next())
+                .filter(|_| name == "nbd")
+        })
         .or_else(|| {
             let restored = || between(text, "Connection restored to ", " ");
             between(text, "onnection to ", " ").or_else(restored).filter(|_| name == "lustre")
@@ -134,7 +180,25 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     );
     // A request that Lustre sends again says nothing yet; that the connection is lost comes in a line of its own.
     // So is a share that lets nobody in, or does not exist: what an administrator mistyped.
-    let refused = what == "mount" && ["= -13", "= -2", "= -22", "= -1"].iter().any(|errno| text.ends_with(errno));
+    let refused = matches!(what, "mount" | "not-responding")
+        && name == "cifs"
+        && ["= -13", "= -2", "= -22", "= -1", "= -126", "= -127", "= -128", "= -129"]
+            .iter()
+            .any(|errno| text.ends_with(errno));
+    let consequence = match what {
+        "watch" => Some("the image's watch was lost with the connection to its server; the driver takes it anew"),
+        "server-down" => Some("a storage server of the cluster went down; what waited for it goes to its replicas"),
+        "renumbered" => Some("the server gives a file another number than before: the export changed below the mount"),
+        _ => None,
+    };
+    if let Some(consequence) = consequence {
+        event.severity = Severity::Notice;
+        event.set("consequence", consequence);
+    }
+    if found.by.first() == Some(&"Possible memory allocation deadlock") {
+        // The porting layer of ZFS shows who asks.
+        return Opened::trace(event);
+    }
     if name == "exfat" || refused || found.text == "@@@ Request sent has " {
         event.severity = Severity::Notice;
     }
@@ -146,6 +210,15 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::trace(event);
     }
     Opened::line(event)
+}
+
+/// The server that a line of Ceph names: `libceph: mon0 (1)10.0.0.1:6789 text`, `ceph: [fsid 4121]: mds0 text`. Any
+/// monitor serves.
+fn ceph_server(text: &str) -> Option<&str> {
+    let rest = after(text, "ceph: ")?;
+    let rest = rest.strip_prefix('[').and_then(|r| after(r, "]: ")).unwrap_or(rest);
+    let name = rest.split(' ').next()?;
+    Some(if name.starts_with("mon") { "monitors" } else { name })
 }
 
 #[cfg(test)]
@@ -201,6 +274,25 @@ mod tests {
             ),
             ("rbd: rbd2: write at objno 0 0~4096 result -108", "rbd", "io-error", "io-error"),
             ("CIFS VFS: cifs_mount failed w/return code = -115", "cifs", "mount", "io-error"),
+            ("CIFS VFS: No writable handle in writepages rc=-22", "cifs", "write-lost", "io-error"),
+            ("CIFS: VFS: reconnect tcon failed rc = -11", "cifs", "not-responding", "io-error"),
+            ("CIFS VFS: Send error in SessSetup = -11", "cifs", "not-responding", "io-error"),
+            ("block nbd0: Connection timed out", "nbd", "not-responding", "io-error"),
+            ("rbd: rbd0:   result -108 xferred 1000", "rbd", "io-error", "io-error"),
+            ("libceph: mon0 (1)10.0.0.1:6789 session lost, hunting for new mon", "ceph", "not-responding", "io-error"),
+            (
+                "libceph: mon0 10.0.0.1:6789 feature set mismatch, my 2b84a042aca < server's 40102b84a842aca, missing 401000000000000",
+                "ceph",
+                "mount",
+                "io-error",
+            ),
+            (
+                "Possible memory allocation deadlock: size=44037 lflags=0x4210",
+                "zfs",
+                "no-memory",
+                "resource-exhaustion",
+            ),
+            ("nfs4_reclaim_open_state: Lock reclaim failed!", "nfs", "state-recovery", "io-error"),
             ("ceph: mds0 caps stale", "ceph", "not-responding", "io-error"),
             ("ceph: mds0 closed our session", "ceph", "evicted", "io-error"),
             (
@@ -231,6 +323,11 @@ mod tests {
         for text in [
             "libceph: osd10 9.125.70.42:6801 socket closed (con state OPEN)",
             "ceph: mds0 reconnect start",
+            "libceph: loaded (mon/osd proto 15/24)",
+            "libceph: osd12 weight 0xe666 (in)",
+            "CIFS VFS: \\\\srv Cancelling wait for mid 12 cmd: 5",
+            "RPC: fragment too large: 1195725856",
+            "block nbd0: shutting down sockets",
             "CIFS: Attempting to mount //10.1.1.1/share",
             "exFAT-fs (sda1): Volume was not properly unmounted. Some data may be corrupt. Please run fsck.",
             "UBIFS (ubi0:0): recovery needed",

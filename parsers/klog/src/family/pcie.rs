@@ -20,6 +20,8 @@ pub(super) static PCIE: Family = Family {
         "EEH: ",
         "PHB Freeze/Fence detected",
         "state error detected, disable CXL.mem",
+        "change power state from D3cold to D0",
+        "; giving up",
     ],
     from: From::Kernel,
     open: open_pcie,
@@ -38,7 +40,8 @@ pub(super) static PCIE: Family = Family {
             field("error_severity", FieldType::Text, "", "corrected, non-fatal, fatal"),
             field("layer", FieldType::Text, "", "Physical Layer, Data Link Layer, Transaction Layer"),
             field("errors", FieldType::Text, "", "names of the status bits"),
-            field("what", FieldType::Text, "", "error, containment, frozen, recovery-failed"),
+            field("recovered", FieldType::Bool, "", "the driver took the device into use again"),
+            field("what", FieldType::Text, "", "error, containment, frozen, recovery-failed, lost"),
         ],
     ),
 };
@@ -99,6 +102,13 @@ fn open_pcie(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     }
     if rest.ends_with("state error detected, disable CXL.mem") {
         return Opened::line(event("frozen").titled("CXL: memory of the device disabled"));
+    }
+    // The device does not answer any more: `not ready 65535ms after FLR; giving up`
+    if rest.starts_with("not ready ") && rest.ends_with("; giving up")
+        || rest.starts_with("Unable to change power state from D3cold to D0")
+        || rest.starts_with("can't change power state from D3cold to D0")
+    {
+        return Opened::line(event("lost").titled("PCIe: the device does not answer"));
     }
     if rest.starts_with("DPC: containment event") {
         return Opened::line(event("containment").titled("PCIe: port contained"));
@@ -167,6 +177,10 @@ fn pcie_body(report: &mut Report, line: &Line<'_>) -> Step {
         event.set("errors", all);
         return Step::Take;
     }
+    if rest.to_ascii_lowercase().starts_with("device recovery successful") {
+        event.set("recovered", true);
+        return Step::End;
+    }
     if rest.starts_with("TLP Header:") || rest.starts_with("Error of this Agent") || rest.starts_with("broadcast ") {
         return Step::Take;
     }
@@ -196,6 +210,10 @@ mod tests {
         ] {
             assert_eq!(fields(text, &["what", "severity"]), ["frozen", "failure"], "{text}");
         }
+        let text =
+            "[   52.261501] vfio-pci 0000:03:00.0: Unable to change power state from D3cold to D0, device inaccessible";
+        assert_eq!(fields(text, &["what", "class", "device"]), ["lost", "hardware-pcie", "0000:03:00.0"]);
+        assert!(events("[   52.261501] pci 0000:03:00.0: not ready 1023ms after FLR; waiting").is_empty());
         assert!(events("[   52.261501] pcieport 0000:00:1c.0: AER: enabled with IRQ 24").is_empty());
         assert!(
             events("[   52.261501] pcieport 0000:00:1c.0: DPC: error containment capabilities: Int Msg #0").is_empty()

@@ -23,9 +23,18 @@ pub(super) static RAID: Family = Family {
         "no free data space available",
         "failed to run raid set",
         "cannot start dirty degraded array",
-        "Split-Brain detected",
-        "disk( UpToDate -> Failed )",
-        "disk( UpToDate -> Diskless )",
+        "unrecoverable I/O read error for block",
+        "exceeded read_error threshold",
+        "Failing raid device",
+        "marking faulty!",
+        "Failed to read superblock of device",
+        "alidator check failed for block",
+        "switching cache to ",
+        "Aborting current metadata transaction",
+        "aborting current metadata transaction",
+        " is corrupted",
+        "low water mark for metadata",
+        "Reinstating path ",
         "disabling caching",
         "IO error on writing btree",
         "IO error on reading ",
@@ -49,8 +58,8 @@ pub(super) static RAID: Family = Family {
                 "what",
                 FieldType::Text,
                 "",
-                "disk-failure, read-error, failed, non-fresh, superblock, path, pool, split-brain, cache, metadata, \
-                 snapshot, integrity",
+                "disk-failure, read-error, failed, non-fresh, superblock, path, pool, cache, metadata, \
+                 snapshot, integrity, ok",
             ),
             field("detail", FieldType::Text, "", "the text"),
         ],
@@ -71,7 +80,11 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         let array = head.rsplit(':').next().unwrap_or(head);
         let what = if rest.starts_with("Disk failure on ") {
             "disk-failure"
-        } else if rest.starts_with("read error not correctable") {
+        } else if rest.starts_with("read error not correctable")
+            || has(rest, "unrecoverable I/O read error for block")
+            || has(rest, "exceeded read_error threshold")
+            || has(rest, "Failing raid device")
+        {
             "read-error"
         } else if has(rest, "Cannot continue operation")
             || has(rest, "not enough operational devices")
@@ -82,7 +95,9 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         } else {
             return None;
         };
-        let device = between(rest, "failure on ", ",").or_else(|| between(rest, " on ", ")"));
+        // `md/raid10:md0: sdc1: Raid device exceeded read_error threshold [cur 21:max 20]`
+        let leading = || split(rest, ": ").map(|(name, _)| name).filter(|name| !name.contains(' '));
+        let device = between(rest, "failure on ", ",").or_else(|| between(rest, " on ", ")")).or_else(leading);
         return Opened::line(new(what, array).with_opt("device", device));
     }
     if let Some(rest) = text.strip_prefix("md: ") {
@@ -90,6 +105,8 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             "non-fresh"
         } else if rest.starts_with("super_written gets error") {
             "superblock"
+        } else if rest.ends_with("marking faulty!") {
+            "disk-failure"
         } else {
             return None;
         };
@@ -97,18 +114,7 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         let array = after(rest, "from ").unwrap_or_default().trim_end_matches([' ', '!', '.']);
         return Opened::line(new(what, array.trim_end_matches(" array")).with_opt("device", device));
     }
-    // Replicated and cached devices, compressed memory.
-    if let Some(rest) = text.strip_prefix("drbd ").or_else(|| text.strip_prefix("block drbd")) {
-        let array = rest.split([' ', ':']).next().unwrap_or(rest);
-        let what = if has(rest, "Split-Brain detected") && !has(rest, "automatically solved") {
-            "split-brain"
-        } else if has(rest, "disk( UpToDate -> ") {
-            "disk-failure"
-        } else {
-            return None;
-        };
-        return Opened::line(new(what, array));
-    }
+    // Cached devices, compressed memory.
     if let Some(rest) = text.strip_prefix("bcache: ") {
         let failed = has(rest, "disabling caching") || has(rest, "IO error on ");
         return if failed { Opened::line(new("cache", "")) } else { None };
@@ -120,13 +126,37 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     let rest = text.strip_prefix("device-mapper: ")?;
     let (target, rest) = split(rest, ": ")?;
-    let array = rest.split(": ").next().unwrap_or_default();
+    // `multipath: Failing path 8:16.` up to 5.x does not say whose path it is.
+    let array = split(rest, ": ").map(|(name, _)| name).filter(|name| !name.contains(' ')).unwrap_or_default();
     match target {
         "multipath" if has(rest, "Failing path ") => Opened::line(
             new("path", array).with_opt("device", after(rest, "Failing path ").map(|d| d.trim_end_matches('.'))),
         ),
+        "multipath" if has(rest, "Reinstating path ") => {
+            let device = after(rest, "Reinstating path ").map(|d| d.trim_end_matches('.'));
+            let mut event = new("ok", array).with_opt("device", device);
+            (event.class, event.severity) = (class::CLEAN, Severity::Notice);
+            Opened::line(event)
+        }
         "multipath" if has(rest, "queue_if_no_path timeout") => Opened::line(new("path", array)),
         "thin" if has(rest, "switching pool to ") && !has(rest, "to write mode") => Opened::line(new("pool", array)),
+        "thin" if has(rest, "low water mark for metadata") => {
+            let mut event = new("pool", array)
+                .with("consequence", "the pool's metadata is nearly full; it becomes read-only when it is");
+            event.severity = Severity::Notice;
+            Opened::line(event)
+        }
+        "raid" if rest.starts_with("Failed to read superblock of device") => Opened::line(new("superblock", "")),
+        "block manager" | "array" if has(rest, "alidator check failed for block") => Opened::line(new("metadata", "")),
+        "cache" | "thin" | "era" | "clone" if has(rest, "borting current metadata transaction") => {
+            Opened::line(new("metadata", array))
+        }
+        "cache" if has(rest, "switching cache to ") && !has(rest, "write mode") => Opened::line(new("cache", array)),
+        "verity" if rest.ends_with(" is corrupted") => {
+            let mut event = new("integrity", array);
+            event.class = class::FS_CORRUPTION;
+            Opened::line(event)
+        }
         "btree spine" if has(rest, "node_check failed") => Opened::line(new("metadata", "")),
         "snapshots" if has(rest, "nvalidating snapshot: ") => Opened::line(new("snapshot", "")),
         "integrity" if has(rest, "Checksum failed at sector ") => Opened::line(new("integrity", array)),

@@ -37,8 +37,15 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     if what.starts_with("Show") { Opened::trace(event) } else { Opened::line(event) }
 }
 
+/// The dump was asked for to see who is blocked (`w`).
+fn is_of_blocked(report: &Report) -> bool {
+    report.event.fields.get("what").and_then(|what| what.as_text()) == Some(super::BLOCKED_TASKS)
+}
+
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
     match task_line(line.text()) {
+        // The list of blocked tasks: each of them is a report.
+        Some(task) if task.state == Some('D') && is_of_blocked(report) => Step::Stop,
         Some(task) => {
             report.begin_task_stack(task);
             Step::Take

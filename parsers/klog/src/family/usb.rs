@@ -3,14 +3,18 @@
 use facts::FieldType;
 
 use super::words::{Word, anchors, driver_and_device, find, word};
-use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
+use super::{Before, Family, From, Opened, field, kind, no_finish};
+use crate::cursor::{number_after, split};
 use crate::event::{Event, Severity};
+use crate::report::{Report, Step};
 use crate::{Line, class};
 
 const HOSTS: &[&str] = &["xhci", "ehci", "ohci", "uhci", "dwc2"];
 
 const WORDS: &[Word] = &[
     word(HOSTS, "HC died; cleaning up", "dead"),
+    word(HOSTS, "host controller not responding, assume dead", "dead"),
+    word(&["usb ", "hub "], "over-current condition", "over-current"),
     word(&["xhci"], "WARNING: Host System Error", "system-error"),
     word(&["xhci"], "WARNING: Host Controller Error", "system-error"),
     word(&["ehci", "ohci"], "fatal error", "system-error"),
@@ -23,30 +27,59 @@ pub(super) static FAMILY: Family = Family {
     anchors: &ANCHORS,
     from: From::Kernel,
     open,
-    body: no_body,
+    body,
     finish: no_finish,
     kind: kind(
         "log.usb_host_error",
-        "A USB host controller stopped; its devices are gone",
+        "A USB host controller stopped, and its devices are gone; or a port switched its power off",
         &[
             field("driver", FieldType::Text, "", "driver"),
             field("device", FieldType::Text, "", "PCI address or name of the controller"),
-            field("what", FieldType::Text, "", "dead, system-error"),
+            field("port", FieldType::Int, "", "port of a hub"),
+            field("what", FieldType::Text, "", "dead, system-error, over-current"),
         ],
     ),
 };
 
-fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+/// Boards whose ports have no sense line report it at each start.
+const BOOT_SECONDS: i64 = 60;
+
+fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let found = find(WORDS, text)?;
+    if found.what == "over-current" {
+        // `usb usb1-port2: over-current condition`, `hub 1-0:1.0: over-current condition on port 2`
+        let (head, rest) = split(text, ": ")?;
+        let mut event = Event::new(FAMILY.name, class::IO_ERROR, Severity::Notice)
+            .titled("USB port: over-current")
+            .with("driver", "usb")
+            .with("device", head.split(' ').next_back().unwrap_or(head))
+            .with_opt("port", number_after(rest, "on port "))
+            .with("what", found.what);
+        if !line.is_of_boot(BOOT_SECONDS) {
+            event.set(
+                "consequence",
+                "what is plugged in draws too much, or is short-circuited; the port is without power",
+            );
+        }
+        return Opened::line(event);
+    }
+    // `HC died` ends what `not responding, assume dead` began.
+    if before.current.is_some_and(|e| e.family == FAMILY.name) {
+        return None;
+    }
     let (driver, device) = driver_and_device(text);
-    Opened::line(
+    Opened::lines(
         Event::new(FAMILY.name, class::IO_ERROR, Severity::Failure)
             .titled(format!("USB host controller: {}", found.what))
             .with("driver", driver)
             .with_opt("device", device)
             .with("what", found.what),
     )
+}
+
+fn body(_: &mut Report, line: &Line<'_>) -> Step {
+    if line.text().ends_with("HC died; cleaning up") { Step::End } else { Step::Pass }
 }
 
 #[cfg(test)]
@@ -61,6 +94,8 @@ mod tests {
              [   52.261504] usb 1-1: USB disconnect, device number 2\n";
         assert_eq!(events(text).len(), 1);
         assert_eq!(fields(text, &["what", "driver", "device"]), ["dead", "xhci_hcd", "0000:06:00.0"]);
+        let port = "[ 5252.261501] usb usb1-port2: over-current condition";
+        assert_eq!(fields(port, &["what", "device", "severity"]), ["over-current", "usb1-port2", "notice"]);
         for text in ["usb 1-1: device descriptor read/64, error -110", "usb usb3-port1: config error"] {
             assert!(events(&format!("[   52.261501] {text}")).is_empty(), "{text}");
         }

@@ -13,6 +13,8 @@ pub(super) struct Beginning {
     read: u32,
     /// The line above one with an anchor of a report without its head.
     above: String,
+    /// Work queue and work of the task whose line that is.
+    work: String,
     /// The first lines show a blocked task, and no other task came since.
     blocked: bool,
 }
@@ -33,8 +35,13 @@ impl Beginning {
         self.read = LINES;
     }
 
-    /// The line above the next one.
+    /// The line above the next one. Between the line of a kernel thread and its stack stands what it works on.
     pub(super) fn stands_below(&mut self, above: &str) {
+        self.work.clear();
+        if let Some((_, work)) = above.split_once("Workqueue: ") {
+            self.work.push_str(work.trim());
+            return;
+        }
         self.above.clear();
         self.above.push_str(above);
     }
@@ -44,6 +51,11 @@ impl Beginning {
         let above = self.above.trim_end();
         let text = above.find("task:").and_then(|at| above.get(at..)).or_else(|| above.rsplit("] ").next())?;
         task_line(text.trim_start())
+    }
+
+    /// What that task works on.
+    pub(super) fn work(&self) -> Option<&str> {
+        (!self.work.is_empty()).then_some(self.work.as_str())
     }
 
     /// Is what begins at this line the stack of a task that somebody asked for, not of one that is blocked? Lists of
