@@ -161,7 +161,9 @@ impl Anchors {
     }
 
     /// The automaton takes one step a byte, and each step waits for the one before. Four parts of the text are
-    /// searched in turn, so that the steps of one part run while those of the others wait.
+    /// searched in turn, so that the steps of one part run while those of the others wait. A function of its own: the loop
+    /// needs the registers of the processor for itself.
+    #[inline(never)]
     fn places_by(&self, automaton: &impl Automaton, text: &[u8], places: &mut Vec<Place>) {
         let quarter = text.len() / 4;
         if quarter < 4 * self.longest {

@@ -64,7 +64,7 @@ const MAX_CUT: usize = 12;
 const MAX_CARRY: usize = 1 << 20;
 /// Bytes that are searched for anchors at once.
 const PIECE: usize = 256 << 10;
-/// Lines of a piece after which the rest of it is taken to be read too.
+/// Lines read one by one after which those behind them are taken to be read too.
 const LINES_ALONE: u32 = 32;
 /// A panic this many lines behind a report may be its consequence.
 const MAX_LAST: u64 = 500;
@@ -273,8 +273,8 @@ impl State {
         self.anchors.places(&block[from..to], &mut places);
         let mut next = places.iter().map(|place| (from + place.at, place.hits)).peekable();
         let mut at = from;
-        // Whether the lines are text is asked line by line while few are read, then for all that are left at once.
-        let mut read = 0u32;
+        // Whether the lines are text is asked line by line while few are read, then for all behind them at once.
+        let mut alone = 0u32;
         let mut whole: (&str, usize) = ("", 0);
         while at < to {
             while next.next_if(|(place, _)| *place < at).is_some() {}
@@ -325,17 +325,39 @@ impl State {
                 self.beginning.stands_below(&String::from_utf8_lossy(above));
             }
             let behind = block.get(end + 1..).unwrap_or_default();
-            read += 1;
-            if read == LINES_ALONE {
-                whole = (std::str::from_utf8(&block[at..to]).unwrap_or_default(), at);
-            }
             let text = at.checked_sub(whole.1).and_then(|start| whole.0.get(start..start + raw.len()));
+            if text.is_none() {
+                alone += 1;
+                if alone.is_multiple_of(LINES_ALONE) {
+                    whole = (text_at_start(&block[end..to]), end);
+                }
+            }
+            if hits == 0 && text.is_some_and(|text| self.next_row(text, reader)) {
+                at = end + 1;
+                continue;
+            }
             let around = carrier::Around { before: &block[..at], behind, telling: hits != 0, text };
             reader.line(raw, self.number, around, &mut |line, changed| self.changed(line, changed, hits, sink));
             self.losses(reader, sink);
             at = end + 1;
         }
         self.places = places;
+    }
+
+    /// Reads the next frame or row of registers of the only report that is open, as [`logical`](Self::logical) would:
+    /// most lines of reports are that.
+    fn next_row(&mut self, text: &str, reader: &mut carrier::Reader) -> bool {
+        let [report] = &mut self.open[..] else { return false };
+        if self.broken.is_some() || self.beginning.lasts() {
+            return false;
+        }
+        let Some(line) = reader.usual(text, self.number) else { return false };
+        let taken = line.caller.is_none_or(|caller| report.is_by(caller)) && report.next_row(&line);
+        if taken {
+            reader.pass();
+            report.taken(&line);
+        }
+        taken
     }
 
     /// Reads a line whose text may differ from the bytes that were searched.
@@ -377,7 +399,7 @@ impl State {
                 return;
             }
             let report = &mut self.open[at];
-            if hits == 0 && report.next_frame(line) {
+            if hits == 0 && report.next_row(line) {
                 return report.taken(line);
             }
             let mut step = (report.family.body)(report, line);
@@ -598,6 +620,11 @@ fn sink_report(report: Report, sink: &mut dyn FnMut(Item)) -> Option<String> {
     let title = event.title.clone();
     sink(Item::Event(Box::new(event)));
     Some(title)
+}
+
+/// The start of the bytes that is text.
+fn text_at_start(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).or_else(|e| std::str::from_utf8(&bytes[..e.valid_up_to()])).unwrap_or_default()
 }
 
 /// The last line of a text of whole lines that is not empty, cut to the length that is read, and where it begins.

@@ -11,24 +11,38 @@ pub(crate) fn pair(line: &str) -> Option<(&str, i64)> {
 #[derive(Clone, Copy)]
 pub(crate) struct Searched<'a> {
     pub(crate) line: &'a str,
-    /// Which bytes it has: most words have another one.
-    bytes: [u64; 4],
+    /// Which pairs of bytes stand in it: hardly any other line has all those of a word.
+    pairs: [u64; PAIRS / 64],
+}
+
+/// Pairs that are told apart.
+const PAIRS: usize = 4096;
+
+/// Where a pair of bytes is noted, and its bit.
+fn place_of(two: &[u8]) -> (usize, u64) {
+    let number = two.iter().fold(0, |number, byte| (number * 67) ^ usize::from(*byte)) % PAIRS;
+    (number / 64, 1 << (number % 64))
 }
 
 impl<'a> Searched<'a> {
     pub(crate) fn new(line: &'a str) -> Self {
-        let mut bytes = [0; 4];
-        for byte in line.bytes() {
-            bytes[usize::from(byte >> 6)] |= 1 << (byte & 63);
+        let mut pairs = [0; PAIRS / 64];
+        for two in line.as_bytes().windows(2) {
+            let (at, bit) = place_of(two);
+            pairs[at] |= bit;
         }
-        Searched { line, bytes }
+        Searched { line, pairs }
     }
 
     /// Does `needle` stand somewhere in the line? Lines are short and needles rare: nothing is prepared for the search.
     pub(crate) fn has(&self, needle: &str) -> bool {
         let (line, needle) = (self.line.as_bytes(), needle.as_bytes());
         let Some(letter) = needle.first() else { return true };
-        needle.iter().all(|b| self.bytes[usize::from(b >> 6)] >> (b & 63) & 1 != 0)
+        let noted = |two: &[u8]| {
+            let (at, bit) = place_of(two);
+            self.pairs[at] & bit != 0
+        };
+        needle.windows(2).all(noted)
             && memchr::memchr_iter(*letter, line)
                 .any(|at| line.get(at..at + needle.len()).is_some_and(|part| part == needle))
     }

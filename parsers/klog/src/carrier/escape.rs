@@ -2,17 +2,24 @@
 
 use std::borrow::Cow;
 
+/// Is there nothing to remove, and nothing that stands for something else?
+pub(super) fn is_clean(text: &str) -> bool {
+    !is_escaped(text) && !has_entity(text)
+}
+
+fn is_escaped(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    memchr::memchr2(0x1b, 0, bytes).is_some()
+        || memchr::memchr2_iter(b'#', b'^', bytes).any(|at| {
+            let rest = bytes.get(at..).unwrap_or_default();
+            rest.starts_with(b"#011") || rest.starts_with(b"#033") || rest.starts_with(b"^[[")
+        })
+}
+
 /// Removes ANSI sequences and NUL bytes, and turns `#011` and `#033[..m` of rsyslog into what they stand for.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
-    let bytes = text.as_bytes();
     // Nearly every line ends here.
-    if memchr::memchr3(0x1b, 0, b'#', bytes).is_none() && memchr::memchr2(b'^', b'&', bytes).is_none() {
-        return Cow::Borrowed(text);
-    }
-    let escaped = memchr::memchr2(0x1b, 0, bytes).is_some()
-        || memchr::memmem::find(bytes, b"#0").is_some()
-        || memchr::memmem::find(bytes, b"^[[").is_some();
-    if !escaped {
+    if !is_escaped(text) {
         return entities(text);
     }
     let mut out = String::with_capacity(text.len());
@@ -41,13 +48,18 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(entities(&out).into_owned())
 }
 
-/// Resolves HTML entities, twice at most: pages quote pages.
-fn entities(text: &str) -> Cow<'_, str> {
-    const ENTITIES: &[(&str, &str)] =
-        &[("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " ")];
+const ENTITIES: &[(&str, &str)] =
+    &[("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " ")];
+
+fn has_entity(text: &str) -> bool {
     let entity =
         |at: usize| text.get(at..).is_some_and(|text| ENTITIES.iter().any(|(entity, _)| text.starts_with(entity)));
-    if !memchr::memchr_iter(b'&', text.as_bytes()).any(entity) {
+    memchr::memchr_iter(b'&', text.as_bytes()).any(entity)
+}
+
+/// Resolves HTML entities, twice at most: pages quote pages.
+fn entities(text: &str) -> Cow<'_, str> {
+    if !has_entity(text) {
         return Cow::Borrowed(text);
     }
     let mut out = text.to_owned();

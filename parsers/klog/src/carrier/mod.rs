@@ -32,7 +32,7 @@ use std::borrow::Cow;
 
 use facts::Stamp;
 
-use crate::cursor::split;
+use crate::cursor::{has, split};
 use crate::{Line, line::Writer};
 
 /// Lines are read up to this many bytes; a printk record is at most 1024.
@@ -170,27 +170,52 @@ impl Reader {
             || self.console.holding()
     }
 
-    /// Is the line one of those that the carriers leave as they are? Nearly all lines of a plain log are.
-    fn passes(&self, raw: &[u8], around: Around<'_>) -> bool {
-        !around.telling
-            && !self.wrap.active()
-            && !self.learned.active()
-            && !self.holding()
-            && raw.len() <= MAX_LINE
-            // A digit begins records of `/dev/kmsg` and stamps of the CRI format.
-            && raw.first().is_some_and(|first| !first.is_ascii_digit())
-            && is_plain(raw)
+    /// Is no line around read otherwise than its own text says?
+    fn is_idle(&self) -> bool {
+        !self.wrap.active() && !self.learned.active() && !self.holding()
+    }
+
+    /// A line with the kernel's usual stamp. Its text may begin with more of a prefix, and hold what other carriers would
+    /// change: good for those who take it only if they know it whole.
+    pub(crate) fn usual<'a>(&self, text: &'a str, number: u64) -> Option<Line<'a>> {
+        let Prefix { time, caller, writer, rest, .. } = printk::start(text).filter(|_| self.is_idle())?;
+        Some(Line { number, time, caller, writer, body: rest, ..Line::default() })
+    }
+
+    /// A line was read by [`usual`](Self::usual) alone.
+    pub(crate) fn pass(&mut self) {
+        self.kmsg.interrupt();
+    }
+
+    /// The line without its prefixes, if it is one of those that the carriers leave as they are. Nearly all lines are.
+    fn untouched<'a>(&self, raw: &'a [u8], number: u64, around: Around<'a>) -> Option<Prefix<'a>> {
+        // A digit begins records of `/dev/kmsg` and stamps of the CRI format.
+        if !self.is_idle() || raw.len() > MAX_LINE || raw.first().is_none_or(u8::is_ascii_digit) {
+            return None;
+        }
+        let text = || around.text.and_then(|t| t.get(..raw.len())).or_else(|| std::str::from_utf8(raw).ok());
+        let special = special(raw);
+        if special == 0 && !around.telling {
+            return text().map(strip);
+        }
+        // Behind the kernel's own stamp, few of these bytes mean more than themselves.
+        if special & CONTROL != 0
+            || special & EQUALS != 0 && !self.quoted.leaves(raw)
+            || around.telling && self.wrap.is_due(number)
+        {
+            return None;
+        }
+        let text = text()?;
+        if special & ESCAPE != 0 && !escape::is_clean(text) || has(text, "](") { None } else { stamped(text) }
     }
 
     /// Calls `each` for every kernel line that is complete with the physical line `raw` (several, where newlines were
     /// lost; none, where it goes on).
     pub(crate) fn line(&mut self, raw: &[u8], number: u64, around: Around<'_>, each: &mut Each<'_>) {
         let bare = raw.strip_suffix(b"\r").unwrap_or(raw);
-        if self.passes(bare, around)
-            && let Some(text) = around.text.and_then(|t| t.get(..bare.len())).or_else(|| std::str::from_utf8(bare).ok())
-        {
+        if let Some(prefix) = self.untouched(bare, number, around) {
             self.kmsg.interrupt();
-            return pieces(text, number, None, false, each);
+            return rows(prefix, number, None, false, each);
         }
         let raw = &raw[..raw.len().min(if json::begins(raw) { MAX_JSON } else { MAX_LINE })];
         match self.quoted.line(raw, number) {
@@ -339,26 +364,36 @@ impl Reader {
     }
 }
 
-/// Has the line no bytes but those of which no carrier makes an escape, an encoding, JSON, or a field of the journal?
-fn is_plain(line: &[u8]) -> bool {
+/// A control byte, or one that is not ASCII.
+const CONTROL: u8 = 1;
+/// `=`, with which quoted-printable text and the fields of a journal are written.
+const EQUALS: u8 = 2;
+/// What begins an escape.
+const ESCAPE: u8 = 4;
+/// `"`, in JSON.
+const QUOTE: u8 = 8;
+
+/// The kinds of bytes in the line of which a carrier may make an escape, an encoding, JSON, or a field of the journal.
+fn special(line: &[u8]) -> u8 {
     const WIDTH: usize = 16;
     // No table and no branch: the compiler compares many bytes at once. Some of the last ones are looked at twice.
-    let special = |byte: u8| {
-        (byte.wrapping_sub(b' ') > b'~' - b' ') & (byte != b'\t')
-            | (byte == b'=')
-            | (byte == b'"')
-            | (byte == b'#')
-            | (byte == b'^')
-            | (byte == b'&')
+    let kind = |byte: u8| {
+        let control = (byte.wrapping_sub(b' ') > b'~' - b' ') & (byte != b'\t');
+        let escape = (byte == b'#') | (byte == b'^') | (byte == b'&');
+        let (equals, quote) = (byte == b'=', byte == b'"');
+        (u8::from(control) * CONTROL)
+            | (u8::from(equals) * EQUALS)
+            | (u8::from(escape) * ESCAPE)
+            | (u8::from(quote) * QUOTE)
     };
-    let Some(last) = line.last_chunk::<WIDTH>() else { return !line.iter().any(|byte| special(*byte)) };
-    let mut found = [false; WIDTH];
+    let Some(last) = line.last_chunk::<WIDTH>() else { return line.iter().fold(0, |kinds, byte| kinds | kind(*byte)) };
+    let mut found = [0; WIDTH];
     for block in line.as_chunks::<WIDTH>().0.iter().chain(std::iter::once(last)) {
         for (found, byte) in found.iter_mut().zip(block) {
-            *found |= special(*byte);
+            *found |= kind(*byte);
         }
     }
-    !found.contains(&true)
+    found.iter().fold(0, |kinds, kind| kinds | kind)
 }
 
 /// A record of `/dev/kmsg`: its text may hold several lines.
@@ -375,13 +410,20 @@ fn record(text: &str, number: u64, changed: bool, each: &mut Each<'_>) {
 
 /// Takes the prefixes off `text`, splits it where newlines were lost, and adds what an outer carrier said.
 fn pieces<'a>(text: &'a str, number: u64, outer: Option<&Prefix<'a>>, changed: bool, each: &mut Each<'_>) {
-    // What a program wrote is its own, even where it quotes a kernel line.
-    let whole = |text: &'a str| match outer {
+    rows(stripped(text, outer), number, outer, changed, each);
+}
+
+/// Takes the prefixes off `text`. What a program wrote is its own, even where it quotes a kernel line.
+fn stripped<'a>(text: &'a str, outer: Option<&Prefix<'a>>) -> Prefix<'a> {
+    match outer {
         None => strip(text),
         Some(outer) if outer.writer == Writer::Program => Prefix { rest: text, ..*outer },
         Some(outer) => outer.with_inner(strip(text)),
-    };
-    let mut prefix = whole(text);
+    }
+}
+
+/// Splits what stands behind a prefix where newlines were lost.
+fn rows<'a>(mut prefix: Prefix<'a>, number: u64, outer: Option<&Prefix<'a>>, changed: bool, each: &mut Each<'_>) {
     loop {
         // A second kernel stamp inside the text: the newline before it was lost.
         let next = (prefix.writer == Writer::Kernel).then(|| printk::inside(prefix.rest)).flatten();
@@ -393,21 +435,24 @@ fn pieces<'a>(text: &'a str, number: u64, outer: Option<&Prefix<'a>>, changed: b
                 if !first.rest.trim().is_empty() {
                     each(&first.into_line(number), changed);
                 }
-                prefix = whole(&rest[at..]);
+                prefix = stripped(&rest[at..], outer);
             }
             None => break each(&prefix.into_line(number), changed),
         }
     }
 }
 
+/// Takes the kernel's own prefix off `text`.
+fn stamped(text: &str) -> Option<Prefix<'_>> {
+    let prefix = printk::strip(text)?;
+    // `journalctl -o short-monotonic` looks like printk with a host behind the stamp.
+    Some(journal::monotonic(prefix.rest).map_or(prefix, |inner| prefix.with_inner(inner)))
+}
+
 /// Takes all prefixes off `text`.
 fn strip(text: &str) -> Prefix<'_> {
-    if let Some(prefix) = printk::strip(text) {
-        // `journalctl -o short-monotonic` looks like printk with a host behind the stamp.
-        return match journal::monotonic(prefix.rest) {
-            Some(inner) => prefix.with_inner(inner),
-            None => prefix,
-        };
+    if let Some(prefix) = stamped(text) {
+        return prefix;
     }
     let unquoted = paste::unquote(text);
     for collector in COLLECTORS {

@@ -60,7 +60,21 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
 }
 
 /// The prefix of nearly all lines: a stamp with six digits, perhaps a caller, and no maker's addition behind them.
+#[inline]
 fn usual(text: &str) -> Option<Prefix<'_>> {
+    let prefix = start(text)?;
+    let first = prefix.rest.bytes().find(|b| *b != b' ')?;
+    // What these begin may be more of the prefix.
+    if matches!(first, b'[' | b'I' | b'C' | b'-' | b'(' | b'@' | b'k' | b'\t') {
+        return None;
+    }
+    let rest = prefix.rest.strip_prefix(' ').unwrap_or(prefix.rest);
+    Some(Prefix { rest, ..prefix })
+}
+
+/// The stamp with six digits and the caller that the text begins with; what stands behind may be more of the prefix.
+#[inline]
+pub(super) fn start(text: &str) -> Option<Prefix<'_>> {
     let (ns, length) = usual_stamp(text.as_bytes())?;
     let mut rest = text.get(length..)?;
     let mut caller = None;
@@ -68,12 +82,6 @@ fn usual(text: &str) -> Option<Prefix<'_>> {
         caller = Some(found);
         rest = rest.get(length..)?;
     }
-    let first = rest.bytes().find(|b| *b != b' ')?;
-    // What these begin may be more of the prefix.
-    if matches!(first, b'[' | b'I' | b'C' | b'-' | b'(' | b'@' | b'k' | b'\t') {
-        return None;
-    }
-    let rest = rest.strip_prefix(' ').unwrap_or(rest);
     Some(Prefix { time: Some(Stamp::since_boot(ns)), caller, rest, writer: Writer::Kernel, ..Prefix::default() })
 }
 
@@ -141,24 +149,57 @@ fn priority(c: &mut Cursor<'_>) -> Option<u64> {
 }
 
 /// `[   12.345678]` as nearly all kernels print it, six digits behind the point: nanoseconds, and the length of the stamp.
+#[inline]
 fn usual_stamp(text: &[u8]) -> Option<(i64, usize)> {
+    // Five columns of seconds are enough for a day, and nearly always there.
+    if let Some([b'[', seconds @ .., b'.', _, _, _, _, _, _, b']']) = text.first_chunk::<14>()
+        && let Some(seconds) = number(seconds)
+        && let Some(micros) = text.get(6..).and_then(|text| micros(*text.first_chunk()?))
+    {
+        return Some(((seconds * 1_000_000 + micros) * 1000, 14));
+    }
     let inside = text.strip_prefix(b"[")?;
     let blanks = inside.iter().position(|b| *b != b' ')?;
-    let (mut seconds, mut digits) = (0i64, 0);
-    for byte in inside.get(blanks..)?.iter().take_while(|b| b.is_ascii_digit()) {
-        // Seconds of another clock, which may be too many, are read below.
-        if digits == 9 {
-            return None;
+    let digits = inside.get(blanks..)?.iter().take(MAX_USUAL).take_while(|b| b.is_ascii_digit()).count();
+    let seconds = number(inside.get(blanks..blanks + digits)?)?;
+    let micros = micros(*inside.get(blanks + digits..)?.first_chunk()?)?;
+    Some(((seconds * 1_000_000 + micros) * 1000, 1 + blanks + digits + 8))
+}
+
+/// Digits of seconds since boot; more are of another clock.
+const MAX_USUAL: usize = 9;
+
+/// Decimal digits with blanks before them, at least one.
+#[inline]
+fn number(text: &[u8]) -> Option<i64> {
+    let mut number = 0;
+    let mut digits = false;
+    for byte in text {
+        match byte {
+            b'0'..=b'9' => number = number * 10 + i64::from(byte - b'0'),
+            b' ' if !digits => continue,
+            _ => return None,
         }
-        seconds = seconds * 10 + i64::from(byte - b'0');
-        digits += 1;
+        digits = true;
     }
-    let [b'.', micros @ .., b']'] = inside.get(blanks + digits..)?.first_chunk::<8>()? else { return None };
-    if digits == 0 || !micros.iter().all(u8::is_ascii_digit) {
+    digits.then_some(number)
+}
+
+/// The number in `.123456]`: eight bytes at once, as every line has them.
+#[inline]
+fn micros(text: [u8; 8]) -> Option<i64> {
+    const DIGITS: u64 = 0x0000_ffff_ffff_ffff;
+    const ZEROS: u64 = 0x3030_3030_3030;
+    const TO_HIGH_BIT: u64 = 0x7676_7676_7676;
+    const HIGH_BITS: u64 = 0x8080_8080_8080;
+    let [b'.', .., b']'] = text else { return None };
+    let digits = ((u64::from_le_bytes(text) >> 8) & DIGITS) ^ ZEROS;
+    // Nothing is carried over: a byte with its high bit set is none, and the others grow past it from ten on.
+    if (digits | ((digits & !HIGH_BITS) + TO_HIGH_BIT)) & HIGH_BITS != 0 {
         return None;
     }
-    let micros = micros.iter().fold(0, |number, byte| number * 10 + i64::from(byte - b'0'));
-    Some(((seconds * 1_000_000 + micros) * 1000, 1 + blanks + digits + 8))
+    let digits = digits.to_le_bytes();
+    Some(digits.iter().take(6).fold(0, |number, digit| number * 10 + i64::from(*digit)))
 }
 
 /// `[ T1234]` directly behind the stamp, and its length.

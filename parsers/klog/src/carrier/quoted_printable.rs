@@ -41,6 +41,19 @@ impl Run {
         !self.held.is_empty()
     }
 
+    /// Is the line not encoded, and no sign that those behind it are?
+    pub(super) fn leaves(&self, line: &[u8]) -> bool {
+        self.held.is_empty() && !self.is_on_at(line, &signs(line))
+    }
+
+    /// Are this line and those behind it encoded?
+    fn is_on_at(&self, line: &[u8], signs: &Signs) -> bool {
+        if signs.other || line.len() > MAX_ENCODED {
+            return false;
+        }
+        self.on || signs.telling || signs.soft && line.len() >= MIN_SOFT
+    }
+
     /// What is held, as it is, with the number of its first line.
     pub(super) fn flush(&mut self) -> Option<(Vec<u8>, u64)> {
         self.holding().then(|| (std::mem::take(&mut self.held), self.first))
@@ -52,12 +65,7 @@ impl Run {
         }
         let line = raw.strip_suffix(b"\r").unwrap_or(raw);
         let signs = signs(line);
-        let short = line.len() <= MAX_ENCODED;
-        if signs.other || !short {
-            self.on = false;
-        } else if signs.telling || signs.soft && line.len() >= MIN_SOFT {
-            self.on = true;
-        }
+        self.on = self.is_on_at(line, &signs);
         if self.held.is_empty() {
             if !self.on {
                 return Decoded::Line(Cow::Borrowed(raw), number, false);

@@ -54,9 +54,14 @@ impl Run {
         self.holding().then(|| (std::mem::take(&mut self.held), self.first))
     }
 
+    /// Should the text around line `number` be looked at?
+    pub(super) fn is_due(&self, number: u64) -> bool {
+        self.next.is_none_or(|(at, _)| number >= at)
+    }
+
     /// Looks at the text around line `number`, unless that was done a few lines ago.
     pub(super) fn look(&mut self, before: &[u8], line: &[u8], behind: &[u8], number: u64) {
-        if self.next.is_some_and(|(at, _)| number < at) {
+        if !self.is_due(number) {
             return;
         }
         let before = before.get(before.len().saturating_sub(AROUND)..).unwrap_or_default();

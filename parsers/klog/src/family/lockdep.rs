@@ -270,13 +270,12 @@ fn lock_line(text: &str) -> Option<(&str, Option<Location>)> {
 
 /// The class in `(&(&r->lock)->rlock){+.+...}`.
 fn lock_class(text: &str) -> Option<&str> {
-    let start = text.find('(')?;
-    let before = text[..start].trim();
-    let end = text.find("){").or_else(|| text.find(") at:"))?;
-    if end <= start || !before.is_empty() && !before.trim_start_matches("0x").bytes().all(|b| b.is_ascii_hexdigit()) {
+    let (before, inside) = split(text, "(")?;
+    let before = before.trim();
+    if !before.trim_start_matches("0x").bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
-    text.get(start + 1..end)
+    split(inside, "){").or_else(|| split(inside, ") at:")).map(|(class, _)| class)
 }
 
 fn take_lock(report: &mut Report, text: &str, lock: &str, at: Option<Location>) -> Step {

@@ -1,5 +1,7 @@
 //! Rows of memory that some kernels print between the registers and the trace: the stack, what registers point to.
 
+use crate::cursor::split;
+
 /// Is the line a row of a dump of memory, or the head of one?
 pub(super) fn is_one(text: &str) -> bool {
     let Some(first) = text.bytes().next() else { return false };
@@ -14,9 +16,9 @@ pub(super) fn is_one(text: &str) -> bool {
     }
     // `SP: 0xc0801e48:`, `R3: 0xc0801dc8:`, `LR: 0xffffff8008:`, `Register r0 information: NULL pointer`
     if let Some(rest) = text.strip_prefix("Register ") {
-        return rest.split_once(" information:").is_some_and(|(name, _)| name.len() <= 4 && !name.contains(' '));
+        return split(rest, " information:").is_some_and(|(name, _)| name.len() <= 4 && !name.contains(' '));
     }
-    text.split_once(": 0x").is_some_and(|(name, address)| {
+    split(text, ": 0x").is_some_and(|(name, address)| {
         name.len() <= 4
             && name.bytes().all(|b| b.is_ascii_alphanumeric())
             && address.strip_suffix(':').is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))

@@ -5,6 +5,7 @@ pub(crate) mod frame;
 mod memory_rows;
 mod modules;
 mod registers;
+mod spare;
 mod task_line;
 
 use std::sync::Arc;
@@ -20,8 +21,6 @@ pub(crate) use task_line::{Task, read as task_line};
 
 /// More frames than this in one stack are dropped; a recursion prints at most a few hundred.
 const MAX_FRAMES: usize = 512;
-/// Room that is made for a stack at first.
-const USUAL_FRAMES: usize = 16;
 /// Name of a stack that nothing else names.
 const TRACE: &str = "call trace";
 /// More stacks than this in one report are dropped: `sysrq-t` prints one for each task.
@@ -243,6 +242,9 @@ impl Report {
     /// Starts a stack of that name; frames that follow belong to it.
     pub(crate) fn begin_stack(&mut self, name: impl Into<String>) {
         self.end_stack();
+        if let Some(last) = self.event.stacks.last_mut() {
+            spare::give_back(&mut last.frames);
+        }
         if let Some(last) = self.event.stacks.last()
             && last.frames.is_empty()
         {
@@ -325,12 +327,16 @@ impl Report {
         self.event.stacks.iter().any(|s| !s.frames.is_empty())
     }
 
-    /// Reads a frame in the middle of a trace. Most lines of reports are that, and they are nothing else to any family.
-    pub(crate) fn next_frame(&mut self, line: &Line<'_>) -> bool {
-        if self.form != Form::Trace || !self.in_trace || !self.has_frames_here() {
+    /// Reads a frame in the middle of a trace, or a row of registers: lines that are nothing else to any family.
+    pub(crate) fn next_row(&mut self, line: &Line<'_>) -> bool {
+        if self.form != Form::Trace {
             return false;
         }
-        let Some(frame) = frame::plain(line.text()) else { return false };
+        let text = line.text();
+        if !self.in_trace || !self.has_frames_here() {
+            return registers::row(text, self);
+        }
+        let Some(frame) = frame::plain(text) else { return registers::row(text, self) };
         self.add_frame(|| frame.into_frame());
         self.modules_open = false;
         if self.caller_of_last.is_some() {
@@ -489,7 +495,7 @@ impl Report {
             && self.stacks_dropped == 0
         {
             if stack.frames.is_empty() {
-                stack.frames.reserve(USUAL_FRAMES);
+                spare::borrow(&mut stack.frames);
             }
             stack.frames.push(Frame { context, ..frame() });
         }
@@ -531,8 +537,7 @@ impl Report {
         for stack in &mut self.event.stacks {
             stack.cpu = stack.cpu.or(self.event.cpu);
             stack.ended = Ended::Unknown;
-            // Thousands of events may be kept.
-            stack.frames.shrink_to_fit();
+            spare::give_back(&mut stack.frames);
         }
         (self.family.finish)(&mut self);
         if self.discard {

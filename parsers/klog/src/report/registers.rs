@@ -104,32 +104,58 @@ fn place_anywhere(text: &str) -> Option<Location> {
     Some(Location { function: symbol.to_owned(), offset, size, module })
 }
 
-/// Pairs `NAME: hex` or `name : hex` and nothing else.
+/// Reads a line of several registers and nothing else.
+pub(super) fn row(text: &str, report: &mut Report) -> bool {
+    // Most lines are told apart by their first letter.
+    text.starts_with(['R', 'C', 'D', 'E', 'F', 'x', 'r', 'O'])
+        && Values::of(text).is_some_and(|values| {
+            let row = values.count > 1 && values.behind.trim_ascii_end().is_empty();
+            if row {
+                values.keep(report);
+            }
+            row
+        })
+}
+
+/// Reads pairs of registers and their values.
 fn values(text: &str, report: &mut Report) -> bool {
-    const PAIRS: usize = 8;
-    let mut rest = text;
-    let mut found: [(&str, u64); PAIRS] = [("", 0); PAIRS];
-    let mut count = 0;
-    while let Some((name, number, behind)) = pair(rest) {
-        rest = behind;
-        let Some(number) = number else { break };
-        if count == 0 && !is_register(name) {
-            return false;
+    Values::of(text).map(|values| values.keep(report)).is_some()
+}
+
+/// Pairs `NAME: hex` or `name : hex`, at least one, and what stands behind them.
+struct Values<'a> {
+    found: [(&'a str, u64); PAIRS],
+    count: usize,
+    behind: &'a str,
+}
+
+/// Pairs of one line; more are not kept.
+const PAIRS: usize = 8;
+
+impl<'a> Values<'a> {
+    fn of(text: &'a str) -> Option<Self> {
+        let mut values = Values { found: [("", 0); PAIRS], count: 0, behind: text };
+        while let Some((name, number, behind)) = pair(values.behind) {
+            values.behind = behind;
+            let Some(number) = number else { break };
+            if values.count == 0 && !is_register(name) {
+                return None;
+            }
+            if let Some(slot) = values.found.get_mut(values.count) {
+                *slot = (name, number);
+            }
+            values.count += 1;
         }
-        if let Some(slot) = found.get_mut(count) {
-            *slot = (name, number);
-        }
-        count += 1;
+        (values.count > 0).then_some(values)
     }
-    if count == 0 {
-        return false;
-    }
-    if !report.user_registers() && !report.ended {
-        for (name, value) in found.iter().take(count) {
-            report.event.registers.add(name, *value);
+
+    fn keep(&self, report: &mut Report) {
+        if !report.user_registers() && !report.ended {
+            for (name, value) in self.found.iter().take(self.count) {
+                report.event.registers.add(name, *value);
+            }
         }
     }
-    true
 }
 
 /// A name, its number if it fits, and what stands behind them: `RSP: 0018:ffff8801db707e38`, `r3 : 00000001`.

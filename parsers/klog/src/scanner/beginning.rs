@@ -2,6 +2,7 @@
 //! no anchor.
 
 use crate::Line;
+use crate::cursor::{has, split};
 use crate::report::{Task, task_line};
 
 /// Lines at the start of a log that are read even where no anchor stands in them.
@@ -49,7 +50,9 @@ impl Beginning {
     /// The task whose line stands above.
     pub(super) fn task(&self) -> Option<Task<'_>> {
         let above = self.above.trim_end();
-        let text = above.find("task:").and_then(|at| above.get(at..)).or_else(|| above.rsplit("] ").next())?;
+        let text = split(above, "task:")
+            .and_then(|(before, _)| above.get(before.len()..))
+            .or_else(|| above.rsplit("] ").next())?;
         task_line(text.trim_start())
     }
 
@@ -61,7 +64,7 @@ impl Beginning {
     /// Is what begins at this line the stack of a task that somebody asked for, not of one that is blocked? Lists of
     /// blocked tasks hold no others; a list of all begins with one that sleeps otherwise.
     pub(super) fn is_of_listed_task(&mut self, line: &Line<'_>) -> bool {
-        if !line.text().contains("race:") {
+        if !has(line.text(), "race:") {
             return false;
         }
         let Some(task) = self.task() else { return false };
