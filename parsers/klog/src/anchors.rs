@@ -1,5 +1,6 @@
 //! The texts that are searched for in the raw bytes of a log, all in one pass.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -83,6 +84,23 @@ impl States {
 /// The bit of the words that the user of the scanner asked for.
 pub(crate) const WORD: Hits = 1 << 127;
 
+/// The bit of lines that end in the first words of an anchor.
+pub(crate) const CUT: Hits = 1 << 126;
+
+/// First words of an anchor that are shorter, with the newline behind them, end other lines too.
+const MIN_CUT: usize = 9;
+
+/// The anchors of the families, broken at each of their blanks.
+fn broken() -> Vec<String> {
+    let anchors = family::ALL.iter().flat_map(|family| family.anchors);
+    let heads = anchors.flat_map(|anchor| {
+        let blanks = anchor.match_indices(' ').map(|(at, _)| at);
+        blanks.filter_map(|at| anchor.get(..at)).map(|head| format!("{head}\n"))
+    });
+    let heads: BTreeSet<String> = heads.filter(|head| head.len() >= MIN_CUT && !head.starts_with(' ')).collect();
+    heads.into_iter().collect()
+}
+
 /// Where a match ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -116,6 +134,12 @@ impl Anchors {
                 patterns.push(anchor);
                 bits.push(2 << number);
             }
+        }
+        // Anchors that a mail program broke at one of their blanks.
+        let cut = broken();
+        for head in &cut {
+            patterns.push(head);
+            bits.push(CUT);
         }
         for word in words {
             // A match is attributed to the line of its last byte but one.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use facts::{Gap, Identity};
 
 use crate::Line;
-use crate::anchors::{Anchors, Hits, Place, WORD};
+use crate::anchors::{Anchors, CUT, Hits, Place, WORD};
 use crate::boot::BootBuilder;
 use crate::carrier;
 use crate::cursor::has;
@@ -301,7 +301,7 @@ impl State {
             let short = &raw[..raw.len().min(carrier::MAX_LINE)];
             let mut hits = 0;
             while let Some((place, found)) = next.next_if(|(place, _)| *place < end) {
-                if place + 1 < at + short.len() {
+                if place + 1 < at + short.len() || short.len() == raw.len() {
                     hits |= found;
                 }
             }
@@ -445,7 +445,7 @@ impl State {
                 return;
             }
             if hits & !family::HEADLESS > 1 {
-                self.broken = BrokenHead::of(line);
+                self.broken = BrokenHead::of(line, hits & CUT != 0);
             }
         }
         if let Some(cut) = &mut self.cut {
@@ -529,6 +529,7 @@ impl State {
             task: self.beginning.task(),
             work: self.beginning.work(),
             listed,
+            again: self.beginning.is_below_the_end(),
         };
         let opened = family::of_hits(hits)
             .filter(|family| family.accepts(line))

@@ -63,9 +63,12 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
 #[inline]
 fn usual(text: &str) -> Option<Prefix<'_>> {
     let prefix = start(text)?;
-    let first = prefix.rest.bytes().find(|b| *b != b' ')?;
+    let mut begin = prefix.rest.bytes().skip_while(|b| *b == b' ');
+    let first = begin.next()?;
     // What these begin may be more of the prefix.
-    if matches!(first, b'[' | b'I' | b'C' | b'-' | b'(' | b'@' | b'k' | b'\t') {
+    if matches!(first, b'[' | b'I' | b'C' | b'-' | b'(' | b'@' | b'k' | b'\t')
+        || matches!(first, b'c' | b'0'..=b'9') && begin.next().is_some_and(|b| b.is_ascii_digit())
+    {
         return None;
     }
     let rest = prefix.rest.strip_prefix(' ').unwrap_or(prefix.rest);

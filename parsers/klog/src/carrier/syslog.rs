@@ -188,6 +188,9 @@ fn numbered(text: &str) -> Option<&str> {
     (facility && matches!(severity.as_bytes(), [b'0'..=b'7'])).then_some(rest)
 }
 
+/// Names of the levels.
+const LEVELS: &[&str] = &["emerg", "alert", "crit", "err", "error", "warning", "warn", "notice", "info", "debug"];
+
 /// `host kernel: text`, `kernel: text`, `host comm[pid]: text`, `host kernel:text`
 pub(super) fn tagged<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
     // Facility and severity as numbers before the host: `0 4 host kernel: text`.
@@ -211,7 +214,9 @@ pub(super) fn tagged<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
             let kernel = matches!(word, "kernel" | "kernel[0]" | "vmunix");
             if kernel || behind.starts_with(' ') || behind.is_empty() {
                 prefix.tag = Some(tag);
-                prefix.writer = if kernel { Writer::Kernel } else { Writer::Program };
+                // Some collectors write the level where the tag should be.
+                let level = LEVELS.contains(&word) && is_kernel_text(behind.trim_start());
+                prefix.writer = if kernel || level { Writer::Kernel } else { Writer::Program };
                 let mut behind = behind.strip_prefix(' ').unwrap_or(behind);
                 if kernel {
                     // `kernel: kernel: text` comes from collectors that add the tag again.
@@ -281,6 +286,8 @@ mod tests {
     fn the_tag_tells_who_wrote() {
         let p = strip("Jul  5 19:33:34 host kernel: unregister_netdevice: waiting").unwrap();
         assert_eq!((p.host, p.writer, p.rest), (Some("host"), Writer::Kernel, "unregister_netdevice: waiting"));
+        let p = strip("Aug 29 04:11:47 loom warning: [6083976.304807] WARNING: x").unwrap();
+        assert_eq!((p.host, p.writer, p.rest), (Some("loom"), Writer::Kernel, "[6083976.304807] WARNING: x"));
         let p = strip("Nov 14 22:13:20 node1 kubelet[77]: E1114 x").unwrap();
         assert_eq!((p.tag, p.writer, p.rest), (Some("kubelet"), Writer::Program, "E1114 x"));
         let p = strip("Jan  1 00:00:12 (none) kern.warn kernel: [12.3] x").unwrap();

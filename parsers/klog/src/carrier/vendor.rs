@@ -6,7 +6,9 @@ use crate::cursor::{Cursor, has, split};
 /// - Samsung: ` [2:      swapper/0:    1] text`, `I[7:  kworker/7:0:  123] text` in an interrupt;
 /// - MediaTek: ` (1)[77:runc]text`, `-(1)[77:runc]text` with interrupts switched off;
 /// - Huawei: `[2021:08:04 10:11:12][pid:77,cpu1,runc]text`, the time optional;
-/// - Qualcomm: `@1 text`.
+/// - Qualcomm: `@1 text`;
+/// - Spreadtrum: ` c4   3226 text`;
+/// - real-time kernels before 5.10: ` 003: text`.
 pub(super) fn behind_stamp(text: &str) -> Option<&str> {
     // Nearly no line of another kernel begins like this.
     let inside = text.trim_start_matches(' ');
@@ -16,6 +18,8 @@ pub(super) fn behind_stamp(text: &str) -> Option<&str> {
         [b'(', b'0'..=b'9', ..] => mediatek(inside),
         [b'-', b'(', b'0'..=b'9', ..] => mediatek(inside.get(1..)?),
         [b'@', b'0'..=b'9', ..] => qualcomm(inside),
+        [b'c', b'0'..=b'9', ..] => spreadtrum(inside),
+        [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b':', b' ', ..] => inside.get(5..),
         _ => None,
     }
 }
@@ -55,6 +59,13 @@ fn huawei(text: &str) -> Option<&str> {
 fn qualcomm(text: &str) -> Option<&str> {
     let (cpu, rest) = text.strip_prefix('@')?.split_once(' ')?;
     (number(cpu) && cpu.len() <= 3).then_some(rest)
+}
+
+/// `c4   3226 `: CPU and pid.
+fn spreadtrum(text: &str) -> Option<&str> {
+    let (cpu, rest) = text.strip_prefix('c')?.split_once(' ')?;
+    let (pid, rest) = rest.trim_start_matches(' ').split_once(' ')?;
+    (number(cpu) && cpu.len() <= 2 && number(pid)).then_some(rest)
 }
 
 fn number(text: &str) -> bool {

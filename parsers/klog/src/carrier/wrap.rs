@@ -18,6 +18,17 @@ const KERNEL_LINES: usize = 3;
 /// Longest line that is put together.
 const MAX_JOINED: usize = 4096;
 
+/// Lines before and behind one that are looked at for its neighbours.
+const NEAR: usize = 24;
+/// A line is broken before a word that is at most this long: a function with its offset, a list of hexadecimal numbers.
+const LONGEST_WORD: usize = 40;
+/// Where one line alone was broken, it would have been longer than this; the widths that programs use are not smaller.
+const ALONE: usize = 64;
+/// A text of so few lines is nothing but the broken lines.
+const FEW: usize = 6;
+/// The width that most mail programs break at.
+const USUAL: usize = 72;
+
 /// How the lines around are broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Break {
@@ -37,6 +48,8 @@ pub(super) struct Run {
     first: u64,
     /// Length of the physical line that was held last.
     length: usize,
+    /// Only the prefix of a line is held.
+    empty: bool,
 }
 
 impl Run {
@@ -66,7 +79,7 @@ impl Run {
         }
         let before = before.get(before.len().saturating_sub(AROUND)..).unwrap_or_default();
         let behind = behind.get(..AROUND.min(behind.len())).unwrap_or_default();
-        self.how = measure(before, line, behind);
+        self.how = measure(before, line, behind).or_else(|| measure_near(before, line, behind));
         let lines = match self.next {
             Some((_, lines)) if self.how.is_none() => (lines * 2).min(MAX_REGION),
             _ => REGION,
@@ -79,12 +92,15 @@ impl Run {
         let Some(how) = self.how else { return false };
         let plain = paste::unquote(text);
         if plain.trim().is_empty()
+            || is_notice(plain)
             || self.held.len() + plain.len() > MAX_JOINED
             || strip(text).writer != Writer::Unknown
         {
             return false;
         }
         match how {
+            // Nothing was left of the line but its prefix.
+            Break::AtBlank(_) if self.empty => true,
             Break::AtBlank(width) => {
                 let word = plain.split(' ').find(|w| !w.is_empty()).unwrap_or(plain);
                 // The word would have fitted: the line ended by itself.
@@ -97,7 +113,8 @@ impl Run {
     /// Adds a line to the one that is held.
     pub(super) fn join(&mut self, text: &str) {
         let plain = paste::unquote(text);
-        if matches!(self.how, Some(Break::AtBlank(_))) && !self.held.ends_with(' ') {
+        self.empty = false;
+        if matches!(self.how, Some(Break::AtBlank(_))) && !self.held.ends_with(' ') && !ends_inside_a_word(&self.held) {
             self.held.push(' ');
         }
         self.held.push_str(plain);
@@ -108,8 +125,9 @@ impl Run {
     pub(super) fn hold(&mut self, text: &str, prefix: &Prefix<'_>, number: u64) -> bool {
         let Some(how) = self.how else { return false };
         let length = paste::unquote(text).len();
+        let empty = prefix.rest.trim().is_empty() && length > prefix.rest.len();
         let long = match how {
-            Break::AtBlank(width) => length + 24 >= width && length <= width,
+            Break::AtBlank(width) => empty || length + LONGEST_WORD >= width && length <= width,
             Break::AtColumn(width) => length == width,
         };
         if !long || prefix.writer != Writer::Kernel {
@@ -118,6 +136,7 @@ impl Run {
         self.held.push_str(text);
         self.first = number;
         self.length = length;
+        self.empty = empty;
         true
     }
 }
@@ -177,6 +196,85 @@ fn measure(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
         return None;
     }
     Some(if at_column >= 2 && at_column >= broken { Break::AtColumn(longest) } else { Break::AtBlank(longest) })
+}
+
+/// A kernel line, the one without prefix behind it, and how wide the text is if it was broken there.
+struct Pair {
+    length: usize,
+    word: usize,
+    /// Nothing stands behind the prefix.
+    empty: bool,
+}
+
+/// The same for the lines nearby alone: where a part of a text is broken, and the rest is not; where its width is an
+/// odd one. Lines of a syslog or a journal have their prefix always, so that one without it goes on with the line above.
+fn measure_near(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
+    let whole = memchr::memrchr(b'\n', behind).map_or(behind, |at| &behind[..at]);
+    let above: Vec<&[u8]> = lines_of(before).collect();
+    let above = above.get(above.len().saturating_sub(NEAR)..).unwrap_or_default();
+    let near = || above.iter().copied().chain(std::iter::once(line)).chain(lines_of(whole).take(2 * NEAR));
+    let mut pairs: Vec<Pair> = Vec::new();
+    let (mut prefixed, mut collected, mut count) = (0usize, 0usize, 0usize);
+    let mut lengths: Vec<usize> = Vec::new();
+    let mut previous: Option<(usize, bool)> = None;
+    for line in near() {
+        let text = lossy(line);
+        let plain = paste::unquote(text.trim_end_matches('\r'));
+        if plain.trim().is_empty() {
+            previous = None;
+            continue;
+        }
+        count += 1;
+        let prefix = strip(plain);
+        if prefix.writer == Writer::Kernel {
+            prefixed += 1;
+            // The kernel's own stamp is at most 24 characters: what is longer came from a collector.
+            collected += usize::from(prefix.host.is_some());
+            lengths.push(plain.len());
+            previous = Some((plain.len(), prefix.rest.trim().is_empty()));
+            continue;
+        }
+        let Some((length, empty)) = previous.take() else { continue };
+        if prefix.writer == Writer::Unknown
+            && !is_notice(plain)
+            && length <= MAX_WIDTH
+            && (empty || !plain.starts_with(' '))
+        {
+            let word = plain.split(' ').find(|w| !w.is_empty()).map_or(0, str::len);
+            pairs.push(Pair { length, word, empty });
+        }
+    }
+    let fits = |width: usize| pairs.iter().filter(move |p| p.empty || p.length <= width && width <= p.length + p.word);
+    let width = pairs.iter().filter(|p| !p.empty).map(|p| p.length).max_by_key(|width| (fits(*width).count(), *width));
+    let width = width.or_else(|| pairs.iter().map(|p| p.length).max())?;
+    let fitting = fits(width).count();
+    let by_collector = collected * 2 >= prefixed && prefixed > 0;
+    let enough = if by_collector {
+        // One pair: the first word of the second line would have been too much for any width.
+        let alone = || count <= FEW || pairs.iter().any(|p| p.empty || p.length + 1 + p.word > ALONE);
+        fitting * 3 >= pairs.len() * 2 && (fitting >= 2 || alone())
+    } else {
+        fitting >= 3 && fitting * 5 >= pairs.len() * 4
+    };
+    let beyond = lengths.iter().filter(|length| **length > width).count();
+    if !enough || beyond * 2 > lengths.len() {
+        return None;
+    }
+    let most = fits(width).filter(|p| !p.empty).map(|p| p.length + p.word).min().unwrap_or(width);
+    Some(Break::AtBlank(if (width..=most).contains(&USUAL) { USUAL } else { width }))
+}
+
+/// The first line of a broadcast to terminals, whose other lines have a prefix.
+fn is_notice(text: &str) -> bool {
+    text.trim_start().starts_with("Message from syslogd@") || text.trim_start().starts_with("Broadcast message from ")
+}
+
+/// Does a line end where a program breaks a long word: `journal_`, `x86/`?
+fn ends_inside_a_word(held: &str) -> bool {
+    let mut last = held.bytes().rev();
+    let end = last.next();
+    let inside = last.next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
+    inside && matches!(end, Some(b'_' | b'/' | b'-'))
 }
 
 /// The text divided at its newlines.

@@ -187,7 +187,12 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         event = event.with_opt("workqueue", before.work).with_opt("listed", before.listed.then_some(true));
         return Opened::headless(event);
     }
-    begins.then(|| Opened::headless(Event::new(FAMILY.name, class::CORRUPTED, Severity::Report))).flatten()
+    let mut event = Event::new(FAMILY.name, class::CORRUPTED, Severity::Report);
+    if before.again && is_place(text) {
+        // The summary for the last screen: only an oops ends so.
+        event.family = "oops";
+    }
+    begins.then(|| Opened::headless(event)).flatten()
 }
 
 /// A line that names the program counter in kernel code.
@@ -259,7 +264,8 @@ fn finish(report: &mut Report) {
     // A stack that was asked for, of a task that sleeps or of a CPU that does nothing, is no report.
     let silent =
         begins(&["dump_stack", "show_stack", "dump_backtrace", "unwind_backtrace"]) || begins(ASLEEP) || begins(IDLE);
-    if known.is_none() && !panics && !sanitized && (silent || frames == 0 || frames < ENOUGH && !placed) {
+    let summary = report.event.family == "oops" && frames == 0 && placed && report.event.place.is_some();
+    if known.is_none() && !panics && !sanitized && !summary && (silent || frames == 0 || frames < ENOUGH && !placed) {
         report.discard = true;
         return;
     }

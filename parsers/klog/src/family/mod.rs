@@ -141,6 +141,8 @@ pub(crate) struct Before<'a> {
     pub(crate) task: Option<Task<'a>>,
     /// The line stands in a list of blocked tasks that somebody asked for.
     pub(crate) listed: bool,
+    /// The line above is the mark at the end of a report: the registers stand behind it once more.
+    pub(crate) again: bool,
     /// Work queue and work of that task.
     pub(crate) work: Option<&'a str>,
 }

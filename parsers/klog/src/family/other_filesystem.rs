@@ -186,6 +186,9 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .iter()
             .any(|errno| text.ends_with(errno));
     let consequence = match what {
+        _ if found.text.starts_with(" session lost") => {
+            Some("the connection to a monitor was lost; the client looks for another one")
+        }
         "watch" => Some("the image's watch was lost with the connection to its server; the driver takes it anew"),
         "server-down" => Some("a storage server of the cluster went down; what waited for it goes to its replicas"),
         "renumbered" => Some("the server gives a file another number than before: the export changed below the mount"),

@@ -61,6 +61,11 @@ impl Beginning {
         (!self.work.is_empty()).then_some(self.work.as_str())
     }
 
+    /// Is the line above the end of a report, which the registers stand behind once more?
+    pub(super) fn is_below_the_end(&self) -> bool {
+        self.above.contains("---[ end trace ")
+    }
+
     /// Is what begins at this line the stack of a task that somebody asked for, not of one that is blocked? Lists of
     /// blocked tasks hold no others; a list of all begins with one that sleeps otherwise.
     pub(super) fn is_of_listed_task(&mut self, line: &Line<'_>) -> bool {

@@ -24,9 +24,10 @@ pub(super) struct BrokenHead {
 }
 
 impl BrokenHead {
-    /// Keeps a line of the kernel with an anchor that opens no report.
-    pub(super) fn of(line: &Line<'_>) -> Option<BrokenHead> {
-        let likely = line.writer == Writer::Kernel && (MIN_LENGTH..=MAX_LENGTH).contains(&line.body.len());
+    /// Keeps a line of the kernel with an anchor that opens no report, or one that ends inside an anchor (`cut`).
+    pub(super) fn of(line: &Line<'_>, cut: bool) -> Option<BrokenHead> {
+        let length = line.body.len();
+        let likely = line.writer == Writer::Kernel && length <= MAX_LENGTH && (cut || length >= MIN_LENGTH);
         likely.then(|| BrokenHead {
             number: line.number,
             time: line.time,
