@@ -34,9 +34,8 @@ pub(super) fn copies(facts: &[Fact]) -> Vec<Copy> {
         for at in events {
             let Some(fact) = get(at) else { continue };
             let fuller = events.iter().copied().find(|other| {
-                other != at
-                    && !gone.contains(other)
-                    && get(other).is_some_and(|o| is_same(fact, o) && is_fuller(o, fact, other < at))
+                let tells_more = |o: &Fact| is_same(fact, o) && is_fuller(o, fact, other < at) || is_excerpt(fact, o);
+                other != at && !gone.contains(other) && get(other).is_some_and(tells_more)
             });
             if let Some(of) = fuller {
                 gone.insert(*at);
@@ -89,6 +88,25 @@ fn is_same(a: &Fact, b: &Fact) -> bool {
     let words = |fact: &Fact| fact.quote.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
     let numbered = a.quote.bytes().filter(u8::is_ascii_digit).count() >= 3;
     a.get("address").is_some() && a.get("address") == b.get("address") || numbered && words(a) == words(b)
+}
+
+/// How the log's reader marks a report that begins in its middle.
+const NO_HEAD: &str = "its head is not in the text";
+
+/// Is `part` a trace without a head that a report with one holds too: a poster shows what matters and then all?
+fn is_excerpt(part: &Fact, whole: &Fact) -> bool {
+    if part.text("corrupted") != Some(NO_HEAD) || whole.text("corrupted") == Some(NO_HEAD) {
+        return false;
+    }
+    let apart = part.time.zip(whole.time).and_then(|(a, b)| a.since(&b));
+    if apart.is_some_and(|ns| ns.abs() >= 1_000_000_000) {
+        return false;
+    }
+    let names = |fact: &Fact| -> BTreeSet<String> {
+        fact.stacks.iter().flat_map(|s| s.functions().map(str::to_owned)).collect()
+    };
+    let (part, whole) = (names(part), names(whole));
+    part.len() >= 2 && part.len() <= whole.len() && part.iter().all(|name| whole.contains(name))
 }
 
 /// Does `one` tell more than `other`, or as much and stands before it?
@@ -147,6 +165,16 @@ mod tests {
         assert!(told(&[oops(1, Some(9), &[]), oops(50, Some(9000), &["f"])]).is_empty());
         let other = oops(50, Some(9), &["f"]).with("pid", 7);
         assert!(told(&[oops(1, None, &[]).with("pid", 8), other.clone()]).iter().all(|(_, of)| of.is_none()));
+    }
+
+    #[test]
+    fn the_part_of_a_trace_that_is_shown_first_is_no_event_of_its_own() {
+        let mut part = oops(1, None, &["g", "h"]).with("corrupted", NO_HEAD);
+        part.kind = "log.headless".into();
+        let whole = oops(50, Some(9), &["f", "g", "h", "i"]);
+        assert_eq!(told(&[part.clone(), whole.clone()]), [(0, Some(1))]);
+        let other = oops(50, Some(9), &["f", "g", "i"]);
+        assert!(told(&[part, other]).iter().all(|(_, of)| of.is_none()));
     }
 
     #[test]

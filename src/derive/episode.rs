@@ -1,8 +1,10 @@
 //! What one filesystem, one device, one shortage says in several reports: the first of them is the cause, what the
 //! kernel makes of it is not.
 
-use facts::Fact;
+use facts::{Fact, Value};
 
+use super::functions::Helper;
+use super::path::{self, Hop};
 use super::sequence::{Near, SECOND, is_dead_disk, lines};
 
 /// File systems meet a dead disk with the next write-back or journal commit.
@@ -44,7 +46,14 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
         let same = |early: &Fact| is_same_timeout(early, late) && TIMEOUT.holds(early, late);
         return of(&same, "the driver tells of the same timeout");
     }
+    if late.kind == "log.slab_alloc_failure" {
+        let same = |early: &Fact| early.kind == "log.page_alloc_failure" && AT_ONCE.holds(early, late);
+        return of(&same, "the slab allocator asked for the pages that were refused");
+    }
     if matches!(late.text("class"), Some("soft-lockup" | "hard-lockup" | "rcu-stall")) {
+        if let Some(found) = stuck_before(late, &of) {
+            return Some(found);
+        }
         const ENDLESS: Near = Near { ns: 300 * SECOND, lines: 2000 };
         let endless = |early: &Fact| {
             early.text("class") == Some("list-corruption")
@@ -140,6 +149,73 @@ fn is_same_timeout(early: &Fact, late: &Fact) -> bool {
         && matches!(early.text("what"), Some("timeout" | "unit-hang" | "lost-completions"))
 }
 
+/// A CPU that is stuck is reported by several watchdogs, and again and again; others run into it.
+fn stuck_before(late: &Fact, of: &dyn Fn(&dyn Fn(&Fact) -> bool, &'static str) -> Cause) -> Cause {
+    const STUCK: Near = Near { ns: 180 * SECOND, lines: 4000 };
+    const MOMENT: Near = Near { ns: 3 * SECOND, lines: 300 };
+    let lockup =
+        |fact: &Fact| matches!(fact.text("class"), Some("soft-lockup" | "hard-lockup")) && fact.kind != "log.panic";
+    let cpus = |fact: &Fact| -> Vec<i64> {
+        let listed = fact.get("cpus").and_then(Value::as_list).unwrap_or_default();
+        if fact.kind == "log.rcu_stall" && !listed.is_empty() {
+            listed.iter().filter_map(Value::as_int).collect()
+        } else {
+            fact.int("cpu").into_iter().collect()
+        }
+    };
+    let same = |early: &Fact| {
+        let (a, b) = (cpus(early), cpus(late));
+        (lockup(early) || early.kind == "log.rcu_stall")
+            && (lockup(early) || lockup(late))
+            && !b.is_empty()
+            && b.iter().all(|cpu| a.contains(cpu))
+            && (early.int("pid").is_none() || late.int("pid").is_none() || early.int("pid") == late.int("pid"))
+            && STUCK.holds(early, late)
+    };
+    if let Some(found) = of(&same, "the same CPU, which a watchdog had reported before, is stuck still") {
+        return Some(found);
+    }
+    let stood_still = |early: &Fact| {
+        lockup(early)
+            && lockup(late)
+            && early.int("seconds").is_some_and(|s| s > 22 && late.int("seconds") == Some(s))
+            && MOMENT.holds(early, late)
+    };
+    if let Some(found) = of(&stood_still, "several CPUs stood still for the same time: the whole machine did") {
+        return Some(found);
+    }
+    let way = |fact: &Fact| path::interrupted_way(fact, path::main_stack(fact));
+    let busy_with = |fact: &Fact| -> Option<Hop> {
+        way(fact)
+            .into_iter()
+            .find(|h| !h.helps_by_file(Helper::Locking) && !h.helps(Helper::Reporting) && !h.groups.hands_over())
+    };
+    let spins = way(late).first().is_some_and(|h| h.helps_by_file(Helper::Locking));
+    let mine = busy_with(late).filter(|_| spins);
+    let waiter = |early: &Fact| {
+        lockup(early)
+            && lockup(late)
+            && STUCK.holds(early, late)
+            && mine.as_ref().zip(busy_with(early)).is_some_and(|(mine, theirs)| {
+                mine.function == theirs.function || mine.module.is_some() && mine.module == theirs.module
+            })
+    };
+    if let Some(found) = of(&waiter, "it spins for a lock in the code in which another CPU was stuck before") {
+        return Some(found);
+    }
+    let names: Vec<String> =
+        path::main_stack(late).map(path::hops).unwrap_or_default().into_iter().map(|h| h.function).collect();
+    const DAMAGE: &[&str] =
+        &["use-after-free", "out-of-bounds", "slab-corruption", "null-deref", "paging-fault", "gpf"];
+    let damaged = |early: &Fact| {
+        early.text("class").is_some_and(|class| DAMAGE.contains(&class))
+            && early.text("severity") == Some("report")
+            && early.text("function").is_some_and(|f| names.iter().any(|n| n == f))
+            && STUCK.holds(early, late)
+    };
+    of(&damaged, "an earlier report named a function that this CPU is in")
+}
+
 /// Two reports of one stall: the CPU that stalls tells of itself, and another one tells of it in the same second.
 pub(super) fn is_same_stall(a: &Fact, b: &Fact) -> bool {
     if a.kind != "log.rcu_stall" || b.kind != "log.rcu_stall" {
@@ -208,6 +284,33 @@ mod tests {
         assert_eq!(told(&[disk.clone(), damaged("sdb1")]), [(1, 0)]);
         assert!(told(&[disk, damaged("dm-0")]).is_empty());
         assert_eq!((disk_of("nvme0n1p2"), disk_of("sdaa12"), disk_of("dm-0")), (Some("nvme0n1"), Some("sdaa"), None));
+    }
+
+    #[test]
+    fn a_cpu_that_is_stuck_is_told_of_once() {
+        let stuck = |kind: &'static str, class: &str, cpu: i64, seconds: i64| {
+            event(kind, class, seconds, u64::try_from(seconds).unwrap_or(1)).with("cpu", cpu).with("severity", "report")
+        };
+        let stall = stuck("log.rcu_stall", "rcu-stall", 5, 2020).with("cpus", vec![5]);
+        let facts = [
+            stuck("log.soft_lockup", "soft-lockup", 5, 2000).with("pid", 900).with("seconds", 22).with("function", "f"),
+            stall.clone(),
+            stuck("log.soft_lockup", "soft-lockup", 5, 2028).with("pid", 900).with("seconds", 49),
+        ];
+        let found = told(&facts);
+        assert!(found.contains(&(1, 0)) && found.iter().any(|(at, _)| *at == 2), "{found:?}");
+        // Another CPU, in other code, is another matter.
+        let other = stuck("log.soft_lockup", "soft-lockup", 2, 2028).with("pid", 7).with("seconds", 23);
+        assert!(told(&[facts[0].clone(), other]).is_empty());
+        // All at once, for equally long.
+        let paused = |cpu: i64| {
+            let function = format!("f{cpu}");
+            stuck("log.soft_lockup", "soft-lockup", cpu, 300)
+                .with("seconds", 67)
+                .with("pid", cpu)
+                .with("function", function)
+        };
+        assert_eq!(told(&[paused(0), paused(3)]), [(1, 0)]);
     }
 
     #[test]

@@ -91,8 +91,13 @@ pub(super) fn place(fact: &Fact) -> Option<Hop> {
 /// The reliable frames of a stack; all of them if none is reliable. Inlined functions are left out where the one they
 /// are part of is there: another build has them elsewhere, and a log without symbols does not name them.
 pub(super) fn hops(stack: &Stack) -> Vec<Hop> {
+    // A return address at the very start of a function is behind a call that does not return, the last instruction of
+    // the function before it in memory: the name says nothing.
+    let first = stack.frames.first().map(std::ptr::from_ref);
+    let named =
+        |f: &&Frame| f.offset != Some(0) || f.size.is_none() || f.interrupted || Some(std::ptr::from_ref(*f)) == first;
     let take = |keep: fn(&Frame) -> bool| -> Vec<Hop> {
-        stack.frames.iter().filter(|f| keep(f)).filter_map(Hop::of).take(MAX_HOPS).collect()
+        stack.frames.iter().filter(named).filter(|f| keep(f)).filter_map(Hop::of).take(MAX_HOPS).collect()
     };
     let mut hops = take(|f| f.reliable && !f.inline);
     if hops.is_empty() {

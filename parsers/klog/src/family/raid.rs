@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::{after, between, has, split};
+use crate::cursor::{Cursor, after, between, has, number_after, split};
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
@@ -35,6 +35,7 @@ pub(super) static RAID: Family = Family {
         " is corrupted",
         "low water mark for metadata",
         "Reinstating path ",
+        " active with ",
         "disabling caching",
         "IO error on writing btree",
         "IO error on reading ",
@@ -59,7 +60,7 @@ pub(super) static RAID: Family = Family {
                 FieldType::Text,
                 "",
                 "disk-failure, read-error, failed, non-fresh, superblock, path, pool, cache, metadata, \
-                 snapshot, integrity, ok",
+                 snapshot, integrity, degraded, ok",
             ),
             field("detail", FieldType::Text, "", "the text"),
         ],
@@ -78,6 +79,21 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     if let Some(rest) = text.strip_prefix("md/") {
         let (head, rest) = split(rest, ": ")?;
         let array = head.rsplit(':').next().unwrap_or(head);
+        // `raid level 5 active with 3 out of 4 devices, algorithm 2`, `active with 1 out of 2 mirrors`
+        if let Some(counts) = after(rest, "active with ") {
+            let (present, of) = (Cursor::new(counts).int()?, number_after(counts, "out of ")?);
+            let missing = of - present;
+            // Some makers give their system partition a mirror for each bay.
+            if !(1..=64).contains(&missing) || head.starts_with("raid1:") && of > 4 {
+                return None;
+            }
+            let mut event = new("degraded", array).with(
+                "consequence",
+                format!("{missing} of {of} members are missing: nothing is lost yet, the next disk that fails may take the data along"),
+            );
+            event.severity = Severity::Notice;
+            return Opened::line(event);
+        }
         let what = if rest.starts_with("Disk failure on ") {
             "disk-failure"
         } else if rest.starts_with("read error not correctable")
@@ -165,5 +181,44 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             Opened::line(new("pool", array))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{events, fields};
+
+    #[test]
+    fn an_array_that_starts_without_a_member_is_worth_telling() {
+        for text in [
+            "md/raid:md0: raid level 5 active with 3 out of 4 devices, algorithm 2",
+            "md/raid1:md0: active with 1 out of 2 mirrors",
+            "md/raid10:md0: active with 3 out of 4 devices",
+        ] {
+            let text = format!("[    5.123456] {text}");
+            assert_eq!(fields(&text, &["what", "severity", "array"]), ["degraded", "notice", "md0"], "{text}");
+        }
+        for text in ["md/raid1:md0: active with 2 out of 2 mirrors", "md/raid1:md0: active with 1 out of 16 mirrors"] {
+            assert!(events(&format!("[    5.123456] {text}")).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn read_errors_and_paths_name_array_and_member() {
+        for (text, what, array, device) in [
+            (
+                "md/raid10:md0: sdc1: Raid device exceeded read_error threshold [cur 21:max 20]",
+                "read-error",
+                "md0",
+                "sdc1",
+            ),
+            ("md/raid1:md0: sda1: unrecoverable I/O read error for block 8", "read-error", "md0", "sda1"),
+            ("device-mapper: multipath: Failing path 8:16.", "path", "", "8:16"),
+            ("device-mapper: multipath: 253:2: Failing path 8:16.", "path", "253:2", "8:16"),
+            ("device-mapper: multipath: 253:2: Reinstating path 8:16.", "ok", "253:2", "8:16"),
+        ] {
+            let text = format!("[ 5252.261501] {text}");
+            assert_eq!(fields(&text, &["what", "array", "device"]), [what, array, device], "{text}");
+        }
     }
 }
