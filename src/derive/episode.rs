@@ -15,6 +15,8 @@ const FILESYSTEM: Near = Near { ns: 60 * SECOND, lines: 600 };
 const AT_ONCE: Near = Near { ns: 5 * SECOND, lines: 20 };
 /// From a refused charge to the task that cannot go on.
 const SHORTAGE: Near = Near { ns: 10 * SECOND, lines: 200 };
+/// What one allocation says in two layers.
+const ONE_CALL: Near = Near { ns: SECOND, lines: 60 };
 /// A driver that is told of a timeout.
 const TIMEOUT: Near = Near { ns: 30 * SECOND, lines: 1000 };
 
@@ -41,6 +43,39 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
     if late.kind == "log.page_alloc_failure" && late.quote.contains("ACCOUNT") {
         let full = |early: &Fact| early.kind == "log.memcg_oom" && SHORTAGE.holds(early, late);
         return of(&full, "the allocation is charged to a memory cgroup, and one had reached its limit before");
+    }
+    if late.kind == "log.slab_alloc_failure" {
+        let pages = |early: &Fact| early.kind == "log.page_alloc_failure" && ONE_CALL.holds(early, late);
+        return of(&pages, "the pages for it had been refused in the same call");
+    }
+    if late.kind == "log.mce" && matches!(late.text("what"), Some("killed" | "memory-failure")) {
+        let poison = |early: &Fact| {
+            matches!(&*early.kind, "log.mce" | "log.edac" | "log.firmware_error_record")
+                && !matches!(early.text("what"), Some("killed" | "memory-failure" | "logged"))
+                && SHORTAGE.holds(early, late)
+        };
+        return of(&poison, "the hardware had reported the error before, and this is what the kernel does about it");
+    }
+    if late.text("function") == Some("umount_check") {
+        let dentry = |early: &Fact| early.kind == "log.vfs_leftover" && AT_ONCE.holds(early, late);
+        return of(&dentry, "the dentry in use is what the warning is about");
+    }
+    if matches!(
+        late.text("class"),
+        Some("bug-on" | "null-deref" | "paging-fault" | "gpf" | "out-of-bounds" | "warning")
+    ) && let Some(function) = late.text("function")
+    {
+        // Code that checks what it reads from the disk less well than it should.
+        let damaged = |early: &Fact| {
+            early.text("class") == Some("fs-corruption")
+                && early.text("filesystem").is_some_and(|name| {
+                    late.text("module") == Some(name) || function.trim_start_matches('_').starts_with(name)
+                })
+                && AT_ONCE.holds(early, late)
+        };
+        if let Some(found) = of(&damaged, "the filesystem had met damaged data right before") {
+            return Some(found);
+        }
     }
     if late.kind == "log.net_watchdog" {
         let same = |early: &Fact| is_same_timeout(early, late) && TIMEOUT.holds(early, late);

@@ -21,6 +21,7 @@ mod next;
 mod path;
 mod pointer;
 mod recovery;
+mod related;
 mod sequence;
 mod shortage;
 mod signature;

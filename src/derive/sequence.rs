@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use facts::{Fact, Place};
 
 use super::path;
-use super::{episode, functions};
+use super::{episode, functions, related};
 
 /// An event that follows from an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +147,9 @@ impl Earlier<'_> {
         if let Some(found) = episode::cause(late, &|fits| self.nearest(|_, early| fits(early))) {
             return Some(found);
         }
+        if let Some(found) = related::cause(late, &|fits| self.nearest(|_, early| fits(early))) {
+            return Some(found);
+        }
         // The layers above a drive say in their words what its driver has said.
         if matches!(&*late.kind, "log.scsi_error" | "log.block_io_error" | "log.raid_error") {
             let below = |_: usize, early: &Fact| is_below(early, late) && SAME_BREATH.holds(early, late);
@@ -254,6 +257,11 @@ const RAISES: &[(&[&str], Raises)] = &[
     (&["hard lockup", "detected lockup", "nmi watchdog"], Raises::Class(&["hard-lockup"])),
     (&["hung_task", "hung task", "blocked tasks"], Raises::Class(&["hung-task"])),
     (&["rcu stall", "rcu_sched", "rcu_preempt"], Raises::Class(&["rcu-stall"])),
+    (&["kernel stack overflow"], Raises::Class(&["stack-overflow"])),
+    (
+        &["fatal hardware error", "fatal machine check", "uncorrected hardware", "timeout synchronizing machine check"],
+        Raises::Class(&["hardware-mce", "hardware-memory", "hardware-pcie"]),
+    ),
     (&["out of memory", "deadlocked on memory", "panic_on_oom"], Raises::Class(&["oom", "memcg-oom"])),
     (&["attempted to kill"], Raises::Init),
     (

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 
-use facts::{Fact, Stamp, Value};
+use facts::{Fact, Value};
 
 use super::comparison::{Comparison, key};
 use super::condition::{Item, field, kind_matches};
@@ -217,11 +217,20 @@ impl<'a> Matcher<'a> {
             .sum()
     }
 
-    /// Seconds from the first to the last fact of a group.
+    /// Seconds from the first to the last fact of a group, each clock by itself: that of the boot is one, and each source
+    /// may have a wall clock of its own.
     fn span(&self, group: &[usize]) -> Option<Value> {
-        let stamps: Vec<&Stamp> = group.iter().filter_map(|at| self.fact(*at)?.time.as_ref()).collect();
-        let (first, last) = (stamps.first()?, stamps.last()?);
-        Some(Value::Float(last.since(first)? as f64 / 1e9))
+        let mut clocks: HashMap<Option<&str>, (i64, i64)> = HashMap::new();
+        for fact in group.iter().filter_map(|at| self.fact(*at)) {
+            let Some(time) = fact.time else { continue };
+            let wall = time.wall_ns.map(|ns| (Some(fact.origin.member.as_str()), ns));
+            for (clock, ns) in time.since_boot_ns.map(|ns| (None, ns)).into_iter().chain(wall) {
+                let (first, last) = clocks.entry(clock).or_insert((ns, ns));
+                (*first, *last) = (ns.min(*first), ns.max(*last));
+            }
+        }
+        let spans = clocks.values().map(|(first, last)| last.saturating_sub(*first));
+        spans.max().map(|ns| Value::Float(ns as f64 / 1e9))
     }
 
     fn hold(&self, joins: &[Comparison], way: &Binding) -> bool {

@@ -468,8 +468,12 @@ impl Found {
             role.is_none() && whole && (alone || bytes.len() <= MAX_PASTED) && !recognise::is_plain_log(&head, bytes)
         };
         let understood = (state || pasted() || snapshot::recognises(&head)) && self.node().add(path, name, bytes);
-        // Sections hold logs among other files.
+        // Sections hold logs among other files. What stands in `/proc` and `/sys` is what its name says; another name
+        // promises a table, and never that no log stands beside it.
         if understood && by_name && role != Some(Role::Sections) {
+            if role.is_none() && (alone || !self.is_virtual) {
+                self.log_beside(name, bytes, member.reader());
+            }
             return;
         }
         match role {
@@ -564,15 +568,30 @@ impl Found {
         let (pieces, lines) = log::read_stream(name, head, rest, self.streams + 1, capture);
         self.node().add_log(lines);
         if !capture {
-            self.streams += 1;
-            let root = self.root.clone();
-            let of_collection = layouts::is_of_collection(name);
-            let of_crash = layouts::is_of_crash(name);
-            self.pieces.extend(pieces.into_iter().map(|p| {
-                let over = p.over || of_crash;
-                Piece { root: root.clone(), of_collection, over, ..p }
-            }));
+            self.keep(name, pieces);
         }
+    }
+
+    /// A log in a text that was understood as something else: kept when there are reports in it.
+    fn log_beside(&mut self, name: &str, head: &[u8], rest: &mut dyn Read) {
+        let (pieces, lines) = log::read_stream(name, head, rest, self.streams + 1, false);
+        let told = |fact: &facts::Fact| fact.kind != "log.boot" && fact.text("severity") != Some("notice");
+        if pieces.iter().any(|piece| piece.facts.iter().any(told)) {
+            self.node().add_log(lines);
+            self.keep(name, pieces);
+        }
+    }
+
+    /// Keeps the boots of one log.
+    fn keep(&mut self, name: &str, pieces: Vec<Piece>) {
+        self.streams += 1;
+        let root = self.root.clone();
+        let of_collection = layouts::is_of_collection(name);
+        let of_crash = layouts::is_of_crash(name);
+        self.pieces.extend(pieces.into_iter().map(|p| {
+            let over = p.over || of_crash;
+            Piece { root: root.clone(), of_collection, over, ..p }
+        }));
     }
 
     /// A journal: the entries of each boot as one log, in the form of `journalctl -o short-monotonic`.

@@ -1,11 +1,11 @@
 //! Joins pieces of one machine and one boot to cases.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use facts::{Fact, Gap};
 
-use super::boots;
 use super::piece::Piece;
+use super::{boots, same_events};
 use crate::case::Case;
 use crate::derive;
 
@@ -183,13 +183,15 @@ fn add(draft: &mut Draft, piece: Piece) {
     draft.streams.extend(piece.stream);
     draft.members.push(piece.member);
     // The same line in two logs of one boot (console and journal, say) is one observation.
-    let same = |fact: &Fact| {
-        let since_boot = fact.time.and_then(|t| t.since_boot_ns).filter(|_| fact.kind.starts_with("log."))?;
-        Some((fact.kind.to_string(), fact.quote.clone(), since_boot))
-    };
-    let seen: HashSet<_> = draft.case.facts.iter().filter_map(same).collect();
-    let known = |fact: &Fact| !seen.is_empty() && same(fact).is_some_and(|key| seen.contains(&key));
-    draft.case.facts.extend(piece.facts.into_iter().filter(|fact| !known(fact)));
+    let mut new = piece.facts;
+    let same = same_events::find(&mut draft.case.facts, &mut new);
+    let known: BTreeMap<usize, usize> = same.pairs.into_iter().collect();
+    for (at, fact) in new.into_iter().enumerate() {
+        match known.get(&at).and_then(|old| draft.case.facts.get_mut(*old)) {
+            Some(old) => same_events::complete(old, fact),
+            None => draft.case.facts.push(fact),
+        }
+    }
     for gap in piece.gaps {
         if !draft.case.gaps.contains(&gap) {
             draft.case.gaps.push(gap);

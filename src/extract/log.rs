@@ -3,10 +3,11 @@
 use std::io::Read;
 use std::sync::{Arc, LazyLock};
 
-use facts::Fact;
+use facts::{Fact, Gap};
 use kernel::Log;
 use snapshot::NodeLog;
 
+use super::hosts;
 use super::piece::Piece;
 
 /// How much of a log is read at once.
@@ -18,7 +19,32 @@ static ANCHORS: LazyLock<Arc<klog::Anchors>> = LazyLock::new(|| Arc::new(klog::A
 
 /// The pieces of a text log: one for each boot in it.
 pub(super) fn read_text(member: &str, bytes: &[u8], stream: usize) -> Vec<Piece> {
-    pieces(member, klog::read(member, bytes), stream)
+    match klog::Turned::of(bytes) {
+        Some(turned) => {
+            let mut pieces = pieces(member, klog::read(member, &turned.text), stream);
+            pieces.iter_mut().for_each(|piece| turn_back(&mut piece.facts, &turned));
+            said_turned(member, &mut pieces, TURNED, "");
+            pieces
+        }
+        None => pieces(member, klog::read(member, bytes), stream),
+    }
+}
+
+const TURNED: &str = "the text is newest first: it was read from its end";
+
+fn turn_back(facts: &mut [Fact], turned: &klog::Turned) {
+    hosts::renumber(facts, &|line| turned.number(line));
+    for fact in facts {
+        if let facts::Place::Lines { first, last } = &mut fact.origin.place {
+            (*first, *last) = ((*first).min(*last), (*first).max(*last));
+        }
+    }
+}
+
+fn said_turned(member: &str, pieces: &mut [Piece], why: &str, closes: &str) {
+    if let Some(piece) = pieces.first_mut() {
+        piece.gaps.push(Gap::new("the order of the lines", member, why, closes));
+    }
 }
 
 /// A log that comes in pieces: kernel reports and node-level lines in one pass.
@@ -80,10 +106,27 @@ pub(super) fn read_stream(
     stream: usize,
     capture: bool,
 ) -> (Vec<Piece>, Vec<Fact>) {
+    let mut chunk = Vec::new();
+    let newest_first = klog::Turned::is_newest_first(head.as_ref());
+    if newest_first {
+        let _ = rest.take(CHUNK as u64).read_to_end(&mut chunk);
+        if chunk.is_empty()
+            && let Some(turned) = klog::Turned::of(head.as_ref())
+        {
+            let mut reader = Reader::new(member, capture);
+            turned.text.chunks(CHUNK).for_each(|part| reader.push(part));
+            let (mut pieces, mut lines) = reader.finish(stream);
+            pieces.iter_mut().for_each(|piece| turn_back(&mut piece.facts, &turned));
+            turn_back(&mut lines, &turned);
+            said_turned(member, &mut pieces, TURNED, "");
+            return (pieces, lines);
+        }
+    }
     let mut reader = Reader::new(member, capture);
+    let read = head.as_ref().len();
     head.as_ref().chunks(CHUNK).for_each(|part| reader.push(part));
     drop(head);
-    let mut chunk = Vec::new();
+    reader.push(&chunk);
     loop {
         chunk.clear();
         // An error is a gap of the walk that opened the member; what was read before it counts.
@@ -96,7 +139,15 @@ pub(super) fn read_stream(
             break;
         }
     }
-    reader.finish(stream)
+    let (mut pieces, lines) = reader.finish(stream);
+    if newest_first {
+        let why = format!(
+            "the text is newest first and longer than the {read} bytes that are turned: causes and consequences stand \
+             the wrong way round"
+        );
+        said_turned(member, &mut pieces, &why, "the log with its oldest line first: tac FILE");
+    }
+    (pieces, lines)
 }
 
 /// The piece of a dump's own log. Lines of its facts are positions of records, counted from 1.

@@ -16,6 +16,7 @@ mod naming;
 mod piece;
 mod pstore;
 mod recognise;
+mod same_events;
 mod sections;
 mod temporary;
 

@@ -34,6 +34,7 @@ pub(super) static FAMILY: Family = Family {
         &[
             field("iommu", FieldType::Text, "", "dmar, amd-vi, smmu, or the driver"),
             field("device", FieldType::Text, "", "PCI address of the device"),
+            field("driver", FieldType::Text, "", "driver of the device"),
             field("access", FieldType::Text, "", "read, write, or the event as printed"),
             field("reason", FieldType::Text, "", "why the access was refused"),
         ],
@@ -51,7 +52,9 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         // `nvme 0000:01:00.0: AMD-Vi: Event logged [..]` where a driver has the device, `device=01:00.0` inside elsewhere.
         let inside_it = after(inside, "device=").map(|d| d.split(' ').next().unwrap_or(d));
         let device = inside_it.or_else(|| text.split_once(": AMD-Vi: ")?.0.rsplit(' ').next());
-        let mut event = event("amd-vi").with("access", what).with_opt("device", device);
+        let driver =
+            text.split_once(": AMD-Vi: ").and_then(|(head, _)| head.rsplit_once(' ')).map(|(driver, _)| driver);
+        let mut event = event("amd-vi").with("access", what).with_opt("device", device).with_opt("driver", driver);
         event.address = hex_after(inside, "address=");
         event
     } else if has(text, "Unhandled context fault") && text.starts_with("arm-smmu") {

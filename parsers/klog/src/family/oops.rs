@@ -458,6 +458,13 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     if bare && event.release.is_none() && rest_of_fault(text, event) {
         return Step::Take;
     }
+    // The trap of BUG(), and the line above it, which another console printed later.
+    if bare && event.release.is_none() && event.class == class::INVALID_OPCODE && bug_header(text, event) {
+        event.class = class::BUG_ON;
+        event.set("header", text);
+        event.quote = text.to_owned();
+        return Step::Take;
+    }
     if !event.fields.contains_key("count") && (die_header(text, event) || bare && rest_of_gpf(text, event)) {
         return Step::Take;
     }

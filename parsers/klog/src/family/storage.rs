@@ -484,7 +484,8 @@ fn ata_body(report: &mut Report, line: &Line<'_>) -> Step {
         return Step::Take;
     }
     let Some((_, rest)) = ata_head(text) else { return Step::Pass };
-    if rest.starts_with("exception Emask ") {
+    // It is a report of its own: with it the drive is given up.
+    if rest.starts_with("exception Emask ") || rest == "disabled" {
         return Step::Stop;
     }
     if rest.starts_with("EH complete") {

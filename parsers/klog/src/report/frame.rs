@@ -39,7 +39,7 @@ pub(crate) fn plain(text: &str) -> Option<Printed<'_>> {
             let tail = behind(tail, ">]").filter(|_| (8..=16).contains(&digits))?;
             (pc, Cursor::new(tail).blanks().rest())
         }
-        None => (None, text),
+        None => (None, without_empty(text).unwrap_or(text)),
     };
     let (reliable, rest) = match behind(rest, "? ") {
         Some(rest) => (false, rest),
@@ -60,7 +60,7 @@ pub(crate) fn caller(text: &str) -> Option<Frame> {
     let (_, caller) = split(text, " from ")?;
     let caller = match behind(caller, "[<") {
         Some(inside) => split(inside, ">] ")?.1,
-        None => caller,
+        None => without_empty(caller).unwrap_or(caller),
     };
     let caller = caller.strip_prefix('(').map_or(caller, |c| c.strip_suffix(')').unwrap_or(c));
     let (_, Some(_), Some(_), _) = symbol(caller)? else { return None };
@@ -89,16 +89,15 @@ pub(crate) fn read(text: &str) -> Option<Frame> {
             return None;
         }
         rest = tail.trim_start();
-        // arm: `(callee) from [<..>] (caller+0x3c/0x5c)`
-        if let Some(arm) = rest.strip_prefix('(')
-            && let Some((callee, from)) = split(arm, ") from ")
-        {
-            let mut frame = symbol_frame(callee)?;
+        if let Some(mut frame) = arm(rest) {
             frame.pc = pc.map(Address);
-            frame.line = None;
-            let _ = from;
             return Some(frame);
         }
+    } else if let Some(behind) = without_empty(rest) {
+        if let Some(frame) = arm(behind) {
+            return Some(frame);
+        }
+        rest = behind;
     } else if is_address_pair(rest) {
         // ppc: `[sp] [ip] sym+0x/0x (unreliable)`
         let (sp, tail) = rest.strip_prefix('[')?.split_once(']')?;
@@ -169,6 +168,20 @@ pub(crate) fn read(text: &str) -> Option<Frame> {
     frame.pc = pc.map(Address);
     frame.reliable = reliable;
     Some(frame)
+}
+
+/// `(callee) from [<..>] (caller+0x3c/0x5c)`
+fn arm(text: &str) -> Option<Frame> {
+    let (callee, _) = split(text.strip_prefix('(')?, ") from ")?;
+    let mut frame = symbol_frame(callee)?;
+    frame.line = None;
+    Some(frame)
+}
+
+/// What stands behind `[]`: where a page took `<ffffffff8163571c>` for a mark of its own, this is left of the address.
+pub(crate) fn without_empty(text: &str) -> Option<&str> {
+    let rest = behind(text, "[]").or_else(|| behind(text, "[ ]"))?;
+    Some(rest.trim_start())
 }
 
 /// `[c0000000fe5d3a40] [c000000000a1b2c4] `
@@ -336,6 +349,9 @@ mod tests {
                 false,
             ),
             ("[ec8d7d40] [c0037c48] __might_sleep+0xe8/0x10c", "__might_sleep", Some(0xe8), None, true),
+            ("[] dump_stack+0x19/0x1b", "dump_stack", Some(0x19), None, true),
+            ("[] ? zfs_zget+0x17b/0x320 [zfs]", "zfs_zget", Some(0x17b), Some("zfs"), false),
+            ("[] (callee) from [] (caller+0x3c/0x5c)", "callee", None, None, true),
             ("([<00000000001143e6>] show_stack+0x56/0x80)", "show_stack", Some(0x56), None, false),
             ("[<c01f3200>] (callee) from [<c01f32a0>] (caller+0x3c/0x5c)", "callee", None, None, true),
             ("callee from caller+0x3c/0x5c", "callee", None, None, true),

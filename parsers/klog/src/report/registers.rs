@@ -87,8 +87,12 @@ fn instruction_pointer(rest: &str, report: &mut Report) -> Step {
 /// `[<..>]  [<..>] func+0x1/0x2`, or one bracket
 fn double_bracket(text: &str) -> Option<Location> {
     let mut rest = text.trim();
-    while let Some(inside) = rest.strip_prefix("[<") {
-        rest = split(inside, ">]")?.1.trim_start();
+    loop {
+        rest = match (rest.strip_prefix("[<"), frame::without_empty(rest)) {
+            (Some(inside), _) => split(inside, ">]")?.1.trim_start(),
+            (None, Some(behind)) => behind,
+            (None, None) => break,
+        };
     }
     if rest.len() == text.trim().len() {
         return None;

@@ -1,0 +1,168 @@
+//! One piece of hardware under several names: a controller and its disk, a disk and its partition, a port and its drive,
+//! a PCI function and the instance of its driver. What the later name says follows from the earlier one.
+
+use facts::Fact;
+
+use super::sequence::{Near, SECOND, is_dead_disk};
+
+/// A drive that is gone is gone for all that comes.
+const EVER: Near = Near { ns: i64::MAX, lines: u64::MAX };
+/// From a drive to what lies on it: write-back meets it within two minutes.
+const DISK: Near = Near { ns: 120 * SECOND, lines: 2000 };
+/// From a drive that was given up to the layers above it, where no name joins them.
+const GIVEN_UP: Near = Near { ns: 600 * SECOND, lines: 2000 };
+/// From an access that was refused to the driver whose commands are not answered.
+const REFUSED: Near = Near { ns: 90 * SECOND, lines: 2000 };
+
+type Cause = Option<(usize, &'static str)>;
+/// Finds the nearest earlier event that fits.
+type Nearest<'a> = &'a dyn Fn(&dyn Fn(&Fact) -> bool) -> Option<usize>;
+
+/// The earlier event of the same hardware under the name of a larger part of it.
+pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
+    if !matches!(
+        &*late.kind,
+        "log.ata_error"
+            | "log.block_io_error"
+            | "log.scsi_error"
+            | "log.raid_error"
+            | "log.nvme_error"
+            | "log.host_adapter"
+    ) {
+        return None;
+    }
+    let part = |early: &Fact| is_part(early, late);
+    if let Some(at) = nearest(&part) {
+        return Some((at, "the device that it is a part of had failed before"));
+    }
+    let given_up = |early: &Fact| {
+        early.kind == "log.ata_error"
+            && early.text("what") == Some("disabled")
+            && matches!(name_of(late), Some((name, _)) if name.starts_with("sd"))
+            && GIVEN_UP.holds(early, late)
+    };
+    if late.kind != "log.ata_error"
+        && let Some(at) = nearest(&given_up)
+    {
+        return Some((at, "a drive had been given up before"));
+    }
+    let refused = |early: &Fact| {
+        early.kind == "log.iommu_fault"
+            && early.text("driver").is_some_and(|driver| is_of_driver(driver, late))
+            && REFUSED.holds(early, late)
+    };
+    nearest(&refused).map(|at| (at, "the IOMMU had refused an access of its driver's device before"))
+}
+
+/// Is the later event of a part of what the earlier one speaks of?
+fn is_part(early: &Fact, late: &Fact) -> bool {
+    if !is_dead_disk(early) {
+        return false;
+    }
+    // A wording of a drive that answers: its sectors are another matter than its being there.
+    let (Some((name, size)), Some((late_name, late_size))) = (name_of(early), name_of(late)) else { return false };
+    let same = name == late_name
+        && (size < late_size || size == 0 && late_size == 0 && early.text("port") != late.text("port"));
+    let controller = name.starts_with("nvme") || name.starts_with("mmc");
+    same && if controller && size == 0 { EVER.holds(early, late) } else { DISK.holds(early, late) }
+}
+
+/// The hardware that an event speaks of, by the name of its largest part, and how small the part is: 0 is a controller
+/// or port, 1 a drive, 2 a partition, 3 what lies on one.
+fn name_of(fact: &Fact) -> Option<(String, u8)> {
+    if let Some(port) = fact.text("port") {
+        return Some((port.split('.').next().unwrap_or(port).to_owned(), 0));
+    }
+    let name = fact.text("device").or_else(|| fact.text("driver"))?;
+    let above = if fact.kind == "log.raid_error" { 3 } else { 0 };
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    for (head, whole) in [("nvme", "nvme"), ("mmcblk", "mmc"), ("mmc", "mmc")] {
+        let Some(rest) = name.strip_prefix(head) else { continue };
+        let count = digits(rest);
+        let (number, rest) = rest.split_at_checked(count).filter(|(number, _)| !number.is_empty())?;
+        let size = if rest.contains('p') {
+            2
+        } else if rest.is_empty() && head != "mmcblk" {
+            0
+        } else {
+            1
+        };
+        return Some((format!("{whole}{number}"), size.max(above)));
+    }
+    for head in ["sd", "vd", "xvd", "hd"] {
+        let Some(rest) = name.strip_prefix(head) else { continue };
+        let letters = rest.bytes().take_while(u8::is_ascii_lowercase).count();
+        let (disk, partition) = rest.split_at_checked(letters).filter(|(disk, _)| (1..4).contains(&disk.len()))?;
+        if !partition.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        return Some((format!("{head}{disk}"), if partition.is_empty() { 1 } else { 2 }.max(above)));
+    }
+    None
+}
+
+/// Is a failure one of a driver's devices? Instances bear its name: `mpt3sas_cm0`.
+fn is_of_driver(driver: &str, late: &Fact) -> bool {
+    match &*late.kind {
+        "log.ata_error" => matches!(driver, "ahci" | "ata_piix") || driver.starts_with("sata_"),
+        "log.nvme_error" => driver == "nvme",
+        _ => late.text("driver").is_some_and(|name| driver.len() > 2 && name.starts_with(driver)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use facts::{Origin, Stamp};
+
+    use super::super::sequence::follows;
+    use super::*;
+
+    fn event(kind: &'static str, field: &'static str, name: &str, what: &str, seconds: i64) -> Fact {
+        let line = u64::try_from(seconds).unwrap_or(1);
+        let mut fact = Fact::new(kind, Origin::lines("dmesg", line, line))
+            .with("class", "io-error")
+            .with("severity", "failure")
+            .with("title", "x")
+            .with("what", what)
+            .with(field, name);
+        fact.time = Some(Stamp::since_boot(seconds * SECOND));
+        fact
+    }
+
+    fn told(facts: &[Fact]) -> Vec<(usize, usize)> {
+        follows(facts, &BTreeMap::new(), &BTreeSet::new()).into_iter().map(|f| (f.event, f.of)).collect()
+    }
+
+    #[test]
+    fn a_part_follows_from_the_whole() {
+        let block = |device: &str, seconds| event("log.block_io_error", "device", device, "I/O", seconds);
+        assert_eq!(told(&[block("sda", 10), block("sda5", 11), block("sdb1", 12)]), [(1, 0)]);
+        let nvme = event("log.nvme_error", "device", "nvme2", "not-ready", 10);
+        let array = |device: &str| event("log.raid_error", "device", device, "disk-failure", 1500);
+        assert_eq!(told(&[nvme.clone(), array("nvme2n1p4")]), [(1, 0)]);
+        assert!(told(&[nvme, array("nvme3n1p4")]).is_empty());
+        let card = event("log.host_adapter", "driver", "mmc0", "timeout", 10);
+        assert_eq!(told(&[card, block("mmcblk0", 12)]), [(1, 0)]);
+        let port = |port: &str, what: &str, seconds| event("log.ata_error", "port", port, what, seconds);
+        assert_eq!(told(&[port("ata9", "reset-failed", 10), port("ata9.00", "disabled", 10)]), [(1, 0)]);
+        assert!(told(&[port("ata9", "reset-failed", 10), port("ata8.00", "disabled", 10)]).is_empty());
+    }
+
+    #[test]
+    fn a_drive_that_was_given_up_explains_errors_for_long() {
+        let port = |what: &str| event("log.ata_error", "port", "ata6.00", what, 10);
+        let late = event("log.block_io_error", "device", "sdb", "I/O", 300);
+        assert_eq!(told(&[port("disabled"), late.clone()]), [(1, 0)]);
+        assert!(told(&[port("exception"), late]).is_empty());
+    }
+
+    #[test]
+    fn a_refused_access_explains_its_driver() {
+        let fault = |driver: &str| event("log.iommu_fault", "driver", driver, "", 10).with("class", "hardware-pcie");
+        let late = event("log.host_adapter", "driver", "mpt3sas_cm0", "fault", 40);
+        assert_eq!(told(&[fault("mpt3sas"), late.clone()]), [(1, 0)]);
+        assert!(told(&[fault("megaraid_sas"), late]).is_empty());
+    }
+}
