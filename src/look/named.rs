@@ -40,6 +40,9 @@ pub struct ModuleDetail {
     pub srcversion: Option<String>,
     /// Its memory, text first.
     pub parts: Vec<PartRow>,
+    /// The memory of its init function, text first, until it is given back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub init: Vec<PartRow>,
     /// Bytes in all.
     pub size: u64,
     /// References, as lsmod counts them.
@@ -59,6 +62,12 @@ pub struct PartRow {
     pub start: Address,
     /// Bytes.
     pub size: u64,
+}
+
+impl PartRow {
+    fn of(part: &std::ops::Range<u64>) -> PartRow {
+        PartRow { start: Address(part.start), size: part.end.saturating_sub(part.start) }
+    }
 }
 
 /// The module of that name, with `-` and `_` alike, or whose memory holds the address.
@@ -91,11 +100,8 @@ pub fn module_detail(kernel: &Kernel<'_>, word: &str) -> Result<ModuleDetail, St
         taints: module.taints.map(|_| module.taint_letters()),
         version: module.version.clone(),
         srcversion: module.srcversion.clone(),
-        parts: module
-            .parts
-            .iter()
-            .map(|part| PartRow { start: Address(part.start), size: part.end.saturating_sub(part.start) })
-            .collect(),
+        parts: module.parts.iter().map(PartRow::of).collect(),
+        init: module.init.iter().map(PartRow::of).collect(),
         size: module.size,
         references: kernel.module_use_count(module),
         users: kernel.module_users(module),

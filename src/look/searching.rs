@@ -132,7 +132,7 @@ fn mapped_elsewhere(kernel: &Kernel<'_>) -> HashMap<u64, VirtAddr> {
     let size = kernel.types().size_of("thread_union").unwrap_or(16 << 10).min(1 << 16);
     let stacks =
         kernel.tasks().items.into_iter().filter_map(|task| task.stack).map(|low| low.0..low.0.saturating_add(size));
-    let modules = kernel.modules().items.iter().flat_map(|module| module.parts.iter().cloned());
+    let modules = kernel.modules().items.iter().flat_map(|module| module.parts.iter().chain(&module.init).cloned());
     for range in stacks.chain(modules) {
         for page in (range.start & !4095..range.end).step_by(4096) {
             if pages.len() >= MAX_MAPPED {

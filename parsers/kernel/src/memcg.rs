@@ -49,6 +49,8 @@ pub struct Memcg {
     pub css_refs: Option<i64>,
     /// Pages charged to it.
     pub pages: Option<u64>,
+    /// The most pages that may be charged to it; `None` where there is no limit, or it is not known.
+    pub limit_pages: Option<u64>,
     /// Pages of kernel memory charged to it.
     pub kmem_pages: Option<u64>,
     /// Whether kernel memory is accounted to it.
@@ -246,6 +248,9 @@ impl Kernel<'_> {
             css_refs: if online { None } else { self.css_refs(at + css) },
             // struct page_counter has `usage` since bbec2e15170a (v4.18), `count` before.
             pages: value(&["memory.usage.counter", "memory.count.counter"]),
+            // `max` since the same commit, `limit` before. PAGE_COUNTER_MAX is no limit.
+            limit_pages: value(&["memory.max", "memory.limit"])
+                .filter(|pages| *pages < i64::MAX as u64 / self.page_bytes()),
             kmem_pages: value(&["kmem.usage.counter", "kmem.count.counter"]),
             kmem_active: self.memcg_accounts_kmem(at),
         }

@@ -49,6 +49,9 @@ pub struct Module {
     /// Its memory, text first, without what init used and gave back.
     #[serde(skip)]
     pub parts: Vec<Range<u64>>,
+    /// The memory of its init function, text first, until it is given back.
+    #[serde(skip)]
+    pub init: Vec<Range<u64>>,
     /// Start of its text, what `/proc/modules` prints.
     pub base: u64,
     /// Bytes it occupies in all, what `/proc/modules` prints.
@@ -78,7 +81,12 @@ impl Module {
 
     /// Whether an address lies in its text or data.
     pub fn contains(&self, at: VirtAddr) -> bool {
-        self.parts.iter().any(|part| part.contains(&at.0))
+        self.parts.iter().chain(&self.init).any(|part| part.contains(&at.0))
+    }
+
+    /// Its code: text, and that of init while it is there.
+    pub(crate) fn text(&self) -> impl Iterator<Item = &Range<u64>> {
+        self.parts.first().into_iter().chain(self.init.first())
     }
 }
 
@@ -165,7 +173,11 @@ impl Kernel<'_> {
             let at = self.pointer(at, "module", member).filter(|p| p.0 != 0)?;
             self.cstr(at, 128).ok().filter(|text| !text.is_empty())
         };
-        let parts = self.module_parts(at);
+        let (parts, init) = self.module_parts(at);
+        // Since ac3b43283923 (v6.4) /proc/modules counts what init has, too.
+        let size = parts.iter().map(|part| part.end - part.start).sum::<u64>();
+        let of_init = init.iter().map(|part| part.end - part.start).sum::<u64>();
+        let counted = if self.types().member("module", "mem").is_some() { of_init } else { 0 };
         if parts.is_empty() {
             gaps.push(Gap::new(
                 format!("place of module {name}"),
@@ -184,17 +196,18 @@ impl Kernel<'_> {
                 _ => ModuleState::Unknown,
             },
             base: parts.first().map_or(0, |part| part.start),
-            size: parts.iter().map(|part| part.end - part.start).sum(),
+            size: size + counted,
             taints: self.value(at, "module", "taints"),
             srcversion: text("srcversion"),
             version: text("version"),
             parts,
+            init,
             name,
         }
     }
 
-    /// Where a module lies, newest layout first.
-    fn module_parts(&self, at: VirtAddr) -> Vec<Range<u64>> {
+    /// Where a module lies, and where its init does, newest layout first.
+    fn module_parts(&self, at: VirtAddr) -> (Vec<Range<u64>>, Vec<Range<u64>>) {
         let part = |base: Option<u64>, size: Option<u64>| {
             let (base, size) = (base?, size?);
             (size > 0 && size < 1 << 30 && self.arch.is_kernel(VirtAddr(base))).then_some(base..base.checked_add(size)?)
@@ -203,21 +216,25 @@ impl Kernel<'_> {
         // struct module_memory mem[] since ac3b43283923 "module: replace module_layout with module_memory" (v6.4).
         if let (Some(mem), Some(size)) = (types.member("module", "mem"), types.size_of("module_memory")) {
             let count = (mem.size / size.max(1)).min(16);
-            return (0..count)
-                .filter_map(|nth| {
-                    let at = at + mem.offset + nth * size;
-                    part(self.value(at, "module_memory", "base"), self.value(at, "module_memory", "size"))
-                })
-                .collect();
+            let read = |nth: u64| {
+                let at = at + mem.offset + nth * size;
+                part(self.value(at, "module_memory", "base"), self.value(at, "module_memory", "size"))
+            };
+            // enum mod_mem_type: text, three kinds of data, then those of init.
+            return ((0..count.min(4)).filter_map(read).collect(), (4..count).filter_map(read).collect());
         }
         // struct module_layout since 7523e4dc5057 "module: use a structure to encapsulate layout." (v4.5); members of
         // struct module itself before.
-        for (base, size) in [("core_layout.base", "core_layout.size"), ("module_core", "core_size")] {
-            if let Some(part) = part(self.value(at, "module", base), self.value(at, "module", size)) {
-                return vec![part];
+        let layout = |base: &str, size: &str| part(self.value(at, "module", base), self.value(at, "module", size));
+        for (core, init) in [
+            (("core_layout.base", "core_layout.size"), ("init_layout.base", "init_layout.size")),
+            (("module_core", "core_size"), ("module_init", "init_size")),
+        ] {
+            if let Some(part) = layout(core.0, core.1) {
+                return (vec![part], layout(init.0, init.1).into_iter().collect());
             }
         }
-        self.module_parts_by_structure(at)
+        (self.module_parts_by_structure(at), Vec::new())
     }
 
     /// Without types: `struct module` lies in its module's own memory, so the word pair of a page-aligned base and a

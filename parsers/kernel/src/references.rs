@@ -42,7 +42,7 @@ impl Kernel<'_> {
         modules.sort_by_key(|module| !module.out_of_tree());
         let mut left = MAX_BYTES;
         for module in modules {
-            for part in &module.parts {
+            for part in module.parts.iter().chain(&module.init) {
                 let mut at = part.start & !4095;
                 while at < part.end && left > 0 {
                     let mut page = [0u8; 4096];

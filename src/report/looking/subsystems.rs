@@ -97,13 +97,14 @@ pub fn module(view: &ModuleDetail) -> String {
     row("version", or_dash(view.version.as_deref()));
     row("srcversion", or_dash(view.srcversion.as_deref()));
     row("size", view.size.to_string());
-    for (nth, part) in view.parts.iter().enumerate() {
+    let init = view.init.iter().map(|part| ("init", part));
+    let own = view.parts.iter().enumerate().map(|(nth, part)| match (view.parts.len(), nth) {
+        (1, _) => ("memory", part),
+        (_, 0) => ("text", part),
+        _ => ("data", part),
+    });
+    for (name, part) in own.chain(init) {
         let end = address(facts::Address(part.start.0.saturating_add(part.size)));
-        let name = match (view.parts.len(), nth) {
-            (1, _) => "memory",
-            (_, 0) => "text",
-            _ => "data",
-        };
         row(name, format!("{} to {end}, {}", address(part.start), part.size));
     }
     row("references", view.references.map_or_else(|| "?".to_owned(), |n| n.to_string()));
@@ -158,6 +159,7 @@ pub fn cgroups(view: &CgroupView, limit: usize, width: Option<usize>) -> String 
             if c.online { "online" } else { "dying" }.to_owned(),
             or_dash(c.css_refs),
             or_dash(c.pages),
+            or_dash(c.limit_pages),
             or_dash(c.kmem_pages),
             or_dash(c.path.as_deref()),
         ]
@@ -168,7 +170,11 @@ pub fn cgroups(view: &CgroupView, limit: usize, width: Option<usize>) -> String 
         return out;
     }
     if !view.cgroups.is_empty() {
-        out.push_str(&table(&["MEM_CGROUP", ">ID", "STATE", ">REFS", ">PAGES", ">KMEM", "PATH"], rows, width));
+        out.push_str(&table(
+            &["MEM_CGROUP", ">ID", "STATE", ">REFS", ">PAGES", ">LIMIT", ">KMEM", "PATH"],
+            rows,
+            width,
+        ));
     }
     if let Some(more) = view.cgroups.len().checked_sub(limit).filter(|more| *more > 0) {
         let _ = writeln!(out, "and {more} more (--all)");

@@ -107,7 +107,7 @@ impl Unwinder {
             text.push((start, end));
         }
         for module in &kernel.modules().items {
-            text.extend(module.parts.first().map(|part| (part.start, part.end)));
+            text.extend(module.text().map(|part| (part.start, part.end)));
         }
         text.sort_unstable();
         let orc = match kernel.arch() {
@@ -186,7 +186,8 @@ fn open_orc(kernel: &Kernel<'_>) -> Option<Orc> {
         else {
             continue;
         };
-        if let Some(text) = module.parts.first().filter(|_| count > 0 && count <= MAX_ENTRIES) {
+        // One table for both: the code of init is in it.
+        for text in module.text().filter(|_| count > 0 && count <= MAX_ENTRIES) {
             tables.push(Table { ips, entries, count, code: (text.start, text.end) });
         }
     }
