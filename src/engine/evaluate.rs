@@ -81,6 +81,7 @@ pub fn evaluate(case: &Case, rules: &Rules) -> Outcome {
 
     gaps.extend(order::thin_out(&mut drafts, &matcher));
     order::tie(&mut drafts, &matcher);
+    order::set_apart(&mut drafts, &matcher);
     let positions = order::causal(&drafts, &matcher);
 
     let mut outcome = Outcome { ruled_out: ruled_out(rules, &matcher), gaps, ..Outcome::default() };

@@ -56,6 +56,22 @@ pub(super) fn tie(drafts: &mut [Draft], matcher: &Matcher) {
     }
 }
 
+/// Where the kernel panicked, states that the machine lived with and that explain nothing are information: they were there
+/// before, and are no cause of it.
+pub(super) fn set_apart(drafts: &mut [Draft], matcher: &Matcher) {
+    let panic = GRAVITIES.iter().position(|severity| *severity == "panic");
+    if !drafts.iter().any(|draft| !draft.rule.ambient && gravity(draft, matcher) >= panic) {
+        return;
+    }
+    let explains: Vec<usize> = drafts.iter().filter_map(|draft| draft.explained_by).collect();
+    for (at, draft) in drafts.iter_mut().enumerate() {
+        if draft.rule.ambient && draft.role == Role::Cause && !explains.contains(&at) {
+            draft.role = Role::Information;
+            draft.grade = None;
+        }
+    }
+}
+
 /// Whether following explanations from `from` leads to `to`.
 fn reaches(drafts: &[Draft], from: usize, to: usize) -> bool {
     let mut at = Some(from);

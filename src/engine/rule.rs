@@ -39,6 +39,9 @@ pub struct Rule {
     /// Rank among findings of the same grade, in place of the gravest severity of its facts: a severity word.
     #[serde(default)]
     pub gravity: Option<String>,
+    /// A state that a machine lives with: beside a panic that it does not explain it is information.
+    #[serde(default)]
+    pub ambient: bool,
     /// Match only facts that no other finding rests on.
     #[serde(default)]
     pub unclaimed: bool,
