@@ -1,5 +1,7 @@
 //! What is read from the memory of a dump: first what is cheap and always wanted, then probes.
 
+use std::collections::BTreeMap;
+
 use facts::{Fact, Gap, Origin, Value};
 use kernel::Kernel;
 use kernel::fault::Oops;
@@ -97,9 +99,11 @@ fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
             }),
             _ => continue,
         };
+        let registers: BTreeMap<&str, u64> = registers.collect();
+        let faulted = registers.get("CR2").filter(|_| fact.text("class") == Some("stack-overflow"));
         let address = match fact.get("address") {
             Some(Value::Address(a)) => Some(a.0),
-            _ => None,
+            _ => faulted.copied(),
         };
         let sure = fact.stacks.first().into_iter().flat_map(|stack| &stack.frames);
         let sure = sure.filter(|frame| frame.reliable && !frame.inline && frame.function.as_deref() != Some(function));
@@ -111,7 +115,7 @@ fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
             module: fact.text("module"),
             within: fact.int("offset").and_then(|offset| u64::try_from(offset).ok()),
             address,
-            registers: registers.collect(),
+            registers,
             code: fact.text("code"),
         };
         if fact.kind == "log.oops" {

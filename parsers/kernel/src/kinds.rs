@@ -189,7 +189,7 @@ const KINDS: &[KindDef] = &[
                 "kind",
                 Text,
                 "",
-                "slab-object, stack, cpu-stack, task, per-cpu, symbol, module, vmalloc, page, value, unmapped, mapped",
+                "slab-object, stack, below-stack, cpu-stack, task, per-cpu, symbol, module, vmalloc, page, value, unmapped, mapped",
             ),
             field("what", Text, "", "the same in a sentence"),
             field("symbol", Text, "", "symbol it points at, name+0x10"),
@@ -200,6 +200,9 @@ const KINDS: &[KindDef] = &[
             field("object", Address, "", "start of that object"),
             field("offset", Int, "bytes", "from the start of that object"),
             field("allocated", Bool, "", "whether that object is allocated; absent when its lists cannot tell"),
+            field("poisoned", Bool, "", "it is free and filled with the poison of freed objects"),
+            field("allocated_by", Text, "", "who allocated it last, where its cache keeps that (slub_debug=U)"),
+            field("freed_by", Text, "", "who freed it last, likewise"),
         ],
     },
     KindDef {

@@ -97,7 +97,7 @@ pub use read::ReadError;
 pub use references::Reference;
 pub use runq_tasks::Queued;
 pub use settings::{LivePatch, Sysctl, Taint};
-pub use slab::{SlabCache, SlabObject};
+pub use slab::{SlabCache, SlabObject, Track, Tracks};
 pub use symbols::{Resolved, Symbol};
 pub use task_memory::TaskMemory;
 pub use tasks::Task;

@@ -59,11 +59,15 @@ impl Kernel<'_> {
                 fact = fact.with("pid", pid).with("comm", comm);
             }
             if let Some(object) = what.slab {
+                let tracked = object.tracks.unwrap_or_default();
                 fact = fact
                     .with("cache", object.cache)
                     .with("object", object.object)
                     .with("offset", object.offset)
                     .with_opt("allocated", object.allocated)
+                    .with_opt("poisoned", Some(true).filter(|_| object.poisoned))
+                    .with_opt("allocated_by", tracked.allocated.map(|track| track.text()))
+                    .with_opt("freed_by", tracked.freed.map(|track| track.text()))
                     .recheck(format!("crash> kmem {value:#x}"));
             }
             facts.push(fact);

@@ -37,7 +37,11 @@ pub struct What {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(serialize_with = "as_cpu_stack")]
     pub cpu_stack: Option<(u32, &'static str)>,
-    /// Bytes from the start of the stack or task_struct.
+    /// Task whose kernel stack begins above it, less than a page away: a push from there came to the guard page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "as_task")]
+    pub below_stack_of: Option<(i32, String)>,
+    /// Bytes from the start of the stack or task_struct; below a stack bytes to its start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
     /// Task in whose task_struct it lies: thread id, command name.
@@ -73,6 +77,12 @@ pub struct SlabWhat {
     pub offset: u64,
     /// Whether it is allocated; `null` when the free lists cannot tell.
     pub allocated: Option<bool>,
+    /// Whether it is filled with the poison of freed objects.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub poisoned: bool,
+    /// Who allocated it and who freed it, where the cache keeps that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracks: Option<crate::Tracks>,
 }
 
 /// The state of a page.
@@ -149,6 +159,10 @@ impl What {
         if let Some(owner) = &self.stack_of {
             return format!("kernel stack of {}{}", task(owner), plus(self.offset.unwrap_or(0)));
         }
+        if let Some(owner) = &self.below_stack_of {
+            let below = self.offset.unwrap_or(0);
+            return format!("{below:#x} bytes below the kernel stack of {}, in its guard page", task(owner));
+        }
         if let Some((cpu, kind)) = self.cpu_stack {
             return format!("{kind} stack of CPU {cpu}{}", plus(self.offset.unwrap_or(0)));
         }
@@ -201,12 +215,13 @@ impl What {
         }
     }
 
-    /// One word for the kind of thing: `slab-object`, `stack`, `task`, `cpu-stack`, `per-cpu`, `symbol`, `module`,
+    /// One word for the kind of thing: `slab-object`, `stack`, `below-stack`, `task`, `cpu-stack`, `per-cpu`, `symbol`, `module`,
     /// `vmalloc`, `page`, `value`, `unmapped`, `mapped`.
     pub fn kind(&self) -> &'static str {
         match self {
             What { task: Some(_), .. } => "task",
             What { stack_of: Some(_), .. } => "stack",
+            What { below_stack_of: Some(_), .. } => "below-stack",
             What { cpu_stack: Some(_), .. } => "cpu-stack",
             What { slab: Some(_), .. } => "slab-object",
             What { per_cpu: Some(_), .. } => "per-cpu",
@@ -366,6 +381,8 @@ impl Whereabouts<'_, '_> {
                 object: object.start.into(),
                 offset: object.offset,
                 allocated: object.allocated,
+                poisoned: object.allocated != Some(true) && kernel.slab_poisoned(object.cache, object.start),
+                tracks: kernel.slab_tracks(object.cache, object.start),
             });
         }
         if let Some(physical) = found.physical {
@@ -376,9 +393,25 @@ impl Whereabouts<'_, '_> {
         self.owner(at, &mut found);
         found.per_cpu = kernel.per_cpu_variable(at);
         if found.symbol.is_none() && found.slab.is_none() && !found.direct_map {
-            found.vmalloc = kernel.vmalloc_area(at);
+            // The last page of an area is its guard.
+            let guards =
+                |area: &Area| area.start.0.saturating_add(area.size).saturating_sub(at.0) <= kernel.page_bytes();
+            found.vmalloc = kernel.vmalloc_area(at).filter(|area| found.physical.is_some() || !guards(area));
+        }
+        if found.physical.is_none() && found.vmalloc.is_none() && found.stack_of.is_none() {
+            self.below_stack(at, &mut found);
         }
         found
+    }
+
+    fn below_stack(&self, at: VirtAddr, found: &mut What) {
+        let next = self.ranges.get(self.ranges.partition_point(|(start, ..)| *start <= at.0));
+        let Some((start, _, Owner::Stack(nth))) = next else { return };
+        let below = start - at.0;
+        if below <= self.kernel.page_bytes() {
+            found.below_stack_of = self.names.get(*nth).cloned();
+            found.offset = Some(below);
+        }
     }
 
     fn owner(&self, at: VirtAddr, found: &mut What) {
@@ -408,6 +441,9 @@ impl Kernel<'_> {
     }
 
     fn module_section(&self, module: &crate::Module, at: VirtAddr) -> Option<&'static str> {
+        if module.init.iter().any(|part| part.contains(&at.0)) {
+            return Some("init");
+        }
         let first = module.parts.first()?;
         if module.parts.len() == 1 {
             let text = self.first_value(module.address, "module", &["core_layout.text_size", "core_text_size"])?;

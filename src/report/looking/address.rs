@@ -49,6 +49,13 @@ fn what(what: &What) -> String {
         };
         row("slab", format!("{}: object {} + {:#x}, {state}", object.cache, address(object.object), object.offset));
     }
+    if let Some(tracks) = what.slab.as_ref().and_then(|object| object.tracks.as_ref()) {
+        for (name, track) in [("made by", &tracks.allocated), ("freed by", &tracks.freed)] {
+            if let Some(track) = track {
+                row(name, track.text());
+            }
+        }
+    }
     if let Some((pid, comm)) = &what.task {
         row("task", format!("{pid} {comm}"));
     }

@@ -2,6 +2,7 @@
 
 mod objects;
 mod sweep;
+mod tracks;
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,6 +10,7 @@ use facts::{Fact, Gap};
 use serde::Serialize;
 
 pub use objects::SlabObject;
+pub use tracks::{Track, Tracks};
 
 use crate::{Kernel, Member, VirtAddr, Walk};
 

@@ -111,7 +111,8 @@ fn overflow_header(text: &str, event: &mut Event) -> bool {
         event.class = class::STACK_OVERFLOW;
         event.title =
             if text.starts_with("PANIC") { "PANIC: double fault" } else { "BUG: stack guard page was hit" }.to_owned();
-        event.address = hex_after(body, " hit at ");
+        // A hash of 32 bits since ad67b74d2469 "printk: hash addresses printed with %p" (v4.15); CR2 has the address.
+        event.address = hex_after(body, " hit at ").filter(|at| at >> 32 != 0);
     }
     known
 }
