@@ -38,6 +38,9 @@ pub struct DiskRow {
     /// Devices that one of device mapper, or an array, is made of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub below: Vec<String>,
+    /// Of a suspended device of device mapper: bios that wait until it is resumed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<usize>,
     /// The requests, the oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<Request>,
@@ -96,6 +99,7 @@ pub fn disks(kernel: &Kernel<'_>) -> DiskView {
             backing: disk.backing.map(|(_, name)| name),
             label: disk.label,
             below: disk.below,
+            suspended: disk.suspended,
             name: disk.name,
             requests: disk.requests,
         }

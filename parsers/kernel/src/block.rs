@@ -43,6 +43,9 @@ pub struct Disk {
     pub label: Option<String>,
     /// Devices right below one of device mapper, members of an array: `sda2`.
     pub below: Vec<String>,
+    /// Of a device of device mapper that is suspended (`dmsetup suspend`, a change of its table): how many bios wait
+    /// until it is resumed.
+    pub suspended: Option<usize>,
     /// Requests that the driver has, the oldest first.
     pub requests: Vec<Request>,
 }
@@ -76,7 +79,7 @@ const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc
 pub(crate) const KINDS: &[KindDef] = &[
     KindDef {
         kind: "mem.block_device",
-        doc: "A disk that has requests in flight, or whose queue is frozen.",
+        doc: "A disk that has requests in flight, whose queue is frozen, or that is suspended.",
         fields: &[
             field("device", Text, "", "its name"),
             field("address", Addr, "", "its struct gendisk"),
@@ -89,6 +92,8 @@ pub(crate) const KINDS: &[KindDef] = &[
             field("label", Text, "", "name that device mapper gives it"),
             field("below", Text, "", "devices that it is made of, right below it"),
             field("bottom", Text, "", "devices at the end of that chain which have requests in flight"),
+            field("suspended", Bool, "", "a device of device mapper that takes no I/O until it is resumed"),
+            field("deferred", Int, "", "bios that wait for that"),
             field("oldest_s", Int, "s", "age of the oldest request that the driver has"),
             field("counted_reads", Int, "", "reads in flight by the device's own counters"),
             field("counted_writes", Int, "", "writes in flight by the device's own counters"),
@@ -262,6 +267,7 @@ impl Kernel<'_> {
             backing: self.loop_backing(at),
             label: stacked.label,
             below: stacked.below,
+            suspended: stacked.suspended,
             requests: Vec::new(),
         })
     }
@@ -437,7 +443,7 @@ impl Kernel<'_> {
         let busy: Vec<&str> = walk.items.iter().filter(|d| !d.requests.is_empty()).map(|d| d.name.as_str()).collect();
         for disk in &walk.items {
             let counted = disk.counted.filter(|(reads, writes)| *reads > 0 || *writes > 0);
-            if disk.requests.is_empty() && counted.is_none() && !disk.queue_frozen {
+            if disk.requests.is_empty() && counted.is_none() && !disk.queue_frozen && disk.suspended.is_none() {
                 continue;
             }
             let completed = disk.requests.iter().filter(|request| request.state == "completed").count();
@@ -460,11 +466,13 @@ impl Kernel<'_> {
                     .with_opt("label", disk.label.clone())
                     .with_opt("below", joined(&disk.below))
                     .with_opt("bottom", Some(bottom.clone()).filter(|names| !names.is_empty()))
+                    .with_opt("suspended", disk.suspended.map(|_| true))
+                    .with_opt("deferred", disk.suspended)
                     .with_opt("oldest_s", oldest)
                     .with_opt("counted_reads", disk.counted.map(|(reads, _)| reads))
                     .with_opt("counted_writes", disk.counted.map(|(_, writes)| writes))
                     .quoting(format!(
-                        "{}{}: {} requests in flight{}{}{}",
+                        "{}{}: {} requests in flight{}{}{}{}",
                         disk.name,
                         disk.label.as_ref().map_or(String::new(), |label| format!(" ({label})")),
                         match counted.filter(|_| in_flight == 0 && !disk.below.is_empty()) {
@@ -477,7 +485,8 @@ impl Kernel<'_> {
                             (below, bottom) => format!(", made of {}; {bottom} has them", below.join(", ")),
                         },
                         oldest.map_or(String::new(), |s| format!(", the oldest for {s} s")),
-                        if disk.queue_frozen { ", its queue is frozen" } else { "" }
+                        if disk.queue_frozen { ", its queue is frozen" } else { "" },
+                        disk.suspended.map_or(String::new(), |n| format!(", suspended, {n} bios wait")),
                     ))
                     .recheck("crash> dev -d")
                     .recheck(format!("drgn> Object(prog, 'struct gendisk', address={:#x}).queue", disk.address.0)),

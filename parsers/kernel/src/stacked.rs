@@ -1,5 +1,7 @@
 //! What a block device is made of: devices below a device-mapper target, members of a RAID array.
 
+use std::collections::HashSet;
+
 use crate::{Kernel, VirtAddr};
 
 /// Devices below one device.
@@ -12,7 +14,15 @@ pub(crate) struct Stacked {
     pub(crate) label: Option<String>,
     /// Devices right below it, `sda2`, each once.
     pub(crate) below: Vec<String>,
+    /// Of a device of device mapper that is suspended: how many bios wait for it to be resumed.
+    pub(crate) suspended: Option<usize>,
 }
+
+/// Bits of `mapped_device.flags`, the same from 3.10 to 7.3: bios are put off, and the suspend is done.
+const SUSPENDING: u64 = 1;
+const SUSPENDED: u64 = 2;
+/// Bios put off that are counted.
+const MAX_DEFERRED: usize = 100_000;
 
 impl Kernel<'_> {
     /// What a disk is made of. Drivers are told apart by their own structure pointing back at the disk; its layout is
@@ -23,7 +33,7 @@ impl Kernel<'_> {
             return self.mapped(private);
         }
         if self.pointer(private, "mddev", "gendisk") == Some(disk) {
-            return Stacked { label: None, below: self.members(private) };
+            return Stacked { below: self.members(private), ..Stacked::default() };
         }
         Stacked::default()
     }
@@ -53,7 +63,20 @@ impl Kernel<'_> {
                 below.extend(name);
             }
         }
-        Stacked { label, below: once(below) }
+        Stacked { label, below: once(below), suspended: self.suspended(device) }
+    }
+
+    fn suspended(&self, device: VirtAddr) -> Option<usize> {
+        let flags = self.value(device, "mapped_device", "flags")?;
+        if flags & (SUSPENDING | SUSPENDED) == 0 {
+            return None;
+        }
+        let mut seen = HashSet::new();
+        let mut next = self.pointer(device, "mapped_device", "deferred.head");
+        while let Some(bio) = next.filter(|bio| seen.len() < MAX_DEFERRED && seen.insert(bio.0)) {
+            next = self.pointer(bio, "bio", "bi_next");
+        }
+        Some(seen.len())
     }
 
     /// The members of a RAID array.

@@ -33,6 +33,9 @@ pub fn disks(view: &DiskView, width: Option<usize>) -> String {
         if d.queue_frozen {
             marks.push("QUEUE FROZEN".to_owned());
         }
+        if let Some(bios) = d.suspended {
+            marks.push(format!("SUSPENDED, {bios} bios wait"));
+        }
         if let Some(label) = &d.label {
             marks.push(label.clone());
         }

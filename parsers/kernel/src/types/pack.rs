@@ -108,6 +108,7 @@ pub const ROOTS: &[&str] = &[
     "memcg_cache_params",
     "mempool",
     "mempool_s",
+    "mapped_device",
     "mm_struct",
     "mnt_namespace",
     "mod_kallsyms",
