@@ -56,10 +56,25 @@ impl Kernel<'_> {
         text.starts_with("Linux version ").then(|| text.trim_end().to_owned())
     }
 
-    /// The GNU build-id from the kernel's `.notes`, in hex. VMCOREINFO's is wrong in some stable kernels of the time
-    /// of 6.12 (905415ff3ffb "lib/buildid: harden build ID parsing logic") and absent before 5.9.
+    /// The GNU build-id from the kernel's `.notes`, in hex. VMCOREINFO's is absent before 5.9 and wrong in some stable kernels
+    /// of the time of 6.12 (905415ff3ffb "lib/buildid: harden build ID parsing logic"): where no symbol leads to the notes it
+    /// counts if the image has a note with it.
     pub fn build_id(&self) -> Option<String> {
-        self.build_id_between(self.symbol("__start_notes")?, self.symbol("__stop_notes")?)
+        match self.symbol("__start_notes").zip(self.symbol("__stop_notes")) {
+            Some((start, stop)) => self.build_id_between(start, stop),
+            None => self.printed_build_id(),
+        }
+    }
+
+    fn printed_build_id(&self) -> Option<String> {
+        let printed = self.info.get("BUILD-ID")?.to_ascii_lowercase();
+        let digits = printed.as_bytes().as_chunks::<2>().0;
+        let id: Option<Vec<u8>> =
+            digits.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
+        let id = id.filter(|id| id.len() * 2 == printed.len() && id.len() >= 8)?;
+        let words = [4u32, id.len() as u32, 3].into_iter().flat_map(u32::to_le_bytes);
+        let note: Vec<u8> = words.chain(*b"GNU\0").chain(id).collect();
+        self.image_holds(&note).then_some(printed)
     }
 
     pub(crate) fn build_id_between(&self, start: u64, stop: u64) -> Option<String> {
@@ -73,10 +88,23 @@ impl Kernel<'_> {
         self.symbol_at("tainted_mask").and_then(|at| self.u64(at).ok())
     }
 
-    /// The kernel's command line.
+    /// The kernel's command line; where no symbol leads to it, as the log has it.
     pub fn command_line(&self) -> Option<String> {
-        let at = self.symbol_at("saved_command_line").and_then(|at| self.ptr(at).ok())?;
-        self.cstr(at, 4096).ok()
+        let kept = self.symbol_at("saved_command_line").and_then(|at| self.ptr(at).ok());
+        kept.and_then(|at| self.cstr(at, 4096).ok()).or_else(|| {
+            let log = self.log();
+            let mut lines = log.records.iter().map(crate::Record::text_lossy);
+            lines.find_map(|line| Some(line.strip_prefix("Kernel command line: ")?.trim_end().to_owned()))
+        })
+    }
+
+    /// Taint letters of the last report in the log, `G` and blanks left out.
+    pub(crate) fn taint_in_log(&self) -> Option<String> {
+        let log = self.log();
+        let lines = log.records.iter().rev().map(crate::Record::text_lossy);
+        lines
+            .filter(|line| line.contains(" PID: ") || line.contains("Not tainted"))
+            .find_map(|line| taint_letters(&line))
     }
 
     /// The boot id, 32 hex digits: the 16 bytes that the first reader of /proc/sys/kernel/random/boot_id made.
@@ -102,6 +130,16 @@ impl Kernel<'_> {
     }
 }
 
+/// `Tainted: G           OE      6.1.0-56-arm64 #1`, `Not tainted 6.1.0`.
+fn taint_letters(line: &str) -> Option<String> {
+    if line.contains("Not tainted") {
+        return Some(String::new());
+    }
+    let (_, rest) = line.split_once("Tainted: ")?;
+    let words = rest.split_ascii_whitespace().take_while(|word| word.bytes().all(|b| b.is_ascii_uppercase()));
+    Some(words.flat_map(str::chars).filter(|letter| *letter != 'G').collect())
+}
+
 /// The GNU build-id among notes, in hex. Namesz, descsz, type; name and desc each padded to 4.
 pub(crate) fn build_id(notes: &[u8]) -> Option<String> {
     let mut rest = notes;
@@ -121,4 +159,18 @@ pub(crate) fn build_id(notes: &[u8]) -> Option<String> {
 pub(crate) fn rfc3339(ns: i64) -> String {
     let (date, time) = crate::log::calendar(ns.div_euclid(1_000_000_000));
     format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", date.0, date.1, date.2, time.0, time.1, time.2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::taint_letters;
+
+    #[test]
+    fn taint_letters_of_a_report_are_those_before_the_release() {
+        let line = "CPU: 1 PID: 1 Comm: init Tainted: G           OE      6.1.0-56-rt-arm64 #1 Debian 6.1.0";
+        assert_eq!(taint_letters(line).as_deref(), Some("OE"));
+        assert_eq!(taint_letters("CPU: 0 PID: 9 Comm: x Tainted: P      D W  O    5.10.0 #1").as_deref(), Some("PDWO"));
+        assert_eq!(taint_letters("CPU: 0 PID: 9 Comm: x Not tainted 6.1.0").as_deref(), Some(""));
+        assert_eq!(taint_letters("acme: loading"), None);
+    }
 }

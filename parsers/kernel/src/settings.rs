@@ -164,10 +164,15 @@ impl Kernel<'_> {
         Walk { items, gaps }
     }
 
-    /// The taints of the kernel; `None` where the mask cannot be read.
+    /// The taints of the kernel; where no symbol leads to them, those of the last report in the log. `None` where neither
+    /// tells.
     pub fn taints(&self) -> Option<Vec<Taint>> {
-        let mask = self.taint()?;
-        let set = (0..).zip(TAINTS).filter(|(bit, _)| mask >> bit & 1 == 1);
+        let printed = match self.taint() {
+            Some(_) => String::new(),
+            None => self.taint_in_log()?,
+        };
+        let mask = self.taint().unwrap_or(0);
+        let set = (0..).zip(TAINTS).filter(|(bit, (letter, _))| mask >> bit & 1 == 1 || printed.contains(*letter));
         Some(set.map(|(_, (letter, meaning))| Taint { letter, meaning }).collect())
     }
 
@@ -243,15 +248,20 @@ impl Kernel<'_> {
     /// other parsers' facts on live patches share.
     pub fn settings_facts(&self) -> (Vec<Fact>, Vec<Gap>) {
         let mut facts = Vec::new();
-        if let Some(place) = self.symbol_at("tainted_mask") {
-            let letters: String = self.taints().unwrap_or_default().iter().map(|taint| taint.letter).collect();
+        let place = self.symbol_at("tainted_mask");
+        if let Some(taints) = self.taints() {
+            let letters: String = taints.iter().map(|taint| taint.letter).collect();
+            let origin = match place {
+                Some(place) => self.origin(place, "tainted_mask"),
+                None => facts::Origin::derived(self.member(), "the last report of the log"),
+            };
             let modules = self.modules().items.iter().filter(|module| module.taints.is_some_and(|bits| bits != 0));
             let modules: Vec<Value> =
                 modules.map(|module| Value::from(format!("{} ({})", module.name, module.taint_letters()))).collect();
             let uptime = self.monotonic_ns().map(|ns| ns / 1_000_000_000);
             let tainted = if letters.is_empty() { "not tainted".to_owned() } else { format!("tainted {letters}") };
             facts.push(
-                Fact::new("mem.kernel", self.origin(place, "tainted_mask"))
+                Fact::new("mem.kernel", origin)
                     .with_opt("command_line", self.command_line())
                     .with_opt("uptime_s", uptime)
                     .with("taint", letters.as_str())

@@ -21,6 +21,8 @@ const CHUNK: u64 = 1 << 20;
 const MAX_TABLE: u64 = 2048;
 /// Bytes of names read and walked in search of their start: the names of the largest kernels have 3 MB.
 const MAX_WALKED: u64 = 512 << 20;
+/// Bytes of an image that are searched for others; the largest have some 100 MiB.
+const MAX_SEARCHED: u64 = 128 << 20;
 const DIGITS: &[u8] = b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\x00";
 
 impl Kernel<'_> {
@@ -44,6 +46,17 @@ impl Kernel<'_> {
             }
         }
         if code && !parts.is_empty() { parts } else { std::iter::once(start..end).collect() }
+    }
+
+    /// Whether these bytes lie in the data of the kernel image.
+    pub(crate) fn image_holds(&self, needle: &[u8]) -> bool {
+        let Some(start) = self.vmcoreinfo().symbol("_stext") else { return false };
+        let mut there = false;
+        search(self, &self.image_without_code(start & !4095, MAX_SEARCHED), needle, |_| {
+            there = true;
+            false
+        });
+        there
     }
 }
 
