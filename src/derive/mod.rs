@@ -4,6 +4,7 @@
 
 mod blame;
 mod capture;
+mod convoy;
 mod copies;
 mod devices;
 mod endings;
@@ -80,7 +81,10 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     }
     from_memory(facts, &mut derived);
     derived.extend(order(facts, &derived));
-    derived.extend(hang::hangs(facts).into_iter().map(|hang| hang_fact(facts, hang)));
+    let hangs = hang::hangs(facts);
+    derived.extend(convoy::convoys(facts, &hangs));
+    derived.extend(convoy::lost_locks(facts));
+    derived.extend(hangs.into_iter().map(|hang| hang_fact(facts, hang)));
     derived.extend(lockup::lockups(facts).into_iter().map(|lockup| lockup_fact(facts, lockup)));
     derived.extend(lockup::stalled(facts).into_iter().map(stalled_fact));
     derived
@@ -210,6 +214,7 @@ fn hang_fact(facts: &[Fact], hang: hang::Hang) -> Fact {
         fact = fact
             .with("holder_comm", holder.comm)
             .with_opt("holder_pid", holder.pid)
+            .with_opt("title", hang.title)
             .with_opt("function", holder.function)
             .with_opt("module", holder.module);
     }

@@ -243,7 +243,11 @@ impl Raises {
         match self {
             // The fault of an access that KASAN reported may be part of its report.
             Raises::Oops => early.kind == "log.oops" || early.kind == "log.kasan" && early.get("count").is_some(),
-            Raises::Init => early.kind == "log.oops" && early.int("pid").is_none_or(|pid| pid <= 1),
+            // The preempt count that stayed raised has the next page fault of the task refused, and kills it (SIGSEGV).
+            Raises::Init => match early.int("pid") {
+                pid if early.kind == "log.oops" => pid.is_none_or(|pid| pid <= 1),
+                pid => class == "atomic-sleep" && pid == Some(1),
+            },
             Raises::Report => early.text("severity") == Some("report") && tells_of_code(class),
             Raises::Class(classes) => early.kind != "log.panic" && classes.contains(&class),
         }
@@ -460,6 +464,9 @@ mod tests {
         let other = oops(1, 60).with("pid", 77);
         assert_eq!(told(&[init, other.clone(), panic("Attempted to kill init! exitcode=0x0000000b")]), [(2, 0)]);
         assert!(told(&[other, panic("Attempted to kill init! exitcode=0x00000100")]).is_empty());
+        let asleep = |pid: i64| event("log.atomic_sleep", "atomic-sleep", 9000, 60).with("pid", pid);
+        assert_eq!(told(&[asleep(1), panic("Attempted to kill init! exitcode=0x0000000b")]), [(1, 0)]);
+        assert!(told(&[asleep(77), panic("Attempted to kill init! exitcode=0x0000000b")]).is_empty());
     }
 
     #[test]

@@ -74,7 +74,8 @@ pub(super) fn headline(fact: &Fact, title: &str) -> Option<String> {
     if fact.kind == "log.memcg_oom"
         && let Some(limit) = kb(fact, "memory_limit_kb").filter(|kb| *kb < NO_LIMIT_KB)
     {
-        parts.insert(0, format!("at its limit of {}", size(limit)));
+        let who = fact.text("cgroup").map_or_else(String::new, |path| format!("{path} "));
+        parts.insert(0, format!("{who}at its limit of {}", size(limit)));
     }
     (!parts.is_empty()).then(|| format!("{title}; {}", parts.join("; ")))
 }

@@ -32,6 +32,9 @@ pub struct LockRow {
     pub owner_comm: Option<String>,
     /// Address of the owner's task_struct.
     pub owner: Option<Address>,
+    /// Address of the task_struct of an owner that died: another task has it since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_died: Option<Address>,
     /// False when readers hold the lock: the owner is only the last reader that came.
     pub owner_certain: bool,
     /// Readers that hold it, where the lock counts them.
@@ -161,6 +164,7 @@ pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
             owner_pid: owner.and_then(|o| name(o.task)).map(|(pid, _)| pid),
             owner_comm: owner.and_then(|o| name(o.task)).map(|(_, comm)| comm),
             owner: owner.map(|o| o.task.into()),
+            owner_died: wait.reused.map(Into::into),
             owner_certain: owner.is_some_and(|o| o.certain),
             readers: wait.readers,
             waiters: wait.waiters,
@@ -209,8 +213,9 @@ pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
     });
     let mut gaps = walk.gaps;
     gaps.extend(waits.gaps.iter().cloned());
-    // A list of waiters, or since 25500ba7e77c (v7.1) the first of them.
-    let knows_mutex = ["wait_list", "first_waiter"].iter().any(|way| kernel.types().member("mutex", way).is_some());
+    // A list of waiters, or since 25500ba7e77c (v7.1) the first of them; an rt_mutex with PREEMPT_RT.
+    let knows_mutex =
+        ["wait_list", "first_waiter", "rtmutex"].iter().any(|way| kernel.types().member("mutex", way).is_some());
     if waits.locks.is_empty() && !knows_mutex {
         gaps.push(Gap::new(
             "waits for locks",

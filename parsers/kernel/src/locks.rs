@@ -94,6 +94,9 @@ pub struct LockWait {
     pub module: Option<String>,
     /// Who holds it.
     pub owner: Option<Owner>,
+    /// Whom it names instead, when that is a task that started after this one fell asleep: the owner died with the lock
+    /// held, and its task_struct was given to another.
+    pub reused: Option<VirtAddr>,
     /// Readers that hold it, where the lock counts them.
     pub readers: Option<u64>,
     /// Tasks waiting for the same lock, this one among them.
@@ -367,6 +370,7 @@ impl Kernel<'_> {
             symbol: None,
             module: None,
             owner: None,
+            reused: None,
             readers: None,
             waiters: 1,
             frozen: None,
@@ -543,6 +547,7 @@ mod tests {
             symbol: None,
             module: None,
             owner: Some(Owner { task: VirtAddr(owner), certain }),
+            reused: None,
             readers: None,
             waiters: 1,
             frozen: None,

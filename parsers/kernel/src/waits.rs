@@ -64,6 +64,12 @@ pub const KINDS: &[KindDef] = &[
             field("owner_comm", Text, "", "its command name"),
             field("owner_certain", Bool, "", "false when readers hold the lock: the owner is a candidate only"),
             field("owner_waits", Bool, "", "the owner waits for a lock itself"),
+            field(
+                "owner_died",
+                Bool,
+                "",
+                "the owner died with it: the task that now has its task_struct started later",
+            ),
             field("readers", Int, "", "readers that hold the lock"),
             field("waiters", Int, "", "tasks waiting for the same lock"),
             field("frozen", Text, "", "frozen file system (s_id) whose writers the lock holds back"),
@@ -173,6 +179,10 @@ pub struct Unexplained {
     pub timed: bool,
 }
 
+/// How far the clocks of CPUs and the timekeeper may be apart, once their difference is known, and where it is not.
+const CLOCK_SLACK_NS: i64 = 200_000_000;
+const UNKNOWN_SLACK_NS: i64 = 5_000_000_000;
+
 impl Kernel<'_> {
     /// What sleeping tasks wait for. `stacks` are those of `tasks`, in the same order.
     pub fn waits(&self, tasks: &[Task], stacks: &[Option<CallStack>]) -> Waits {
@@ -224,9 +234,33 @@ impl Kernel<'_> {
                 });
             }
         }
+        self.owners_that_died(tasks, &mut waits.locks);
         waits.cycles = locks::cycles(&waits.locks);
         waits.pools = pools.into_values().collect();
         waits
+    }
+
+    /// Takes the owners away that started after their waiters fell asleep: the lock was held by a task that is gone.
+    fn owners_that_died(&self, tasks: &[Task], waits: &mut [LockWait]) {
+        if waits.iter().all(|wait| wait.owner.is_none()) {
+            return;
+        }
+        // Tasks are stamped by the clock of their CPU when they sleep, by the timekeeper when they start.
+        let newest = self.run_queues().iter().map(|queue| queue.clock_ns).max();
+        let (slack, ahead) = match newest.zip(self.timekeeper_ns()) {
+            Some((clock, monotonic)) => (CLOCK_SLACK_NS, clock as i64 - monotonic as i64),
+            None => (UNKNOWN_SLACK_NS, 0),
+        };
+        let by_address: HashMap<VirtAddr, &Task> = tasks.iter().map(|task| (task.address, task)).collect();
+        for wait in waits {
+            let Some(owner) = wait.owner else { continue };
+            let slept = by_address.get(&wait.task).and_then(|task| task.last_run_ns);
+            let began = by_address.get(&owner.task).and_then(|task| task.start_ns);
+            let later = slept.zip(began).is_some_and(|(slept, began)| began as i64 > slept as i64 - ahead + slack);
+            if later {
+                (wait.owner, wait.reused) = (None, Some(owner.task));
+            }
+        }
     }
 
     /// All tasks with their stacks, run queues, lock and pool waits as facts, and what could not be read.
@@ -418,6 +452,7 @@ impl<'a, 'd> Report<'a, 'd> {
             .with_opt("owner_comm", owner.map(|t| t.comm.as_str()))
             .with_opt("owner_certain", wait.owner.map(|o| o.certain && owner.is_some()))
             .with_opt("owner_waits", wait.owner.map(|o| waiting.contains(&o.task)))
+            .with_opt("owner_died", wait.reused.map(|_| true))
             .with_opt("readers", wait.readers)
             .with("waiters", wait.waiters)
             .with_opt("frozen", wait.frozen.as_ref().map(|frozen| frozen.name.as_str()));
@@ -427,6 +462,9 @@ impl<'a, 'd> Report<'a, 'd> {
             (None, Some(owner), Some(word)) if word.certain => format!("held by {} ({})", owner.pid, owner.comm),
             (None, Some(owner), Some(_)) => {
                 format!("held by readers, the last to come was {} ({})", owner.pid, owner.comm)
+            }
+            (None, ..) if wait.reused.is_some() => {
+                "held by a task that died: its task_struct belongs to one that started later".to_owned()
             }
             (None, None, Some(word)) if !word.certain => "held by readers, the last of which is gone".to_owned(),
             _ => "owner not known".to_owned(),

@@ -253,6 +253,7 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
                 _ => "?".to_owned(),
             };
             let owner = match (w.owner_pid, w.owner) {
+                _ if w.owner_died.is_some() => "a task that died".to_owned(),
                 (Some(pid), _) => {
                     let comm = w.owner_comm.as_deref().unwrap_or_default();
                     format!("{pid} {comm}{}", if w.owner_certain { "" } else { " (last reader)" })
