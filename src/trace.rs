@@ -20,7 +20,7 @@ const SHOWN_ABOVE: usize = 2;
 
 /// The trace of the gravest report among the facts of a finding; none when no report there holds frames.
 pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
-    let at = main_report(case, rests_on)?;
+    let at = main_report(case, rests_on).or_else(|| root_task(case, rests_on))?;
     let fact = case.facts.get(at)?;
     let about = |kind: &str| case.facts.iter().find(|f| f.kind == kind && place(f) == Some(at));
     let blamed = about("derived.blamed");
@@ -148,6 +148,14 @@ fn main_report(case: &Case, rests_on: &[usize]) -> Option<usize> {
         Some((rank(fact)?, doubt, at))
     });
     shown.min_by_key(|(rank, doubt, at)| (std::cmp::Reverse(*rank), *doubt, *at)).map(|(.., at)| at)
+}
+
+/// The task at the root of a chain of waiters that no report shows.
+fn root_task(case: &Case, rests_on: &[usize]) -> Option<usize> {
+    let mut facts = rests_on.iter().filter_map(|at| case.facts.get(*at));
+    let at = facts.find(|f| f.kind == "derived.chain")?.int("task_at")?;
+    let at = usize::try_from(at).ok()?;
+    case.facts.get(at).filter(|task| !task.stacks.is_empty()).map(|_| at)
 }
 
 /// The fact that a conclusion is about.

@@ -15,8 +15,6 @@ pub(super) struct Hang {
     pub(super) waits: Vec<String>,
     pub(super) holder: Option<Holder>,
     pub(super) reason: String,
-    /// What the one that holds the others up does, where memory tells.
-    pub(super) title: Option<String>,
 }
 
 /// The task that holds the others up.
@@ -39,78 +37,18 @@ struct Task {
     pid: Option<i64>,
     way: Vec<Hop>,
     waits: &'static str,
-    /// The same as memory tells it: `completion done`.
-    object: Option<String>,
     owner: Option<(String, i64)>,
-}
-
-/// What the memory of a dump tells of sleepers, by their pids.
-pub(super) struct Sleepers {
-    /// Who owns the lock that it waits for.
-    pub(super) owners: BTreeMap<i64, (String, i64)>,
-    /// What else it waits for: `completion done`.
-    pub(super) objects: BTreeMap<i64, String>,
-}
-
-impl Sleepers {
-    pub(super) fn of(facts: &[Fact]) -> Sleepers {
-        let mut sleepers = Sleepers { owners: BTreeMap::new(), objects: BTreeMap::new() };
-        for fact in facts {
-            let (Some(pid), flag) = (fact.int("pid"), |name| fact.get(name).and_then(Value::as_bool) == Some(true))
-            else {
-                continue;
-            };
-            match fact.kind.as_ref() {
-                // Of several readers the last to come need not be the one that stays. A single one that sleeps itself
-                // while it is waited for is taken to be it.
-                "mem.lock_wait" if flag("owner_certain") || fact.int("readers") == Some(1) && flag("owner_waits") => {
-                    if let (Some(comm), Some(owner)) = (fact.text("owner_comm"), fact.int("owner_pid")) {
-                        sleepers.owners.insert(pid, (comm.to_owned(), owner));
-                    }
-                }
-                "mem.wait" => {
-                    let kind = fact.text("kind").unwrap_or("an event");
-                    let name =
-                        fact.text("symbol").map_or_else(|| format!("a {kind}"), |symbol| format!("{kind} {symbol}"));
-                    sleepers.objects.insert(pid, name);
-                }
-                _ => {}
-            }
-        }
-        sleepers
-    }
-
-    /// The last task on the way along owners, which waits for no lock; none in a circle.
-    pub(super) fn root(&self, pid: i64) -> Option<i64> {
-        let mut at = self.owners.get(&pid)?.1;
-        for _ in 0..self.owners.len() {
-            match self.owners.get(&at) {
-                Some((_, next)) => at = *next,
-                None => return Some(at),
-            }
-        }
-        None
-    }
-}
-
-impl Hang {
-    /// Whether it is that task which holds the others up.
-    pub(super) fn holds_up(&self, pid: i64) -> bool {
-        self.holder.as_ref().is_some_and(|holder| holder.pid == Some(pid))
-    }
 }
 
 /// Groups the hung tasks of the facts and judges each group of two or more tasks.
 pub(super) fn hangs(facts: &[Fact]) -> Vec<Hang> {
-    let incidents = lockup::incidents(facts, INCIDENT_NS, |fact| fact.kind == "log.hung_task");
-    if incidents.is_empty() {
-        return Vec::new();
-    }
-    let sleepers = Sleepers::of(facts);
-    incidents.into_iter().filter_map(|events| judge(facts, events, &sleepers)).collect()
+    lockup::incidents(facts, INCIDENT_NS, |fact| fact.kind == "log.hung_task")
+        .into_iter()
+        .filter_map(|events| judge(facts, events))
+        .collect()
 }
 
-fn judge(facts: &[Fact], events: Vec<usize>, sleepers: &Sleepers) -> Option<Hang> {
+fn judge(facts: &[Fact], events: Vec<usize>) -> Option<Hang> {
     let mut tasks: Vec<Task> = Vec::new();
     for at in &events {
         let Some(fact) = facts.get(*at) else { continue };
@@ -121,10 +59,8 @@ fn judge(facts: &[Fact], events: Vec<usize>, sleepers: &Sleepers) -> Option<Hang
         }
         let way = path::main_stack(fact).map(path::hops).unwrap_or_default();
         let waits = wait(&way);
-        let printed = fact.text("owner_comm").map(str::to_owned).zip(fact.int("owner_pid"));
-        let owner = printed.or_else(|| sleepers.owners.get(&pid?).cloned());
-        let object = pid.and_then(|pid| sleepers.objects.get(&pid).cloned());
-        tasks.push(Task { event: *at, comm, pid, way, waits, object, owner });
+        let owner = fact.text("owner_comm").map(str::to_owned).zip(fact.int("owner_pid"));
+        tasks.push(Task { event: *at, comm, pid, way, waits, owner });
     }
     if tasks.len() < 2 {
         return None;
@@ -141,29 +77,7 @@ fn judge(facts: &[Fact], events: Vec<usize>, sleepers: &Sleepers) -> Option<Hang
         .or_else(|| if named_by_memory(facts, &tasks) { by_memory() } else { odd(&tasks) })
         .unwrap_or((None, "the traces do not tell who holds the others up".to_owned()));
     let reason = format!("{} tasks hang ({}): {how}", tasks.len(), waits.join(", "));
-    let title = holder.as_ref().and_then(|holder| title(holder, &tasks));
-    Some(Hang { events, tasks: tasks.len(), waits, holder, reason, title })
-}
-
-/// The one that holds the others up in a sentence, where owners are named and memory tells what it waits for itself.
-fn title(holder: &Holder, tasks: &[Task]) -> Option<String> {
-    let held_up = tasks.iter().filter(|task| holder.pid.is_some() && root(task, tasks) == holder.pid).count();
-    let object = tasks.iter().find(|task| task.pid == holder.pid)?.object.as_ref()?;
-    let place = holder.function.as_ref().map(|function| format!(" in {function}")).unwrap_or_default();
-    let others = if held_up == 1 { "another task".to_owned() } else { format!("{held_up} other tasks") };
-    (held_up > 0).then(|| format!("{} holds up {others} and waits for {object}{place}", holder.comm))
-}
-
-/// The last task on the way along owners from one that waits for a lock.
-fn root(task: &Task, tasks: &[Task]) -> Option<i64> {
-    let mut at = task.owner.as_ref()?.1;
-    for _ in 0..tasks.len() {
-        match tasks.iter().find(|task| task.pid == Some(at)).and_then(|task| task.owner.as_ref()) {
-            Some((_, next)) => at = *next,
-            None => return Some(at),
-        }
-    }
-    None
+    Some(Hang { events, tasks: tasks.len(), waits, holder, reason })
 }
 
 type Verdict = Option<(Option<Holder>, String)>;
@@ -199,9 +113,8 @@ fn owned(facts: &[Fact], tasks: &[Task]) -> Verdict {
         .next();
     let way = stack.as_deref().map(path::hops).or_else(|| hung.map(|t| t.way.clone())).unwrap_or_default();
     let holder = holder(name.or(hung.map(|t| t.comm.clone()))?, Some(pid), &way);
-    let waits_for = |task: &Task| task.object.clone().unwrap_or_else(|| task.waits.to_owned());
-    let does = hung.map_or(String::new(), |task| format!(", and waits for {} itself", waits_for(task)));
-    let how = format!("{}:{pid} holds up {number} of them by the locks it owns{does}", holder.comm);
+    let does = hung.map_or(String::new(), |t| format!(", which waits for {}", t.waits));
+    let how = format!("{}:{pid} owns what {number} of them wait for{does}", holder.comm);
     Some((Some(holder), how))
 }
 
@@ -409,39 +322,6 @@ mod tests {
         let circle = [owner(hung("a", 1, MUTEX), "b", 2), owner(hung("b", 2, MUTEX), "a", 1)];
         let found = hangs(&circle).remove(0);
         assert!(found.holder.is_none() && found.reason.contains("each owns a lock"), "{}", found.reason);
-    }
-
-    #[test]
-    fn owners_in_memory_lead_along_single_readers_to_the_one_that_waits_for_no_lock() {
-        let waits = |pid: i64, owner: i64, certain: bool| {
-            Fact::new("mem.lock_wait", Origin::memory("dump", 0, "struct mutex"))
-                .with("pid", pid)
-                .with("owner_pid", owner)
-                .with("owner_comm", ["", "a", "b", "c", "d"][owner as usize])
-                .with("owner_certain", certain)
-                .with("owner_waits", true)
-        };
-        let done = Fact::new("mem.wait", Origin::memory("dump", 0, "struct completion"))
-            .with("pid", 1)
-            .with("kind", "completion")
-            .with("symbol", "fw_done");
-        let way = &["__schedule", "schedule", "wait_for_completion", "fw_load"];
-        let hung = [hung("a", 1, way), hung("b", 2, MUTEX), hung("c", 3, MUTEX), hung("d", 4, MUTEX)];
-        let case = |last: Fact| {
-            [hung.clone().to_vec(), vec![waits(2, 1, true), waits(3, 2, true), last, done.clone()]].concat()
-        };
-        let found = hangs(&case(waits(4, 2, false).with("readers", 1))).remove(0);
-        assert_eq!(found.holder.map(|h| h.comm).as_deref(), Some("a"));
-        assert_eq!(
-            found.title.as_deref(),
-            Some("a holds up 3 other tasks and waits for completion fw_done in fw_load")
-        );
-        // Which of two readers stays nobody knows.
-        let found = hangs(&case(waits(4, 2, false).with("readers", 2))).remove(0);
-        assert_eq!(
-            found.title.as_deref(),
-            Some("a holds up 2 other tasks and waits for completion fw_done in fw_load")
-        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 mod blame;
 mod capture;
-mod convoy;
+mod chain;
 mod copies;
 mod devices;
 mod endings;
@@ -17,6 +17,7 @@ mod headline;
 mod instruction;
 mod kinds;
 mod lockup;
+mod lost_lock;
 pub mod names;
 mod next;
 mod path;
@@ -58,6 +59,7 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     let recoveries = recovery::recoveries(facts);
     let mut healed = recoveries.iter().peekable();
     let captured = capture::events(facts);
+    let lasting = chain::lasting(facts);
     for (at, fact) in facts.iter().enumerate() {
         let healed = healed.next_if(|recovery| recovery.event == at);
         if let Some(sign) = hardware::hardware(fact, admitted, detailed) {
@@ -73,7 +75,14 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
                     .quoting(sign.what),
             );
         }
-        remarks(at, fact, healed, captured.binary_search(&at).is_ok(), &mut derived);
+        match lasting.get(&at) {
+            // The reports after it tell how long it lasted.
+            Some(seconds) => {
+                let fact = fact.clone().with("seconds", *seconds);
+                remarks(at, &fact, healed, captured.binary_search(&at).is_ok(), &mut derived);
+            }
+            None => remarks(at, fact, healed, captured.binary_search(&at).is_ok(), &mut derived),
+        }
         if speaks_of_code(fact) {
             let fact = path::joined(fact, facts.get(at + 1));
             event(at, &fact, &mut derived);
@@ -81,10 +90,9 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     }
     from_memory(facts, &mut derived);
     derived.extend(order(facts, &derived));
-    let hangs = hang::hangs(facts);
-    derived.extend(convoy::convoys(facts, &hangs));
-    derived.extend(convoy::lost_locks(facts));
-    derived.extend(hangs.into_iter().map(|hang| hang_fact(facts, hang)));
+    chains(facts, &mut derived);
+    derived.extend(lost_lock::lost_locks(facts));
+    derived.extend(hang::hangs(facts).into_iter().map(|hang| hang_fact(facts, hang)));
     derived.extend(lockup::lockups(facts).into_iter().map(|lockup| lockup_fact(facts, lockup)));
     derived.extend(lockup::stalled(facts).into_iter().map(stalled_fact));
     derived
@@ -197,6 +205,19 @@ fn from_memory(facts: &[Fact], derived: &mut Vec<Fact>) {
     event(at, &fact, derived);
 }
 
+/// Who waits for whom in memory. The stack of a root that no report shows is judged as if one did.
+fn chains(facts: &[Fact], derived: &mut Vec<Fact>) {
+    for chain in chain::chains(facts) {
+        let unreported = chain.kind == "derived.chain" && chain.get("event").is_none();
+        let task = chain.int("task_at").and_then(|at| usize::try_from(at).ok()).filter(|_| unreported);
+        if let Some((at, task)) = task.and_then(|at| Some((at, facts.get(at)?))) {
+            event(at, &task.clone().with("class", "hung-task"), derived);
+        }
+        derived.push(chain);
+    }
+    derived.extend(chain::self_deadlocks(facts));
+}
+
 fn hang_fact(facts: &[Fact], hang: hang::Hang) -> Fact {
     let member = hang.events.first().and_then(|at| facts.get(*at)).map_or("", |f| f.origin.member.as_str());
     let how = match lockup::lines(facts, &hang.events) {
@@ -214,7 +235,6 @@ fn hang_fact(facts: &[Fact], hang: hang::Hang) -> Fact {
         fact = fact
             .with("holder_comm", holder.comm)
             .with_opt("holder_pid", holder.pid)
-            .with_opt("title", hang.title)
             .with_opt("function", holder.function)
             .with_opt("module", holder.module);
     }
@@ -285,7 +305,8 @@ fn event(at: usize, fact: &Fact, derived: &mut Vec<Fact>) {
         );
     }
     let class = fact.text("class").unwrap_or("");
-    let blame = blame::blame(fact).unwrap_or_default();
+    let mut blame = blame::blame(fact).unwrap_or_default();
+    through_link_register(fact, &mut blame);
     if let Some(called) = fault::jump(fact) {
         let by = blame.candidates.first().map(|c| format!(" by {}", c.function)).unwrap_or_default();
         let title = fact.text("title").unwrap_or("jump to a bad address");
@@ -328,6 +349,7 @@ fn event(at: usize, fact: &Fact, derived: &mut Vec<Fact>) {
             Value::Record(record)
         })
         .collect();
+    let callers: BTreeSet<&str> = blame.candidates.iter().skip(1).filter_map(|c| c.module.as_deref()).collect();
     derived.push(
         Fact::new("derived.blamed", origin(fact))
             .with("event", at)
@@ -336,11 +358,25 @@ fn event(at: usize, fact: &Fact, derived: &mut Vec<Fact>) {
             .with_opt("module", first.module.as_deref())
             .with("reason", first.reason.as_str())
             .with("candidates", candidates)
+            .with("callers", callers.into_iter().map(Value::from).collect::<Vec<_>>())
             .with("alternatives", blame.alternatives.clone())
             .with_opt("freed_by", blame.freed_by.as_deref())
             .with_opt("allocated_by", blame.allocated_by.as_deref())
             .quoting(format!("{}: {}", first.function, first.reason)),
     );
+}
+
+/// A trace by frame pointers has no frame for who called a function without one: the link register names it.
+fn through_link_register(fact: &Fact, blame: &mut blame::Blame) {
+    let (Some(place), Some(caller)) = (fact.text("function"), fact.text("return_to")) else { return };
+    let (place, caller) = (names::plain(place), names::plain(caller));
+    let calls = format!("calls {place}");
+    if place == caller {
+        return;
+    }
+    for candidate in blame.candidates.iter_mut().filter(|c| c.reason == calls && c.function != caller) {
+        candidate.reason = format!("calls {caller}, which calls {place}");
+    }
 }
 
 /// The origin of what is concluded from a fact.

@@ -47,6 +47,8 @@ const LISTS: &[(u64, &str)] = &[
 /// Shadow of address 0 on x86-64 with KASAN.
 const SHADOW: u64 = 0xdfff_fc00_0000_0000;
 
+const OVER_POINTER: &str = ": text was written over a pointer";
+
 /// Reads a value. `wide` says that the machine has 64-bit pointers.
 pub(super) fn read(value: u64, wide: bool) -> Option<Reading> {
     let reading = |meaning, text: String, offset| Some(Reading { meaning, text, offset });
@@ -101,14 +103,18 @@ pub(super) fn read(value: u64, wide: bool) -> Option<Reading> {
     }
     if wide && value.to_le_bytes().iter().all(|b| b.is_ascii_graphic() || *b == b' ') {
         let text: String = value.to_le_bytes().iter().map(|b| char::from(*b)).collect();
-        return reading("text", format!("the characters {text:?}: text was written over a pointer"), None);
+        return reading("text", format!("the characters {text:?}{OVER_POINTER}"), None);
     }
     None
 }
 
 /// What a 64-bit value is that is no address: a poison, an error number, NULL and an offset, text.
 pub(crate) fn meaning(value: u64) -> Option<String> {
-    read(value, true).map(|reading| reading.text)
+    // Text in a register that was not used as an address is only text.
+    read(value, true).map(|reading| match reading.text.strip_suffix(OVER_POINTER) {
+        Some(characters) => characters.to_owned(),
+        None => reading.text,
+    })
 }
 
 /// An access at that offset from NULL, in words.

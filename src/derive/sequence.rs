@@ -174,6 +174,17 @@ impl Earlier<'_> {
                 && self.blamed.get(&at).copied() == function
                 && SAME_CODE.holds(early, late)
         };
+        // Whoever slept in atomic context goes on with a wrong count: what befalls it next comes of that.
+        let imbalance = |_: usize, early: &Fact| {
+            is_crash(late)
+                && is_imbalance(early)
+                && early.get("pid").is_some()
+                && early.int("pid") == late.int("pid")
+                && PANIC.holds(early, late)
+        };
+        if let Some(at) = self.nearest(imbalance) {
+            return Some((at, "the same task had slept in atomic context before"));
+        }
         if let Some(at) = self.nearest(same_function) {
             return Some((at, "an earlier report blames the same function"));
         }
@@ -304,6 +315,10 @@ fn tells_of_code(class: &str) -> bool {
             | "reboot"
             | ""
     ) && !class.starts_with("hardware-")
+}
+
+fn is_imbalance(fact: &Fact) -> bool {
+    fact.kind == "log.atomic_sleep" && fact.text("what") == Some("scheduling")
 }
 
 fn same_task(early: &Fact, late: &Fact) -> bool {

@@ -31,6 +31,7 @@ pub(super) fn read(kernel: &Kernel<'_>, piece: &mut Piece) {
         add(piece, kinds, whole, found);
     }
     state(kernel, piece);
+    piece.sources.insert("mem.register".to_owned());
     piece.facts.extend(found.0);
     piece.gaps.extend(found.1);
 }
@@ -91,7 +92,9 @@ fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
     let (mut found, mut gaps) = (Vec::new(), Vec::new());
     let mut looked_up = 0;
     for fact in log.iter().filter(|f| WITH_REGISTERS.contains(&f.kind.as_ref())) {
-        let Some(function) = fact.text("function") else { continue };
+        // A jump to nowhere has no function: whoever called it left the registers.
+        let caller = || fact.stacks.first()?.frames.iter().find(|f| f.reliable && !f.inline)?.function.as_deref();
+        let Some(function) = fact.text("function").or_else(caller) else { continue };
         let registers = match fact.get("registers") {
             Some(Value::Record(map)) => map.iter().filter_map(|(name, value)| match value {
                 Value::Address(a) => Some((name.as_str(), a.0)),
@@ -118,7 +121,7 @@ fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
             registers,
             code: fact.text("code"),
         };
-        if fact.kind == "log.oops" {
+        if fact.kind == "log.oops" && fact.text("function").is_some() {
             found.extend(kernel.fault_fact(&oops));
         }
         if looked_up < MAX_LOOKED_UP {

@@ -1,0 +1,607 @@
+//! Chains of waiters, as the memory of a dump shows them: who waits for whom, and which task or device stands at the root.
+//!
+//! An owner that a lock names is proven. A reader of a semaphore, or the thread of a journal, is followed as a candidate,
+//! and only while it is blocked itself: then it can still hold what the others wait for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use facts::{Fact, Origin, Value};
+
+use super::{blame, path};
+
+/// Nobody waits that long for a lock on a healthy machine, whether the kernel reports it or not.
+const LONG_S: i64 = 20;
+/// How many tasks are named, and how many of their waits are evidence.
+const MAX_NAMED: usize = 12;
+const MAX_WAITS: usize = 6;
+/// How far a way from owner to owner is followed.
+const MAX_DEPTH: usize = 256;
+
+/// What a task waits for.
+struct Wait {
+    /// In words: `mutex rtnl_mutex`.
+    what: String,
+    /// Position of the fact that tells it.
+    at: usize,
+    /// Module of the lock or completion.
+    module: Option<String>,
+    leads: Leads,
+}
+
+/// Where the way along a wait leads.
+#[derive(Clone)]
+enum Leads {
+    /// To the task that holds it.
+    Owner {
+        pid: i64,
+        certain: bool,
+    },
+    /// To what several tasks may wait for.
+    Shared(String),
+    Nowhere,
+}
+
+/// One task that waits or that others wait for.
+struct Task<'a> {
+    at: usize,
+    fact: &'a Fact,
+    comm: &'a str,
+    wait: Option<Wait>,
+    /// Its first hung-task report.
+    event: Option<usize>,
+    /// Where a list of blocked tasks that somebody asked for shows it.
+    listed: Option<usize>,
+    seconds: Option<i64>,
+}
+
+impl Task<'_> {
+    fn state(&self) -> &str {
+        self.fact.text("state").unwrap_or("")
+    }
+
+    /// The function on whose behalf it sleeps, and its module.
+    fn place(&self) -> (Option<String>, Option<String>) {
+        let hops = self.fact.stacks.first().map(|stack| path::hops(stack)).unwrap_or_default();
+        match hops.iter().find(|hop| !blame::waits(hop)) {
+            Some(hop) => (Some(hop.function.clone()), hop.module.clone()),
+            None => (self.fact.text("waits_in").map(str::to_owned), None),
+        }
+    }
+}
+
+/// What is concluded: `derived.chain` for each root that others wait for, `derived.blocked` for each report of a hung task
+/// whose wait memory shows.
+pub(super) fn chains(facts: &[Fact]) -> Vec<Fact> {
+    let mut members: BTreeMap<&str, ()> = BTreeMap::new();
+    members.extend(facts.iter().filter(|f| f.kind == "mem.task").map(|f| (f.origin.member.as_str(), ())));
+    let only = members.len() == 1;
+    members.into_keys().flat_map(|member| of_dump(facts, member, only)).collect()
+}
+
+fn of_dump(facts: &[Fact], member: &str, only: bool) -> Vec<Fact> {
+    let tasks = tasks(facts, member, only);
+    let groups = groups(&tasks);
+    let roots: BTreeMap<i64, (i64, bool)> =
+        tasks.keys().filter_map(|pid| Some((*pid, root(*pid, &tasks, &groups)?))).collect();
+    let mut held: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for (pid, (root, _)) in &roots {
+        held.entry(*root).or_default().push(*pid);
+    }
+    let mut out = Vec::new();
+    for (root, waiters) in &held {
+        let Some(task) = tasks.get(root) else { continue };
+        // A circle has no root: it is told as a deadlock.
+        if roots.contains_key(root) {
+            continue;
+        }
+        let all = || std::iter::once(task).chain(waiters.iter().filter_map(|pid| tasks.get(pid)));
+        if all().any(|t| t.event.is_some() || t.seconds.is_some_and(|s| s >= LONG_S)) {
+            out.push(chain(member, *root, task, waiters, &tasks, &groups));
+        }
+    }
+    for (pid, task) in &tasks {
+        if let (Some(event), Some(wait)) = (task.event.or(task.listed), &task.wait) {
+            out.push(blocked(member, *pid, task, event, wait, roots.get(pid), &tasks));
+        }
+    }
+    out
+}
+
+/// The tasks of a dump that matter here: who waits, who is waited for, who was reported.
+fn tasks<'a>(facts: &'a [Fact], member: &str, only: bool) -> BTreeMap<i64, Task<'a>> {
+    let here = |fact: &(usize, &'a Fact)| fact.1.origin.member == member;
+    let mut waits: HashMap<i64, Wait> = HashMap::new();
+    let mut wanted: BTreeSet<i64> = BTreeSet::new();
+    for (at, fact) in facts.iter().enumerate().filter(|f| f.1.kind.starts_with("mem.")).filter(here) {
+        if let (Some(pid), Some(wait)) = (fact.int("pid"), wait(at, fact)) {
+            if let Leads::Owner { pid, .. } = wait.leads {
+                wanted.insert(pid);
+            }
+            wanted.insert(pid);
+            waits.entry(pid).or_insert(wait);
+        }
+    }
+    let mut events: HashMap<i64, (usize, Option<i64>)> = HashMap::new();
+    let mut lists: HashMap<i64, usize> = HashMap::new();
+    let reported = |f: &(usize, &Fact)| f.1.kind == "log.hung_task" && (only || f.1.origin.member == member);
+    for (at, fact) in facts.iter().enumerate().filter(reported) {
+        let Some(pid) = fact.int("pid") else { continue };
+        wanted.insert(pid);
+        if fact.get("listed").is_some() {
+            lists.entry(pid).or_insert(at);
+            continue;
+        }
+        let entry = events.entry(pid).or_insert((at, None));
+        entry.1 = entry.1.max(fact.int("seconds"));
+    }
+    let mut found: BTreeMap<i64, Task> = BTreeMap::new();
+    let of_kind = |f: &(usize, &'a Fact)| f.1.kind == "mem.task";
+    for (at, fact) in facts.iter().enumerate().filter(of_kind).filter(here) {
+        let Some(pid) = fact.int("pid") else { continue };
+        let comm = fact.text("comm").unwrap_or("?");
+        let blocked = fact.text("state") == Some("D");
+        if !wanted.contains(&pid) && !(blocked && comm.starts_with("jbd2/")) {
+            continue;
+        }
+        // A number that went to another task since is another task.
+        let is_it = |at: &usize| facts.get(*at).is_some_and(|f| f.text("comm") == Some(comm));
+        let event = events.get(&pid).filter(|(at, _)| is_it(at));
+        let listed = lists.get(&pid).copied().filter(is_it);
+        let wait = waits.remove(&pid).map(|mut wait| {
+            if let (Leads::Nowhere | Leads::Shared(_), Some(device)) = (&wait.leads, journal(comm)) {
+                wait.leads = Leads::Shared(io(device));
+                // In a queue it waits for tasks that still write to the transaction, which is no I/O by itself.
+                let queue = facts.get(wait.at).and_then(|f| f.text("kind")) == Some("queue");
+                wait.what = match queue {
+                    true => format!("those who have the journal of {device} open"),
+                    false => format!("I/O of {device}"),
+                };
+            }
+            wait
+        });
+        found.insert(
+            pid,
+            Task {
+                at,
+                fact,
+                comm,
+                wait,
+                event: event.map(|(at, _)| *at),
+                listed,
+                seconds: fact.int("blocked_s").or(event.and_then(|(_, seconds)| *seconds)),
+            },
+        );
+    }
+    journals(&mut found);
+    found
+}
+
+/// The device whose journal a thread writes.
+fn journal(comm: &str) -> Option<&str> {
+    comm.strip_prefix("jbd2/")?.rsplit_once('-').map(|(device, _)| device)
+}
+
+fn io(device: &str) -> String {
+    format!("io {device}")
+}
+
+/// Who waits for a commit waits for the journal's thread, where only one is blocked.
+fn journals(tasks: &mut BTreeMap<i64, Task>) {
+    let blocked: Vec<i64> =
+        tasks.iter().filter(|(_, t)| t.comm.starts_with("jbd2/") && t.state() == "D").map(|(pid, _)| *pid).collect();
+    let [thread] = blocked.as_slice() else { return };
+    const COMMITS: [&str; 4] =
+        ["jbd2_log_wait_commit", "wait_transaction_locked", "wait_transaction_switching", "jbd2_complete_transaction"];
+    for (pid, task) in tasks.iter_mut() {
+        let waits = |f: &str| COMMITS.contains(&f);
+        if pid != thread
+            && task.fact.stacks.first().is_some_and(|s| s.functions().any(waits))
+            && let Some(wait) = &mut task.wait
+            && !matches!(wait.leads, Leads::Owner { .. })
+        {
+            wait.what = "the commit of a journal".to_owned();
+            wait.leads = Leads::Owner { pid: *thread, certain: false };
+        }
+    }
+}
+
+/// What a fact says that its task waits for.
+fn wait(at: usize, fact: &Fact) -> Option<Wait> {
+    let text = |name: &str| fact.text(name).filter(|t| !t.is_empty());
+    let address = |name: &str| fact.get(name).map(ToString::to_string);
+    let module = text("module").map(str::to_owned);
+    let (what, leads) = match &*fact.kind {
+        "mem.lock_wait" => {
+            let kind = text("kind").unwrap_or("lock");
+            let name = text("symbol").map(str::to_owned).or_else(|| address("lock"));
+            let mode = text("mode").map(|mode| format!(" to {mode}")).unwrap_or_default();
+            let died = fact.get("owner_died").and_then(Value::as_bool) == Some(true);
+            let what = match (text("frozen"), &name) {
+                (None, Some(name)) if died => format!("{kind} {name}{mode}, whose owner died"),
+                (Some(device), _) => format!("the frozen file system on {device} to thaw"),
+                (None, Some(name)) => format!("{kind} {name}{mode}"),
+                (None, None) => format!("a {kind}{mode}"),
+            };
+            let certain = fact.get("owner_certain").and_then(Value::as_bool) == Some(true);
+            let owner = fact.int("owner_pid").filter(|owner| Some(*owner) != fact.int("pid"));
+            let leads = match (text("frozen"), owner, address("lock")) {
+                (Some(device), ..) => Leads::Shared(format!("frozen {device}")),
+                _ if died => Leads::Nowhere,
+                (None, Some(pid), _) => Leads::Owner { pid, certain },
+                (None, None, Some(lock)) => Leads::Shared(format!("lock {lock}")),
+                (None, None, None) => Leads::Nowhere,
+            };
+            (what, leads)
+        }
+        "mem.freeze_wait" => {
+            let device = text("device")?;
+            (format!("the frozen file system on {device} to thaw"), Leads::Shared(format!("frozen {device}")))
+        }
+        "mem.mempool_sleeper" => {
+            let pool = address("pool")?;
+            let of = text("cache").map(|cache| format!(" of {cache}")).unwrap_or_default();
+            (format!("an element of a memory pool{of}"), Leads::Shared(format!("pool {pool}")))
+        }
+        "mem.wait" => {
+            let kind = text("kind").unwrap_or("queue");
+            let symbol = text("symbol");
+            // What lies on somebody's stack has no name.
+            let what = match (kind, symbol, text("filesystem"), text("bit")) {
+                ("page", _, Some(device), Some("writeback")) => format!("a page of {device} to be written"),
+                ("page", _, Some(device), _) => format!("a page of {device}"),
+                (_, Some(symbol), ..) => format!("{kind} {symbol}"),
+                _ => format!("a {kind}"),
+            };
+            let leads = match (kind, text("filesystem"), address("object")) {
+                ("page", Some(device), _) => Leads::Shared(io(device)),
+                (_, _, Some(object)) if symbol.is_some() || fact.int("waiters") > Some(1) => {
+                    Leads::Shared(format!("{kind} {object}"))
+                }
+                _ => Leads::Nowhere,
+            };
+            (what, leads)
+        }
+        _ => return None,
+    };
+    Some(Wait { what, at, module, leads })
+}
+
+/// For what several tasks wait for: all of them, the one that stands for them first. That is who was reported first, else
+/// who waits longest.
+fn groups(tasks: &BTreeMap<i64, Task>) -> HashMap<String, Vec<i64>> {
+    let mut groups: HashMap<String, Vec<i64>> = HashMap::new();
+    for (pid, task) in tasks {
+        if let Some(Wait { leads: Leads::Shared(name), .. }) = &task.wait {
+            groups.entry(name.clone()).or_default().push(*pid);
+        }
+    }
+    for group in groups.values_mut() {
+        group.sort_by_key(|pid| {
+            let task = tasks.get(pid);
+            let event = task.and_then(|t| t.event);
+            (event.is_none(), event, std::cmp::Reverse(task.and_then(|t| t.seconds)), *pid)
+        });
+    }
+    groups
+}
+
+/// The task at the end of the way from another one, and whether every owner on it is proven. In a circle that is the one
+/// where the way closes. None for a task that waits for nobody.
+fn root(start: i64, tasks: &BTreeMap<i64, Task>, groups: &HashMap<String, Vec<i64>>) -> Option<(i64, bool)> {
+    let walk = |candidates: bool| -> (i64, bool, bool) {
+        let (mut now, mut proven) = (start, true);
+        let mut seen = BTreeSet::from([start]);
+        while seen.len() < MAX_DEPTH {
+            let Some(wait) = tasks.get(&now).and_then(|t| t.wait.as_ref()) else { break };
+            let next = match &wait.leads {
+                Leads::Owner { pid, certain: true } => Some((*pid, true)),
+                Leads::Owner { pid, certain: false } if candidates => {
+                    tasks.get(pid).filter(|t| t.state() == "D").map(|_| (*pid, false))
+                }
+                Leads::Shared(name) => groups.get(name).and_then(|g| g.first()).map(|pid| (*pid, false)),
+                _ => None,
+            };
+            let Some((next, sure)) = next.filter(|(next, _)| *next != now && tasks.contains_key(next)) else { break };
+            proven &= sure;
+            now = next;
+            if !seen.insert(now) {
+                return (now, proven, true);
+            }
+        }
+        (now, proven, false)
+    };
+    let (mut end, mut proven, circle) = walk(true);
+    if circle && !proven {
+        // A circle through candidates is none.
+        (end, proven, _) = walk(false);
+    }
+    (end != start || circle && proven).then_some((end, proven))
+}
+
+/// `acme-fw:219`, each.
+fn named(pids: &[i64], tasks: &BTreeMap<i64, Task>) -> Vec<String> {
+    pids.iter().filter_map(|pid| Some(format!("{}:{pid}", tasks.get(pid)?.comm))).collect()
+}
+
+fn chain(
+    member: &str,
+    pid: i64,
+    task: &Task,
+    waiters: &[i64],
+    tasks: &BTreeMap<i64, Task>,
+    groups: &HashMap<String, Vec<i64>>,
+) -> Fact {
+    // What the root itself holds, with how many wait for it.
+    let mut holds: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut certain = true;
+    let mut evidence: Vec<String> = Vec::new();
+    for (waiter, task) in waiters.iter().filter_map(|pid| Some((pid, tasks.get(pid)?))) {
+        let Some(wait) = &task.wait else { continue };
+        if evidence.len() < MAX_WAITS {
+            evidence.push(format!("{}:{waiter} waits for {}{}", task.comm, wait.what, held_by(wait, tasks)));
+        }
+        if let Leads::Owner { pid: owner, certain: sure } = wait.leads
+            && owner == pid
+        {
+            *holds.entry(&wait.what).or_default() += 1;
+            certain &= sure;
+        }
+    }
+    let (function, mut module) = task.place();
+    let place = function.as_deref().map(|f| match &module {
+        Some(module) => format!(" in {f} [{module}]"),
+        None => format!(" in {f}"),
+    });
+    let place = place.unwrap_or_default();
+    let seconds = task.seconds.map(|s| format!(" {s} s")).unwrap_or_default();
+    let wait = task.wait.as_ref();
+    let group = wait.and_then(|wait| match &wait.leads {
+        Leads::Shared(name) => groups.get(name).filter(|g| g.len() > 1).map(|g| (name, g)),
+        _ => None,
+    });
+    let does = match (wait, task.state()) {
+        (Some(wait), _) => format!("has waited{seconds} for {}{place}", wait.what),
+        (None, "D") => format!("has slept{seconds}{place}, and memory does not tell for what"),
+        (None, _) if task.fact.get("running").and_then(Value::as_bool) == Some(true) => format!("runs{place}"),
+        (None, state) => format!("is in state {state}{place}"),
+    };
+    let locks: Vec<String> = holds.iter().map(|(what, n)| format!("{what} ({n} wait)")).collect();
+    let who = format!("{}:{pid}", task.comm);
+    let number = |n: usize| if n == 1 { "1 task".to_owned() } else { format!("{n} tasks") };
+    let title = match (group, locks.as_slice()) {
+        (Some((name, group)), _) => {
+            let what = match name.strip_prefix("io ") {
+                Some(device) => format!("I/O of {device}"),
+                None => wait.map(|w| w.what.clone()).unwrap_or_default(),
+            };
+            let more = waiters.len() + 1 - group.len().min(waiters.len() + 1);
+            let more = if more > 0 { format!("; {} for what these hold", number(more)) } else { String::new() };
+            let names: Vec<&str> = group.iter().take(4).filter_map(|pid| Some(tasks.get(pid)?.comm)).collect();
+            let dots = if group.len() > 4 { ", ..." } else { "" };
+            format!("{} have waited{seconds} for {what} ({}{dots}){more}", number(group.len()), names.join(", "))
+        }
+        (None, []) => format!("{who} holds up {}; it {does}", number(waiters.len())),
+        (None, locks) => {
+            let word = if certain { "holds" } else { "may hold" };
+            format!("{who} holds up {}: it {word} {} and {does}", number(waiters.len()), locks.join(", "))
+        }
+    };
+    if let Some(of_lock) = wait.and_then(|w| w.module.clone()) {
+        module = Some(of_lock);
+    }
+    let more = waiters.len().saturating_sub(evidence.len());
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let waiting: BTreeSet<i64> = waiters.iter().copied().collect();
+    Fact::new("derived.chain", Origin::derived(member, format!("who waits for whom, from task {pid} on")))
+        .with_opt("event", task.event)
+        .with("task_at", task.at)
+        .with("reported", task.event.is_some())
+        .with("pid", pid)
+        .with("comm", task.comm)
+        .with("pids", waiting.iter().map(|pid| Value::from(*pid)).collect::<Vec<_>>())
+        .with("tasks", waiters.len())
+        .with("who", named(&waiters.iter().copied().take(MAX_NAMED).collect::<Vec<_>>(), tasks))
+        .with("holds", locks)
+        .with_opt("waits_for", wait.map(|w| w.what.clone()))
+        .with_opt("device", group.and_then(|(name, _)| name.strip_prefix("io ")))
+        .with_opt("function", function)
+        .with_opt("module", module)
+        .with_opt("seconds", task.seconds)
+        .with("dump", member)
+        .with("title", title)
+        .quoting(format!("{}{more}", evidence.join("; ")))
+}
+
+/// `, held by acme-fw:219`.
+fn held_by(wait: &Wait, tasks: &BTreeMap<i64, Task>) -> String {
+    let Leads::Owner { pid, certain } = wait.leads else { return String::new() };
+    let word = if certain { "held" } else { "held perhaps" };
+    tasks.get(&pid).map(|owner| format!(", {word} by {}:{pid}", owner.comm)).unwrap_or_default()
+}
+
+fn blocked(
+    member: &str,
+    pid: i64,
+    task: &Task,
+    event: usize,
+    wait: &Wait,
+    root: Option<&(i64, bool)>,
+    tasks: &BTreeMap<i64, Task>,
+) -> Fact {
+    let (function, module) = task.place();
+    let seconds = task.seconds.map(|s| format!(" {s} s")).unwrap_or_default();
+    let title = format!("{} has waited{seconds} for {}{}", task.comm, wait.what, held_by(wait, tasks));
+    let proven = matches!(wait.leads, Leads::Owner { pid, certain: true } if tasks.contains_key(&pid));
+    Fact::new("derived.blocked", Origin::derived(member, format!("what task {pid} waits for")))
+        .with("event", event)
+        .with("pid", pid)
+        .with("comm", task.comm)
+        .with("proven", proven)
+        .with_opt("root_pid", root.map(|(root, _)| *root))
+        .with("waits_for", wait.what.as_str())
+        .with_opt("function", function)
+        .with_opt("module", wait.module.clone().or(module))
+        .with_opt("seconds", task.seconds)
+        .with("wait_at", wait.at)
+        .with("title", title.as_str())
+        .quoting(title)
+}
+
+/// Circles of one: a task that takes a lock which it holds.
+pub(super) fn self_deadlocks(facts: &[Fact]) -> Vec<Fact> {
+    let of =
+        |fact: &Fact, name: &str| fact.get(name).and_then(Value::as_list).map(<[Value]>::to_vec).unwrap_or_default();
+    let circles = facts.iter().filter(|f| f.kind == "mem.lock_cycle" && of(f, "pids").len() == 1);
+    let found = circles.filter_map(|circle| {
+        let pid = of(circle, "pids").first()?.as_int()?;
+        let at = facts
+            .iter()
+            .position(|f| f.kind == "mem.task" && f.int("pid") == Some(pid) && f.origin.member == circle.origin.member);
+        let hops = at.and_then(|at| facts.get(at)?.stacks.first()).map(|stack| path::hops(stack)).unwrap_or_default();
+        let hop = hops.iter().find(|hop| !blame::waits(hop));
+        let text = |name: &str| of(circle, name).first().and_then(Value::as_text).map(str::to_owned);
+        let fact =
+            Fact::new("derived.self_deadlock", Origin::derived(circle.origin.member.clone(), "a circle of one task"))
+                .with("pid", pid)
+                .with_opt("comm", text("tasks"))
+                .with_opt("lock", text("symbols"))
+                .with_opt("function", hop.map(|h| h.function.clone()))
+                .with_opt("module", hop.and_then(|h| h.module.clone()))
+                .with_opt("task_at", at);
+        Some(fact.quoting(circle.quote.clone()))
+    });
+    found.collect()
+}
+
+/// For each report of a hung task the longest time that it and those after it tell, where that is longer than its own.
+pub(super) fn lasting(facts: &[Fact]) -> BTreeMap<usize, i64> {
+    let mut open: HashMap<(&str, i64), usize> = HashMap::new();
+    let mut found: BTreeMap<usize, i64> = BTreeMap::new();
+    for (at, fact) in facts.iter().enumerate().filter(|(_, f)| f.kind == "log.hung_task" && f.get("listed").is_none()) {
+        let (Some(pid), Some(seconds), Some(comm)) = (fact.int("pid"), fact.int("seconds"), fact.text("comm")) else {
+            continue;
+        };
+        let first = *open.entry((comm, pid)).or_insert(at);
+        if facts.get(first).and_then(|f| f.int("seconds")).is_some_and(|told| seconds > told) {
+            let longest = found.entry(first).or_insert(seconds);
+            *longest = seconds.max(*longest);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(pid: i64, comm: &str, blocked: i64) -> Fact {
+        Fact::new("mem.task", Origin::memory("dump", 0, "struct task_struct"))
+            .with("pid", pid)
+            .with("comm", comm)
+            .with("state", "D")
+            .with("blocked_s", blocked)
+    }
+
+    fn wants(pid: i64, lock: &str, owner: i64, certain: bool) -> Fact {
+        Fact::new("mem.lock_wait", Origin::memory("dump", 0, "struct mutex"))
+            .with("pid", pid)
+            .with("kind", "mutex")
+            .with("symbol", lock)
+            .with("owner_pid", owner)
+            .with("owner_certain", certain)
+    }
+
+    fn waits(pid: i64, kind: &str) -> Fact {
+        Fact::new("mem.wait", Origin::memory("dump", 0, "struct page")).with("pid", pid).with("kind", kind)
+    }
+
+    fn hung(pid: i64, comm: &str) -> Fact {
+        let fact = Fact::new("log.hung_task", Origin::lines("dump", 5, 9)).with("pid", pid).with("comm", comm);
+        fact.with("seconds", 10)
+    }
+
+    fn titles(facts: &[Fact], kind: &str) -> Vec<String> {
+        let found = chains(facts);
+        found.iter().filter(|f| f.kind == kind).filter_map(|f| f.text("title").map(str::to_owned)).collect()
+    }
+
+    /// a holds m and waits for a completion, b holds n and wants m, c wants n.
+    fn chain_of(blocked: i64) -> Vec<Fact> {
+        let done = waits(1, "completion").with("symbol", "done").with("module", "demo");
+        let tasks = [task(1, "a", blocked), task(2, "b", blocked), task(3, "c", blocked)];
+        tasks.into_iter().chain([done, wants(2, "m", 1, true), wants(3, "n", 2, true)]).collect()
+    }
+
+    #[test]
+    fn all_who_wait_have_one_root_whichever_the_log_names() {
+        let mut facts = chain_of(15);
+        assert!(chains(&facts).is_empty(), "nobody was reported, and locks are waited for all the time");
+        facts.push(hung(3, "c"));
+        assert_eq!(
+            titles(&facts, "derived.chain"),
+            ["a:1 holds up 2 tasks: it holds mutex m (1 wait) and has waited 15 s for completion done"]
+        );
+        assert_eq!(titles(&facts, "derived.blocked"), ["c has waited 15 s for mutex n, held by b:2"]);
+        let found = chains(&facts);
+        let blocked = found.iter().find(|f| f.kind == "derived.blocked");
+        assert_eq!(blocked.and_then(|f| f.int("root_pid")), Some(1));
+        let root = found.iter().find(|f| f.kind == "derived.chain");
+        assert_eq!(root.and_then(|f| f.get("reported")).and_then(Value::as_bool), Some(false));
+        assert_eq!(root.and_then(|f| f.text("module")), Some("demo"));
+    }
+
+    #[test]
+    fn who_waits_long_is_told_where_the_log_says_nothing() {
+        assert_eq!(titles(&chain_of(40), "derived.chain").len(), 1);
+    }
+
+    #[test]
+    fn a_reader_is_followed_only_while_it_is_blocked_and_never_into_a_circle() {
+        let of = |last: Fact| [task(1, "a", 30), task(2, "b", 30), wants(2, "m", 1, false), last].to_vec();
+        assert_eq!(titles(&of(waits(1, "completion")), "derived.chain").len(), 1);
+        assert!(titles(&of(wants(1, "n", 2, true)), "derived.chain").is_empty());
+        let mut awake = of(waits(1, "completion"));
+        awake[0].set("state", "S");
+        assert!(titles(&awake, "derived.chain").is_empty());
+    }
+
+    #[test]
+    fn a_proven_circle_has_no_root() {
+        let facts = [task(1, "a", 30), task(2, "b", 30), wants(2, "m", 1, true), wants(1, "n", 2, true), hung(1, "a")];
+        let found = chains(&facts);
+        assert!(found.iter().all(|f| f.kind == "derived.blocked"), "{found:?}");
+        assert_eq!(found[0].int("root_pid"), Some(1));
+    }
+
+    #[test]
+    fn who_waits_for_one_device_is_one_group_with_those_behind_it() {
+        let page = |pid| waits(pid, "page").with("filesystem", "dm-0").with("bit", "writeback");
+        let tasks = [task(1, "a", 30), task(2, "b", 30), task(3, "c", 30), task(4, "jbd2/dm-0-8", 30)];
+        let facts: Vec<Fact> = tasks
+            .into_iter()
+            .chain([page(1), page(2), wants(3, "m", 2, true), waits(4, "bit"), hung(2, "b")])
+            .collect();
+        assert_eq!(
+            titles(&facts, "derived.chain"),
+            ["3 tasks have waited 30 s for I/O of dm-0 (b, a, jbd2/dm-0-8); 1 task for what these hold"]
+        );
+    }
+
+    #[test]
+    fn a_task_that_takes_its_own_lock_is_a_circle_of_one() {
+        let circle = Fact::new("mem.lock_cycle", Origin::memory("dump", 0, "struct task_struct"))
+            .with("pids", vec![7])
+            .with("tasks", vec!["a"])
+            .with("symbols", vec!["m"]);
+        let two = circle.clone().with("pids", vec![7, 8]);
+        let found = self_deadlocks(&[task(7, "a", 30), circle, two]);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].int("pid"), found[0].text("lock")), (Some(7), Some("m")));
+    }
+
+    #[test]
+    fn later_reports_tell_how_long_a_task_hangs() {
+        let later = hung(3, "c").with("seconds", 25);
+        assert_eq!(lasting(&[hung(3, "c"), later, hung(4, "d")]), BTreeMap::from([(0, 25)]));
+    }
+}
