@@ -52,35 +52,7 @@ pub(super) fn copies(facts: &[Fact]) -> Vec<Copy> {
             }
         }
     }
-    let gone: BTreeSet<usize> = found.iter().map(|copy| copy.event).collect();
-    found.extend(in_two_files(facts, &gone));
     found.sort_by_key(|copy| copy.event);
-    found
-}
-
-/// One line of the kernel's log in two files of one boot: the dump and the text that the capture kernel made of it, a
-/// console and a journal. The stamp, which counts microseconds, and the words are the same.
-fn in_two_files(facts: &[Fact], gone: &BTreeSet<usize>) -> Vec<Copy> {
-    let mut same: BTreeMap<(&str, i64, String), Vec<usize>> = BTreeMap::new();
-    for (at, fact) in facts.iter().enumerate().filter(|(at, _)| !gone.contains(at)) {
-        let grave = matches!(fact.text("severity"), Some("failure" | "report" | "panic"));
-        let stamp = fact.time.and_then(|time| time.since_boot_ns);
-        if let (true, true, Some(ns)) = (fact.kind.starts_with("log."), grave, stamp) {
-            let words = fact.quote.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
-            same.entry((&fact.kind, ns / 1000, words)).or_default().push(at);
-        }
-    }
-    let mut found = Vec::new();
-    for events in same.into_values().filter(|events| events.len() > 1) {
-        let get = |at: &usize| facts.get(*at);
-        let Some(of) = events.iter().copied().max_by_key(|at| (get(at).map_or(0, frames), std::cmp::Reverse(*at)))
-        else {
-            continue;
-        };
-        let member = |at: &usize| get(at).map(|f| f.origin.member.as_str());
-        let others = events.into_iter().filter(|at| member(at) != member(&of));
-        found.extend(others.map(|event| Copy { event, of: Some(of) }));
-    }
     found
 }
 
@@ -179,18 +151,6 @@ mod tests {
         };
         assert_eq!(told(&[stall(1, 9, false), stall(5, 9, true)]), [(0, Some(1))]);
         assert!(told(&[stall(1, 9, false), stall(5, 99, true)]).is_empty());
-    }
-
-    #[test]
-    fn one_line_in_two_files_is_one_event() {
-        let elsewhere = |mut fact: Fact| {
-            fact.origin.member = "vmcore-dmesg.txt".into();
-            fact
-        };
-        let trace: &[&str] = &["f", "g"];
-        assert_eq!(told(&[oops(1, Some(9), trace), elsewhere(oops(7, Some(9), trace))]), [(1, Some(0))]);
-        assert_eq!(told(&[oops(1, Some(9), &[]), elsewhere(oops(7, Some(9), trace))]), [(0, Some(1))]);
-        assert!(told(&[oops(1, Some(9), trace), elsewhere(oops(7, Some(10), trace))]).is_empty());
     }
 
     fn told(facts: &[Fact]) -> Vec<(usize, Option<usize>)> {

@@ -266,7 +266,6 @@ fn finish(draft: &Draft, explained_by: Option<String>, matcher: &Matcher) -> Fin
         .filter(|f| !f.kind.starts_with("fix.") && (!f.kind.starts_with("derived.") || f.kind == "derived.chain"));
     let mut seen: Vec<(String, usize)> = Vec::new();
     let mut left_out = 0;
-    let mut stamped: HashMap<(String, i64), &str> = HashMap::new();
     for fact in observed {
         for command in &fact.recheck {
             if !recheck.contains(command) && recheck.len() < MAX_EVIDENCE {
@@ -276,13 +275,6 @@ fn finish(draft: &Draft, explained_by: Option<String>, matcher: &Matcher) -> Fin
         // Lines that differ in their numbers only are one piece of evidence.
         let text = describe(fact);
         let shape: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
-        // One line of the log in two files happened once.
-        if let Some(ns) = fact.time.and_then(|time| time.since_boot_ns).filter(|_| fact.kind.starts_with("log.")) {
-            let member = fact.origin.member.as_str();
-            if *stamped.entry((text.clone(), ns / 1000)).or_insert(member) != member {
-                continue;
-            }
-        }
         match seen.iter_mut().find(|(s, _)| *s == shape) {
             Some((_, count)) if fact.kind.starts_with("log.") => *count += 1,
             _ if evidence.len() < MAX_EVIDENCE => {

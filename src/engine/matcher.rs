@@ -209,17 +209,10 @@ impl<'a> Matcher<'a> {
     }
 
     /// How many observations a group stands for: a fact may stand for several (`repeats`).
-    /// One line of the log in two files is one observation.
     fn count(&self, group: &[usize]) -> u64 {
-        let mut stamped: HashMap<(i64, &str), &str> = HashMap::new();
         group
             .iter()
             .filter_map(|at| self.fact(*at))
-            .filter(|fact| {
-                let stamp = fact.time.and_then(|time| time.since_boot_ns).filter(|_| fact.kind.starts_with("log."));
-                let member = fact.origin.member.as_str();
-                stamp.is_none_or(|ns| *stamped.entry((ns / 1000, &fact.quote)).or_insert(member) == member)
-            })
             .map(|f| f.int("repeats").and_then(|n| u64::try_from(n).ok()).unwrap_or(1))
             .sum()
     }

@@ -65,9 +65,9 @@ impl Helper {
     pub fn word(self) -> &'static str {
         match self {
             Helper::Reporting => "reports",
-            Helper::Allocator => "allocates",
+            Helper::Allocator => "allocates or frees",
             Helper::Library => "is a library function",
-            Helper::Locking => "locks",
+            Helper::Locking => "locks or waits",
             Helper::Counting => "counts",
             Helper::Container => "keeps a list or tree",
             Helper::Waiting => "waits",
