@@ -444,6 +444,12 @@ impl State {
             if self.try_open(line, hits, None, sink) {
                 return;
             }
+            if let Some(at) = broken_head::glued(line.body) {
+                let behind = Line { body: &line.body[at..], ..*line };
+                if self.try_open(&behind, hits & !family::HEADLESS, None, sink) {
+                    return;
+                }
+            }
             if hits & !family::HEADLESS > 1 {
                 self.broken = BrokenHead::of(line, hits & CUT != 0);
             }

@@ -242,6 +242,65 @@ fn journal_entries_are_read_in_every_form() {
 }
 
 #[test]
+fn a_head_behind_a_line_that_was_not_ended_is_read() {
+    for text in [
+        "[  OK  ] Started x (57s / no limit)CPU 2 Unable to handle kernel paging request at virtual address 07406000, epc == 8024b0c4, ra == 8024b0b0\nOops[#1]:\n",
+        "eraseblock 28BUG: unable to handle kernel NULL pointer dereference at 0000000000000018\n",
+    ] {
+        assert_eq!(events(text).len(), 1, "{text}");
+    }
+    let prose = "I saw a BUG: unable to handle kernel NULL pointer dereference at 0000000000000018 today\n";
+    assert!(events(prose).is_empty());
+}
+
+#[test]
+fn a_part_of_a_syslog_that_a_mail_program_broke_is_joined() {
+    let text = "Apr 30 23:49:09 node1 kernel: [10496.092408] WARNING: CPU: 13 PID:\n\
+        3786 at drivers/md/raid5.c:4611 break_stripe_batch_list+0x86/0x1fb\n\
+        Apr 30 23:49:09 node1 kernel: [10496.092450] CPU: 13 PID: 3786 Comm:\n\
+        md125_raid5 Tainted: G           O    4.14.91-esos.prod #1\n\
+        Apr 30 23:49:09 node1 kernel: [10496.092452] Hardware name:\n\
+        CELESTICA-CSS Athena/Athena-MB, BIOS COL00708 11/26/2018\n\
+        Apr 30 23:49:09 node1 kernel: [10496.092460] RIP:\n\
+        0010:break_stripe_batch_list+0x86/0x1fb\n\
+        Apr 30 23:49:09 node1 kernel: [10496.092470] Call Trace:\n\
+        Apr 30 23:49:09 node1 kernel: [10496.092475]  handle_stripe+0x1c/0x20\n";
+    // The rest of the log was not broken.
+    let rest = "Apr 30 23:49:10 node1 kernel: [10497.092475] a line that is far longer than a mail program leaves it\n"
+        .repeat(20);
+    for text in [text.to_owned(), format!("{text}{rest}")] {
+        let found = events(&text);
+        let place = |e: &Event| e.place.as_ref().map(|p| p.function.clone());
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert_eq!((place(&found[0]).as_deref(), found[0].pid), (Some("break_stripe_batch_list"), Some(3786)));
+        assert_eq!(found[0].hardware.as_deref(), Some("CELESTICA-CSS Athena/Athena-MB, BIOS COL00708 11/26/2018"));
+    }
+    for head in [
+        "INFO: task\nkcompactd0:171 blocked for more than 122 seconds.",
+        "rcu: INFO: rcu_sched self-detected\nstall on CPU",
+    ] {
+        assert_eq!(events(&format!("2025-12-03T15:57:25.438905+00:00 h1 kernel: {head}\n")).len(), 1, "{head}");
+    }
+}
+
+#[test]
+fn prefixes_of_real_time_kernels_and_boards_are_read() {
+    for prefix in [
+        "[  467.167062] 003: ",
+        "[  467.167062] c4   3226 ",
+        "Aug 29 04:11:47 loom warning: [  467.167062] ",
+        "<4>Oct  3 10:11:12 web01 kernel: ",
+        "[2023-10-03 10:11:12] web01 kernel: ",
+        "2023/10/03 10:11:12 web01 kernel: ",
+        "03.10.2023 10:11:12 web01 kernel: ",
+        "2023-10-03T10:11:12.123Z Oct  3 10:11:12 ip-10-0-0-1 kernel: ",
+    ] {
+        let text = each_line(|line| format!("{prefix}{}", body(line)));
+        assert_eq!(events(&text).len(), 1, "{prefix}");
+    }
+}
+
+#[test]
 fn broadcasts_and_lost_line_starts_are_read() {
     let wall = |l: &str| format!("\rMessage from syslogd@host at Mar 22 21:40:42 ...\n kernel:{l}\n");
     check("broadcast", OOPS.lines().map(wall).collect::<String>().as_bytes());

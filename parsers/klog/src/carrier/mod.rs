@@ -445,6 +445,17 @@ fn rows<'a>(mut prefix: Prefix<'a>, number: u64, outer: Option<&Prefix<'a>>, cha
 /// Takes the kernel's own prefix off `text`.
 fn stamped(text: &str) -> Option<Prefix<'_>> {
     let prefix = printk::strip(text)?;
+    // RFC 3164 as it goes over the wire: `<4>Oct  3 10:11:12 web01 kernel: text`.
+    if prefix.time.is_none()
+        && prefix.level.is_some()
+        && prefix.rest.starts_with(|first: char| first.is_ascii_uppercase())
+        && let Some(outer) = syslog::strip(prefix.rest).filter(|outer| outer.tag.is_some() && outer.time.is_some())
+    {
+        let writer = outer.writer;
+        let outer = Prefix { writer, ..prefix.with_inner(outer) };
+        let behind = inner(outer.rest).filter(|_| writer == Writer::Kernel);
+        return Some(behind.map_or(outer, |behind| outer.with_inner(behind)));
+    }
     // `journalctl -o short-monotonic` looks like printk with a host behind the stamp.
     Some(journal::monotonic(prefix.rest).map_or(prefix, |inner| prefix.with_inner(inner)))
 }
@@ -457,6 +468,8 @@ fn strip(text: &str) -> Prefix<'_> {
     let unquoted = paste::unquote(text);
     for collector in COLLECTORS {
         if let Some(outer) = collector(unquoted) {
+            // `[2023-10-03 10:11:12] web01 kernel: text`
+            let outer = syslog::host_and_tag(outer);
             return match inner(outer.rest) {
                 Some(inner) if outer.writer != Writer::Program => outer.with_inner(inner),
                 None if outer.writer == Writer::Unknown => {
@@ -512,7 +525,7 @@ fn foreign(text: &str) -> Option<Prefix<'_>> {
     {
         return Some(Prefix { host: Some(host), ..prefix });
     }
-    syslog::inside(text)
+    syslog::inside(text).or_else(|| syslog::behind_any_stamp(text))
 }
 
 /// The kernel's own prefix inside a collector's one.

@@ -94,7 +94,39 @@ pub(super) fn inside(text: &str) -> Option<Prefix<'_>> {
     // A stamp and a host have few words.
     let starts = head.bytes().enumerate().rev().filter(|(_, b)| is_start(*b)).map(|(at, _)| at + 1);
     let of_kernel = |p: &Prefix<'_>| p.writer == Writer::Kernel && p.time.is_some();
-    starts.take(16).find_map(|at| strip(text.get(at..)?).filter(of_kernel))
+    starts.take(16).chain(std::iter::once(0)).find_map(|at| strip(text.get(at..)?).filter(of_kernel))
+}
+
+/// Takes host and tag of the kernel from behind a stamp in brackets.
+pub(super) fn host_and_tag(outer: Prefix<'_>) -> Prefix<'_> {
+    if outer.tag.is_some() || outer.time.is_none_or(|time| time.wall_ns.is_none()) {
+        return outer;
+    }
+    match split(outer.rest.trim_start(), " kernel: ") {
+        Some((host, rest)) if !host.is_empty() && host.len() < 64 && !host.contains([' ', '[', '(', ':']) => {
+            Prefix { host: Some(host), tag: Some("kernel"), writer: Writer::Kernel, rest, ..outer }
+        }
+        _ => outer,
+    }
+}
+
+/// How far into a line the kernel's tag is looked for.
+const FAR: usize = 120;
+
+/// The text behind `kernel:` where a collector that nobody lists put a time of day before it:
+/// `[2023-10-03 10:11:12] web01 kernel: text`, `03.10.2023 10:11:12 web01 kernel: text`.
+pub(super) fn behind_any_stamp(text: &str) -> Option<Prefix<'_>> {
+    let (head, rest) = ["kernel: ", "kernel:\t"].iter().find_map(|tag| split(text, tag))?;
+    // A blank or a tabulator stands before the tag, and the time somewhere before that.
+    let clocked = head
+        .as_bytes()
+        .windows(8)
+        .any(|w| w[2] == b':' && w[5] == b':' && [0, 1, 3, 4, 6, 7].iter().all(|at| w[*at].is_ascii_digit()));
+    let epoch =
+        head.split([' ', '.', '\t']).next().is_some_and(|n| n.len() == 10 && n.bytes().all(|b| b.is_ascii_digit()));
+    let few = head.len() <= FAR && head.split_ascii_whitespace().count() <= 8;
+    (few && (clocked || epoch) && head.ends_with([' ', '\t', ']', '"', ',', '.'])).then_some(())?;
+    Some(Prefix { tag: Some("kernel"), writer: Writer::Kernel, rest, ..Prefix::default() })
 }
 
 /// `Jul  5 19:33:34`, `Jul 05 19:33:34.123456`
@@ -309,6 +341,20 @@ mod tests {
             assert_eq!(inside(text).map(|p| p.rest), Some("body"), "{text}");
         }
         assert!(inside("we saw the kernel: it was slow").is_none());
+    }
+
+    #[test]
+    fn a_time_of_day_before_the_tag_is_enough() {
+        for text in [
+            "[2023-10-03 10:11:12] web01 kernel: body",
+            "2023/10/03 10:11:12 web01 kernel: body",
+            "03.10.2023 10:11:12 web01 kernel: body",
+            "10/03/2023 10:11:12 AM web01 kernel: body",
+            "1696327872.123 web01 kernel: body",
+        ] {
+            assert_eq!(behind_any_stamp(text).map(|p| (p.rest, p.writer)), Some(("body", Writer::Kernel)), "{text}");
+        }
+        assert!(behind_any_stamp("we saw in the kernel: it was slow").is_none());
     }
 
     #[test]

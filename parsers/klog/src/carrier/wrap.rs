@@ -19,7 +19,7 @@ const KERNEL_LINES: usize = 3;
 const MAX_JOINED: usize = 4096;
 
 /// Lines before and behind one that are looked at for its neighbours.
-const NEAR: usize = 24;
+const NEAR: usize = 8;
 /// A line is broken before a word that is at most this long: a function with its offset, a list of hexadecimal numbers.
 const LONGEST_WORD: usize = 40;
 /// Where one line alone was broken, it would have been longer than this; the widths that programs use are not smaller.
@@ -79,10 +79,13 @@ impl Run {
         }
         let before = before.get(before.len().saturating_sub(AROUND)..).unwrap_or_default();
         let behind = behind.get(..AROUND.min(behind.len())).unwrap_or_default();
-        self.how = measure(before, line, behind).or_else(|| measure_near(before, line, behind));
+        self.how = measure(before, line, behind);
+        let whole = self.how.is_some();
+        self.how = self.how.or_else(|| measure_near(before, line, behind));
         let lines = match self.next {
             Some((_, lines)) if self.how.is_none() => (lines * 2).min(MAX_REGION),
-            _ => REGION,
+            _ if whole => REGION,
+            _ => 2 * NEAR as u64,
         };
         self.next = Some((number + lines, lines));
     }
@@ -257,7 +260,7 @@ fn measure_near(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
         fitting >= 3 && fitting * 5 >= pairs.len() * 4
     };
     let beyond = lengths.iter().filter(|length| **length > width).count();
-    if !enough || beyond * 2 > lengths.len() {
+    if !enough || beyond * 3 > lengths.len() * 2 {
         return None;
     }
     let most = fits(width).filter(|p| !p.empty).map(|p| p.length + p.word).min().unwrap_or(width);

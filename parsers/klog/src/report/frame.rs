@@ -70,6 +70,13 @@ pub(crate) fn caller(text: &str) -> Option<Frame> {
 /// Reads a line that is one frame and nothing else.
 pub(crate) fn read(text: &str) -> Option<Frame> {
     let mut rest = text.trim();
+    // A web page took the address for a tag: `[] bar_ioctl+0x55/0xa0`, `[] (callee) from [] (caller+0x28/0x8c)`
+    if let Some(behind) = rest.strip_prefix("[] ") {
+        rest = behind.trim_start();
+        if let Some((callee, from)) = rest.strip_prefix('(').and_then(|arm| split(arm, ") from ")) {
+            return from.starts_with("[]").then(|| symbol_frame(callee)).flatten();
+        }
+    }
     if let Some(frame) = plain(rest) {
         return Some(frame.into_frame());
     }

@@ -39,6 +39,32 @@ impl BrokenHead {
     }
 }
 
+/// Heads that a console may print behind another line that was not ended.
+const GLUED: &[&str] = &[
+    "BUG: unable to handle ",
+    "BUG: kernel NULL pointer dereference",
+    "BUG: soft lockup - CPU#",
+    "Unable to handle kernel ",
+    "kernel BUG at ",
+    "Internal error: Oops",
+    "general protection fault: ",
+    "Kernel panic - not syncing: ",
+    "INFO: rcu_",
+];
+
+/// Where a head begins that stands directly behind other text, without a blank between: what a person wrote has one.
+pub(super) fn glued(text: &str) -> Option<usize> {
+    GLUED.iter().find_map(|head| {
+        let at = text.find(head)?;
+        let before = text.get(..at)?;
+        // MIPS: `CPU 2 Unable to handle kernel paging request`
+        let number = before.trim_end_matches(' ').trim_end_matches(|c: char| c.is_ascii_digit());
+        let start = number.strip_suffix("CPU ").map_or(at, str::len);
+        let last = text.get(..start)?.chars().next_back()?;
+        (last.is_ascii_lowercase() || last.is_ascii_digit() || matches!(last, ')' | ']' | '%')).then_some(start)
+    })
+}
+
 impl State {
     /// Puts the line behind the one that was kept, if it has no prefix of its own; is it the rest of a head?
     pub(super) fn mended(&mut self, line: &Line<'_>, sink: &mut dyn FnMut(Item)) -> bool {
