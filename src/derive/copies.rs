@@ -98,10 +98,6 @@ fn is_excerpt(part: &Fact, whole: &Fact) -> bool {
     if part.text("corrupted") != Some(NO_HEAD) || whole.text("corrupted") == Some(NO_HEAD) {
         return false;
     }
-    let apart = part.time.zip(whole.time).and_then(|(a, b)| a.since(&b));
-    if apart.is_some_and(|ns| ns.abs() >= 1_000_000_000) {
-        return false;
-    }
     let names = |fact: &Fact| -> BTreeSet<String> {
         fact.stacks.iter().flat_map(|s| s.functions().map(str::to_owned)).collect()
     };

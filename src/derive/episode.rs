@@ -21,6 +21,8 @@ const ONE_CALL: Near = Near { ns: SECOND, lines: 60 };
 const TIMEOUT: Near = Near { ns: 30 * SECOND, lines: 1000 };
 
 type Cause = Option<(usize, &'static str)>;
+/// The same, and says why.
+type Named<'a> = dyn Fn(&dyn Fn(&Fact) -> bool, &'static str) -> Cause + 'a;
 /// Finds the nearest earlier event that fits.
 type Nearest<'a> = &'a dyn Fn(&dyn Fn(&Fact) -> bool) -> Option<usize>;
 
@@ -181,11 +183,11 @@ fn is_same_timeout(early: &Fact, late: &Fact) -> bool {
     early.kind == "log.net_watchdog"
         && (same("device") || same("driver") && (bus(early) || bus(late)))
         && matches!(late.text("what"), Some("timeout" | "reset" | "unit-hang" | "lost-completions"))
-        && matches!(early.text("what"), Some("timeout" | "unit-hang" | "lost-completions"))
+        && matches!(early.text("what"), Some("timeout" | "unit-hang" | "lost-completions" | "memory-error"))
 }
 
 /// A CPU that is stuck is reported by several watchdogs, and again and again; others run into it.
-fn stuck_before(late: &Fact, of: &dyn Fn(&dyn Fn(&Fact) -> bool, &'static str) -> Cause) -> Cause {
+fn stuck_before(late: &Fact, of: &Named<'_>) -> Cause {
     const STUCK: Near = Near { ns: 180 * SECOND, lines: 4000 };
     const MOMENT: Near = Near { ns: 3 * SECOND, lines: 300 };
     let lockup =

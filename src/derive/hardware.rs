@@ -1,10 +1,13 @@
 //! Signs of failing hardware: they are said before software is blamed.
 
+use std::collections::BTreeMap;
+
 use facts::{Fact, Value};
 
 use super::{fault, headline, pointer};
 
 /// One sign of failing hardware.
+#[derive(Clone)]
 pub(super) struct Sign {
     /// What part of the machine it speaks of.
     pub(super) kind: &'static str,
@@ -57,6 +60,11 @@ pub(super) fn hardware(fact: &Fact, admitted: bool, detailed: bool) -> Option<Si
         "log.gpu_error" | "log.oops" => true,
         _ => fact.text("severity") == Some("panic"),
     };
+    let severe = severe && fact.get("recovered").and_then(Value::as_bool) != Some(true);
+    // An asynchronous bus error of a board is nearly always a driver that reads a register without clock or power.
+    if fact.text("title").is_some_and(|title| title.contains("SError")) && !admitted {
+        return None;
+    }
     let sign = |kind, part: &str| {
         let what = if title.contains(part) { title.clone() } else { format!("{part}: {title}") };
         Some(Sign { kind, uncorrected: severe, what })
@@ -88,6 +96,54 @@ fn is_left_over(fact: &Fact) -> bool {
     const BOOT_NS: i64 = 1_500_000_000;
     let early = fact.time.and_then(|t| t.since_boot_ns).is_some_and(|ns| (0..BOOT_NS).contains(&ns));
     early && fact.text("severity") != Some("panic") && fact.text("what") != Some("killed")
+}
+
+/// Corrected errors of one link that are more than everyday life.
+const MANY_ON_A_LINK: i64 = 20;
+
+/// Corrected errors that are many, or come in several reports, at the first event of each part: one alone says little.
+pub(super) fn storms(facts: &[Fact]) -> BTreeMap<usize, Sign> {
+    // First event, reports, errors.
+    let mut parts: BTreeMap<(&str, &str), (usize, i64, i64)> = BTreeMap::new();
+    for (at, fact) in facts.iter().enumerate() {
+        let (name, count) = match &*fact.kind {
+            "log.edac" if fact.get("uncorrected").and_then(Value::as_bool) == Some(false) => {
+                (fact.text("where").unwrap_or(""), fact.int("count").unwrap_or(1))
+            }
+            "log.pcie_error" if fact.text("error_severity") == Some("corrected") => {
+                (fact.text("device").unwrap_or(""), 1)
+            }
+            _ => continue,
+        };
+        if fact.text("errors").is_some_and(|errors| errors.contains("ACSViol")) {
+            continue;
+        }
+        let repeats = fact.int("repeats").unwrap_or(1).max(1);
+        let part = parts.entry((&*fact.kind, name)).or_insert((at, 0, 0));
+        part.1 = part.1.saturating_add(repeats);
+        part.2 = part.2.saturating_add(count.max(1).saturating_mul(repeats));
+    }
+    let sign = |((kind, name), (at, reports, errors)): ((&str, &str), (usize, i64, i64))| {
+        let on = if name.is_empty() { String::new() } else { format!(" on {name}") };
+        let sign = if kind == "log.edac" {
+            (reports > 1).then(|| Sign {
+                kind: "memory",
+                uncorrected: false,
+                what: format!("{errors} corrected memory errors{on} in {reports} reports; it grows: replace the part before it fails"),
+            })
+        } else {
+            let names = facts.get(at).and_then(|f| f.text("errors")).map(|e| format!(" ({e})")).unwrap_or_default();
+            (errors >= MANY_ON_A_LINK).then(|| Sign {
+                kind: "pcie",
+                uncorrected: false,
+                what: format!(
+                    "{errors} corrected PCI Express errors{on}{names}: the link is bad, each costs a repetition"
+                ),
+            })
+        };
+        sign.map(|sign| (at, sign))
+    };
+    parts.into_iter().filter_map(sign).collect()
 }
 
 /// A generation or address of Btrfs of which one bit is not what it should be, too high for two numbers that are near.
@@ -177,6 +233,30 @@ mod tests {
         assert!(hardware(&slab, true, false).is_some());
         let edac = Fact::new("log.edac", Origin::lines("dmesg", 1, 9)).with("class", "hardware-memory");
         assert!(admits(&[edac]) && !admits(&[slab]));
+    }
+
+    #[test]
+    fn corrected_errors_are_counted_by_part() {
+        let edac = |at: u64, count: i64| {
+            Fact::new("log.edac", Origin::lines("dmesg", at, at))
+                .with("severity", "failure")
+                .with("uncorrected", false)
+                .with("where", "DIMM#1")
+                .with("count", count)
+        };
+        assert!(storms(&[edac(1, 1)]).is_empty());
+        let many = storms(&[edac(1, 1), edac(2, 5), edac(3, 1200)]);
+        assert!(many.get(&0).is_some_and(|sign| sign.what.starts_with("1206 corrected memory errors on DIMM#1")));
+        let aer = |at: u64| {
+            Fact::new("log.pcie_error", Origin::lines("dmesg", at, at))
+                .with("severity", "notice")
+                .with("error_severity", "corrected")
+                .with("device", "0000:01:00.0")
+        };
+        let few: Vec<Fact> = (1..19).map(aer).collect();
+        assert!(storms(&few).is_empty());
+        let flood: Vec<Fact> = (1..41).map(aer).collect();
+        assert!(storms(&flood).get(&0).is_some_and(|sign| sign.what.contains("40 corrected")));
     }
 
     #[test]

@@ -192,6 +192,12 @@ fn named(fact: &Fact) -> Option<String> {
             let name = [text("driver"), device].into_iter().flatten().collect::<Vec<_>>().join(" ");
             Some(format!("{name}: {}{}", what(), list(&[command.as_deref(), srb.as_deref()])))
         }
+        "log.irq_nobody_cared" => {
+            let handlers = fact.get("handlers").and_then(Value::as_list).unwrap_or_default();
+            let handlers: Vec<String> = handlers.iter().take(4).map(|h| format!("handler {h}")).collect();
+            let handlers: Vec<Option<&str>> = handlers.iter().map(|h| Some(h.as_str())).collect();
+            Some(format!("interrupt {}: nobody cared{}", fact.int("irq")?, list(&handlers)))
+        }
         "log.usb_host_error" => {
             let port = fact.int("port").map(|p| format!("port {p}"));
             Some(format!("{}: {title}{}", device?, list(&[port.as_deref()])))

@@ -56,13 +56,14 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     let detailed = facts.iter().any(|f| {
         matches!(&*f.kind, "log.mce" | "log.edac" | "log.firmware_error_record") && f.text("what") != Some("logged")
     });
+    let storms = hardware::storms(facts);
     let recoveries = recovery::recoveries(facts);
     let mut healed = recoveries.iter().peekable();
     let captured = capture::events(facts);
     let lasting = chain::lasting(facts);
     for (at, fact) in facts.iter().enumerate() {
         let healed = healed.next_if(|recovery| recovery.event == at);
-        if let Some(sign) = hardware::hardware(fact, admitted, detailed) {
+        if let Some(sign) = storms.get(&at).cloned().or_else(|| hardware::hardware(fact, admitted, detailed)) {
             let (advice, verify) = hardware::advice(sign.kind, sign.uncorrected);
             derived.push(
                 Fact::new("derived.hardware", origin(fact))

@@ -195,6 +195,15 @@ fn of_family(fact: &Fact) -> Option<(&'static str, String)> {
                 "drbdadm status; drbdsetup status --verbose --statistics; the other node's log of that minute; ping and ethtool -S on the link between them",
             );
         }
+        "log.irq_nobody_cared" => {
+            let irq = fact.int("irq").map_or_else(|| "N".to_owned(), |n| n.to_string());
+            return Some((
+                "which devices share the interrupt, and whether their drivers claim it",
+                format!(
+                    "grep -w '{irq}:' /proc/interrupts; lspci -vv | grep -B12 'IRQ {irq}'; boot with irqpoll for a test"
+                ),
+            ));
+        }
         "log.link" => {
             let driver = fact.text("driver").unwrap_or("");
             let of = fact.text("of").unwrap_or("BOND");

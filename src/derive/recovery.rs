@@ -65,6 +65,7 @@ fn is_loss(fact: &Fact) -> bool {
         "log.link" => matches!(fact.text("what"), Some("down" | "no-link")),
         "log.drbd" => fact.text("what") == Some("peer-lost"),
         "log.raid_error" => fact.text("what") == Some("path"),
+        "log.gpu_error" => matches!(fact.text("what"), Some("ring-timeout" | "reset" | "hang")),
         _ => fact.get("filesystem").is_some() && matches!(fact.text("what"), Some("not-responding" | "server-down")),
     };
     fact.kind.starts_with("log.") && lost && matches!(fact.origin.place, Place::Lines { .. })
@@ -74,6 +75,11 @@ fn is_of_same(loss: &Fact, word: &Fact) -> bool {
     let same = |name: &str| loss.text(name).is_some_and(|value| !value.is_empty() && word.text(name) == Some(value));
     if loss.kind == word.kind && loss.get("filesystem").is_none() {
         let peer = loss.text("peer").is_none() || word.text("peer").is_none() || same("peer");
+        if loss.kind == "log.gpu_error" {
+            // Lines of one driver name the card or not.
+            let other = loss.text("device").zip(word.text("device")).is_some_and(|(a, b)| a != b);
+            return same("driver") && !other;
+        }
         return same("device") && peer && loss.text("of") == word.text("of");
     }
     same("filesystem") && (same("device") || import(loss).is_some_and(|import| self::import(word) == Some(import)))

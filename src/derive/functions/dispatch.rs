@@ -1,6 +1,7 @@
 //! Calls what others gave it: interrupts, timers, work items, system calls.
 
 pub(super) const PATTERNS: &[&str] = &[
+    "__switch_to",
     "*do_softirq*",
     "apic_timer_interrupt",
     "arch_do_signal*",

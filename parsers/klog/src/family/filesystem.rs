@@ -57,6 +57,8 @@ pub(super) static EXT4: Family = Family {
         "JBD2: Detected IO errors",
         "Spotted dirty metadata buffer",
         "error count since last fsck: ",
+        "warning: mounting fs with errors",
+        "There are errors in the filesystem",
         "previous I/O error to superblock detected",
     ],
     from: From::Kernel,
@@ -211,6 +213,15 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     for head in ["EXT4-fs ", "EXT3-fs ", "EXT2-fs "] {
         if let Some((device, rest)) = device_and_text(text, head) {
+            if rest.starts_with("warning: mounting fs with errors")
+                || rest.starts_with("There are errors in the filesystem")
+            {
+                let mut event = event(&EXT4, name, "recorded-errors", device)
+                    .with("detail", rest)
+                    .with("consequence", "the filesystem is marked as damaged and was not checked since");
+                event.severity = Severity::Notice;
+                return Opened::line(event);
+            }
             // Said at each mount and once a day until the filesystem is checked.
             if let Some(count) = rest.strip_prefix("error count since last fsck: ") {
                 let mut event = event(&EXT4, name, "recorded-errors", device).with("detail", rest).with(
@@ -353,7 +364,10 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     if what == "mount" {
         event.class = class::FS_SHUTDOWN;
     }
-    event = judged(event);
+    let below = has(rest, "metadata I/O error") && event.fields.get("errno").and_then(|n| n.as_int()) == Some(12);
+    if !below {
+        event = judged(event);
+    }
     if rest.starts_with("User initiated") {
         event.severity = Severity::Notice;
     }

@@ -22,6 +22,7 @@ const WORDS: &[Word] = &[
     word(AMD, " timeout, but soft recovered", "ring-timeout"),
     word(AMD, "GPU reset begin!", "reset"),
     word(AMD, "GPU Recovery Failed", "reset-failed"),
+    word(AMD, ") succeeded!", "ok"),
     word(AMD, "GPU lockup (", "hang"),
     word(AMD, " test failed (", "ring-test-failed"),
     word(AMD, "MES failed to respond to msg=", "not-responding"),
@@ -177,8 +178,11 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     event.comm = between(text, "for process ", " pid").map(str::to_owned);
     event.pid = number_after(text, " pid ").filter(|_| event.comm.is_some());
     event.address = after(text, "at 0x").and_then(|a| Cursor::new(a).hex());
-    if has(text, "but soft recovered") {
+    if has(text, "but soft recovered") || found.what == "ok" {
         event.severity = Severity::Notice;
+    }
+    if found.what == "ok" {
+        event.class = class::CLEAN;
     }
     Opened::line(event)
 }

@@ -80,7 +80,8 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         let reason = after(rest, "fault reason ").map(|r| r.split_once(']').map_or(r, |(_, words)| words).trim());
         let mut event = event("dmar")
             .with_opt("access", access)
-            .with_opt("device", between(rest, "Request device [", "]"))
+            // Of interrupts the device stands in two brackets.
+            .with_opt("device", between(rest, "Request device [", "]").map(|d| d.trim_start_matches('[')))
             .with_opt("reason", reason.filter(|r| !r.is_empty()));
         event.address = hex_after(rest, "fault addr ");
         event

@@ -30,6 +30,7 @@ pub(super) static WATCHDOG: Family = Family {
         "lost link with pending Tx work",
         "DMA Status error.  Resetting chip",
         ": Adapter removed",
+        "Received ECC Err, initiating reset",
     ],
     from: From::Kernel,
     open: open_watchdog,
@@ -47,7 +48,7 @@ pub(super) static WATCHDOG: Family = Family {
                 "what",
                 FieldType::Text,
                 "",
-                "timeout, unit-hang, lost-completions, lost, reset, malicious-driver, loop, checksum",
+                "timeout, unit-hang, lost-completions, lost, reset, malicious-driver, memory-error, loop, checksum",
             ),
         ],
     ),
@@ -124,6 +125,11 @@ fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     } else if has(text, "Malicious Driver Detection event") {
         event = device(event, split(text, ": ")?.0).with_opt("queue", number_after(text, "queue "));
         "malicious-driver"
+    } else if has(text, "Received ECC Err, initiating reset") {
+        // The memory inside the card.
+        event = device(event, split(text, ": ")?.0);
+        event.class = class::HARDWARE_MEMORY;
+        "memory-error"
     } else if text.ends_with(": Adapter removed") {
         event = device(event, split(text, ": ")?.0);
         event.class = class::HARDWARE_PCIE;

@@ -21,6 +21,7 @@ pub(super) static FAMILY: Family = Family {
         "Killed process ",
         "Out of memory and no killable processes",
         "Memory cgroup stats for ",
+        "memory: usage ",
         " killed as a result of limit of ",
         "Tasks state (memory values in pages)",
     ],
@@ -114,6 +115,13 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
             .with_opt("order", number_after(rest, "order="))
             .with_opt("oom_score_adj", number_after(rest, "oom_score_adj=").or_else(|| number_after(rest, "oom_adj=")));
         return Opened::trace(event);
+    }
+    // The limit is printed where it was reached.
+    if text.starts_with("memory: usage ") {
+        let full =
+            number_after(text, "usage ").zip(number_after(text, "limit ")).is_some_and(|(used, limit)| used >= limit);
+        let alone = before.current.is_none_or(|event| event.family == "headless");
+        return (full && alone).then(|| Opened::headless(event)).flatten();
     }
     const BODY: &[&str] = &["Memory cgroup stats for ", "Tasks state (memory values in pages)", "Task in "];
     if BODY.iter().any(|head| text.starts_with(head)) {
@@ -269,7 +277,7 @@ fn decision(report: &mut Report, text: &str) -> Step {
             .split_once(") ")
             .or_else(|| c.rest().split_once("),"))
             .map(|(comm, _)| comm)
-            .or_else(|| c.rest().strip_suffix(')'))
+            .or_else(|| c.rest().trim_end_matches('.').strip_suffix(')'))
     {
         event.set("killed_comm", comm);
     }

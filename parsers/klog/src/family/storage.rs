@@ -19,7 +19,7 @@ pub(super) static BLOCK: Family = Family {
     ],
     from: From::Kernel,
     open: open_block,
-    body: no_body,
+    body: block_body,
     finish: no_finish,
     kind: kind(
         "log.block_io_error",
@@ -27,6 +27,7 @@ pub(super) static BLOCK: Family = Family {
         &[
             field("device", FieldType::Text, "", "block device"),
             field("sector", FieldType::Int, "sectors", "sector of 512 bytes"),
+            field("limit", FieldType::Int, "sectors", "size of the device, where more was asked for"),
             field("inode", FieldType::Int, "", "inode whose data could not be written"),
             field("block", FieldType::Int, "", "logical block of the buffer cache"),
             field("operation", FieldType::Text, "", "READ, WRITE, DISCARD, ..."),
@@ -154,6 +155,23 @@ fn removable(device: &str) -> bool {
     device.starts_with("fd") || device.starts_with("sr") || device.starts_with("mmcblk") && device.ends_with("rpmb")
 }
 
+/// `sdb1: rw=0, want=5798631936, limit=7372800`, `sdb1: rw=0, sector=8, nr_sectors = 8 limit=1`
+fn block_body(report: &mut Report, line: &Line<'_>) -> Step {
+    let Some((device, rest)) = split(line.text(), ": ") else { return Step::Pass };
+    if !rest.starts_with("rw=") || !has(rest, "limit=") || device.contains(' ') {
+        return Step::Pass;
+    }
+    let event = &mut report.event;
+    event.set("device", device);
+    if let Some(sector) = number_after(rest, "want=").or_else(|| number_after(rest, "sector=")) {
+        event.set("sector", sector);
+    }
+    if let Some(limit) = number_after(rest, "limit=") {
+        event.set("limit", limit);
+    }
+    Step::End
+}
+
 fn open_block(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let new = |what: &str, device: &str| {
@@ -224,10 +242,10 @@ fn open_block(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         );
     }
     if text.ends_with("attempt to access beyond end of device") {
-        let device = split(text, ": ").map_or("", |(head, _)| head);
-        let mut event = new("beyond end", device.rsplit(' ').next().unwrap_or(device));
-        event.comm = None;
-        return Opened::line(event);
+        // Before it stands the name of the task; the device begins the next line.
+        let mut event = new("beyond end", "");
+        event.fields.remove("device");
+        return Opened::lines(event);
     }
     None
 }
@@ -368,6 +386,13 @@ fn scsi_finish(report: &mut Report) {
     // An unsupported command is no failure of the disk.
     if reason.as_deref() == Some("Illegal Request") || reason.as_deref() == Some("Unit Attention") {
         event.severity = Severity::Notice;
+    }
+    if reason.as_deref() == Some("Recovered Error") {
+        event.severity = Severity::Notice;
+        event.set(
+            "consequence",
+            "the drive read or wrote it after all, with retries or its error correction; many of them announce its end",
+        );
     }
     if let Some(reason) = reason {
         event.title = format!("scsi: {reason}");
