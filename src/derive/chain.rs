@@ -11,6 +11,8 @@ use super::{blame, path};
 
 /// Nobody waits that long for a lock on a healthy machine, whether the kernel reports it or not.
 const LONG_S: i64 = 20;
+/// The same beside hung tasks that the kernel did report: a panic at the first of them leaves the others untold.
+const LONG_BESIDE_S: i64 = 5;
 /// How many tasks are named, and how many of their waits are evidence.
 const MAX_NAMED: usize = 12;
 const MAX_WAITS: usize = 6;
@@ -87,6 +89,7 @@ fn of_dump(facts: &[Fact], member: &str, only: bool) -> Vec<Fact> {
     for (pid, (root, _)) in &roots {
         held.entry(*root).or_default().push(*pid);
     }
+    let long = if tasks.values().any(|t| t.event.is_some()) { LONG_BESIDE_S } else { LONG_S };
     let mut out = Vec::new();
     for (root, waiters) in &held {
         let Some(task) = tasks.get(root) else { continue };
@@ -95,7 +98,7 @@ fn of_dump(facts: &[Fact], member: &str, only: bool) -> Vec<Fact> {
             continue;
         }
         let all = || std::iter::once(task).chain(waiters.iter().filter_map(|pid| tasks.get(pid)));
-        if all().any(|t| t.event.is_some() || t.seconds.is_some_and(|s| s >= LONG_S)) {
+        if all().any(|t| t.event.is_some() || t.seconds.is_some_and(|s| s >= long)) {
             out.push(chain(member, *root, task, waiters, &tasks, &groups));
         }
     }
@@ -548,6 +551,13 @@ mod tests {
         let root = found.iter().find(|f| f.kind == "derived.chain");
         assert_eq!(root.and_then(|f| f.get("reported")).and_then(Value::as_bool), Some(false));
         assert_eq!(root.and_then(|f| f.text("module")), Some("demo"));
+    }
+
+    #[test]
+    fn a_second_knot_is_told_beside_the_one_that_was_reported() {
+        let mut facts = chain_of(12);
+        facts.extend([task(8, "x", 12), waits(8, "completion"), hung(8, "x")]);
+        assert_eq!(titles(&facts, "derived.chain").len(), 1);
     }
 
     #[test]
