@@ -189,7 +189,7 @@ const KINDS: &[KindDef] = &[
                 "kind",
                 Text,
                 "",
-                "slab-object, stack, below-stack, cpu-stack, task, per-cpu, symbol, module, vmalloc, page, value, unmapped, mapped",
+                "slab-object, page-structure, stack, below-stack, cpu-stack, task, per-cpu, symbol, module, vmalloc, page, value, unmapped, mapped",
             ),
             field("what", Text, "", "the same in a sentence"),
             field("symbol", Text, "", "symbol it points at, name+0x10"),

@@ -30,6 +30,9 @@ pub struct What {
     pub module: Option<String>,
     /// Slab object that holds it.
     pub slab: Option<SlabWhat>,
+    /// Of a page structure: the page frame it is of, and what that page is used for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_structure: Option<PageStructure>,
     /// Task on whose kernel stack it lies: thread id, command name.
     #[serde(serialize_with = "as_task")]
     pub stack_of: Option<(i32, String)>,
@@ -83,6 +86,17 @@ pub struct SlabWhat {
     /// Who allocated it and who freed it, where the cache keeps that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tracks: Option<crate::Tracks>,
+}
+
+/// A `struct page`, or what lies over one (`struct slab`, `struct folio`).
+#[derive(Clone, Debug, Serialize)]
+pub struct PageStructure {
+    /// Number of the page frame.
+    pub frame: u64,
+    /// Bytes from the start of the structure.
+    pub offset: u64,
+    /// Slab cache that the page belongs to.
+    pub cache: Option<String>,
 }
 
 /// The state of a page.
@@ -174,6 +188,10 @@ impl What {
             };
             return format!("slab {} object {:#x}{}, {state}", object.cache, object.object.0, plus(object.offset));
         }
+        if let Some(page) = &self.page_structure {
+            let cache = page.cache.as_ref().map(|name| format!(", a slab of {name}")).unwrap_or_default();
+            return format!("struct page of frame {:#x}{}{cache}", page.frame, plus(page.offset));
+        }
         if let Some((cpu, variable)) = &self.per_cpu {
             return format!("per-CPU {variable} of CPU {cpu}");
         }
@@ -215,7 +233,7 @@ impl What {
         }
     }
 
-    /// One word for the kind of thing: `slab-object`, `stack`, `below-stack`, `task`, `cpu-stack`, `per-cpu`, `symbol`, `module`,
+    /// One word for the kind of thing: `slab-object`, `page-structure`, `stack`, `below-stack`, `task`, `cpu-stack`, `per-cpu`, `symbol`, `module`,
     /// `vmalloc`, `page`, `value`, `unmapped`, `mapped`.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -224,6 +242,7 @@ impl What {
             What { below_stack_of: Some(_), .. } => "below-stack",
             What { cpu_stack: Some(_), .. } => "cpu-stack",
             What { slab: Some(_), .. } => "slab-object",
+            What { page_structure: Some(_), .. } => "page-structure",
             What { per_cpu: Some(_), .. } => "per-cpu",
             What { symbol: Some(_), .. } => "symbol",
             What { module: Some(_), .. } => "module",
@@ -390,6 +409,9 @@ impl Whereabouts<'_, '_> {
             found.page = kernel.head_page(at).map(Into::into);
             found.page_state = found.page.and_then(|page| kernel.page_state(VirtAddr(page.0)));
         }
+        if found.symbol.is_none() && found.slab.is_none() && found.physical.is_some() {
+            found.page_structure = kernel.page_structure(at);
+        }
         self.owner(at, &mut found);
         found.per_cpu = kernel.per_cpu_variable(at);
         if found.symbol.is_none() && found.slab.is_none() && !found.direct_map {
@@ -438,6 +460,19 @@ impl Kernel<'_> {
     /// What an address is; for many addresses ask [`Kernel::whereabouts`].
     pub fn what(&self, at: VirtAddr) -> What {
         self.whereabouts().what(at)
+    }
+
+    /// The page structure that holds an address: it lies in the array of them, and its page is mapped.
+    fn page_structure(&self, at: VirtAddr) -> Option<PageStructure> {
+        let size = self.page_structure_size()?;
+        let start = self.page_of_frame(0)?;
+        let offset = at.0.checked_sub(start.0)? % size;
+        let page = VirtAddr(at.0 - offset);
+        let (frame, address) = (self.frame_of_page(page)?, self.page_address(page)?);
+        // What lies above the array leads to no page of the direct map.
+        self.translate(address).ok().filter(|physical| physical.0 >> self.page_shift() == frame)?;
+        let cache = self.slab_object(address).map(|object| object.cache_name);
+        Some(PageStructure { frame, offset, cache })
     }
 
     fn module_section(&self, module: &crate::Module, at: VirtAddr) -> Option<&'static str> {
