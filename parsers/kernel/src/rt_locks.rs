@@ -39,7 +39,7 @@ impl Kernel<'_> {
         let (to_task, to_lock) = (types.offset("rt_mutex_waiter", "task")?, types.offset("rt_mutex_waiter", "lock")?);
         // 6.5 (f7853c342418 "locking/rtmutex: Fix task->pi_waiters integrity") and its stable releases.
         let to_node = types.first_member("rt_mutex_waiter", &["tree.entry", "tree_entry"])?.offset;
-        let outer = if kind == LockKind::Rwsem { types.offset("rwbase_rt", "rtmutex")? } else { 0 };
+        let outer = if kind == LockKind::Rwsem { self.rt_rwsem_member("rtmutex")? } else { 0 };
         let queued = words.places(task.address.0).find_map(|at| {
             let waiter = at - to_task;
             let lock = self.ptr(waiter + to_lock).ok().filter(|lock| self.arch().is_kernel(*lock))?;
@@ -70,18 +70,24 @@ impl Kernel<'_> {
 
     /// Whether rwsems are rt_mutexes with a count of readers, as with PREEMPT_RT.
     pub(crate) fn rwsem_is_rt(&self) -> bool {
-        self.types().member("rw_semaphore", "rwbase").is_some()
+        ["rwbase", "rtmutex"].iter().any(|member| self.types().member("rw_semaphore", member).is_some())
+    }
+
+    /// Where a member of such an rwsem lies: in its rwbase_rt, in itself with the patches of PREEMPT_RT before 5.15.
+    fn rt_rwsem_member(&self, member: &str) -> Option<u64> {
+        let types = self.types();
+        types.offset("rwbase_rt", member).or_else(|| types.offset("rw_semaphore", member))
     }
 
     /// The writer that has such an rwsem, or waits in it for its readers to leave; it keeps everybody else out.
     pub(crate) fn rt_rwsem_owner(&self, lock: VirtAddr, waiter: VirtAddr) -> Option<Owner> {
-        let inner = lock + self.types().offset("rwbase_rt", "rtmutex")?;
+        let inner = lock + self.rt_rwsem_member("rtmutex")?;
         self.rt_owner(inner).filter(|owner| owner.task != waiter)
     }
 
     /// Readers that hold such an rwsem.
     pub(crate) fn rt_readers(&self, lock: VirtAddr) -> Option<u64> {
-        let count = self.value(lock, "rwbase_rt", "readers.counter")? as u32;
+        let count = self.u32(lock + self.rt_rwsem_member("readers.counter")?).ok()?;
         (count & WRITER_BIAS == 0).then_some(u64::from(count & !READER_BIAS))
     }
 

@@ -204,6 +204,8 @@ impl Kernel<'_> {
             if waiting.lock.is_some() {
                 match self.lock_wait(task, stack, &ranges) {
                     Some(wait) => waits.locks.push(wait),
+                    // It gave the CPU away at the door (might_sleep) and is runnable: it waits for no lock yet.
+                    None if task.state == 'R' => {}
                     None => waits.gaps.push(Gap::new(
                         "lock of a sleeper",
                         format!("task {} ({})", task.pid, task.comm),
