@@ -143,7 +143,7 @@ fn tasks<'a>(facts: &'a [Fact], member: &str, only: bool) -> BTreeMap<i64, Task<
         let Some(pid) = fact.int("pid") else { continue };
         let comm = fact.text("comm").unwrap_or("?");
         let blocked = fact.text("state") == Some("D");
-        if !wanted.contains(&pid) && !(blocked && comm.starts_with("jbd2/")) {
+        if !(wanted.contains(&pid) || blocked && comm.starts_with("jbd2/")) {
             continue;
         }
         // A number that went to another task since is another task.
