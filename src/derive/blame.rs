@@ -106,7 +106,8 @@ const ALLOCATION: &[Helper] = &[
 const NOBODY: &[&str] = &["oom", "memcg-oom", "net-watchdog"];
 
 /// Panics that end what was reported before; their own trace is that of the watchdog or of the one who asked for it.
-const ENDINGS: &[&str] = &["out of memory", "system is deadlocked on memory", "hung_task", "sysrq", "fatal exception"];
+const ENDINGS: &[&str] =
+    &["out of memory", "system is deadlocked on memory", "hung_task", "sysrq", "fatal exception", "an nmi occurred"];
 
 fn is_ending(fact: &Fact) -> bool {
     let reason = fact.text("reason").unwrap_or("").to_ascii_lowercase();
@@ -121,6 +122,8 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     }
     let mut blame = match class {
         "hung-task" => hang(fact),
+        // Who waits in a section in which nobody may: below the functions that wait.
+        "warning" if fact.text("function") == Some("rcu_note_context_switch") => hang(fact),
         "atomic-sleep" => fault(path::way(fact), SLEEP),
         "page-alloc-failure" | "slab-alloc-failure" if all_help(fact) => Blame::default(),
         // The report names the two accesses; a helper that was inlined or not is the same race.

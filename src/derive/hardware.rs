@@ -34,8 +34,9 @@ pub(super) fn hardware(fact: &Fact, admitted: bool, detailed: bool) -> Option<Si
     if !matches!(fact.text("severity"), Some("failure" | "report" | "panic")) {
         return None;
     }
-    // The announcement that something was logged says less than what was logged.
-    if detailed && fact.kind == "log.mce" && fact.text("what") == Some("logged") {
+    // The announcement that something was logged says less than what was logged, and so does what the kernel does then.
+    let after = matches!(fact.text("what"), Some("logged" | "killed" | "memory-failure"));
+    if detailed && (fact.kind == "log.mce" && after || fact.kind == "log.panic") {
         return None;
     }
     let mut title = headline::headline(fact).or_else(|| fact.text("title").map(str::to_owned)).unwrap_or_default();
@@ -74,19 +75,13 @@ pub(super) fn hardware(fact: &Fact, admitted: bool, detailed: bool) -> Option<Si
         return None;
     }
     match fact.text("class")? {
+        "hardware-mce" if fact.kind == "log.nmi" && fact.text("what") == Some("unknown") => return sign("nmi", "NMI"),
+        "hardware-mce" if headline::is_deferred(fact) => return sign("deferred", "machine check"),
         "hardware-mce" => return sign("machine-check", "machine check"),
         "hardware-memory" => return sign("memory", "memory error"),
         "hardware-pcie" => return sign("pcie", "PCI"),
         "hardware-thermal" => return sign("thermal", "temperature"),
         _ => {}
-    }
-    let reason = fact.text("reason").unwrap_or("");
-    if reason.contains("An NMI occurred") || reason.contains("hpwdt") || title.contains("hpwdt") {
-        return Some(Sign {
-            kind: "board",
-            uncorrected: true,
-            what: "the board's own watchdog or management processor raised an NMI".to_owned(),
-        });
     }
     bit(fact).filter(|_| admitted).map(|what| Sign { kind: "bit-flip", uncorrected: true, what })
 }
@@ -191,7 +186,14 @@ pub(super) fn advice(kind: &str, uncorrected: bool) -> (&'static str, &'static s
         ("thermal", _) => {
             ("Look at fans, air flow, heat sinks and power limits", "sensors; ipmitool sdr type Temperature; turbostat")
         }
-        ("board", _) => ("Read the board's event log first: it says why it raised the NMI", "ipmitool sel elist"),
+        ("nmi", _) => (
+            "No driver claims this NMI: somebody pressed the NMI button or asked the management processor for one, a watchdog ran out, or a bus error was raised. Read the board's event log; unknown_nmi_panic=1 makes a dump of the next one",
+            "ipmitool sel elist; grep NMI /proc/interrupts",
+        ),
+        ("deferred", _) => (
+            "Not corrected: the data was marked as bad, and nobody has used it yet. Decode the record; replace or watch the part it names, where it names an address",
+            "ras-mc-ctl --errors; no report of the same part on later boots",
+        ),
         ("memory", false) => (
             "Corrected: nothing was lost. Watch the count of this DIMM and replace it when it grows",
             "ras-mc-ctl --error-count; ras-mc-ctl --errors",
@@ -257,6 +259,24 @@ mod tests {
         assert!(storms(&few).is_empty());
         let flood: Vec<Fact> = (1..41).map(aer).collect();
         assert!(storms(&flood).get(&0).is_some_and(|sign| sign.what.contains("40 corrected")));
+    }
+
+    #[test]
+    fn an_error_that_was_put_off_is_not_corrected() {
+        let mce = Fact::new("log.mce", Origin::lines("dmesg", 1, 9))
+            .with("class", "hardware-mce")
+            .with("severity", "failure")
+            .with("uncorrected", false)
+            .quoting("[Hardware Error]: Deferred error, no action required.");
+        let sign = hardware(&mce, true, true).unwrap();
+        assert_eq!((sign.kind, sign.uncorrected), ("deferred", false));
+        assert!(sign.what.contains("deferred"), "{}", sign.what);
+        let nmi = Fact::new("log.nmi", Origin::lines("dmesg", 1, 9))
+            .with("class", "hardware-mce")
+            .with("severity", "failure")
+            .with("title", "NMI: unknown")
+            .with("what", "unknown");
+        assert_eq!(hardware(&nmi, true, false).map(|sign| sign.what), Some("NMI: unknown".to_owned()));
     }
 
     #[test]

@@ -36,7 +36,8 @@ fn named(fact: &Fact) -> Option<String> {
     match &*fact.kind {
         "log.ata_error" => {
             let port = text("port")?;
-            let details = list(&[text("cause"), text("error"), text("command")]);
+            let gone = fact.get("gone").is_some().then_some("its controller reads as all ones: gone from the bus");
+            let details = list(&[text("cause"), text("error"), text("command"), gone]);
             Some(format!("{port}: ATA {}{details}", what()))
         }
         // A report without its head does not say for how long.
@@ -108,13 +109,19 @@ fn named(fact: &Fact) -> Option<String> {
         }
         "log.edac" => {
             let place = text("where").map(|place| format!(" on {place}")).unwrap_or_default();
-            let uncorrected = fact.get("uncorrected").and_then(Value::as_bool) == Some(true);
-            let (count, sort) = (fact.int("count").unwrap_or(1), if uncorrected { "uncorrected" } else { "corrected" });
+            let count = fact.int("count").unwrap_or(1);
+            let sort = match fact.get("uncorrected").and_then(Value::as_bool) {
+                Some(true) => "uncorrected ",
+                Some(false) => "corrected ",
+                None => "",
+            };
             let plural = if count == 1 { "" } else { "s" };
-            Some(format!("{count} {sort} memory error{plural}{place}"))
+            Some(format!("{count} {sort}memory error{plural}{place}"))
         }
         "log.mce" => {
+            let deferred = is_deferred(fact);
             let sort = match fact.get("uncorrected").and_then(Value::as_bool) {
+                _ if deferred => "deferred error",
                 Some(true) => "uncorrected error",
                 Some(false) => "corrected error",
                 None => return None,
@@ -122,7 +129,10 @@ fn named(fact: &Fact) -> Option<String> {
             let bank = fact.int("bank").map(|bank| format!("bank {bank}"));
             let cpu = fact.int("cpu").map(|cpu| format!("CPU {cpu}"));
             let status = fault_number(fact.get("status"));
-            let corrupt = status.is_some_and(|s| s >> 57 & 1 == 1).then_some("context corrupt");
+            let corrupt = status.is_some_and(|s| s >> 57 & 1 == 1).then_some(match deferred {
+                true => "context corrupt, which does not fit: the record itself may be wrong",
+                false => "context corrupt",
+            });
             let over = status.is_some_and(|s| s >> 62 & 1 == 1).then_some("errors before it were overwritten");
             Some(format!(
                 "machine check: {sort}{}",
@@ -138,6 +148,14 @@ fn named(fact: &Fact) -> Option<String> {
                 Some(usage) => format!("{device}: removal waits for references (usage count {usage})"),
                 None => format!("{device}: removal waits for references"),
             })
+        }
+        "log.panic" if fact.text("reason")?.starts_with("An NMI occurred") => Some(
+            "kernel panic: the board raised an NMI: its watchdog ran out because the system hung, somebody pressed the NMI button, or a bus error"
+                .to_owned(),
+        ),
+        "log.firmware_error_record" => {
+            let errors = fact.text("errors");
+            Some(format!("{title}{}", list(&[device, text("fru"), text("location"), errors])))
         }
         "log.panic" => init(fact.text("reason")?).map(|how| format!("{title}: {how}")),
         "log.rcu_stall" => stall(fact, title),
@@ -172,6 +190,23 @@ fn named(fact: &Fact) -> Option<String> {
             let errno = fact.int("errno").map(|n| format!(" (error {n}{})", name_of_error(n))).unwrap_or_default();
             Some(format!("{} {}: the driver could not take the device into use{errno}", text("driver")?, device?))
         }
+        "log.swap_error" => {
+            let on = device.map(|device| format!("on device {device}"));
+            let entry = text("entry").map(|entry| format!("entry {entry}"));
+            Some(format!("swap: {}{}", what(), list(&[on.as_deref(), entry.as_deref(), text("in_function")])))
+        }
+        "log.power" => {
+            let errno = fact.int("errno").map(|n| format!(" (error {n}{})", name_of_error(n))).unwrap_or_default();
+            let name = [text("driver"), device].into_iter().flatten().collect::<Vec<_>>().join(" ");
+            Some(match text("what")? {
+                "under-voltage" => "the supply voltage fell below what the board needs".to_owned(),
+                _ if name.is_empty() => "a device could not be put to sleep".to_owned(),
+                "resume" => format!("{name}: could not be woken{errno}"),
+                _ => format!("{name}: could not be put to sleep{errno}"),
+            })
+        }
+        "log.pci_function_lost" => Some(format!("{}: {title}{}", device?, list(&[text("driver")]))),
+        "log.object_model" => Some(format!("{title}: {}", short(text("name")?))),
         "log.drbd" => {
             let peer = text("peer").map(|peer| format!("peer {peer}"));
             let said = match text("what") {
@@ -206,7 +241,11 @@ fn named(fact: &Fact) -> Option<String> {
             let name = text("filesystem")?;
             let on = device.map(|device| format!(" on {device}")).unwrap_or_default();
             let detail = text("detail").map(short);
-            Some(format!("{name}{on}: {}{}", happened(fact)?, list(&[detail.as_deref()])))
+            let early = match text("moment") {
+                Some("write") => "; it was wrong in memory already when it was to be written: memory, or code that overwrites it, not the disk",
+                _ => "",
+            };
+            Some(format!("{name}{on}: {}{}{early}", happened(fact)?, list(&[detail.as_deref()])))
         }
         // The kernel's own sentence says more than the place of the check.
         "log.warning" if text("class") == Some("warning") => {
@@ -215,6 +254,11 @@ fn named(fact: &Fact) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Data that could not be corrected was marked, and nobody has used it yet (`MCI_STATUS_DEFERRED` of AMD).
+pub(super) fn is_deferred(fact: &Fact) -> bool {
+    fact.kind == "log.mce" && fact.quote.contains("Deferred error")
 }
 
 /// What befell a filesystem. Where it stops, the error number tells why.

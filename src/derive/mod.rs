@@ -54,7 +54,8 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     let mut derived = Vec::new();
     let admitted = hardware::admits(facts);
     let detailed = facts.iter().any(|f| {
-        matches!(&*f.kind, "log.mce" | "log.edac" | "log.firmware_error_record") && f.text("what") != Some("logged")
+        matches!(&*f.kind, "log.mce" | "log.edac" | "log.firmware_error_record")
+            && !matches!(f.text("what"), Some("logged" | "killed" | "memory-failure"))
     });
     let storms = hardware::storms(facts);
     let recoveries = recovery::recoveries(facts);

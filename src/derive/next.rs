@@ -15,6 +15,25 @@ pub(super) fn next(fact: &Fact) -> (String, String) {
     if let Some((datum, command)) = of_family(fact) {
         return pair(datum, command);
     }
+    if fact.text("moment") == Some("write") {
+        return pair(
+            "what damaged the block in memory: its disk is innocent",
+            "a memory test over night; journalctl -k | grep -E 'Bad page|corrupt|Poison|EDAC|mce' (other damaged memory of this machine)".to_owned(),
+        );
+    }
+    if fact.get("gone").is_some() {
+        return pair(
+            "whether the controller is still on the bus, and why it left it",
+            "lspci -vvv (rev ff is one that left); journalctl -k | grep -iE 'ahci|pcie|aer'; its slot, power and heat"
+                .to_owned(),
+        );
+    }
+    if fact.text("reason").is_some_and(|reason| reason.starts_with("An NMI occurred")) {
+        return pair(
+            "why the board raised the NMI; then what hung, from the dump",
+            "the event log of the board (iLO: IML; ipmitool sel elist); vmcoroner waits VMCORE".to_owned(),
+        );
+    }
     match (&*fact.kind, fact.text("class").unwrap_or("")) {
         ("log.nvme_error", _) => {
             let device = device.filter(|d| d.starts_with("nvme"));
@@ -24,6 +43,12 @@ pub(super) fn next(fact: &Fact) -> (String, String) {
                 return pair(
                     "why the drive's interrupt did not arrive: it had answered",
                     format!("grep nvme /proc/interrupts, twice; lspci -vvv (MSI-X) of {device}; irqbalance; the hypervisor's log"),
+                );
+            }
+            if fact.text("what") == Some("no-path") {
+                return pair(
+                    "which paths to the namespace there are, and why each is lost",
+                    "nvme list-subsys; cat /sys/class/nvme/nvme*/state; journalctl -k | grep nvme; the fabric and the target".to_owned(),
                 );
             }
             if fact.text("what") == Some("down") {

@@ -35,6 +35,15 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
     if let Some(at) = nearest(&part) {
         return Some((at, "the device that it is a part of had failed before"));
     }
+    let gone = |early: &Fact| {
+        late.kind == "log.ata_error"
+            && early.kind == "log.ata_error"
+            && early.get("gone").is_some()
+            && DISK.holds(early, late)
+    };
+    if let Some(at) = nearest(&gone) {
+        return Some((at, "the controller of another port was gone from the bus before"));
+    }
     let given_up = |early: &Fact| {
         early.kind == "log.ata_error"
             && early.text("what") == Some("disabled")
@@ -61,8 +70,10 @@ fn is_part(early: &Fact, late: &Fact) -> bool {
     }
     // A wording of a drive that answers: its sectors are another matter than its being there.
     let (Some((name, size)), Some((late_name, late_size))) = (name_of(early), name_of(late)) else { return false };
-    let same = name == late_name
-        && (size < late_size || size == 0 && late_size == 0 && early.text("port") != late.text("port"));
+    // A namespace to which no path leads has its own name in both layers.
+    let layers = early.kind == "log.nvme_error" && late.kind == "log.block_io_error" && size <= late_size;
+    let ports = size == 0 && late_size == 0 && early.text("port") != late.text("port");
+    let same = name == late_name && (size < late_size || layers || ports);
     let controller = name.starts_with("nvme") || name.starts_with("mmc");
     same && if controller && size == 0 { EVER.holds(early, late) } else { DISK.holds(early, late) }
 }
@@ -145,9 +156,18 @@ mod tests {
         assert!(told(&[nvme, array("nvme3n1p4")]).is_empty());
         let card = event("log.host_adapter", "driver", "mmc0", "timeout", 10);
         assert_eq!(told(&[card, block("mmcblk0", 12)]), [(1, 0)]);
+        let lost = event("log.nvme_error", "device", "nvme0n1", "no-path", 10);
+        assert_eq!(told(&[lost, block("nvme0n1", 10)]), [(1, 0)]);
         let port = |port: &str, what: &str, seconds| event("log.ata_error", "port", port, what, seconds);
         assert_eq!(told(&[port("ata9", "reset-failed", 10), port("ata9.00", "disabled", 10)]), [(1, 0)]);
         assert!(told(&[port("ata9", "reset-failed", 10), port("ata8.00", "disabled", 10)]).is_empty());
+    }
+
+    #[test]
+    fn ports_of_a_controller_that_is_gone_have_one_cause() {
+        let port = |port: &str, seconds| event("log.ata_error", "port", port, "exception", seconds);
+        assert_eq!(told(&[port("ata7.00", 10).with("gone", true), port("ata8.00", 40)]), [(1, 0)]);
+        assert!(told(&[port("ata7.00", 10), port("ata8.00", 40)]).is_empty());
     }
 
     #[test]

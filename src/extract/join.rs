@@ -221,6 +221,19 @@ fn gravity(case: &Case) -> u8 {
         .unwrap_or(0)
 }
 
+/// The line of the first of the gravest reports.
+fn gravest(facts: &[Fact]) -> Option<String> {
+    const MOST: usize = 100;
+    let rank = |fact: &&Fact| match fact.text("severity") {
+        Some("panic" | "report") => 0,
+        Some("failure") => 1,
+        _ => 2,
+    };
+    let fact = facts.iter().filter(|fact| fact.kind.starts_with("log.")).min_by_key(rank).filter(|f| rank(f) < 2)?;
+    let cut = fact.quote.char_indices().nth(MOST).map_or(fact.quote.as_str(), |(at, _)| &fact.quote[..at]);
+    Some(cut.trim_end().to_owned())
+}
+
 /// The gap that names a case set aside, with both identities.
 fn aside(drafts: &[Draft], first: usize, at: usize) -> Option<Gap> {
     let (first, other) = (drafts.get(first)?, drafts.get(at)?);
@@ -239,6 +252,10 @@ fn aside(drafts: &[Draft], first: usize, at: usize) -> Option<Gap> {
             format!("{}: nothing proves that it is the boot of the dump, {}", name(other), name(first))
         }
         None => format!("another boot of {}", name(other)),
+    };
+    let why = match gravest(&other.case.facts) {
+        Some(said) => format!("{why}, in which the log says: {said}"),
+        None => why,
     };
     Some(Gap::new("facts set aside", other.members.join(", "), format!("{why}; not joined"), ALL_CASES))
 }

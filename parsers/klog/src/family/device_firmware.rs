@@ -10,6 +10,9 @@ use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
 
+/// Controllers of small buses, on which sensors and memory modules answer.
+const BUSES: &[&str] = &["at91_i2c", "cdns-i2c", "i2c_designware", "i2c ", "i801_smbus"];
+
 const WORDS: &[Word] = &[
     word(&["mlx5_core"], "health compromised", "stopped"),
     word(&["mlx5_core"], "Health issue observed", "stopped"),
@@ -47,10 +50,34 @@ const WORDS: &[Word] = &[
     word(&["qcom_q6v5"], "watchdog received", "crash"),
     word(&["pil", "subsys-pil"], "Fatal error on ", "crash"),
     word(&["pil", "subsys-pil", "modem", "adsp"], " subsystem failure reason", "crash"),
+    word(&["remoteproc", "qcom-q6v5", "qcom_q6v5"], "start timed out", "no-answer"),
+    word(&["remoteproc", "qcom-q6v5", "qcom_q6v5"], "port failed halt", "no-answer"),
+    word(&["remoteproc"], "Boot failed: -", "no-answer"),
+    word(&["mlx5_core"], "handling bad device here", "stopped"),
+    word(&["mlx5_core"], "health recovery failed", "recovery-failed"),
+    word(&["Bluetooth"], "tx timeout", "no-answer"),
+    word(&["Bluetooth"], "wmt command timed out", "no-answer"),
+    word(&["Bluetooth"], "ailed to set up firmware (-", "no-answer"),
+    word(&["Bluetooth"], "download fw command failed (-", "no-answer"),
+    word(&["Bluetooth"], " failed: -110", "no-answer"),
+    word(&["Bluetooth"], "ardware error 0x", "crash"),
+    word(&["ath10k"], "timeout, restarting hardware", "restarted"),
+    word(&["ath10k"], "htt version request timed out", "no-answer"),
+    word(&["ath10k", "ath11k"], "failed to wake target for", "no-answer"),
+    word(&["iwlwifi"], "ailed to start RT ucode", "no-answer"),
+    word(&["brcmfmac"], "indicates firmware halted", "crash"),
+    word(&["mwifiex"], "_timeout_func: Timeout cmd", "no-answer"),
+    word(&["ftgmac100"], "NCSI Channel 0 timed out", "no-answer"),
+    word(BUSES, "controller timed out", "no-answer"),
+    word(BUSES, "timeout waiting on completion", "no-answer"),
+    word(BUSES, "SMBus Timeout!", "no-answer"),
     word(&["subsys-restart"], "Restart sequence requested for ", "restarted"),
 ];
 
-const WIRELESS: &[&str] = &["iwlwifi", "ath1", "brcmfmac", "mt7"];
+const WIRELESS: &[&str] = &["iwlwifi", "ath1", "brcmfmac", "mt7", "mwifiex", "Bluetooth"];
+
+/// Devices are asked while they wake up, and asked again.
+const BOOT_SECONDS: i64 = 60;
 
 static ANCHORS: [&str; WORDS.len()] = anchors(WORDS);
 
@@ -67,7 +94,12 @@ pub(super) static FAMILY: Family = Family {
         &[
             field("driver", FieldType::Text, "", "driver"),
             field("device", FieldType::Text, "", "bus address, network device or name of the processor"),
-            field("what", FieldType::Text, "", "stopped, crash, restarted, command-timeout, recovery-failed, bad-ring"),
+            field(
+                "what",
+                FieldType::Text,
+                "",
+                "stopped, crash, restarted, command-timeout, no-answer, recovery-failed, bad-ring",
+            ),
             field("command", FieldType::Text, "", "command that got no answer"),
             field("syndrome", FieldType::Text, "", "what the firmware says of itself"),
             field("detail", FieldType::Text, "", "the text"),
@@ -78,7 +110,11 @@ pub(super) static FAMILY: Family = Family {
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let found = find(WORDS, text)?;
-    let (driver, device) = driver_and_device(text);
+    let (driver, mut device) = driver_and_device(text);
+    if driver == "Bluetooth" {
+        // `Bluetooth: hci0: text`
+        device = split(text, ": ").and_then(|(_, rest)| split(rest, ": ")).map(|(device, _)| device);
+    }
     // `cmd[22]: CREATE_DCT(0x710) No done completion`, `CREATE_DCT(0x710) timeout. Will cause a leak`
     let command = if driver == "mlx5_core" {
         split(text, "(0x").and_then(|(head, _)| head.rsplit(' ').next())
@@ -87,13 +123,25 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     };
     // Drivers of wireless cards ask them again and start them again, many times a day on some: `finish` looks for more.
     let wireless = WIRELESS.iter().any(|name| driver.starts_with(name));
-    let severity = if wireless { Severity::Notice } else { Severity::Failure };
+    let no_answer = found.what == "no-answer";
+    let severity = if wireless || no_answer { Severity::Notice } else { Severity::Failure };
+    let consequence = match found.what {
+        _ if line.is_of_boot(BOOT_SECONDS) => None,
+        "no-answer" => Some("the device does not answer its driver, which asks again, starts it anew or gives it up"),
+        "restarted" if wireless => Some("its driver starts it anew, and connections over it end"),
+        "crash" if wireless && driver != "iwlwifi" => Some("its driver starts it anew, and connections over it end"),
+        _ => None,
+    };
     let event = Event::new(FAMILY.name, class::FIRMWARE, severity)
-        .titled(format!("{driver}: firmware {}", found.what))
+        .titled(format!(
+            "{driver}: {}",
+            if no_answer { "no answer".to_owned() } else { format!("firmware {}", found.what) }
+        ))
         .with("driver", driver)
         .with_opt("device", device)
         .with("what", found.what)
         .with_opt("command", command.filter(|c| !c.is_empty()))
+        .with_opt("consequence", consequence)
         .with("detail", text);
     if matches!(found.what, "stopped" | "crash") || driver == "iwlwifi" {
         return Opened::lines(event);
@@ -202,12 +250,26 @@ mod tests {
         let dump = format!("{crash}\n[   52.261502] iwlwifi 0000:02:00.0: 0x00000084 | NMI_INTERRUPT_UNKNOWN");
         assert_eq!(severity(&dump), ["failure"]);
         assert_eq!(severity("iwlwifi 0000:04:00.0: Error sending STATISTICS_CMD: time out after 2000ms."), ["notice"]);
+        for (text, device) in [
+            ("Bluetooth: hci0: command 0x2042 tx timeout", "hci0"),
+            ("Bluetooth: hci0: Execution of wmt command timed out", "hci0"),
+            ("ath10k_pci 0000:01:00.0: htt version request timed out", "0000:01:00.0"),
+            ("qcom-q6v5-mss 4080000.remoteproc: start timed out", "4080000.remoteproc"),
+            ("at91_i2c f801c000.i2c: controller timed out", "f801c000.i2c"),
+        ] {
+            let of = |seconds: u32| format!("[{seconds:5}.261501] {text}");
+            let names = &["what", "device", "severity"];
+            assert_eq!(fields(&of(5252), names), ["no-answer", device, "notice"], "{text}");
+            assert_eq!(fields(&of(5252), &["consequence"])[0].is_empty(), false, "{text}");
+            assert_eq!(fields(&of(12), &["consequence"]), [""], "{text}");
+        }
         for text in [
             "mlx5_core 0000:01:00.0: firmware version: 14.32.1010",
             "iwlwifi 0000:00:14.3: loaded firmware version 46.3cfab8da.0 9000-pu-b0-jf-b0-46.ucode",
             "remoteproc remoteproc0: releasing 4080000.remoteproc",
             "subsys-pil-tz 15700000.qcom,lpass: adsp: Brought out of reset",
-            "Bluetooth: hci0: command 0x1003 tx timeout",
+            "Bluetooth: hci0: RTL: fw version 0x829a7644",
+            "i2c i2c-0: 4/4 memory slots populated (from DMI)",
         ] {
             assert!(events(&format!("[   52.261501] {text}")).is_empty(), "{text}");
         }

@@ -25,6 +25,10 @@ pub(super) static FAMILY: Family = Family {
         "local WRITE IO error",
         "igest integrity check FAILED",
         "Unrelated data, aborting!",
+        " sent=-",
+        "error receiving ",
+        "short read (expected",
+        "Aborting cluster-wide state change",
     ],
     from: From::Kernel,
     open,
@@ -37,7 +41,12 @@ pub(super) static FAMILY: Family = Family {
             field("device", FieldType::Text, "", "resource; the device where no resource is named"),
             field("minor", FieldType::Text, "", "device of the resource"),
             field("peer", FieldType::Text, "", "the other machine, where it is named"),
-            field("what", FieldType::Text, "", "peer-lost, disk-failure, no-data, split-brain, damaged-packet, ok"),
+            field(
+                "what",
+                FieldType::Text,
+                "",
+                "peer-lost, disk-failure, no-data, split-brain, damaged-packet, state-refused, ok",
+            ),
             field("sector", FieldType::Int, "sectors", "sector that could not be served"),
             field("detail", FieldType::Text, "", "the text"),
         ],
@@ -60,6 +69,10 @@ const WORDS: &[(&str, &str)] = &[
     ("-> ProtocolError )", "peer-lost"),
     ("Remote failed to finish a request within", "peer-lost"),
     ("igest integrity check FAILED", "damaged-packet"),
+    (" sent=-", "peer-lost"),
+    ("error receiving ", "peer-lost"),
+    ("short read (expected", "peer-lost"),
+    ("Aborting cluster-wide state change", "state-refused"),
     ("-> Connected )", "ok"),
 ];
 
@@ -89,7 +102,8 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let resource = first.split('/').next().unwrap_or(first);
     let minor = words.clone().find(|word| is_minor(word));
     let peer = words.find(|word| !is_minor(word));
-    let severity = if *what == "ok" { Severity::Notice } else { Severity::Failure };
+    let refused = *what == "state-refused";
+    let severity = if *what == "ok" || refused { Severity::Notice } else { Severity::Failure };
     let class = if *what == "ok" { class::CLEAN } else { class::IO_ERROR };
     Opened::line(
         Event::new(FAMILY.name, class, severity)
@@ -98,6 +112,10 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .with("device", resource)
             .with_opt("minor", minor)
             .with_opt("peer", peer)
+            .with_opt(
+                "consequence",
+                refused.then_some("the nodes did not agree on a change of state in time; it is tried again or left"),
+            )
             .with_opt("sector", number_after(said, "sector ").filter(|_| *what == "no-data"))
             .with("detail", said),
     )
@@ -115,6 +133,8 @@ mod tests {
             ("drbd vm1/0 drbd854 nodeB: conn( Connected -> BrokenPipe )", "peer-lost", "vm1", "nodeB"),
             ("drbd vm1 nodeB: PingAck did not arrive in time.", "peer-lost", "vm1", "nodeB"),
             ("drbd u1/0 drbd854: IO ERROR: neither local nor remote data, sector 4721080+8", "no-data", "u1", ""),
+            ("drbd drbd0: error receiving RSDataReply, e: -5 l: 4096!", "peer-lost", "drbd0", ""),
+            ("drbd drbd0/0 drbd0: _drbd_send_page: size=4096 len=4096 sent=-5", "peer-lost", "drbd0", ""),
             ("block drbd0: Local IO failed in __req_mod. Detaching...", "disk-failure", "drbd0", ""),
             ("block drbd0: Split-Brain detected but unresolved, dropping connection!", "split-brain", "drbd0", ""),
         ] {

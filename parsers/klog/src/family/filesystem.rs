@@ -29,6 +29,7 @@ pub(super) const FIELDS: &[FieldDef] = &[
     field("line", FieldType::Int, "", "line in its source"),
     field("inode", FieldType::Int, "", "inode"),
     field("errno", FieldType::Int, "", "error number, positive"),
+    field("moment", FieldType::Text, "", "write: the block was damaged before it was written"),
 ];
 
 const fn filesystem(name: &'static str, doc: &'static str) -> KindDef {
@@ -99,7 +100,7 @@ pub(super) static BTRFS: Family = Family {
     ],
     from: From::Kernel,
     open: open_btrfs,
-    body: no_body,
+    body: btrfs_body,
     finish: no_finish,
     kind: filesystem("log.btrfs", "Btrfs reports damage, a failed checksum or a failed write"),
 };
@@ -115,6 +116,7 @@ pub(super) static NETWORK: Family = Family {
         "gfs2: fsid=",
         "BTRFS: open_ctree failed",
         "F2FS-fs (",
+        "cookie state change wait timed out",
     ],
     from: From::Kernel,
     open: open_other,
@@ -458,7 +460,22 @@ fn open_btrfs(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     {
         event = event.with("in_function", function).with_opt("line", Cursor::new(number).number());
     }
-    Opened::line(event)
+    // fs/btrfs/disk-io.c: btree_csum_one_bio() checks a block before it is written.
+    if has(rest, WRITE_TIME) {
+        event.set("moment", "write");
+    }
+    if rest.starts_with("corrupt ") { Opened::lines(event) } else { Opened::line(event) }
+}
+
+const WRITE_TIME: &str = "write time tree block corruption detected";
+
+/// What the check says of a block, and below it when the block was checked.
+fn btrfs_body(report: &mut Report, line: &Line<'_>) -> Step {
+    if line.text().starts_with("BTRFS error ") && has(line.text(), WRITE_TIME) {
+        report.event.set("moment", "write");
+        return Step::End;
+    }
+    Step::Pass
 }
 
 fn open_other(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
@@ -473,6 +490,11 @@ fn open_other(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             return None;
         };
         return Opened::line(event(&NETWORK, "nfs", what, server).with("detail", rest));
+    }
+    if has(text, "cookie state change wait timed out")
+        && (text.starts_with("netfs: ") || text.starts_with("FS-Cache: "))
+    {
+        return Opened::line(event(&NETWORK, "fscache", "hung", "").with("detail", text));
     }
     if text.starts_with("NFS: state manager") && has(text, "failed on NFSv4 server") {
         let server = between(text, "server ", " with").unwrap_or_default();
@@ -536,6 +558,18 @@ fn open_other(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{events, fields};
+
+    #[test]
+    fn a_block_that_is_damaged_before_it_is_written_is_told_apart() {
+        let leaf = "[  653.364370] BTRFS critical (device dm-0): corrupt leaf: root=7 block=6071604133888 slot=159, unexpected item end, have 2768254010 expect 13379\n";
+        let write =
+            "[  653.364766] BTRFS error (device dm-0): block=6071604133888 write time tree block corruption detected\n";
+        let read =
+            "[  653.364766] BTRFS error (device dm-0): block=6071604133888 read time tree block corruption detected\n";
+        assert_eq!(fields(&format!("{leaf}{write}"), &["what", "moment"]), ["corruption", "write"]);
+        assert_eq!(events(&format!("{leaf}{write}")).len(), 1);
+        assert_eq!(fields(&format!("{leaf}{read}"), &["what", "moment"]), ["corruption", ""]);
+    }
 
     #[test]
     fn every_filesystem_names_device_and_kind_of_failure() {

@@ -146,24 +146,6 @@ const IDLE: &[&str] = &[
 const ASLEEP: &[&str] =
     &["schedule", "context_switch", "switch_to", "io_schedule", "do_nanosleep", "wait_", "poll_schedule"];
 
-/// Functions in which a task waits for a disk for a moment.
-const DISK_WAITS: &[&str] = &[
-    "io_schedule",
-    "bit_wait_io",
-    "submit_bio_wait",
-    "blk_",
-    "blkdev_",
-    "wait_on_page",
-    "folio_wait",
-    "wait_on_buffer",
-    "__wait_on_buffer",
-    "sync_buffer",
-    "jbd2_",
-    "xlog_",
-    "xfs_buf_",
-    "zio_wait",
-];
-
 /// Below this a fault address is a NULL pointer and the offset of a member.
 const NULL_PAGE: u64 = 4096;
 
@@ -244,10 +226,6 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
 
 fn finish(report: &mut Report) {
     if report.event.family == hung_task::FAMILY.name {
-        // In a list that somebody asked for, tasks that wait for a disk are no sign of anything.
-        let functions = report.event.stacks.iter().flat_map(|s| &s.frames).filter_map(|f| f.function.as_deref());
-        let waits = |f: &str| DISK_WAITS.iter().any(|head| f.starts_with(head));
-        report.discard = report.event.fields.contains_key("listed") && functions.take(10).any(waits);
         return (hung_task::FAMILY.finish)(report);
     }
     let functions = || report.event.stacks.iter().flat_map(|stack| &stack.frames).filter_map(|f| f.function.as_deref());

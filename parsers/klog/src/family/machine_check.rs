@@ -48,7 +48,7 @@ pub(super) static MCE: Family = Family {
 
 pub(super) static EDAC: Family = Family {
     name: "edac",
-    anchors: &["EDAC MC"],
+    anchors: &["EDAC MC", "HANDLING IBECC MEMORY ERROR"],
     from: From::Kernel,
     open: open_edac,
     body: no_body,
@@ -269,6 +269,19 @@ fn mce_finish(report: &mut Report) {
 
 fn open_edac(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
+    // drivers/edac/igen6_edac.c says first that there is one, then where; what it was says the line of the controller.
+    if let Some(controller) =
+        between(text, "EDAC igen6 MC", ":").filter(|_| text.ends_with("HANDLING IBECC MEMORY ERROR"))
+    {
+        let number = Cursor::new(controller).number()?;
+        return Opened::line(
+            Event::new(EDAC.name, class::HARDWARE_MEMORY, Severity::Failure)
+                .titled("memory error")
+                .with("controller", number)
+                .with("count", 1)
+                .with("where", format!("igen6 MC{number}")),
+        );
+    }
     let mut c = Cursor::new(text);
     if !c.take("EDAC MC") {
         return None;

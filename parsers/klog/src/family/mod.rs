@@ -31,12 +31,14 @@ mod livepatch;
 mod lock_debug;
 mod lockdep;
 mod lockup;
+mod lost_function;
 mod machine_check;
 mod memory_leak;
 mod memory_state;
 mod module_taint;
 mod net_device;
 mod object_history;
+mod object_model;
 mod oom;
 mod oops;
 mod other_filesystem;
@@ -44,6 +46,7 @@ mod page_alloc_failure;
 mod panic;
 mod paravirtual;
 mod pcie;
+mod power;
 mod probe_failure;
 mod raid;
 mod rcu_stall;
@@ -51,6 +54,7 @@ mod slab_alloc_failure;
 mod slab_corruption;
 mod sockets;
 mod storage;
+mod swap_area;
 mod sysrq;
 mod thermal;
 mod ubsan;
@@ -248,6 +252,10 @@ pub(crate) static ALL: &[&Family] = &[
     &drbd::FAMILY,
     &link::FAMILY,
     &paravirtual::FAMILY,
+    &swap_area::FAMILY,
+    &power::FAMILY,
+    &object_model::FAMILY,
+    &lost_function::FAMILY,
     // Where nothing else begins a report.
     &headless::FAMILY,
 ];

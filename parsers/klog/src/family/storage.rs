@@ -48,6 +48,7 @@ pub(super) static SCSI: Family = Family {
         "SCSI error: return code = 0x",
         "Sense Key : ",
         "rejecting I/O to offline device",
+        "rejecting I/O to dead device",
         "Device offlined - not ready",
         "timing out command, waited",
         "Medium access timeout failure",
@@ -89,6 +90,8 @@ pub(super) static NVME: Family = Family {
         "Unable to change power state from D3cold to D0",
         ": timeout request 0x",
         "(sct 0x",
+        "no available path - failing I/O",
+        "no usable path - requeuing I/O",
     ],
     from: From::Kernel,
     open: open_nvme,
@@ -99,7 +102,12 @@ pub(super) static NVME: Family = Family {
         "An NVMe controller or a command of it failed or timed out",
         &[
             field("device", FieldType::Text, "", "controller or namespace"),
-            field("what", FieldType::Text, "", "timeout, down, not-ready, removed, connection-lost, command-error"),
+            field(
+                "what",
+                FieldType::Text,
+                "",
+                "timeout, down, not-ready, removed, connection-lost, no-path, command-error",
+            ),
             field(
                 "action",
                 FieldType::Text,
@@ -142,6 +150,7 @@ pub(super) static ATA: Family = Family {
             field("serror", FieldType::Int, "", "SError register"),
             field("frozen", FieldType::Bool, "", "the port was frozen"),
             field("command", FieldType::Text, "", "command that failed"),
+            field("gone", FieldType::Bool, "", "the controller reads as all ones: it left the bus"),
             field("cause", FieldType::Text, "", "media error, timeout, ATA bus error, ..."),
             field("status", FieldType::Text, "", "flags of the status register"),
             field("error", FieldType::Text, "", "flags of the error register; UNC is an unreadable sector"),
@@ -214,7 +223,9 @@ fn open_block(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         let mut event = new(what, device)
             .with_opt("sector", number_after(rest, "sector "))
             .with_opt("operation", between(rest, ":(", ")"));
-        if what == "operation not supported" {
+        // The first block of a loop device whose file was taken away while somebody looked what it holds.
+        let empty = device.starts_with("loop") && has(rest, "sector 0 ") && has(rest, ":(READ)");
+        if what == "operation not supported" || empty {
             event.severity = Severity::Notice;
         }
         return Opened::line(event);
@@ -314,7 +325,7 @@ fn open_scsi(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         scsi_values(rest, &mut event);
         return Opened::lines(event);
     }
-    if has(rest, "rejecting I/O to offline device") {
+    if has(rest, "rejecting I/O to offline device") || has(rest, "rejecting I/O to dead device") {
         return Opened::line(with(new("rejected")));
     }
     if has(rest, "Device offlined - not ready") || has(rest, "Offlining disk") {
@@ -401,6 +412,7 @@ fn scsi_finish(report: &mut Report) {
 
 fn open_nvme(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
+    let text = text.strip_prefix("block ").unwrap_or(text);
     if !text.starts_with("nvme") {
         return None;
     }
@@ -418,6 +430,15 @@ fn open_nvme(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     {
         let action = action.split(" req_op").next().unwrap_or(action).trim_start_matches([',', ' ']);
         return Opened::line(new("timeout").with("action", action).with_opt("queue", number_after(command, " QID ")));
+    }
+    // drivers/nvme/host/multipath.c: no controller leads to the namespace.
+    if rest.starts_with("no available path - failing I/O") {
+        return Opened::line(new("no-path"));
+    }
+    if rest.starts_with("no usable path - requeuing I/O") {
+        let mut event = new("no-path");
+        event.severity = Severity::Notice;
+        return Opened::line(event.with("consequence", "its requests wait until a path to it is there again"));
     }
     if rest.starts_with("controller is down; will reset") {
         let csts = hex_after(rest, "CSTS=");
@@ -515,6 +536,10 @@ fn ata_body(report: &mut Report, line: &Line<'_>) -> Step {
     }
     if rest.starts_with("EH complete") {
         return Step::End;
+    }
+    if rest.starts_with("irq_stat 0xffffffff") {
+        report.event.set("gone", true);
+        return Step::Take;
     }
     for (head, name) in [("failed command: ", "command"), ("status: ", "status"), ("error: ", "error")] {
         if let Some(value) = rest.strip_prefix(head) {
@@ -625,6 +650,7 @@ mod tests {
                 "nvme_error",
                 "command-error",
             ),
+            ("block nvme0n1: no available path - failing I/O", "nvme_error", "no-path"),
             ("md/raid1:md0: Disk failure on sda1, disabling device.", "raid_error", "disk-failure"),
             ("md/raid:md0: read error not correctable (sector 8 on sde1).", "raid_error", "read-error"),
             ("device-mapper: multipath: 253:2: Failing path 8:16.", "raid_error", "path"),

@@ -18,6 +18,9 @@ const WORDS: &[Word] = &[
     word(&["xhci"], "WARNING: Host System Error", "system-error"),
     word(&["xhci"], "WARNING: Host Controller Error", "system-error"),
     word(&["ehci", "ohci"], "fatal error", "system-error"),
+    word(&["xhci"], "xHC CMD_RUN timeout", "no-answer"),
+    word(&["xhci"], "host not responding to stop endpoint command", "no-answer"),
+    word(&["usb "], "unable to enumerate USB device", "not-enumerated"),
 ];
 
 static ANCHORS: [&str; WORDS.len()] = anchors(WORDS);
@@ -36,7 +39,7 @@ pub(super) static FAMILY: Family = Family {
             field("driver", FieldType::Text, "", "driver"),
             field("device", FieldType::Text, "", "PCI address or name of the controller"),
             field("port", FieldType::Int, "", "port of a hub"),
-            field("what", FieldType::Text, "", "dead, system-error, over-current"),
+            field("what", FieldType::Text, "", "dead, system-error, no-answer, over-current, not-enumerated"),
         ],
     ),
 };
@@ -61,6 +64,18 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
                 "consequence",
                 "what is plugged in draws too much, or is short-circuited; the port is without power",
             );
+        }
+        return Opened::line(event);
+    }
+    if found.what == "not-enumerated" {
+        let (head, _) = split(text, ": ")?;
+        let mut event = Event::new(FAMILY.name, class::IO_ERROR, Severity::Notice)
+            .titled("USB port: device does not answer")
+            .with("driver", "usb")
+            .with("device", head.split(' ').next_back().unwrap_or(head))
+            .with("what", found.what);
+        if !line.is_of_boot(BOOT_SECONDS) {
+            event.set("consequence", "what is plugged in does not say what it is: device, cable, hub or supply");
         }
         return Opened::line(event);
     }
@@ -96,6 +111,10 @@ mod tests {
         assert_eq!(fields(text, &["what", "driver", "device"]), ["dead", "xhci_hcd", "0000:06:00.0"]);
         let port = "[ 5252.261501] usb usb1-port2: over-current condition";
         assert_eq!(fields(port, &["what", "device", "severity"]), ["over-current", "usb1-port2", "notice"]);
+        let port = "[ 5252.261501] usb usb2-port1: unable to enumerate USB device";
+        assert_eq!(fields(port, &["what", "device", "severity"]), ["not-enumerated", "usb2-port1", "notice"]);
+        let run = "[ 5252.261501] xhci-hcd xhci-hcd.15.auto: WARN: xHC CMD_RUN timeout";
+        assert_eq!(fields(run, &["what", "device", "severity"]), ["no-answer", "xhci-hcd.15.auto", "failure"]);
         for text in ["usb 1-1: device descriptor read/64, error -110", "usb usb3-port1: config error"] {
             assert!(events(&format!("[   52.261501] {text}")).is_empty(), "{text}");
         }

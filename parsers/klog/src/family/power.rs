@@ -1,0 +1,107 @@
+//! A machine that could not sleep or wake as it was asked, and a supply that is too weak.
+
+use facts::FieldType;
+
+use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
+use crate::cursor::{after, has, number_after, split};
+use crate::event::{Event, Severity};
+use crate::{Line, class};
+
+pub(super) static FAMILY: Family = Family {
+    name: "power",
+    anchors: &[
+        "PM: failed to ",
+        ": PM: dpm_run_callback(): ",
+        "PM: Some devices failed to ",
+        "nder-voltage detected",
+        "ndervoltage detected",
+    ],
+    from: From::Kernel,
+    open,
+    body: no_body,
+    finish: no_finish,
+    kind: kind(
+        "log.power",
+        "A device could not be put to sleep or woken, or the supply of the board is too weak",
+        &[
+            field("what", FieldType::Text, "", "suspend, resume, under-voltage"),
+            field("driver", FieldType::Text, "", "driver"),
+            field("device", FieldType::Text, "", "device as its bus names it"),
+            field("errno", FieldType::Int, "", "error number, positive"),
+        ],
+    ),
+};
+
+fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    let text = line.text();
+    let new = |what: &'static str, consequence: &'static str| {
+        Event::new(FAMILY.name, class::FIRMWARE, Severity::Notice)
+            .titled(format!("power: {}", what.replace('-', " ")))
+            .with("what", what)
+            .with("consequence", consequence)
+    };
+    if has(text, "nder-voltage detected") || has(text, "ndervoltage detected") {
+        let named = text.starts_with("hwmon ") || text.starts_with("Under") || has(text, "firmware");
+        named.then_some(())?;
+        let mut event = new(
+            "under-voltage",
+            "the supply of the board is too weak: errors of its card, its USB devices and its network may come of it",
+        );
+        event = event.with_opt("device", text.strip_prefix("hwmon ").and_then(|t| t.split([':', ' ']).next()));
+        return Opened::line(event);
+    }
+    const LEFT_AWAKE: &str = "the machine did not go to sleep, or this device was lost on the way";
+    const LEFT_ASLEEP: &str = "the device does not work until its driver takes it into use again";
+    if text.starts_with("PM: Some devices failed to ") {
+        return Opened::line(new("suspend", LEFT_AWAKE));
+    }
+    // `spd5118 0-0050: PM: failed to resume async: error -6`
+    let (head, rest) = split(text, ": PM: ")?;
+    let (driver, device) = head.split_once(' ')?;
+    if has(head, ": ") || device.contains(' ') {
+        return None;
+    }
+    let (what, errno) = if let Some(rest) = rest.strip_prefix("failed to ") {
+        (rest, number_after(rest, "error -"))
+    } else {
+        // The line before it, where the other is lost.
+        (after(rest, "dpm_run_callback(): ")?, number_after(rest, " returns -"))
+    };
+    let errno = errno?;
+    let resume = ["resume", "restore", "thaw"].iter().any(|word| what.contains(word));
+    let event = if resume { new("resume", LEFT_ASLEEP) } else { new("suspend", LEFT_AWAKE) };
+    Opened::line(event.with("driver", driver).with("device", device).with("errno", errno))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{events, fields};
+
+    #[test]
+    fn a_device_that_does_not_sleep_or_wake_is_named() {
+        for (text, what, device, errno) in [
+            ("spd5118 0-0050: PM: failed to resume async: error -6", "resume", "0-0050", "6"),
+            ("ahci 0000:00:17.0: PM: failed to restore async: error -5", "resume", "0000:00:17.0", "5"),
+            ("nvme 0000:01:00.0: PM: failed to suspend async: error -110", "suspend", "0000:01:00.0", "110"),
+            (
+                "xhci-hcd xhci-hcd.15.auto: PM: dpm_run_callback(): platform_pm_suspend+0x0/0x5c returns -110",
+                "suspend",
+                "xhci-hcd.15.auto",
+                "110",
+            ),
+        ] {
+            let text = format!("[  122.261501] {text}");
+            assert_eq!(
+                fields(&text, &["what", "device", "errno", "severity"]),
+                [what, device, errno, "notice"],
+                "{text}"
+            );
+        }
+        for text in ["Under-voltage detected! (0x00050005)", "hwmon hwmon1: Undervoltage detected!"] {
+            assert_eq!(fields(&format!("[  122.261501] {text}"), &["what"]), ["under-voltage"], "{text}");
+        }
+        for text in ["PM: suspend entry (deep)", "PM: Finishing wakeup.", "Voltage normalised (0x00000000)"] {
+            assert!(events(&format!("[  122.261501] {text}")).is_empty(), "{text}");
+        }
+    }
+}
