@@ -7,16 +7,20 @@ pub(super) fn is_clean(text: &str) -> bool {
     !is_escaped(text) && !has_entity(text)
 }
 
+/// A tabulator as the journal and C print it.
+const TAB: &str = "\\x09";
+
 fn is_escaped(text: &str) -> bool {
     let bytes = text.as_bytes();
     memchr::memchr2(0x1b, 0, bytes).is_some()
-        || memchr::memchr2_iter(b'#', b'^', bytes).any(|at| {
+        || memchr::memchr3_iter(b'#', b'^', b'\\', bytes).any(|at| {
             let rest = bytes.get(at..).unwrap_or_default();
-            rest.starts_with(b"#011") || rest.starts_with(b"#033") || rest.starts_with(b"^[[")
+            [&b"#011"[..], b"#033", b"^[[", TAB.as_bytes()].iter().any(|escape| rest.starts_with(escape))
         })
 }
 
-/// Removes ANSI sequences and NUL bytes, and turns `#011` and `#033[..m` of rsyslog into what they stand for.
+/// Removes ANSI sequences and NUL bytes, and turns `#011` and `#033[..m` of rsyslog, `\x09` of the journal into what
+/// they stand for.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
     // Nearly every line ends here.
     if !is_escaped(text) {
@@ -24,7 +28,7 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
     }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find(['\u{1b}', '\0', '#', '^']) {
+    while let Some(at) = rest.find(['\u{1b}', '\0', '#', '^', '\\']) {
         out.push_str(&rest[..at]);
         let tail = &rest[at..];
         rest = if let Some(sequence) = tail
@@ -33,7 +37,7 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
             .or_else(|| tail.strip_prefix("^[").filter(|t| t.starts_with('[')))
         {
             sequence_end(sequence)
-        } else if let Some(tail) = tail.strip_prefix("#011") {
+        } else if let Some(tail) = tail.strip_prefix("#011").or_else(|| tail.strip_prefix(TAB)) {
             out.push('\t');
             tail
         } else if let Some(tail) = tail.strip_prefix('\0') {
@@ -95,6 +99,8 @@ mod tests {
         assert_eq!(clean("#033[31mBUG"), "BUG");
         assert_eq!(clean("^[[31mBUG"), "BUG");
         assert_eq!(clean("#0111-...!: x"), "\t1-...!: x");
+        assert_eq!(clean("\\x091-...!: x"), "\t1-...!: x");
+        assert_eq!(clean("C:\\x0a"), "C:\\x0a");
         assert_eq!(clean("Oops: 0002 [#1] SMP"), "Oops: 0002 [#1] SMP");
         assert_eq!(clean("\u{1b}]0;title\u{7}x\0y"), "xy");
     }

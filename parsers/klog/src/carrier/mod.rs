@@ -379,7 +379,7 @@ fn special(line: &[u8]) -> u8 {
     // No table and no branch: the compiler compares many bytes at once. Some of the last ones are looked at twice.
     let kind = |byte: u8| {
         let control = (byte.wrapping_sub(b' ') > b'~' - b' ') & (byte != b'\t');
-        let escape = (byte == b'#') | (byte == b'^') | (byte == b'&');
+        let escape = (byte == b'#') | (byte == b'^') | (byte == b'&') | (byte == b'\\');
         let (equals, quote) = (byte == b'=', byte == b'"');
         (u8::from(control) * CONTROL)
             | (u8::from(equals) * EQUALS)
