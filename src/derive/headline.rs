@@ -3,7 +3,7 @@
 
 use facts::{Fact, Value};
 
-use super::{shortage, work};
+use super::{path, shortage, work};
 
 /// A title that names device, driver and numbers, where the event has them.
 pub(super) fn headline(fact: &Fact) -> Option<String> {
@@ -30,7 +30,9 @@ fn name_of_error(number: i64) -> &'static str {
 
 fn named(fact: &Fact) -> Option<String> {
     let text = |name: &str| fact.text(name).filter(|t| !t.is_empty());
-    let title = text("title")?;
+    let printed = text("title")?;
+    let fixed = without_hook(fact, printed);
+    let title = fixed.as_deref().unwrap_or(printed);
     let what = || text("what").unwrap_or("error").replace('-', " ");
     let device = text("device");
     match &*fact.kind {
@@ -158,9 +160,11 @@ fn named(fact: &Fact) -> Option<String> {
             Some(format!("{title}{}", list(&[device, text("fru"), text("location"), errors])))
         }
         "log.panic" => init(fact.text("reason")?).map(|how| format!("{title}: {how}")),
-        "log.rcu_stall" => stall(fact, title),
+        "log.rcu_stall" => stall(fact, title).or_else(|| fixed.clone()),
         "log.oom" | "log.memcg_oom" | "log.page_alloc_failure" => shortage::headline(fact, title),
-        "log.soft_lockup" | "log.hard_lockup" => work::idle(fact).map(|why| format!("{title}: {why}")),
+        "log.soft_lockup" | "log.hard_lockup" => {
+            work::idle(fact).map(|why| format!("{title}: {why}")).or_else(|| fixed.clone())
+        }
         "log.workqueue_lockup" => {
             let item = work::in_flight(fact).into_iter().next()?;
             let module = item.module.map(|m| format!(" [{m}]")).unwrap_or_default();
@@ -252,8 +256,30 @@ fn named(fact: &Fact) -> Option<String> {
             let message = text("message").filter(|m| !title.contains(m))?;
             Some(format!("{title}: {}", short(message)))
         }
-        _ => None,
+        _ => fixed,
     }
+}
+
+/// The title with the function that called a hook of a sanitizer in the place of the hook: the compiler puts those into
+/// all code.
+fn without_hook(fact: &Fact, title: &str) -> Option<String> {
+    const HOOKS: &[&str] = &[
+        "__sanitizer_cov_",
+        "__kasan_",
+        "kasan_check_range",
+        "__asan_",
+        "__tsan_",
+        "__kcsan_",
+        "__msan_",
+        "write_comp_data",
+    ];
+    let is_hook = |name: &str| HOOKS.iter().any(|hook| name.starts_with(hook));
+    let (head, _) = title.rsplit_once(" in ").filter(|(_, function)| is_hook(function))?;
+    let way = path::main_stack(fact).map(path::hops).unwrap_or_default();
+    Some(match way.iter().find(|hop| !is_hook(&hop.function)) {
+        Some(hop) => format!("{head} in {}", hop.function),
+        None => head.to_owned(),
+    })
 }
 
 /// Data that could not be corrected was marked, and nobody has used it yet (`MCI_STATUS_DEFERRED` of AMD).
