@@ -163,7 +163,12 @@ fn named(fact: &Fact) -> Option<String> {
         "log.rcu_stall" => stall(fact, title).or_else(|| fixed.clone()),
         "log.oom" | "log.memcg_oom" | "log.page_alloc_failure" => shortage::headline(fact, title),
         "log.soft_lockup" | "log.hard_lockup" => {
-            work::idle(fact).map(|why| format!("{title}: {why}")).or_else(|| fixed.clone())
+            // Without a function these are all there is.
+            let seconds = fact.int("seconds").map(|s| format!("{s} s"));
+            let cpu = fact.int("cpu").map(|cpu| format!("CPU {cpu}"));
+            let details = list(&[cpu.as_deref(), seconds.as_deref(), text("comm")]);
+            let bare = || (!title.contains(" in ") && !details.is_empty()).then(|| format!("{title}{details}"));
+            work::idle(fact).map(|why| format!("{title}: {why}")).or_else(bare).or_else(|| fixed.clone())
         }
         "log.workqueue_lockup" => {
             let item = work::in_flight(fact).into_iter().next()?;

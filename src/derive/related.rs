@@ -14,12 +14,19 @@ const GIVEN_UP: Near = Near { ns: 600 * SECOND, lines: 2000 };
 /// From an access that was refused to the driver whose commands are not answered.
 const REFUSED: Near = Near { ns: 90 * SECOND, lines: 2000 };
 
+/// From a ring that stands still to what the driver does about it.
+const GPU: Near = Near { ns: 60 * SECOND, lines: 1000 };
+
 type Cause = Option<(usize, &'static str)>;
 /// Finds the nearest earlier event that fits.
 type Nearest<'a> = &'a dyn Fn(&dyn Fn(&Fact) -> bool) -> Option<usize>;
 
 /// The earlier event of the same hardware under the name of a larger part of it.
 pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
+    if late.kind == "log.gpu_error" {
+        let stuck = |early: &Fact| is_same_gpu(early, late) && GPU.holds(early, late);
+        return nearest(&stuck).map(|at| (at, "the driver resets the processor that had stood still before"));
+    }
     if !matches!(
         &*late.kind,
         "log.ata_error"
@@ -86,6 +93,9 @@ fn name_of(fact: &Fact) -> Option<(String, u8)> {
     }
     let name = fact.text("device").or_else(|| fact.text("driver"))?;
     let above = if fact.kind == "log.raid_error" { 3 } else { 0 };
+    if let Some(disk) = disk_of_number(name).filter(|_| above > 0) {
+        return Some((disk, above));
+    }
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     for (head, whole) in [("nvme", "nvme"), ("mmcblk", "mmc"), ("mmc", "mmc")] {
         let Some(rest) = name.strip_prefix(head) else { continue };
@@ -110,6 +120,35 @@ fn name_of(fact: &Fact) -> Option<(String, u8)> {
         return Some((format!("{head}{disk}"), if partition.is_empty() { 1 } else { 2 }.max(above)));
     }
     None
+}
+
+/// Does the later event tell what the driver of a graphics processor did when it had stood still? DRM's own lines name no
+/// device.
+fn is_same_gpu(early: &Fact, late: &Fact) -> bool {
+    early.kind == "log.gpu_error"
+        && early.text("driver").is_some()
+        && early.text("driver") == late.text("driver")
+        && matches!(early.text("what"), Some("ring-timeout" | "hang" | "page-fault"))
+        && matches!(late.text("what"), Some("reset" | "reset-failed" | "flip-timeout" | "ring-test-failed"))
+        && early.text("device").zip(late.text("device")).is_none_or(|(a, b)| a == b)
+}
+
+/// The disk of a device number: majors and sixteen minors each are those of Documentation/admin-guide/devices.txt.
+fn disk_of_number(number: &str) -> Option<String> {
+    const MAJORS: [u32; 16] = [8, 65, 66, 67, 68, 69, 70, 71, 128, 129, 130, 131, 132, 133, 134, 135];
+    let (major, minor) = number.split_once(':')?;
+    let (major, minor) = (major.parse::<u32>().ok()?, minor.parse::<u32>().ok().filter(|minor| *minor < 256)?);
+    let block = u32::try_from(MAJORS.iter().position(|known| *known == major)?).ok()?;
+    let mut index = block * 16 + minor / 16;
+    let mut letters = Vec::new();
+    loop {
+        letters.push(char::from(b'a' + u8::try_from(index % 26).ok()?));
+        if index < 26 {
+            break;
+        }
+        index = index / 26 - 1;
+    }
+    Some(format!("sd{}", letters.into_iter().rev().collect::<String>()))
 }
 
 /// Is a failure one of a driver's devices? Instances bear its name: `mpt3sas_cm0`.
@@ -161,6 +200,28 @@ mod tests {
         let port = |port: &str, what: &str, seconds| event("log.ata_error", "port", port, what, seconds);
         assert_eq!(told(&[port("ata9", "reset-failed", 10), port("ata9.00", "disabled", 10)]), [(1, 0)]);
         assert!(told(&[port("ata9", "reset-failed", 10), port("ata8.00", "disabled", 10)]).is_empty());
+    }
+
+    #[test]
+    fn a_path_is_a_disk_by_its_number() {
+        for (number, disk) in [("8:32", "sdc"), ("8:241", "sdp"), ("65:0", "sdq"), ("65:160", "sdaa"), ("253:2", "")] {
+            assert_eq!(disk_of_number(number).unwrap_or_default(), disk, "{number}");
+        }
+        let path = event("log.raid_error", "device", "8:32", "path", 12);
+        let disk = |name: &str| event("log.scsi_error", "device", name, "failed", 10);
+        assert_eq!(told(&[disk("sdc"), path.clone()]), [(1, 0)]);
+        assert!(told(&[disk("sdd"), path]).is_empty());
+    }
+
+    #[test]
+    fn a_reset_follows_from_the_ring_that_stood_still() {
+        let gpu = |device: &str, what: &str, seconds| {
+            let fact = event("log.gpu_error", "driver", "amdgpu", what, seconds);
+            if device.is_empty() { fact } else { fact.with("device", device) }
+        };
+        let reset = gpu("0000:03:00.0", "reset", 11);
+        assert_eq!(told(&[gpu("", "ring-timeout", 10), reset.clone()]), [(1, 0)]);
+        assert!(told(&[gpu("0000:04:00.0", "ring-timeout", 10), reset]).is_empty());
     }
 
     #[test]

@@ -61,6 +61,9 @@ pub(super) static EXT4: Family = Family {
         "warning: mounting fs with errors",
         "There are errors in the filesystem",
         "previous I/O error to superblock detected",
+        "bad geometry: block count",
+        "group descriptors corrupted!",
+        "delayed block allocation failed",
     ],
     from: From::Kernel,
     open: open_ext4,
@@ -240,8 +243,12 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 || has(rest, "failed to convert unwritten extents")
                 || has(rest, "Delayed block allocation failed")
                 || rest.starts_with("This should not happen!!")
+                || rest.starts_with("delayed block allocation failed")
             {
                 "io-error"
+            } else if rest.starts_with("bad geometry: block count") || rest.starts_with("group descriptors corrupted!")
+            {
+                "corruption"
             } else {
                 return None;
             };
@@ -558,6 +565,23 @@ fn open_other(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{events, fields};
+
+    #[test]
+    fn what_ext4_refuses_to_mount_is_damage() {
+        for text in [
+            "EXT4-fs (sdb1): bad geometry: block count 1953506385 exceeds size of device (1953506304 blocks)",
+            "EXT4-fs (sdb1): group descriptors corrupted!",
+        ] {
+            assert_eq!(
+                fields(&format!("[ 5252.261501] {text}"), &["what", "device"]),
+                ["corruption", "sdb1"],
+                "{text}"
+            );
+        }
+        let cookie = "[ 5252.261501] netfs: fscache_begin_operation: cookie state change wait timed out: cookie->state=1 state=1";
+        assert_eq!(fields(cookie, &["filesystem", "what"]), ["fscache", "hung"]);
+        assert!(events("[    5.261501] EXT4-fs (sdb1): mounted filesystem with ordered data mode").is_empty());
+    }
 
     #[test]
     fn a_block_that_is_damaged_before_it_is_written_is_told_apart() {

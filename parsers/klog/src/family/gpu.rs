@@ -12,7 +12,7 @@ use crate::{Line, class};
 
 const AMD: &[&str] = &["amdgpu", "[drm:amdgpu", "radeon", "[drm:radeon"];
 const DRM: &[&str] =
-    &["[drm", "amdgpu", "radeon", "i915", "xe ", "nouveau", "ast", "mgag200", "vmwgfx", "qxl", "virtio"];
+    &["[drm", "amdgpu", "radeon", "i915", "xe ", "nouveau", "ast", "mgag200", "vmwgfx", "qxl", "virtio", "vc4"];
 
 /// What drivers say in one line. NVIDIA's numbers and the hang of i915 have forms of their own.
 const WORDS: &[Word] = &[
@@ -20,6 +20,8 @@ const WORDS: &[Word] = &[
     word(AMD, "GPU fault detected:", "page-fault"),
     word(AMD, " timeout, signaled seq=", "ring-timeout"),
     word(AMD, " timeout, but soft recovered", "ring-timeout"),
+    word(AMD, " stalled for more than ", "ring-timeout"),
+    word(AMD, "not done with your previous command", "not-responding"),
     word(AMD, "GPU reset begin!", "reset"),
     word(AMD, "GPU Recovery Failed", "reset-failed"),
     word(AMD, ") succeeded!", "ok"),

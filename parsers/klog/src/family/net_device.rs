@@ -15,7 +15,7 @@ pub(super) static WATCHDOG: Family = Family {
         "Detected Tx Unit Hang",
         "Detected Hardware Unit Hang",
         "lost tx completions is above the threshold",
-        "PCIe link lost, device now detached",
+        ": PCIe link lost",
         ": tx hang",
         "tx hang ",
         "ransmit timed out",
@@ -31,6 +31,9 @@ pub(super) static WATCHDOG: Family = Family {
         "DMA Status error.  Resetting chip",
         ": Adapter removed",
         "Received ECC Err, initiating reset",
+        "Tx hang detected on VSI ",
+        ": PF reset failed",
+        ": Tx timeout",
     ],
     from: From::Kernel,
     open: open_watchdog,
@@ -48,7 +51,7 @@ pub(super) static WATCHDOG: Family = Family {
                 "what",
                 FieldType::Text,
                 "",
-                "timeout, unit-hang, lost-completions, lost, reset, malicious-driver, memory-error, loop, checksum",
+                "timeout, unit-hang, lost-completions, lost, reset, reset-failed, malicious-driver, memory-error, loop, checksum",
             ),
         ],
     ),
@@ -99,7 +102,7 @@ fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     } else if has(text, "lost tx completions is above the threshold") {
         event = device(event, split(text, ": ")?.0);
         "lost-completions"
-    } else if has(text, "PCIe link lost, device now detached") {
+    } else if has(text, ": PCIe link lost") {
         event = device(event, split(text, ": ")?.0);
         event.class = class::HARDWARE_PCIE;
         "lost"
@@ -115,6 +118,7 @@ fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "timeout"
     } else if has(text, "Detected Tx Unit Hang")
         || has(text, "tx hang ") && has(text, " detected on queue")
+        || has(text, ": Tx hang detected on VSI ")
         || text.ends_with(": tx hang")
     {
         event = device(event, split(text, ": ")?.0).with_opt("queue", number_after(text, "on queue "));
@@ -138,6 +142,13 @@ fn open_watchdog(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         event = device(event, split(text, ": ")?.0);
         event.severity = Severity::Notice;
         "reset"
+    } else if has(text, ": PF reset failed") && (text.starts_with("ice ") || text.starts_with("i40e ")) {
+        event = device(event, split(text, ": ")?.0);
+        event.class = class::FIRMWARE;
+        "reset-failed"
+    } else if text.ends_with(": Tx timeout") {
+        event = device(event, split(text, ": ")?.0);
+        "timeout"
     } else if has(text, "driver issue detected") || has(text, "DMA Status error.  Resetting chip") {
         // `i40e 0000:01:00.0: TX driver issue detected, PF reset issued`
         event = device(event, split(text, ": ")?.0);
@@ -264,6 +275,18 @@ fn rtnl_finish(report: &mut Report) {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{events, fields};
+
+    #[test]
+    fn drivers_tell_of_queues_that_hang_and_resets_that_fail() {
+        for (text, what, device) in [
+            ("ice 0000:31:00.0: Tx hang detected on VSI 16, queue 3", "unit-hang", "0000:31:00.0"),
+            ("ice 0000:31:00.0: PF reset failed", "reset-failed", "0000:31:00.0"),
+            ("r8152 2-1:1.0 eth0: Tx timeout", "timeout", "eth0"),
+            ("igb 0000:03:00.0 enp3s0: PCIe link lost", "lost", "enp3s0"),
+        ] {
+            assert_eq!(fields(&format!("[ 5252.261501] {text}"), &["what", "device"]), [what, device], "{text}");
+        }
+    }
 
     #[test]
     fn a_timeout_without_trace_names_device_and_queue() {
