@@ -380,16 +380,31 @@ const WORK_LOCKS: &[&str] = &[
 /// A way of taking locks that can deadlock: the function that takes the lock now, else the one that took the other.
 fn lockdep(fact: &Fact) -> Blame {
     let mut way = path::way(fact);
+    // Functions of the place where the lock is held, and of the task that took the locks the other way round before.
+    let mut elsewhere: Vec<(String, &str)> = Vec::new();
     let helps = |h: &Hop| passed(LOCKDEP, h) || functions::any(WORK_LOCKS, h.function.trim_start_matches('_'));
     if way.first().is_some_and(helps) && fact.text("what") == Some("circular") {
         // The lock is taken by a dispatcher or a helper of locks: the other end of the chain decides.
         let other = fact.stacks.iter().find(|s| s.name.starts_with("took ")).map(|s| path::hops(s)).unwrap_or_default();
         let holds = fact.text("holds_at").map(Hop::named);
         let rest = std::mem::take(&mut way);
+        elsewhere.extend(holds.iter().map(|h| (h.function.clone(), "the task took there the lock that it holds")));
+        let others = other.iter().filter(|h| rest.iter().all(|own| own.function != h.function));
+        elsewhere.extend(others.map(|h| (h.function.clone(), "took the locks in the other order before")));
         way.extend(holds.into_iter().chain(other).filter(|h| !helps(h)));
         way.extend(rest);
     }
     let mut blame = fault(way, LOCKDEP);
+    for candidate in &mut blame.candidates {
+        // None of them calls the other: they were never in one trace.
+        if let Some((_, why)) = elsewhere.iter().find(|(function, _)| *function == candidate.function) {
+            candidate.reason = (*why).to_owned();
+        } else if let Some(inner) = candidate.reason.strip_prefix("calls ")
+            && elsewhere.iter().any(|(function, _)| function == inner)
+        {
+            "wants the other lock, in the trace of the report".clone_into(&mut candidate.reason);
+        }
+    }
     if fact.text("what") == Some("irq-unsafe-order")
         && let Some(earlier) = fact.stacks.iter().find(|s| s.name.starts_with("earlier"))
         && let Some(hop) = path::hops(earlier).iter().find(|h| !passed(LOCKDEP, h))
