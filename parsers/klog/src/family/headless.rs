@@ -146,6 +146,24 @@ const IDLE: &[&str] = &[
 const ASLEEP: &[&str] =
     &["schedule", "context_switch", "switch_to", "io_schedule", "do_nanosleep", "wait_", "poll_schedule"];
 
+/// Functions in which a task waits for a disk for a moment.
+const DISK_WAITS: &[&str] = &[
+    "io_schedule",
+    "bit_wait_io",
+    "submit_bio_wait",
+    "blk_",
+    "blkdev_",
+    "wait_on_page",
+    "folio_wait",
+    "wait_on_buffer",
+    "__wait_on_buffer",
+    "sync_buffer",
+    "jbd2_",
+    "xlog_",
+    "xfs_buf_",
+    "zio_wait",
+];
+
 /// Below this a fault address is a NULL pointer and the offset of a member.
 const NULL_PAGE: u64 = 4096;
 
@@ -192,6 +210,13 @@ fn is_registers(text: &str) -> bool {
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
     if report.event.family == hung_task::FAMILY.name {
+        // In a list that somebody asked for, one that waits for a disk may do so for a moment only.
+        let functions = report.event.stacks.iter().flat_map(|s| &s.frames).filter_map(|f| f.function.as_deref());
+        let waits = |f: &str| DISK_WAITS.iter().any(|head| f.starts_with(head));
+        if report.event.fields.contains_key("listed") && functions.take(10).any(waits) {
+            report.event.severity = Severity::Notice;
+            report.event.set("consequence", "it waits for a disk");
+        }
         // The next task of the list.
         return if report.has_frames() && task_line(text).is_some() { Step::Stop } else { Step::Pass };
     }

@@ -183,6 +183,7 @@ pub(crate) fn no_finish(_: &mut Report) {}
 pub(crate) static ALL: &[&Family] = &[
     &oops::FAMILY,
     // Before the WARNs: some of their titles begin like theirs.
+    &object_model::FAMILY,
     &lockdep::FAMILY,
     &other_filesystem::FAMILY,
     &warning::FAMILY,
@@ -254,7 +255,6 @@ pub(crate) static ALL: &[&Family] = &[
     &paravirtual::FAMILY,
     &swap_area::FAMILY,
     &power::FAMILY,
-    &object_model::FAMILY,
     &lost_function::FAMILY,
     // Where nothing else begins a report.
     &headless::FAMILY,
