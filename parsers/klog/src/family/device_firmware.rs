@@ -260,7 +260,7 @@ mod tests {
             let of = |seconds: u32| format!("[{seconds:5}.261501] {text}");
             let names = &["what", "device", "severity"];
             assert_eq!(fields(&of(5252), names), ["no-answer", device, "notice"], "{text}");
-            assert_eq!(fields(&of(5252), &["consequence"])[0].is_empty(), false, "{text}");
+            assert!(!fields(&of(5252), &["consequence"])[0].is_empty(), "{text}");
             assert_eq!(fields(&of(12), &["consequence"]), [""], "{text}");
         }
         for text in [
