@@ -152,7 +152,10 @@ pub(super) fn fault(fact: &Fact) -> Option<Fault> {
             fault.text =
                 format!("{through}{address:#x} is no address the CPU can use: the pointer is overwritten or stale");
         }
-        None if wide && x86 && address < 0x0000_8000_0000_0000 => {
+        // MIPS of 64 bits (xuseg) divides its addresses the same way; s390x has its kernel there.
+        None if (wide && x86 || address > u64::from(u32::MAX) && fact.quote.contains(", epc == "))
+            && address < 0x0000_8000_0000_0000 =>
+        {
             fault.meaning = "user-address";
             fault.text = format!("{through}{address:#x} is an address of user space");
         }
@@ -229,6 +232,25 @@ mod tests {
         assert!(jump(&oops(0x20, 0xffff_ffff_c000_0000)).is_none());
         assert!(jump(&oops(0x20, 0xffff_ffff_c000_0000).with("error_code", 0x10)).is_some());
         assert!(jump(&oops(0, 0).with("function", "f")).is_none());
+    }
+
+    #[test]
+    fn addresses_of_programs_on_mips_are_told_as_such() {
+        let oops = |quote: &str| {
+            let oops = Fact::new("log.oops", Origin::lines("dmesg", 1, 2))
+                .with("class", "paging-fault")
+                .with("severity", "report")
+                .with("address", Address(0x5_5800_5801))
+                .quoting(quote);
+            fault(&oops).map(|fault| fault.meaning)
+        };
+        let mips =
+            "CPU 3 Unable to handle kernel paging request at virtual address 0000000558005801, epc == ffffffff80232838";
+        assert_eq!(oops(mips), Some("user-address"));
+        assert_ne!(
+            oops("Unable to handle kernel pointer dereference in virtual kernel address space"),
+            Some("user-address")
+        );
     }
 
     #[test]
