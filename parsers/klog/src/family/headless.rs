@@ -210,13 +210,6 @@ fn is_registers(text: &str) -> bool {
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
     if report.event.family == hung_task::FAMILY.name {
-        // In a list that somebody asked for, one that waits for a disk may do so for a moment only.
-        let functions = report.event.stacks.iter().flat_map(|s| &s.frames).filter_map(|f| f.function.as_deref());
-        let waits = |f: &str| DISK_WAITS.iter().any(|head| f.starts_with(head));
-        if report.event.fields.contains_key("listed") && functions.take(10).any(waits) {
-            report.event.severity = Severity::Notice;
-            report.event.set("consequence", "it waits for a disk");
-        }
         // The next task of the list.
         return if report.has_frames() && task_line(text).is_some() { Step::Stop } else { Step::Pass };
     }
@@ -251,6 +244,13 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
 
 fn finish(report: &mut Report) {
     if report.event.family == hung_task::FAMILY.name {
+        // In a list that somebody asked for, one that waits for a disk may do so for a moment only.
+        let functions = report.event.stacks.iter().flat_map(|s| &s.frames).filter_map(|f| f.function.as_deref());
+        let waits = |f: &str| DISK_WAITS.iter().any(|head| f.starts_with(head));
+        if report.event.fields.contains_key("listed") && functions.take(10).any(waits) {
+            report.event.severity = Severity::Notice;
+            report.event.set("consequence", "it waits for a disk");
+        }
         return (hung_task::FAMILY.finish)(report);
     }
     let functions = || report.event.stacks.iter().flat_map(|stack| &stack.frames).filter_map(|f| f.function.as_deref());
