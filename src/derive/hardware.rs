@@ -266,6 +266,7 @@ mod tests {
         let mce = Fact::new("log.mce", Origin::lines("dmesg", 1, 9))
             .with("class", "hardware-mce")
             .with("severity", "failure")
+            .with("title", "machine check: exception")
             .with("uncorrected", false)
             .quoting("[Hardware Error]: Deferred error, no action required.");
         let sign = hardware(&mce, true, true).unwrap();

@@ -77,10 +77,8 @@ fn is_part(early: &Fact, late: &Fact) -> bool {
     }
     // A wording of a drive that answers: its sectors are another matter than its being there.
     let (Some((name, size)), Some((late_name, late_size))) = (name_of(early), name_of(late)) else { return false };
-    // A namespace to which no path leads has its own name in both layers.
-    let layers = early.kind == "log.nvme_error" && late.kind == "log.block_io_error" && size <= late_size;
     let ports = size == 0 && late_size == 0 && early.text("port") != late.text("port");
-    let same = name == late_name && (size < late_size || layers || ports);
+    let same = name == late_name && (size < late_size || ports);
     let controller = name.starts_with("nvme") || name.starts_with("mmc");
     same && if controller && size == 0 { EVER.holds(early, late) } else { DISK.holds(early, late) }
 }
@@ -196,7 +194,7 @@ mod tests {
         let card = event("log.host_adapter", "driver", "mmc0", "timeout", 10);
         assert_eq!(told(&[card, block("mmcblk0", 12)]), [(1, 0)]);
         let lost = event("log.nvme_error", "device", "nvme0n1", "no-path", 10);
-        assert_eq!(told(&[lost, block("nvme0n1", 10)]), [(1, 0)]);
+        assert_eq!(told(&[lost, block("nvme0n1p2", 10)]), [(1, 0)]);
         let port = |port: &str, what: &str, seconds| event("log.ata_error", "port", port, what, seconds);
         assert_eq!(told(&[port("ata9", "reset-failed", 10), port("ata9.00", "disabled", 10)]), [(1, 0)]);
         assert!(told(&[port("ata9", "reset-failed", 10), port("ata8.00", "disabled", 10)]).is_empty());
