@@ -36,7 +36,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         return before
             .messages
             .is_empty()
-            .then(|| Opened::trace(new("sysfs: duplicate filename", "duplicate-name", name)))?;
+            .then(|| Opened::trace(refused(new("sysfs: duplicate filename", "duplicate-name", name))))?;
     }
     if let Some((head, node)) = split(text, "Bad of_node_put() on ") {
         (head.starts_with("OF: ERROR: ") || head == "ERROR: ").then_some(())?;
@@ -45,7 +45,13 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     // What the caller says of the same, without the trace where the text has that.
     let name = between(text, "kobject_add_internal failed for ", " with -EEXIST")?;
     (before.current.is_none() && before.last.is_none_or(|last| !has(last, "sysfs"))).then_some(())?;
-    Opened::line(new("kobject: duplicate name", "duplicate-name", name))
+    Opened::line(refused(new("kobject: duplicate name", "duplicate-name", name)))
+}
+
+/// The kernel refuses the name and goes on: worth knowing, and not what a crash behind it is about.
+fn refused(mut event: Event) -> Event {
+    event.severity = Severity::Notice;
+    event.with("consequence", "it was refused: the device or its attributes are not there")
 }
 
 #[cfg(test)]
