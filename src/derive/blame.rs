@@ -588,10 +588,19 @@ fn overflow(fact: &Fact) -> Blame {
     let mut blame = Blame::default();
     let found = deciding(&way, FAULT);
     let entry = entry(&way).filter(|h| !passed(FAULT, h));
+    let again = |h: &Hop| found.iter().filter(|o| o.function == h.function).count() > 2;
+    let repeated = found.iter().find(|h| again(h));
+    // Within one module its own code began it, whoever called that.
+    let began = repeated
+        .filter(|h| h.module.is_some())
+        .and_then(|repeated| {
+            found.get(found.iter().rposition(|h| again(h))? + 1).filter(|h| h.module == repeated.module)
+        })
+        .copied();
+    let entry = began.or(entry);
     if let Some(entry) = entry {
         blame.candidates.push(Candidate::new(entry, "all the calls that filled the stack came from here"));
     }
-    let repeated = found.iter().find(|h| found.iter().filter(|o| o.function == h.function).count() > 2);
     if let Some(repeated) = repeated {
         blame.candidates.push(Candidate::new(repeated, "called again and again"));
     }

@@ -170,6 +170,7 @@ impl Earlier<'_> {
         let same_function = |at: usize, early: &Fact| {
             code(early)
                 && !worse(early)
+                && may_pass_on(early, late)
                 && function.is_some()
                 && self.blamed.get(&at).copied() == function
                 && SAME_CODE.holds(early, late)
@@ -319,6 +320,39 @@ fn tells_of_code(class: &str) -> bool {
 
 fn is_imbalance(fact: &Fact) -> bool {
     fact.kind == "log.atomic_sleep" && fact.text("what") == Some("scheduling")
+}
+
+/// Two reports that blame one function: the later one is the same fault again, or met what the earlier one left behind. One
+/// of another task that has nothing to do with memory is a fault of its own.
+fn may_pass_on(early: &Fact, late: &Fact) -> bool {
+    let (Some(a), Some(b)) = (early.int("pid"), late.int("pid")) else { return true };
+    let class = |fact: &Fact| fact.text("class").map(str::to_owned);
+    a == b || class(early) == class(late) || damages(early) && meets_damage(late)
+}
+
+/// Is memory damaged, or used by two, after the report?
+fn damages(fact: &Fact) -> bool {
+    const CLASSES: &[&str] = &[
+        "use-after-free",
+        "out-of-bounds",
+        "double-free",
+        "invalid-free",
+        "slab-corruption",
+        "list-corruption",
+        "bad-page",
+        "refcount",
+        "warning",
+        "bug-on",
+        "null-deref",
+        "paging-fault",
+        "gpf",
+    ];
+    fact.text("class").is_some_and(|class| CLASSES.contains(&class))
+}
+
+/// May the report come of damaged memory?
+fn meets_damage(fact: &Fact) -> bool {
+    !matches!(fact.text("class"), Some("divide-error" | "usercopy" | "atomic-sleep" | "preempt-check" | "lockdep"))
 }
 
 fn same_task(early: &Fact, late: &Fact) -> bool {
@@ -482,6 +516,19 @@ mod tests {
         let asleep = |pid: i64| event("log.atomic_sleep", "atomic-sleep", 9000, 60).with("pid", pid);
         assert_eq!(told(&[asleep(1), panic("Attempted to kill init! exitcode=0x0000000b")]), [(1, 0)]);
         assert!(told(&[asleep(77), panic("Attempted to kill init! exitcode=0x0000000b")]).is_empty());
+    }
+
+    #[test]
+    fn a_function_of_which_two_tasks_report_is_no_link_by_itself() {
+        let report = |kind, class: &str, pid: i64, line| event(kind, class, line, line as u64).with("pid", pid);
+        let blamed = BTreeMap::from([(0, "go"), (1, "go")]);
+        let linked = |early: Fact, late: Fact| !follows(&[early, late], &blamed, &BTreeSet::new()).is_empty();
+        let refcount = |pid| report("log.warning", "refcount", pid, 10);
+        assert!(!linked(refcount(228), report("log.oops", "divide-error", 230, 20)));
+        assert!(!linked(report("log.oops", "divide-error", 230, 20), report("log.oops", "usercopy", 234, 30)));
+        // A freed object is met by any task.
+        assert!(linked(refcount(228), report("log.oops", "gpf", 230, 40)));
+        assert!(linked(refcount(228), report("log.oops", "divide-error", 228, 40)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, Form, From, Opened, field, kind};
-use crate::cursor::{after, has};
+use crate::cursor::{after, between, has};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -38,15 +38,15 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     }
     let rest = text.strip_prefix("Kernel panic - not syncing")?;
     let reason = rest.trim_start_matches(':').trim();
-    let (class, group) = class_of(reason);
-    let mut event = Event::new(FAMILY.name, class, Severity::Panic).with("reason", reason).with("group", group);
-    event.title = format!("kernel panic: {reason}");
+    let mut event = Event::new(FAMILY.name, class::KERNEL_PANIC, Severity::Panic);
+    set_reason(&mut event, reason);
+    let (_, group) = class_of(reason);
     // Registers without a frame may be anybody's.
     let tells = |c: &Event| c.family != "headless" || c.stacks.iter().any(|s| !s.frames.is_empty());
     if let Some(current) = before.current.filter(|c| c.severity == Severity::Report && tells(c)) {
         event = event.with("after", current.title.as_str());
         // A policy (`panic_on_warn`) stops a report before its trace, which then follows the panic.
-        if group != "oops" && current.stacks.iter().all(|s| s.frames.is_empty()) {
+        if group != "oops" && !reason.is_empty() && current.stacks.iter().all(|s| s.frames.is_empty()) {
             return Some(Opened { event, form: Form::Line, inside: true, headless: false });
         }
     } else if let Some(last) = before.last {
@@ -55,6 +55,27 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         event.corrupted = Some("the report that led to the panic is not in the text".to_owned());
     }
     Opened::trace(event)
+}
+
+fn set_reason(event: &mut Event, reason: &str) {
+    let (class, group) = class_of(reason);
+    event.class = class;
+    event.title = format!("kernel panic: {reason}");
+    event.set("reason", reason);
+    event.set("group", group);
+}
+
+/// Does the report lack the reason, and the line have it? Real-time kernels of 5.10 print it as a record of its own; the end
+/// of the report says it again.
+fn names_reason<'a>(report: &Report, text: &'a str) -> Option<&'a str> {
+    const OTHERS: &[&str] =
+        &["CPU: ", "Hardware name", "Call ", "Kernel Offset", "[<", "---[", "Rebooting in", "Dumping "];
+    if report.event.fields.get("reason").and_then(|v| v.as_text()) != Some("") {
+        return None;
+    }
+    let end = between(text, "---[ end Kernel panic - not syncing: ", " ]---");
+    let first = report.event.last_line == report.event.first_line && OTHERS.iter().all(|head| !text.starts_with(head));
+    end.or(Some(text).filter(|text| first && !text.is_empty() && text.len() <= 200))
 }
 
 /// Class and group of a reason.
@@ -117,6 +138,10 @@ fn class_of(reason: &str) -> (&'static str, &'static str) {
 
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
+    if let Some(reason) = names_reason(report, text) {
+        set_reason(&mut report.event, reason);
+        return if text.starts_with("---[ end") { Step::End } else { Step::Take };
+    }
     if text.starts_with("---[ end Kernel panic") || text.starts_with("Rebooting in") {
         return Step::End;
     }
@@ -139,3 +164,27 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
 }
 
 fn finish(_: &mut Report) {}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{events, fields};
+
+    #[test]
+    fn the_reason_may_be_a_record_of_its_own() {
+        let cut = "[   39.894589] Kernel panic - not syncing:\n\
+             [   39.941033] hung_task: blocked tasks\n\
+             [   39.941484] CPU: 0 PID: 32 Comm: khungtaskd Tainted: G OE 5.10.0-43-rt-amd64 #1\n\
+             [   39.941700] Call Trace:\n\
+             [   39.941800]  dump_stack+0x6b/0x83\n\
+             [   40.050934] ---[ end Kernel panic - not syncing: hung_task: blocked tasks ]---\n";
+        let told = ["hung_task: blocked tasks", "hung-task", "policy"];
+        assert_eq!(
+            (events(cut).len(), fields(cut, &["reason", "class", "group"])),
+            (1, told.map(str::to_owned).to_vec())
+        );
+        let at_end = "[   17.812569] Kernel panic - not syncing:\n\
+             [   17.812570] Kernel Offset: disabled\n\
+             [   17.812571] ---[ end Kernel panic - not syncing: Fatal exception in interrupt ]---\n";
+        assert_eq!(fields(at_end, &["reason", "group"]), ["Fatal exception in interrupt", "oops"]);
+    }
+}
