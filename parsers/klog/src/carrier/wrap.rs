@@ -1,6 +1,6 @@
 //! Long lines that a mail program or a terminal of 80 columns broke: joined where the text around shows that it did.
 
-use super::{Prefix, lossy, paste, strip};
+use super::{Prefix, lossy, paste, printk, strip};
 use crate::line::Writer;
 
 /// Lines broken by a person's program are at most this long, without the quote marks.
@@ -182,7 +182,7 @@ fn measure(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
         let text = lossy(line);
         let text = text.trim_end_matches('\r');
         let plain = paste::unquote(text);
-        if strip(text).writer == Writer::Kernel {
+        if begin(text).writer == Writer::Kernel {
             kernel += 1;
             previous = Some(plain.len()).filter(|length| length + 24 >= longest);
             continue;
@@ -213,14 +213,12 @@ struct Pair {
 /// odd one. Lines of a syslog or a journal have their prefix always, so that one without it goes on with the line above.
 fn measure_near(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
     let whole = memchr::memrchr(b'\n', behind).map_or(behind, |at| &behind[..at]);
-    let above: Vec<&[u8]> = lines_of(before).collect();
-    let above = above.get(above.len().saturating_sub(NEAR)..).unwrap_or_default();
-    let near = || above.iter().copied().chain(std::iter::once(line)).chain(lines_of(whole).take(2 * NEAR));
+    let near = last_lines(before).chain(std::iter::once(line)).chain(lines_of(whole).take(2 * NEAR));
     let mut pairs: Vec<Pair> = Vec::new();
     let (mut prefixed, mut collected, mut count) = (0usize, 0usize, 0usize);
     let mut lengths: Vec<usize> = Vec::new();
     let mut previous: Option<(usize, bool)> = None;
-    for line in near() {
+    for line in near {
         let text = lossy(line);
         let plain = paste::unquote(text.trim_end_matches('\r'));
         if plain.trim().is_empty() {
@@ -228,7 +226,7 @@ fn measure_near(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
             continue;
         }
         count += 1;
-        let prefix = strip(plain);
+        let prefix = begin(plain);
         if prefix.writer == Writer::Kernel {
             prefixed += 1;
             // The kernel's own stamp is at most 24 characters: what is longer came from a collector.
@@ -278,6 +276,17 @@ fn ends_inside_a_word(held: &str) -> bool {
     let end = last.next();
     let inside = last.next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
     inside && matches!(end, Some(b'_' | b'/' | b'-'))
+}
+
+/// The prefix that a line begins with; of the kernel's usual one nothing more is asked.
+fn begin(text: &str) -> Prefix<'_> {
+    printk::start(text).unwrap_or_else(|| strip(text))
+}
+
+/// The last lines of a text that are looked at.
+fn last_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let start = memchr::memrchr_iter(b'\n', text).nth(NEAR - 1).map_or(0, |at| at + 1);
+    lines_of(text.get(start..).unwrap_or_default())
 }
 
 /// The text divided at its newlines.
