@@ -24,6 +24,7 @@ mod path;
 mod pointer;
 mod recovery;
 mod related;
+mod rotation;
 mod sequence;
 mod shortage;
 mod signature;
@@ -37,6 +38,7 @@ use facts::{Address, Fact, Origin, Value};
 pub(crate) use endings::Moment;
 pub use kinds::KINDS;
 pub(crate) use pointer::meaning;
+pub(crate) use rotation::rotation;
 
 /// Concludes from the facts of one case. The result is in the order of the facts.
 ///

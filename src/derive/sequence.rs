@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use facts::{Fact, Place};
 
 use super::path;
-use super::{episode, functions, related};
+use super::{episode, functions, related, rotation};
 
 /// An event that follows from an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ impl Near {
     pub(super) fn holds(&self, early: &Fact, late: &Fact) -> bool {
         match late.time.zip(early.time).and_then(|(late, early)| late.since(&early)) {
             Some(ns) => (0..=self.ns).contains(&ns),
+            // Lines of two files are no distance.
+            None if early.origin.member != late.origin.member => false,
             None => lines(early)
                 .zip(lines(late))
                 .is_some_and(|((_, end), (start, _))| start.saturating_sub(end) <= self.lines),
@@ -103,17 +105,27 @@ fn subject(fact: &Fact, function: Option<&str>) -> Subject {
 /// Class, function and device, or task and pid.
 type Subject = (String, String, String);
 
-/// The events of each boot of each member, in order.
+/// The events of each boot of each member, in order; the parts of a log that was rotated are one.
 fn boots(facts: &[Fact]) -> Vec<Vec<usize>> {
     let mut boots: Vec<(&str, Vec<usize>)> = Vec::new();
     for (at, fact) in facts.iter().enumerate().filter(|(_, f)| f.kind.starts_with("log.")) {
         let member = fact.origin.member.as_str();
-        match boots.last_mut() {
-            Some((known, boot)) if *known == member && fact.kind != "log.boot" => boot.push(at),
-            _ => boots.push((member, vec![at])),
+        let known = boots.iter_mut().rev().find(|(known, _)| *known == member || goes_on(known, member));
+        match known.filter(|_| fact.kind != "log.boot") {
+            Some((known, boot)) => {
+                *known = member;
+                boot.push(at);
+            }
+            None => boots.push((member, vec![at])),
         }
     }
     boots.into_iter().map(|(_, boot)| boot).collect()
+}
+
+/// Is `member` the next part of the log that `before` is a part of?
+fn goes_on(before: &str, member: &str) -> bool {
+    let ((series, age), (same, younger)) = (rotation(before), rotation(member));
+    series == same && younger < age
 }
 
 /// What was reported before an event in the same boot.
@@ -516,6 +528,26 @@ mod tests {
         let asleep = |pid: i64| event("log.atomic_sleep", "atomic-sleep", 9000, 60).with("pid", pid);
         assert_eq!(told(&[asleep(1), panic("Attempted to kill init! exitcode=0x0000000b")]), [(1, 0)]);
         assert!(told(&[asleep(77), panic("Attempted to kill init! exitcode=0x0000000b")]).is_empty());
+    }
+
+    #[test]
+    fn the_parts_of_a_rotated_log_are_one() {
+        let told_of = |first: &str, second: &str, seconds| {
+            let mut early =
+                event("log.nvme_error", "io-error", 10, 900).with("what", "timeout").with("device", "nvme0");
+            let mut late = event("log.block_io_error", "io-error", seconds, 2).with("device", "nvme0n1");
+            early.origin.member = first.to_owned();
+            late.origin.member = second.to_owned();
+            if seconds == 0 {
+                (early.time, late.time) = (None, None);
+            }
+            told(&[early, late]).len()
+        };
+        assert_eq!(told_of("messages.1", "messages", 11), 1);
+        assert_eq!(told_of("messages-20231001", "messages", 11), 1);
+        assert_eq!(told_of("messages", "messages.1", 11), 0, "the older part stands before");
+        assert_eq!(told_of("kern.log.1", "messages", 11), 0);
+        assert_eq!(told_of("messages.1", "messages", 0), 0, "lines of two files are no distance");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Joins pieces of one machine and one boot to cases.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use facts::{Fact, Gap};
@@ -29,7 +30,8 @@ struct Draft {
 /// case of it; `log_only` leaves that out, for those who look at the events of logs alone.
 pub(super) fn cases(mut pieces: Vec<Piece>, log_only: bool) -> Vec<Case> {
     // A dump says which machine and boot its case is about; logs name boots; the state of a node joins the last boot.
-    pieces.sort_by_key(|p| (!p.is_dump, p.stream.is_none()));
+    // Of a log that was rotated the older parts come first.
+    pieces.sort_by_key(|p| (!p.is_dump, p.stream.is_none(), Reverse(derive::rotation(&p.member).1)));
     let mut boots: BTreeMap<usize, usize> = BTreeMap::new();
     for stream in pieces.iter().filter_map(|p| p.stream) {
         *boots.entry(stream).or_default() += 1;
@@ -64,7 +66,7 @@ pub(super) fn cases(mut pieces: Vec<Piece>, log_only: bool) -> Vec<Case> {
     let mut order: Vec<usize> = (0..drafts.len()).collect();
     order.sort_by_cached_key(|at| {
         let draft = drafts.get(*at);
-        std::cmp::Reverse((draft.is_some_and(|d| d.has_dump), draft.map(|d| gravity(&d.case)), *at))
+        Reverse((draft.is_some_and(|d| d.has_dump), draft.map(|d| gravity(&d.case)), *at))
     });
     if !log_only {
         share(&mut drafts);
