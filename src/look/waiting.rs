@@ -56,7 +56,7 @@ pub struct FrozenRow {
     pub path: Option<String>,
 }
 
-/// A task in state D that waits for something that is neither lock nor pool.
+/// A task in state D, or one that such a task waits for, that waits for something that is neither lock nor pool.
 #[derive(Clone, Debug, Serialize)]
 pub struct OtherRow {
     /// Thread id of the sleeper.
@@ -83,6 +83,12 @@ pub struct OtherRow {
     pub waiters: Option<usize>,
     /// The function on whose behalf it sleeps.
     pub waits_in: Option<String>,
+    /// Thread id of the task on whose stack the object lies: the only one that can end the wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waker_pid: Option<i32>,
+    /// Its command name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waker_comm: Option<String>,
 }
 
 /// A memory pool that tasks wait for.
@@ -189,6 +195,8 @@ pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
             inode: wait.file.as_ref().map(|file| file.inode),
             waiters: Some(wait.waiters),
             waits_in: stack_of.get(&wait.task.0).and_then(|stack| kernel::locks::waits_in(stack)),
+            waker_pid: wait.on_stack_of.and_then(name).map(|(pid, _)| pid),
+            waker_comm: wait.on_stack_of.and_then(name).map(|(_, comm)| comm),
             ..OtherRow::of(task)
         };
         Some(other)
@@ -243,6 +251,8 @@ impl OtherRow {
             inode: None,
             waiters: None,
             waits_in: None,
+            waker_pid: None,
+            waker_comm: None,
         }
     }
 }

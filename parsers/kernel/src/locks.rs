@@ -30,7 +30,7 @@ pub enum LockKind {
     Semaphore,
     /// `struct rt_mutex_base`
     RtMutex,
-    /// `struct percpu_rw_semaphore`; it records no owner. Readers wait for it while a writer has it.
+    /// `struct percpu_rw_semaphore`; of its owners it knows the writer alone, and that only while it waits for readers.
     PercpuRwsem,
 }
 
@@ -400,24 +400,6 @@ impl Kernel<'_> {
         Some(wait)
     }
 
-    /// A per-CPU rwsem and how many wait for it. Who comes while a writer has it stands in its queue; the writer itself
-    /// waits in `writer` until the readers are gone (ac8dec420970 "locking/percpu-rwsem: Fold __percpu_up_read()" and
-    /// its siblings, 5.7; before, those who wait stand in the rwsem inside it).
-    fn percpu_rwsem(&self, task: &Task, words: &StackWords, stacks: &Stacks) -> Option<(VirtAddr, usize)> {
-        let types = self.types();
-        let head = types.first_member("percpu_rw_semaphore", &["waiters.head", "waiters.task_list"])?.offset;
-        let queued = self.wait_entries(task, words, stacks).find_map(|entry| match entry.ring.elsewhere.as_slice() {
-            [list] => Some((*list - head, entry.ring.on_stacks.len())),
-            _ => None,
-        });
-        queued.or_else(|| {
-            let to_writer = types.offset("percpu_rw_semaphore", "writer.task")?;
-            let writes = |at: &VirtAddr| self.arch().is_kernel(*at) && self.ptr(*at + to_writer) == Ok(task.address);
-            let mut saved = words.iter().filter(|at| at.is_multiple_of(8)).map(VirtAddr);
-            saved.find(writes).map(|lock| (lock, 1))
-        })
-    }
-
     fn lock_of_ring(
         &self,
         task: &Task,
@@ -466,6 +448,7 @@ impl Kernel<'_> {
         match kind {
             LockKind::RtMutex => return self.rt_owner(lock),
             LockKind::Rwsem if self.rwsem_is_rt() => return self.rt_rwsem_owner(lock, waiter),
+            LockKind::PercpuRwsem => return self.percpu_rwsem_writer(lock).filter(|owner| owner.task != waiter),
             _ => {}
         }
         // An atomic word with flags in its low bits since 4.10 (mutex: 3ca0ff571b09 "locking/mutex: Rework mutex::
@@ -487,6 +470,9 @@ impl Kernel<'_> {
     fn rwsem_readers(&self, kind: LockKind, lock: VirtAddr) -> Option<u64> {
         if kind == LockKind::Rwsem && self.rwsem_is_rt() {
             return self.rt_readers(lock);
+        }
+        if kind == LockKind::PercpuRwsem {
+            return self.percpu_rwsem_readers(lock);
         }
         if kind != LockKind::Rwsem || self.types().member("rw_semaphore", "owner.counter").is_none() {
             return None;

@@ -82,6 +82,8 @@ pub struct QueueWait {
     pub file: Option<PageOwner>,
     /// Tasks in the same queue, this one among them. Queues of bits and pages are shared by chance.
     pub waiters: usize,
+    /// The task on whose stack the thing lies: the only one that can end the wait.
+    pub on_stack_of: Option<VirtAddr>,
 }
 
 /// A wait entry on a sleeper's stack.
@@ -137,6 +139,7 @@ impl Kernel<'_> {
             bit: None,
             file: None,
             waiters: 1,
+            on_stack_of: None,
         };
         let completes = |name: &str| name.starts_with("wait_for_completion") || name.contains("wait_for_common");
         let completion = stack.frames.iter().take(6).any(|f| f.function().is_some_and(completes));
@@ -176,6 +179,8 @@ impl Kernel<'_> {
         if !self.arch().is_kernel(wait.object) {
             return None;
         }
+        // What lies on the sleeper's own stack others were given the address of.
+        wait.on_stack_of = stacks.owner(wait.object).filter(|owner| *owner != task.address);
         if let Some(symbol) = self.symbolize(wait.object) {
             wait.symbol = Some(match symbol.offset {
                 0 => symbol.name,

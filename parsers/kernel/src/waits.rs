@@ -77,7 +77,7 @@ pub const KINDS: &[KindDef] = &[
     },
     KindDef {
         kind: "mem.wait",
-        doc: "A task in state D that sleeps for something that is neither lock nor pool.",
+        doc: "A task in state D, or one that such a task waits for, that sleeps for something that is neither lock nor pool.",
         fields: &[
             field("task", Addr, "", "its task_struct"),
             field("pid", Int, "", "thread id"),
@@ -90,6 +90,9 @@ pub const KINDS: &[KindDef] = &[
             field("filesystem", Text, "", "file system (s_id) of the page; bdev for a block device itself"),
             field("inode", Int, "", "inode number of the page's file"),
             field("waiters", Int, "", "tasks in the same queue"),
+            field("waker", Addr, "", "task on whose stack the object lies: the only one that can end the wait"),
+            field("waker_pid", Int, "", "its thread id"),
+            field("waker_comm", Text, "", "its command name"),
         ],
     },
     KindDef {
@@ -160,7 +163,7 @@ pub struct Waits {
     pub pools: Vec<Mempool>,
     /// Sleepers in `mempool_alloc` and the address of their pool.
     pub sleepers: Vec<(VirtAddr, VirtAddr)>,
-    /// Tasks in state D that wait for something else.
+    /// Tasks in state D that wait for something else, and what those on whose stacks that lies wait for.
     pub others: Vec<QueueWait>,
     /// Tasks in state D of which nothing on their stacks tells what they wait for.
     pub unexplained: Vec<Unexplained>,
@@ -236,10 +239,36 @@ impl Kernel<'_> {
                 });
             }
         }
+        self.wakers(tasks, stacks, &ranges, &mut waits);
         self.owners_that_died(tasks, &mut waits.locks);
         waits.cycles = locks::cycles(&waits.locks);
         waits.pools = pools.into_values().collect();
         waits
+    }
+
+    /// What those tasks wait for that have on their stacks what others wait for, whatever their state: a parallel lookup
+    /// waits for the one that asked first, and that one for a server.
+    fn wakers(&self, tasks: &[Task], stacks: &[Option<CallStack>], ranges: &Stacks, waits: &mut Waits) {
+        let mut known: HashSet<VirtAddr> = waits.others.iter().map(|wait| wait.task).collect();
+        known.extend(waits.locks.iter().map(|wait| wait.task));
+        let mut next: Vec<VirtAddr> = waits.others.iter().filter_map(|wait| wait.on_stack_of).collect();
+        if next.is_empty() {
+            return;
+        }
+        let by_address: HashMap<VirtAddr, usize> = tasks.iter().enumerate().map(|(n, t)| (t.address, n)).collect();
+        while let Some(waker) = next.pop() {
+            if !known.insert(waker) {
+                continue;
+            }
+            let Some(nth) = by_address.get(&waker) else { continue };
+            let (Some(task), Some(Some(stack))) = (tasks.get(*nth), stacks.get(*nth)) else { continue };
+            if task.running {
+                continue;
+            }
+            let wait = self.queue_wait(task, stack, ranges);
+            next.extend(wait.as_ref().and_then(|wait| wait.on_stack_of));
+            waits.others.extend(wait);
+        }
     }
 
     /// Takes the owners away that started after their waiters fell asleep: the lock was held by a task that is gone.
@@ -417,6 +446,12 @@ impl<'a, 'd> Report<'a, 'd> {
             .with_opt("filesystem", wait.file.as_ref().map(|f| f.filesystem.clone()))
             .with_opt("inode", wait.file.as_ref().map(|f| f.inode))
             .with("waiters", wait.waiters);
+        let waker = wait.on_stack_of.and_then(|at| self.task(at));
+        if let Some(waker) = waker {
+            fact.set("waker", Address::from(waker.address));
+            fact.set("waker_pid", waker.pid);
+            fact.set("waker_comm", waker.comm.as_str());
+        }
         let object = wait.symbol.clone().unwrap_or_else(|| wait.object.to_string());
         let what = match (wait.kind, &wait.bit, &wait.file) {
             (WaitKind::Page, Some(bit), Some(file)) => {
@@ -426,7 +461,9 @@ impl<'a, 'd> Report<'a, 'd> {
             (WaitKind::Bit, Some(bit), _) => format!("bit {bit} of {object}"),
             _ => format!("{} {object}", wait.kind.name()),
         };
-        fact.quote = format!("task {} ({}) in state {} waits for {what}", task.pid, task.comm, task.state);
+        let of = waker.map(|waker| format!(" on the stack of {} ({})", waker.pid, waker.comm));
+        let of = of.unwrap_or_default();
+        fact.quote = format!("task {} ({}) in state {} waits for {what}{of}", task.pid, task.comm, task.state);
         fact.recheck = recheck_task(task);
         fact.stacks.extend(self.stack(wait.task));
         self.facts.push(fact);

@@ -295,6 +295,10 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
                 (Some(object), Some(bit), ..) => format!("{object}, {bit}"),
                 (Some(object), None, ..) => object,
             };
+            let object = match (w.waker_pid, &w.waker_comm) {
+                (Some(pid), Some(comm)) => format!("{object} on the stack of {pid} {comm}"),
+                _ => object,
+            };
             vec![
                 w.pid.to_string(),
                 w.comm.clone(),
