@@ -21,6 +21,8 @@ pub(crate) struct Stacked {
 /// Bits of `mapped_device.flags`, the same from 3.10 to 7.3: bios are put off, and the suspend is done.
 const SUSPENDING: u64 = 1;
 const SUSPENDED: u64 = 2;
+/// Bytes of a `struct mapped_device` that are looked at; it has some 1,500.
+const MAX_DEVICE: usize = 2048;
 /// Bios put off that are counted.
 const MAX_DEFERRED: usize = 100_000;
 
@@ -31,6 +33,9 @@ impl Kernel<'_> {
         let Some(private) = self.pointer(disk, "gendisk", "private_data") else { return Stacked::default() };
         if self.pointer(private, "mapped_device", "disk") == Some(disk) {
             return self.mapped(private);
+        }
+        if let Some(suspended) = self.mapped_without_types(private, disk) {
+            return Stacked { suspended, ..Stacked::default() };
         }
         if self.pointer(private, "mddev", "gendisk") == Some(disk) {
             return Stacked { below: self.members(private), ..Stacked::default() };
@@ -77,6 +82,54 @@ impl Kernel<'_> {
             next = self.pointer(bio, "bio", "bi_next");
         }
         Some(seen.len())
+    }
+
+    /// Whether a disk is one of device mapper's and suspended, where no types of modules are known (before 36e68442d1af
+    /// "bpf: Load and verify kernel module BTFs", v5.11): short functions of dm_mod say where they read. `None` for other
+    /// disks, and where the types are known.
+    fn mapped_without_types(&self, device: VirtAddr, disk: VirtAddr) -> Option<Option<usize>> {
+        if self.types().find("mapped_device").is_some() {
+            return None;
+        }
+        let of_disk = self.read_by("dm_disk")?;
+        if self.ptr(device + of_disk) != Ok(disk) {
+            return None;
+        }
+        let flags = self.read_by("dm_suspended_md").and_then(|of_flags| self.u64(device + of_flags).ok());
+        let suspended = flags.is_some_and(|flags| flags & (SUSPENDING | SUSPENDED) != 0);
+        Some(suspended.then(|| self.deferred_in(device, disk)))
+    }
+
+    /// Where a function of dm_mod first reads in what its first parameter points at.
+    fn read_by(&self, function: &str) -> Option<u64> {
+        let (at, _) = self.module_symbols(function).into_iter().find(|(_, module)| *module == "dm_mod")?;
+        self.accesses(at, None).into_iter().find_map(|(_, access)| {
+            let held = access.held.filter(|held| held.parameter == Some(0) && held.plus == 0)?;
+            (held.to.is_none() && !access.indexed).then(|| u64::try_from(access.offset).ok())?
+        })
+    }
+
+    /// The bios that a device put off: the list in it (first and last one) whose bios are all for this disk.
+    fn deferred_in(&self, device: VirtAddr, disk: VirtAddr) -> usize {
+        let (bytes, _) = self.bytes_with_holes(device, MAX_DEVICE);
+        let words: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        let ours = |bio: VirtAddr| {
+            let direct = self.pointer(bio, "bio", "bi_disk");
+            let by_block = || self.pointer(self.pointer(bio, "bio", "bi_bdev")?, "block_device", "bd_disk");
+            direct.or_else(by_block) == Some(disk)
+        };
+        let mut lists = words.windows(2).filter_map(|pair| {
+            let [first, last] = pair else { return None };
+            let mut seen = HashSet::new();
+            let mut next = Some(VirtAddr(*first)).filter(|bio| self.arch.is_kernel(*bio));
+            let mut at = VirtAddr(0);
+            while let Some(bio) = next.filter(|bio| seen.len() < MAX_DEFERRED && ours(*bio) && seen.insert(bio.0)) {
+                at = bio;
+                next = self.pointer(bio, "bio", "bi_next");
+            }
+            (next.is_none() && at.0 == *last && !seen.is_empty()).then_some(seen.len())
+        });
+        lists.next().unwrap_or(0)
     }
 
     /// The members of a RAID array.
