@@ -85,7 +85,10 @@ const ROWS: [Row; 9] = [
         members: &["dev"],
         kind: "neighbour-parameters",
         counts: REFCNT,
-        proof: |kernel, at, _| in_table(kernel, at, "neigh_parms"),
+        // neigh_parms_release() gives the reference back and marks them dead; others may keep them after that.
+        proof: |kernel, at, _| {
+            in_table(kernel, at, "neigh_parms") && kernel.value(at, "neigh_parms", "dead") == Some(0)
+        },
     },
     Row {
         structure: "dst_entry",

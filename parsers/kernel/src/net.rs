@@ -218,8 +218,8 @@ impl Kernel<'_> {
             "rtnl_dellink",
         ]);
         for task in self.tasks().items {
-            // Who waits for references sleeps in msleep(), uninterruptibly, or runs between two looks.
-            let waits = task.running || task.state == 'D';
+            // Who waits for references sleeps in msleep(), uninterruptibly, or runs between two looks, or wants to.
+            let waits = task.running || matches!(task.state, 'D' | 'R');
             let Some(stack) = task.stack.filter(|_| waits && !task.idle) else { continue };
             let words = self.stack_words(stack);
             if !words.iter().any(|(_, word)| waiters.iter().any(|range| range.contains(word))) {

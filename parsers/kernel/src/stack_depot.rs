@@ -1,6 +1,7 @@
 //! Stacks that the kernel stored by a number: what CONFIG_STACKDEPOT keeps for the records of allocations and references.
 
-use crate::Kernel;
+use crate::unwind::scan::follows_call;
+use crate::{Arch, Kernel, VirtAddr};
 
 /// Functions of a stored stack that are named.
 const MAX_FUNCTIONS: u64 = 16;
@@ -25,7 +26,7 @@ impl Kernel<'_> {
             return Vec::new();
         };
         // An array, in newer kernels a pointer to one; the record knows its own number.
-        let own = |record: &crate::VirtAddr| {
+        let own = |record: &VirtAddr| {
             let known = self.value(*record, "stack_record", "handle.handle").map(|n| n as u32);
             let extra = types.member("handle_parts", "extra").and_then(|m| m.bits).map_or(32, |(bit, _)| bit.min(32));
             let mask = (u64::from(u32::MAX) >> (32 - extra.max(1))) as u32;
@@ -40,8 +41,24 @@ impl Kernel<'_> {
             return Vec::new();
         };
         let addresses = (0..count.min(MAX_FUNCTIONS)).filter_map(|nth| self.ptr(record + entries + nth * 8).ok());
-        // Return addresses: a call may be the last instruction of its function.
-        let functions = addresses.filter_map(|at| self.symbolize(at - 1));
-        functions.map(|symbol| symbol.name).collect()
+        addresses.filter_map(|back| self.stored_caller(back)).collect()
+    }
+
+    /// The function that a stored return address lies in: a call may be its last instruction. Of a module that is gone, or
+    /// its init function, no name but the address remains: where another module lies now no call stands before it.
+    pub(crate) fn stored_caller(&self, back: VirtAddr) -> Option<String> {
+        let symbol = self.symbolize(back - 1)?;
+        let calls = symbol.module.is_none() || self.stands_behind_call(back);
+        Some(if calls { symbol.name } else { format!("{:#x}", back.0) })
+    }
+
+    fn stands_behind_call(&self, back: VirtAddr) -> bool {
+        match self.arch() {
+            Arch::X86_64 => follows_call(&self.code(), back.0),
+            // bl, blr
+            Arch::Aarch64 => self
+                .u32(back - 4)
+                .is_ok_and(|word| word & 0xfc00_0000 == 0x9400_0000 || word & 0xffff_fc1f == 0xd63f_0000),
+        }
     }
 }

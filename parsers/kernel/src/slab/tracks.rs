@@ -84,10 +84,10 @@ impl Kernel<'_> {
             let addresses = (0..(member.size / 8).min(MAX_ADDRESSES)).map_while(|nth| {
                 self.ptr(at + member.offset + nth * 8).ok().filter(|address| self.arch.is_kernel(*address))
             });
-            functions = addresses.filter_map(|at| self.symbolize(at - 1)).map(|symbol| symbol.name).collect();
+            functions = addresses.filter_map(|back| self.stored_caller(back)).collect();
         }
         if functions.is_empty() {
-            functions.push(self.symbolize(caller - 1).map_or_else(|| format!("{:#x}", caller.0), |symbol| symbol.name));
+            functions.push(self.stored_caller(caller).unwrap_or_else(|| format!("{:#x}", caller.0)));
         }
         let ago = self.value(at, "track", "when").zip(self.jiffies()).zip(self.ticks_per_second());
         Some(Track {
