@@ -47,6 +47,7 @@ mod net_holders;
 mod open;
 mod pages;
 mod percpu;
+mod percpu_rwsem;
 mod physical;
 mod rbtree;
 mod read;
@@ -64,6 +65,7 @@ pub mod stacks;
 mod symbols;
 #[cfg(test)]
 mod synthetic;
+mod sysctl_tables;
 mod system;
 mod task_memory;
 pub mod tasks;

@@ -100,7 +100,11 @@ fn damaged_isf_ends_in_answers() {
             for count in NUMBERS {
                 let text = field(offset, bits, count);
                 let graph = isf::open(text.as_bytes()).unwrap().types().unwrap();
-                let encoded = kernel::types::pack::encode(&kernel::types::pack::Header::default(), &graph);
+                let encoded = kernel::types::pack::encode(
+                    &kernel::types::pack::Header::default(),
+                    &graph,
+                    &std::collections::HashSet::new(),
+                );
                 let _ = encoded.map(|bytes| Pack::parse(&bytes));
                 ask(Arc::new(graph));
             }

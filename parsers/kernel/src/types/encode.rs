@@ -1,6 +1,6 @@
 //! Writes types as BTF: what a pack holds.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::{Source, Type, TypeId, strip};
 
@@ -12,16 +12,20 @@ const UNION: u32 = 5;
 const ENUM: u32 = 6;
 const FWD: u32 = 7;
 const TYPEDEF: u32 = 8;
-const CONST: u32 = 10;
+const FUNC: u32 = 12;
 const FUNC_PROTO: u32 = 13;
 const FLOAT: u32 = 16;
 const ENUM64: u32 = 19;
 
+/// Pointers to pointers, arrays of arrays and functions that take functions, inside one another.
+const MAX_CHAIN: usize = 32;
+
 struct Encoder<'s> {
     source: &'s dyn Source,
-    roots: &'s [&'s str],
+    /// Numbers of what has a name or members.
     numbers: HashMap<TypeId, u32>,
-    forwards: HashMap<String, u32>,
+    /// Numbers of what is nothing but a way to refer to others: a source may have each of them a thousand times.
+    derived: HashMap<Derived, u32>,
     queue: VecDeque<Item>,
     next: u32,
     records: Vec<u8>,
@@ -29,19 +33,27 @@ struct Encoder<'s> {
     known: HashMap<String, u32>,
 }
 
-enum Item {
-    Type(TypeId),
-    Forward(String, bool),
+/// A type without a name of its own, by the numbers of those that it is made of.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Derived {
+    Pointer(u32),
+    Array(u32, u64),
+    /// Result, and names and types of the parameters.
+    Prototype(u32, Vec<(u32, u32)>),
 }
 
-/// BTF of the structures named `roots` and of all that is embedded in them. What they only point at is declared
-/// when it is not one of them.
-pub fn btf(source: &dyn Source, roots: &[&str]) -> Vec<u8> {
+enum Item {
+    Type(TypeId),
+    Derived(Derived),
+}
+
+/// BTF of the types named `roots`, of those of `functions` that take or give pointers to structures, and of all types that
+/// these are made of or point at.
+pub fn btf(source: &dyn Source, roots: &[&str], functions: &HashSet<String>) -> Vec<u8> {
     let mut encoder = Encoder {
         source,
-        roots,
         numbers: HashMap::new(),
-        forwards: HashMap::new(),
+        derived: HashMap::new(),
         queue: VecDeque::new(),
         next: 1,
         records: Vec::new(),
@@ -50,18 +62,31 @@ pub fn btf(source: &dyn Source, roots: &[&str]) -> Vec<u8> {
     };
     for root in roots {
         for id in source.find(root) {
-            encoder.number(id);
+            encoder.number(id, 0);
+        }
+    }
+    let mut functions: Vec<&String> = functions.iter().collect();
+    functions.sort_unstable();
+    let mut known = Vec::new();
+    for name in functions {
+        let mut types = source.functions(name).into_iter();
+        let Some(id) = types.next() else { continue };
+        // Of several that differ nobody knows which one is meant.
+        if types.all(|other| other == id) && encoder.tells(id) {
+            let prototype = encoder.number(id, 0);
+            known.push((encoder.string(name), prototype));
         }
     }
     // Records are numbered in the order of the queue, so each is written when its turn comes.
     while let Some(item) = encoder.queue.pop_front() {
         match item {
             Item::Type(id) => encoder.write(id),
-            Item::Forward(name, union) => {
-                let name = encoder.string(&name);
-                encoder.head(name, FWD, 0, union, 0);
-            }
+            Item::Derived(derived) => encoder.write_derived(derived),
         }
+    }
+    // Nothing refers to functions; together they take less room when compressed.
+    for (name, prototype) in known {
+        encoder.head(name, FUNC, 0, false, prototype);
     }
     let (types, strings) = (encoder.records, encoder.strings);
     let mut out = Vec::with_capacity(24 + types.len() + strings.len());
@@ -90,41 +115,75 @@ impl Encoder<'_> {
         at
     }
 
-    fn number(&mut self, id: TypeId) -> u32 {
-        if id == 0 {
+    /// Whether a function takes or gives a pointer to a structure.
+    fn tells(&self, function: TypeId) -> bool {
+        let Some((result, parameters)) = self.source.prototype(function) else { return false };
+        std::iter::once(result).chain(parameters).any(|ty| match self.source.get(strip(self.source, ty)) {
+            Type::Pointer(to) => matches!(self.source.get(strip(self.source, to)), Type::Struct { .. }),
+            _ => false,
+        })
+    }
+
+    /// The only structure or union of that name.
+    fn definition(&self, name: &str, union: bool) -> Option<TypeId> {
+        let found = self.source.find(name).into_iter();
+        let mut found =
+            found.filter(|id| matches!(self.source.get(*id), Type::Struct { union: of, .. } if of == union));
+        found.next().filter(|_| found.next().is_none())
+    }
+
+    /// The number that a type has here; one not seen before gets one and is queued to be written.
+    fn number(&mut self, id: TypeId, depth: usize) -> u32 {
+        if id == 0 || depth > MAX_CHAIN {
             return 0;
         }
         if let Some(number) = self.numbers.get(&id) {
             return *number;
         }
-        let number = self.next;
-        self.next += 1;
+        let number = match self.source.get(id) {
+            Type::Void => 0,
+            // A unit that needs no more than a pointer to it has a declaration only.
+            Type::Forward { name, union } if self.definition(&name, union).is_some() => {
+                self.definition(&name, union).map_or(0, |id| self.number(id, depth + 1))
+            }
+            Type::Modifier(to) => self.number(to, depth + 1),
+            Type::Pointer(to) => {
+                let to = self.number(to, depth + 1);
+                self.derived(Derived::Pointer(to))
+            }
+            Type::Array { element, count } => {
+                let element = self.number(element, depth + 1);
+                self.derived(Derived::Array(element, count))
+            }
+            Type::Function => {
+                let (result, parameters) = self.source.prototype(id).unwrap_or_default();
+                let names = self.source.parameter_names(id);
+                let result = self.number(result, depth + 1);
+                let parameters = parameters.iter().enumerate().map(|(nth, ty)| {
+                    let name = names.get(nth).map_or("", String::as_str);
+                    (self.string(name), self.number(*ty, depth + 1))
+                });
+                let parameters = parameters.collect();
+                self.derived(Derived::Prototype(result, parameters))
+            }
+            _ => {
+                self.next += 1;
+                self.queue.push_back(Item::Type(id));
+                self.next - 1
+            }
+        };
         self.numbers.insert(id, number);
-        self.queue.push_back(Item::Type(id));
         number
     }
 
-    /// What a pointer leads to: declared only, unless it is a root or small.
-    fn pointee(&mut self, id: TypeId) -> u32 {
-        let (name, union) = match self.source.get(strip(self.source, id)) {
-            Type::Struct { name, union, .. } | Type::Forward { name, union } => (name.into_owned(), union),
-            Type::Enum { .. } | Type::Function => return 0,
-            Type::Pointer(_) | Type::Int { .. } => return self.number(id),
-            _ => return 0,
-        };
-        if name.is_empty() {
-            return 0;
-        }
-        if self.roots.contains(&name.as_str()) {
-            return self.number(strip(self.source, id));
-        }
-        if let Some(number) = self.forwards.get(&name) {
+    fn derived(&mut self, derived: Derived) -> u32 {
+        if let Some(number) = self.derived.get(&derived) {
             return *number;
         }
         let number = self.next;
         self.next += 1;
-        self.forwards.insert(name.clone(), number);
-        self.queue.push_back(Item::Forward(name, union));
+        self.derived.insert(derived.clone(), number);
+        self.queue.push_back(Item::Derived(derived));
         number
     }
 
@@ -147,17 +206,6 @@ impl Encoder<'_> {
                 self.word(u32::from(signed) << 24 | size.saturating_mul(8).min(255));
             }
             Type::Float { size } => self.head(0, FLOAT, 0, false, size),
-            Type::Pointer(to) => {
-                let to = self.pointee(to);
-                self.head(0, PTR, 0, false, to);
-            }
-            Type::Array { element, count } => {
-                let element = self.number(element);
-                self.head(0, ARRAY, 0, false, 0);
-                for word in [element, 0, u32::try_from(count).unwrap_or(0)] {
-                    self.word(word);
-                }
-            }
             Type::Struct { name, union, size, fields } => {
                 let name = self.string(&name);
                 let flag = fields.iter().any(|f| f.bit_size.is_some());
@@ -165,7 +213,7 @@ impl Encoder<'_> {
                 let fields = fields.get(..fields.len().min(0xffff)).unwrap_or_default();
                 self.head(name, kind, fields.len(), flag, u32::try_from(size).unwrap_or(0));
                 for field in fields {
-                    let (text, ty) = (self.string(&field.name), self.number(field.ty));
+                    let (text, ty) = (self.string(&field.name), self.number(field.ty, 0));
                     let offset = u32::try_from(field.bit_offset).unwrap_or(0);
                     let offset = match flag {
                         true => offset & 0xff_ffff | field.bit_size.unwrap_or(0) << 24,
@@ -195,15 +243,31 @@ impl Encoder<'_> {
                 self.head(name, FWD, 0, union, 0);
             }
             Type::Typedef { name, target } => {
-                let (name, target) = (self.string(&name), self.number(target));
+                let (name, target) = (self.string(&name), self.number(target, 0));
                 self.head(name, TYPEDEF, 0, false, target);
             }
-            Type::Modifier(target) => {
-                let target = self.number(target);
-                self.head(0, CONST, 0, false, target);
+            // Have no record of their own, see number().
+            Type::Void | Type::Modifier(_) | Type::Pointer(_) | Type::Array { .. } | Type::Function => {}
+        }
+    }
+
+    fn write_derived(&mut self, derived: Derived) {
+        match derived {
+            Derived::Pointer(to) => self.head(0, PTR, 0, false, to),
+            Derived::Array(element, count) => {
+                self.head(0, ARRAY, 0, false, 0);
+                for word in [element, 0, u32::try_from(count).unwrap_or(0)] {
+                    self.word(word);
+                }
             }
-            Type::Void => self.head(0, CONST, 0, false, 0),
-            Type::Function => self.head(0, FUNC_PROTO, 0, false, 0),
+            Derived::Prototype(result, parameters) => {
+                let parameters = parameters.get(..parameters.len().min(0xffff)).unwrap_or_default();
+                self.head(0, FUNC_PROTO, parameters.len(), false, result);
+                for (name, ty) in parameters {
+                    self.word(*name);
+                    self.word(*ty);
+                }
+            }
         }
     }
 }

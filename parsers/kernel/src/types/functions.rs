@@ -37,7 +37,7 @@ impl Types {
         // The dump's own first; of a kernel without, what the user gave.
         let wanted: &[&str] = match &module {
             Some(name) => &[name],
-            None => &["BTF", "BTF of vmlinux", "DWARF"],
+            None => &["BTF", "BTF of vmlinux", "DWARF", "pack"],
         };
         let known = |name: &&str| self.sources.iter().enumerate().find(|(_, source)| source.name() == *name);
         let (number, source) = wanted.iter().find_map(known)?;

@@ -1,11 +1,14 @@
 //! Packs: the structure layouts of one kernel build in a small file.
 //!
-//! A pack stands in for a debug package. The file is the 8 bytes `vmcpack\0`, a version (u32, little-endian, 1),
-//! the length of a JSON header (u32), that header, and zlib-compressed BTF of the structures in [`ROOTS`]. The
+//! A pack stands in for a debug package. The file is the 8 bytes `vmcpack\0`, a version (u32, little-endian, 2),
+//! the length of a JSON header (u32), that header, and zlib-compressed BTF of the structures in [`ROOTS`], of the
+//! functions that take or give pointers to structures, and of all that these lead to. Version 1 had only the structures in
+//! [`ROOTS`] and what is embedded in them; it is still read. The
 //! header names the kernel: `build_id` (hex, when the kernel has one), `banner` (the exact `Linux version ...`
 //! line), `arch`, and `made_from`. A pack fits a dump when the build-ids are equal, or, where one side has none,
 //! when the banners are.
 
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,8 +21,10 @@ use super::{Source, encode};
 use crate::identity::Build;
 
 const MAGIC: &[u8; 8] = b"vmcpack\0";
-const VERSION: u32 = 1;
-/// No pack comes near it: one of a 3.10 kernel has 60 KB.
+const VERSION: u32 = 2;
+/// The oldest that is read.
+const OLDEST: u32 = 1;
+/// No pack comes near it: that of a 3.10 kernel has 3 MB.
 const MAX_BTF: u64 = 64 << 20;
 const MAX_HEADER: usize = 1 << 16;
 
@@ -47,6 +52,12 @@ pub const ROOTS: &[&str] = &[
     "cred",
     "css_id",
     "css_set",
+    "ctl_dir",
+    "ctl_node",
+    "ctl_table",
+    "ctl_table_header",
+    "ctl_table_root",
+    "ctl_table_set",
     "dentry",
     "device",
     "device_private",
@@ -275,21 +286,21 @@ pub fn make(vmlinux: &Path) -> Result<Vec<u8>, String> {
     if header.build_id.is_none() && header.banner.is_none() {
         return Err(format!("{}: it has neither build-id nor banner, so no dump can be matched", vmlinux.display()));
     }
-    encode(&header, types.as_ref())
+    encode(&header, types.as_ref(), &file.functions())
 }
 
-/// The bytes of a pack of these types.
+/// The bytes of a pack of these types and of these functions, as far as the types tell what they take.
 ///
 /// # Errors
 /// A sentence when compression fails.
-pub fn encode(header: &Header, types: &dyn Source) -> Result<Vec<u8>, String> {
+pub fn encode(header: &Header, types: &dyn Source, functions: &HashSet<String>) -> Result<Vec<u8>, String> {
     let text = serde_json::to_vec(header).map_err(|e| e.to_string())?;
     let mut out = Vec::from(*MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
     out.extend_from_slice(&(text.len() as u32).to_le_bytes());
     out.extend_from_slice(&text);
     let mut compressed = flate2::write::ZlibEncoder::new(out, flate2::Compression::best());
-    compressed.write_all(&encode::btf(types, ROOTS)).map_err(|e| e.to_string())?;
+    compressed.write_all(&encode::btf(types, ROOTS, functions)).map_err(|e| e.to_string())?;
     compressed.finish().map_err(|e| e.to_string())
 }
 
@@ -303,8 +314,8 @@ fn split(bytes: &[u8]) -> Result<(Header, &[u8]), String> {
         raw.map(u32::from_le_bytes).ok_or("the pack is cut")
     };
     let version = word(8)?;
-    if version != VERSION {
-        return Err(format!("expected version {VERSION} of packs, found {version}: make it anew"));
+    if !(OLDEST..=VERSION).contains(&version) {
+        return Err(format!("expected version {OLDEST} to {VERSION} of packs, found {version}: make it anew"));
     }
     let length = word(12)? as usize;
     let text = bytes.get(16..16 + length.min(MAX_HEADER)).ok_or("the pack is cut")?;
@@ -404,7 +415,7 @@ mod tests {
             arch: "x86_64".into(),
             made_from: "test".into(),
         };
-        let bytes = encode(&header, &graph()).unwrap();
+        let bytes = encode(&header, &graph(), &HashSet::new()).unwrap();
         let pack = Pack::parse(&bytes).unwrap();
         assert_eq!(pack.header, header);
         let (mut ours, mut theirs) = (Types::none(), Types::none());
@@ -417,7 +428,7 @@ mod tests {
             };
             assert_eq!(strip(&ours), strip(&theirs), "{path}");
         }
-        assert!(ours.member("other", "x").is_none(), "what is only pointed at is declared, not described");
+        assert_eq!(ours.member("other", "x").unwrap().size, 4, "what is pointed at is described");
         let mm = ours.member("task_struct", "mm").unwrap();
         assert_eq!(ours.type_name(mm.ty.unwrap()), "struct other *");
     }
@@ -437,7 +448,8 @@ mod tests {
 
     #[test]
     fn cut_packs_are_errors() {
-        let bytes = encode(&Header { banner: Some("x".into()), ..Header::default() }, &graph()).unwrap();
+        let bytes =
+            encode(&Header { banner: Some("x".into()), ..Header::default() }, &graph(), &HashSet::new()).unwrap();
         for length in 0..bytes.len().min(200) {
             assert!(Pack::parse(bytes.get(..length).unwrap()).is_err());
         }

@@ -1,5 +1,6 @@
 //! A vmlinux: its identity, its sections, its BTF or DWARF; compressed too, and inside a bzImage.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -145,6 +146,25 @@ impl Vmlinux {
             text.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
         };
         symbols.chunks_exact(24).find(named).map(|s| number(s, 8, 8))
+    }
+
+    /// Names that one function of the code has, and no other.
+    pub(crate) fn functions(&self) -> HashSet<String> {
+        let sections = self.section(".symtab").and_then(|symbols| Ok((symbols, self.section(".strtab")?)));
+        let Ok((symbols, strings)) = sections else { return HashSet::new() };
+        let (mut once, mut several) = (HashSet::new(), HashSet::new());
+        // STT_FUNC
+        for symbol in symbols.chunks_exact(24).filter(|symbol| number(symbol, 4, 1) & 15 == 2) {
+            let rest = strings.get(number(symbol, 0, 4) as usize..).unwrap_or_default();
+            let name = memchr::memchr(0, rest).and_then(|end| std::str::from_utf8(rest.get(..end)?).ok());
+            if let Some(name) = name
+                && !once.insert(name.to_owned())
+            {
+                several.insert(name.to_owned());
+            }
+        }
+        once.retain(|name| !several.contains(name));
+        once
     }
 
     /// The banner, `Linux version ...`, without its line end. By its symbol: since 6.1 the image also has a
