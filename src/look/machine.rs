@@ -1,5 +1,6 @@
 //! `irq`, `timer`, `work`, `mount`, `sysctl`: lists of the whole machine.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use facts::{Address, Gap};
@@ -91,6 +92,47 @@ pub fn mounts(kernel: &Kernel<'_>) -> Listed<MountRow> {
 }
 
 /// Settings.
-pub fn sysctls(kernel: &Kernel<'_>) -> Listed<Sysctl> {
-    kernel.sysctls().into()
+#[derive(Clone, Debug, Serialize)]
+pub struct SysctlView {
+    /// By name.
+    pub items: Vec<Sysctl>,
+    /// How many settings this kernel has registered, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registered: Option<usize>,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+    /// A sentence for each word that no setting's name contains.
+    #[serde(skip)]
+    pub missing: Vec<String>,
+}
+
+/// The settings that matter to a crash; with `all` or with words every registered one, or those whose names contain a
+/// word (`/` is the same as `.`).
+pub fn sysctls(kernel: &Kernel<'_>, words: &[String], all: bool) -> SysctlView {
+    if words.is_empty() && !all {
+        let walk = kernel.sysctls();
+        return SysctlView { items: walk.items, registered: None, gaps: walk.gaps, missing: Vec::new() };
+    }
+    let mut walk = kernel.registered_sysctls(&|_| true);
+    let registered = Some(walk.items.len());
+    let words: Vec<String> = words.iter().map(|word| word.trim_matches('/').replace('/', ".")).collect();
+    let unknown = words.iter().filter(|word| walk.items.iter().all(|sysctl| !sysctl.name.contains(word.as_str())));
+    let missing = unknown.map(|word| {
+        let near = super::nearest::did_you_mean(word, walk.items.iter().map(|sysctl| last_part(&sysctl.name, word)));
+        format!("no setting of {} has {word} in its name{near}", kernel.member())
+    });
+    // Where none could be read nobody knows what there is.
+    let missing: Vec<String> = if walk.items.is_empty() { Vec::new() } else { missing.collect() };
+    if !all {
+        walk.items.retain(|sysctl| words.iter().any(|word| sysctl.name.contains(word.as_str())));
+    }
+    SysctlView { items: walk.items, registered, gaps: walk.gaps, missing }
+}
+
+/// A name to compare a word with: the whole, or its last part where the word has none before it.
+fn last_part<'n>(name: &'n str, word: &str) -> Cow<'n, str> {
+    match name.rsplit_once('.') {
+        Some((_, last)) if !word.contains('.') => last.into(),
+        _ => name.into(),
+    }
 }

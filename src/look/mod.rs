@@ -28,7 +28,7 @@ pub use backtrace::{
 pub use code::{CodeRange, CodeRow, CodeView, code};
 pub use devices::{Counted, DiskRow, DiskView, MajorRow, disks};
 pub use joined::{Joined, JoinedFrame, Side, join};
-pub use machine::{InterruptView, Listed, MountRow, interrupts, mounts, sysctls, timers, workers};
+pub use machine::{InterruptView, Listed, MountRow, SysctlView, interrupts, mounts, sysctls, timers, workers};
 pub use memory::{MemoryView, memory};
 pub use named::{ModuleDetail, PartRow, module_detail, only_device};
 pub use processes::{Filter, NamespaceRow, ProcessRow, Processes, Sort, Switches, processes};

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::{
     Backtraces, CgroupView, CodeView, DiskView, InterruptView, Listed, MemoryView, ModuleDetail, ModuleView, NetView,
-    Processes, QueueView, SearchView, SlabView, StructView, SymbolList, SystemView, WaitView, WhatList, Words,
+    Processes, QueueView, SearchView, SlabView, StructView, SymbolList, SysctlView, SystemView, WaitView, WhatList,
+    Words,
 };
 
 /// What a command shows.
@@ -65,6 +66,16 @@ impl View for Processes {
 }
 
 impl View for Backtraces {
+    fn gaps(&mut self) -> Option<&mut Vec<Gap>> {
+        Some(&mut self.gaps)
+    }
+
+    fn missing(&self) -> &[String] {
+        &self.missing
+    }
+}
+
+impl View for SysctlView {
     fn gaps(&mut self) -> Option<&mut Vec<Gap>> {
         Some(&mut self.gaps)
     }

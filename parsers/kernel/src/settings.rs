@@ -73,11 +73,22 @@ pub struct Taint {
 #[derive(Clone, Debug, Serialize)]
 pub struct Sysctl {
     /// `kernel.panic_on_oops`.
-    pub name: &'static str,
-    /// Its value.
-    pub value: i64,
+    pub name: String,
+    /// Its value, where it is one number.
+    pub value: Option<i64>,
+    /// The value as /proc/sys shows it, several numbers with tabulators between; `None` where a handler of its own makes
+    /// it of something else than a number, or where it cannot be read.
+    pub text: Option<String>,
+    /// Whether `text` is what is stored: a handler of its own may show something else.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stored: bool,
+    /// Address of the variable; of an entry without one that of its `struct ctl_table`.
+    pub address: crate::VirtAddr,
     /// The variable.
-    pub symbol: &'static str,
+    pub symbol: Option<String>,
+    /// The function that shows it (`proc_handler`), of a setting that was read through the registered tables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handler: Option<String>,
 }
 
 /// A live patch.
@@ -138,8 +149,8 @@ pub(crate) const KINDS: &[KindDef] = &[
 ];
 
 impl Kernel<'_> {
-    /// The sysctls whose variables have symbols. Where variables have none the others are a gap; else this kernel has no
-    /// such setting.
+    /// The sysctls that matter to a crash. Where their variables have no symbols they are read through the tables of
+    /// registered settings; what neither tells is a gap.
     pub fn sysctls(&self) -> Walk<Sysctl> {
         let read = |(name, symbols, size): &(&'static str, &'static [&'static str], u64)| {
             let (symbol, at) = symbols.iter().find_map(|symbol| Some((*symbol, self.symbol_at(symbol)?)))?;
@@ -147,19 +158,43 @@ impl Kernel<'_> {
                 4 => i64::from(self.u32(at).ok()? as i32),
                 _ => self.u64(at).ok()? as i64,
             };
-            Some(Sysctl { name, value, symbol })
+            Some(Sysctl {
+                name: (*name).to_owned(),
+                value: Some(value),
+                text: Some(value.to_string()),
+                stored: false,
+                address: at,
+                symbol: Some((*symbol).to_owned()),
+                handler: None,
+            })
         };
-        let items: Vec<Sysctl> = SYSCTLS.iter().filter_map(read).collect();
+        let mut items: Vec<Sysctl> = SYSCTLS.iter().filter_map(read).collect();
         let mut gaps = Vec::new();
         if !self.names_data() {
-            let unknown = SYSCTLS.iter().filter(|(name, ..)| items.iter().all(|sysctl| sysctl.name != *name));
-            let unknown: Vec<&str> = unknown.map(|(name, ..)| *name).collect();
-            gaps.push(Gap::new(
-                format!("settings {}", unknown.join(", ")),
-                self.member(),
-                "no table of this kernel names their variables",
-                "a vmlinux or System.map of this kernel (--vmlinux, --system-map); `sysctl -a` of the machine",
-            ));
+            let known = |items: &[Sysctl], name: &str| items.iter().any(|sysctl| sysctl.name == name);
+            let wanted =
+                |name: &str| matches!(name, "kernel." | "vm.") || SYSCTLS.iter().any(|(sysctl, ..)| *sysctl == name);
+            let registered = self.registered_sysctls(&wanted);
+            // A setting that a whole table does not have is none of this kernel.
+            let whole = registered.gaps.is_empty();
+            let named = |name: &str| !whole || known(&registered.items, name);
+            let mut unknown: Vec<&str> = SYSCTLS.iter().map(|(name, ..)| *name).filter(|name| named(name)).collect();
+            for sysctl in registered.items.iter().filter(|sysctl| sysctl.value.is_some()) {
+                if !known(&items, &sysctl.name) {
+                    items.push(sysctl.clone());
+                }
+            }
+            unknown.retain(|name| !known(&items, name));
+            items.sort_by(|a, b| a.name.cmp(&b.name));
+            if !unknown.is_empty() {
+                gaps.extend(registered.gaps);
+                gaps.push(Gap::new(
+                    format!("settings {}", unknown.join(", ")),
+                    self.member(),
+                    "no table of this kernel names their variables",
+                    "a vmlinux or System.map of this kernel (--vmlinux, --system-map); `sysctl -a` of the machine",
+                ));
+            }
         }
         Walk { items, gaps }
     }
@@ -279,15 +314,15 @@ impl Kernel<'_> {
         let sysctls = self.sysctls();
         let mut gaps = sysctls.gaps;
         for sysctl in sysctls.items {
-            let Some(at) = self.symbol_at(sysctl.symbol) else { continue };
-            facts.push(
-                Fact::new("mem.sysctl", self.origin(at, "sysctl"))
-                    .with("name", sysctl.name)
-                    .with("value", sysctl.value)
-                    .quoting(format!("{} = {}", sysctl.name, sysctl.value))
-                    .recheck(format!("crash> p {}", sysctl.symbol))
-                    .recheck(format!("drgn> prog['{}']", sysctl.symbol)),
-            );
+            let Some(value) = sysctl.value else { continue };
+            let fact = Fact::new("mem.sysctl", self.origin(sysctl.address, "sysctl"))
+                .with("name", sysctl.name.as_str())
+                .with("value", value)
+                .quoting(format!("{} = {value}", sysctl.name));
+            facts.push(match &sysctl.symbol {
+                Some(symbol) => fact.recheck(format!("crash> p {symbol}")).recheck(format!("drgn> prog['{symbol}']")),
+                None => fact.recheck(format!("crash> rd -32 {:#x}", sysctl.address.0)),
+            });
         }
         let patches = self.live_patches();
         for patch in &patches.items {

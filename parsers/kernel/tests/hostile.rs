@@ -76,7 +76,7 @@ fn read_everything(kernel: &Kernel<'_>) -> usize {
         count += facts.0.len();
     }
     count += kernel.mounts().items.len() + kernel.character_devices().items.len() + kernel.neighbours().items.len();
-    count += kernel.cpu_interrupts().len();
+    count += kernel.cpu_interrupts().len() + kernel.registered_sysctls(&|_| true).items.len();
     let _ = (kernel.identity(), kernel.build_id(), kernel.command_line());
     for module in kernel.modules().items.iter().take(8) {
         count += kernel.symbols_of_module(&module.name).len();

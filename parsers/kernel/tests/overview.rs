@@ -200,7 +200,7 @@ fn sysctls_equal_drgn_s() {
         let kernel = Kernel::open(&dump, Sources::default()).unwrap();
         let seen = kernel.sysctls().items;
         for (sysctl, want) in said["sysctls"].as_object().unwrap() {
-            let ours = seen.iter().find(|s| s.name == sysctl).map(|s| s.value);
+            let ours = seen.iter().find(|s| s.name == *sysctl).and_then(|s| s.value);
             // Without CONFIG_KALLSYMS_ALL a variable may have no symbol.
             assert!(
                 ours == want.as_i64() || (ours.is_none() && name.starts_with("aarch64")),

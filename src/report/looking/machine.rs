@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use kernel::{Sysctl, TimerQueue, WorkerPool};
+use kernel::{TimerQueue, WorkerPool};
 
-use crate::look::{InterruptView, Listed, MountRow};
+use crate::look::{InterruptView, Listed, MountRow, SysctlView};
 use crate::report::printable;
 use crate::report::table::{address, gaps, none, or_dash, table};
 
@@ -199,11 +199,22 @@ pub fn mounts(view: &Listed<MountRow>, width: Option<usize>) -> String {
     out
 }
 
-/// Settings.
-pub fn sysctls(view: &Listed<Sysctl>, _width: Option<usize>) -> String {
+/// Settings as `sysctl` prints them; behind those that a handler of its own may show otherwise its name.
+pub fn sysctls(view: &SysctlView, _width: Option<usize>) -> String {
     let mut out = String::new();
     for sysctl in &view.items {
-        let _ = writeln!(out, "{} = {}", printable(sysctl.name), sysctl.value);
+        let handler = printable(sysctl.handler.as_deref().unwrap_or("?"));
+        let _ = match &sysctl.text {
+            Some(text) => {
+                let text = text.replace('\t', " ");
+                let stored = if sysctl.stored { format!("   (stored; shown by {handler})") } else { String::new() };
+                writeln!(out, "{} = {}{stored}", printable(&sysctl.name), printable(&text))
+            }
+            None => writeln!(out, "{}: not known (shown by {handler})", printable(&sysctl.name)),
+        };
+    }
+    if let Some(registered) = view.registered {
+        let _ = writeln!(out, "{} of {registered} settings", view.items.len());
     }
     gaps(&mut out, &view.gaps);
     out
