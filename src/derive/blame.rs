@@ -38,7 +38,7 @@ pub(super) struct Blame {
 }
 
 /// Candidates that are named.
-const MAX_CANDIDATES: usize = 3;
+pub(super) const MAX_CANDIDATES: usize = 3;
 
 /// Groups that are passed over on the way from a fault outwards.
 const FAULT: &[Helper] = &[
@@ -165,11 +165,16 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
         first.reason = "called the function pointer".to_owned();
     }
     if let Some(first) = victim_of_a_free_list(fact)
-        && let Some(candidate) = blame.candidates.first_mut().filter(|c| c.function != first)
+        && let Some(candidate) = blame.candidates.first_mut()
     {
-        candidate.reason = format!(
-            "asked for memory; {first} met a free list that something damaged before, so it is most likely a victim"
-        );
+        candidate.reason = match candidate.function == first {
+            false => format!(
+                "asked for memory; {first} met a free list that something damaged before, so it is most likely a victim"
+            ),
+            true => {
+                "met a free list that something damaged before: it is a victim, and so is whoever called it".to_owned()
+            }
+        };
     }
     if let Some(hop) = named_by_message(fact) {
         blame.candidates.insert(0, Candidate::new(&hop, "the message names it"));
@@ -233,7 +238,7 @@ const TAKES_FROM_LISTS: &[&str] = &[
 ];
 
 /// The allocator's function in which an allocation met a wild pointer.
-fn victim_of_a_free_list(fact: &Fact) -> Option<String> {
+pub(super) fn victim_of_a_free_list(fact: &Fact) -> Option<String> {
     let wild = matches!(fact.text("class"), Some("gpf" | "paging-fault")) && fact.kind == "log.oops";
     let place = path::place(fact).filter(|_| wild)?;
     functions::any(TAKES_FROM_LISTS, place.function.trim_start_matches('_')).then_some(place.function)
@@ -292,6 +297,11 @@ fn history(fact: &Fact, words: &[&str]) -> Option<String> {
 
 fn passed(groups: &[Helper], hop: &Hop) -> bool {
     why(groups, hop).is_some()
+}
+
+/// Is a function passed over on the way from a fault outwards?
+pub(super) fn is_helper(function: &str) -> bool {
+    passed(FAULT, &Hop::named(function))
 }
 
 /// The group for which a function is passed over.
@@ -440,7 +450,9 @@ pub(super) fn waits(hop: &Hop) -> bool {
 
 fn hang(fact: &Fact) -> Blame {
     let way = path::main_stack(fact).map(path::hops).unwrap_or_default();
-    let mut found: Vec<&Hop> = way.iter().filter(|h| !waits(h)).collect();
+    // The check that complains is not what waits.
+    let checks = |h: &Hop| h.function == "rcu_note_context_switch";
+    let mut found: Vec<&Hop> = way.iter().filter(|h| !waits(h) && !checks(h)).collect();
     if path::main_stack(fact).is_some_and(|s| !s.frames.iter().any(|f| f.reliable)) {
         // No frame is sure: what lies on the stack from earlier is of the kernel itself more often than of a module.
         found.sort_by_key(|h| h.module.is_none());
@@ -548,7 +560,12 @@ fn stall(fact: &Fact) -> Blame {
         found.push(work);
     }
     if found.is_empty() {
-        found = way.iter().filter(|h| !h.helps(Helper::Reporting)).collect();
+        // The dump of a task that runs on another CPU is what it left there when it was last switched away from.
+        let switched = |h: &Hop| functions::any(SLEEPS, h.function.trim_start_matches('_'));
+        found = way.iter().filter(|h| !h.helps(Helper::Reporting) && !switched(h)).collect();
+    }
+    if found.is_empty() && blame.candidates.is_empty() && way.iter().any(|h| h.function == "__switch_to") {
+        return blame;
     }
     let entry =
         entry(&way).filter(|h| work.is_none() && !passed(&[Helper::Locking, Helper::Library, Helper::Counting], h));

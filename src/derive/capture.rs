@@ -1,20 +1,18 @@
 //! Events of the kernel that kdump starts to write the dump: they are not of the kernel that crashed.
 
+use std::collections::BTreeMap;
+
 use facts::{Fact, Value};
 
 /// Positions of the events that stand in the log of a capture kernel.
 pub(super) fn events(facts: &[Fact]) -> Vec<usize> {
     let mut found = Vec::new();
-    let mut member = "";
-    let mut capture = false;
+    let mut captures: BTreeMap<&str, bool> = BTreeMap::new();
     for (at, fact) in facts.iter().enumerate().filter(|(_, f)| f.kind.starts_with("log.")) {
-        if fact.origin.member != member {
-            member = &fact.origin.member;
-            capture = false;
-        }
+        let capture = captures.entry(fact.origin.member.as_str()).or_default();
         if fact.kind == "log.boot" {
-            capture = fact.get("capture").and_then(Value::as_bool) == Some(true);
-        } else if capture {
+            *capture = fact.get("capture").and_then(Value::as_bool) == Some(true);
+        } else if *capture {
             found.push(at);
         }
     }

@@ -91,7 +91,7 @@ fn is_same(a: &Fact, b: &Fact) -> bool {
 }
 
 /// How the log's reader marks a report that begins in its middle.
-const NO_HEAD: &str = "its head is not in the text";
+pub(crate) const NO_HEAD: &str = "its head is not in the text";
 
 /// Is `part` a trace without a head that a report with one holds too: a poster shows what matters and then all?
 fn is_excerpt(part: &Fact, whole: &Fact) -> bool {

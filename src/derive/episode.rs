@@ -172,6 +172,10 @@ fn below(disk: &Fact, filesystem: &Fact) -> bool {
     same && filesystem.text("class") != Some("resource-exhaustion")
 }
 
+fn is_so(fact: &Fact, name: &str) -> bool {
+    fact.get(name).and_then(Value::as_bool) == Some(true)
+}
+
 fn is_refused_charge(early: &Fact) -> bool {
     matches!(&*early.kind, "log.memcg_oom" | "log.slab_alloc_failure" | "log.page_alloc_failure")
 }
@@ -190,6 +194,8 @@ fn is_same_timeout(early: &Fact, late: &Fact) -> bool {
 fn stuck_before(late: &Fact, of: &Named<'_>) -> Cause {
     const STUCK: Near = Near { ns: 180 * SECOND, lines: 4000 };
     const MOMENT: Near = Near { ns: 3 * SECOND, lines: 300 };
+    /// Seconds that no watchdog lets pass in its first word: the threshold is 20 by default, 60 at most.
+    const LONG: i64 = 130;
     let lockup =
         |fact: &Fact| matches!(fact.text("class"), Some("soft-lockup" | "hard-lockup")) && fact.kind != "log.panic";
     let cpus = |fact: &Fact| -> Vec<i64> {
@@ -219,6 +225,20 @@ fn stuck_before(late: &Fact, of: &Named<'_>) -> Cause {
             && MOMENT.holds(early, late)
     };
     if let Some(found) = of(&stood_still, "several CPUs stood still for the same time: the whole machine did") {
+        return Some(found);
+    }
+    // Idle CPUs without a tick, and a CPU that was stuck for more than any watchdog lets pass.
+    let paused = |fact: &Fact| {
+        fact.kind == "log.rcu_stall" && fact.int("ticks_max") == Some(0) && is_so(fact, "idle")
+            || lockup(fact) && fact.int("seconds").is_some_and(|s| s >= LONG)
+    };
+    let pause = |early: &Fact| {
+        paused(early)
+            && paused(late)
+            && (early.kind == "log.rcu_stall") != (late.kind == "log.rcu_stall")
+            && MOMENT.holds(early, late)
+    };
+    if let Some(found) = of(&pause, "idle CPUs had no tick at the same time: the whole machine stood still") {
         return Some(found);
     }
     let way = |fact: &Fact| path::interrupted_way(fact, path::main_stack(fact));

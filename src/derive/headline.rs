@@ -7,7 +7,13 @@ use super::{path, shortage, work};
 
 /// A title that names device, driver and numbers, where the event has them.
 pub(super) fn headline(fact: &Fact) -> Option<String> {
-    let said = named(fact);
+    let said = match work::queue(fact) {
+        Some(queue) => {
+            let title = named(fact).or_else(|| fact.text("title").map(str::to_owned))?;
+            Some(format!("{title}; the work item is gone, it was of the work queue {queue}"))
+        }
+        None => named(fact),
+    };
     let Some(consequence) = fact.text("consequence").filter(|c| !c.is_empty()) else { return said };
     let said = said.or_else(|| fact.text("title").map(str::to_owned))?;
     Some(format!("{said}: {consequence}"))

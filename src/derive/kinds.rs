@@ -235,6 +235,11 @@ pub const KINDS: &[KindDef] = &[
         ],
     },
     KindDef {
+        kind: "derived.passing",
+        doc: "A failure that whoever met it is made for",
+        fields: &[EVENT, field("why", Text, "why it does no harm")],
+    },
+    KindDef {
         kind: "derived.one_bit",
         doc: "A value that is one bit off; by itself no sign of failing hardware",
         fields: &[EVENT, field("what", Text, "the value and what it should be")],

@@ -5,6 +5,7 @@
 mod blame;
 mod capture;
 mod chain;
+pub(crate) mod clock;
 mod copies;
 mod devices;
 mod endings;
@@ -20,6 +21,7 @@ mod lockup;
 mod lost_lock;
 pub mod names;
 mod next;
+mod passing;
 mod path;
 mod pointer;
 mod recovery;
@@ -35,6 +37,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use facts::{Address, Fact, Origin, Value};
 
+pub(crate) use copies::NO_HEAD;
 pub(crate) use endings::Moment;
 pub use kinds::KINDS;
 pub(crate) use pointer::meaning;
@@ -64,6 +67,7 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     let mut healed = recoveries.iter().peekable();
     let captured = capture::events(facts);
     let lasting = chain::lasting(facts);
+    let passing = passing::passing(facts);
     for (at, fact) in facts.iter().enumerate() {
         let healed = healed.next_if(|recovery| recovery.event == at);
         if let Some(sign) = storms.get(&at).cloned().or_else(|| hardware::hardware(fact, admitted, detailed)) {
@@ -86,6 +90,14 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
                 remarks(at, &fact, healed, captured.binary_search(&at).is_ok(), &mut derived);
             }
             None => remarks(at, fact, healed, captured.binary_search(&at).is_ok(), &mut derived),
+        }
+        if passing.binary_search(&at).is_ok() {
+            derived.push(
+                Fact::new("derived.passing", origin(fact))
+                    .with("event", at)
+                    .with("why", passing::WHY)
+                    .quoting(passing::WHY),
+            );
         }
         if speaks_of_code(fact) {
             let fact = path::joined(fact, facts.get(at + 1));
@@ -370,17 +382,39 @@ fn event(at: usize, fact: &Fact, derived: &mut Vec<Fact>) {
     );
 }
 
-/// A trace by frame pointers has no frame for who called a function without one: the link register names it.
+/// A trace by frame pointers has no frame for who called a function without one, and a log may end before its trace: the
+/// link register names the caller.
 fn through_link_register(fact: &Fact, blame: &mut blame::Blame) {
     let (Some(place), Some(caller)) = (fact.text("function"), fact.text("return_to")) else { return };
     let (place, caller) = (names::plain(place), names::plain(caller));
     let calls = format!("calls {place}");
-    if place == caller {
+    if place == caller || !matches!(&*fact.kind, "log.oops" | "log.kasan" | "log.panic") {
         return;
     }
     for candidate in blame.candidates.iter_mut().filter(|c| c.reason == calls && c.function != caller) {
         candidate.reason = format!("calls {caller}, which calls {place}");
     }
+    let frames = path::main_stack(fact).map(path::hops).unwrap_or_default();
+    let cut = frames.iter().all(|hop| hop.function == place);
+    let known = blame.candidates.iter().any(|c| c.function == caller);
+    let helps = !cut && blame::is_helper(caller);
+    if known || helps || frames.iter().any(|hop| hop.function == caller) {
+        return;
+    }
+    let Some(at) = blame.candidates.iter().position(|c| c.function == place) else { return };
+    let why = match cut {
+        true => "the link register: it called, or has just been returned to; the log has no trace",
+        false => "the link register: it called, and the trace has no frame for it",
+    };
+    blame.candidates.insert(
+        at + 1,
+        blame::Candidate {
+            function: caller.to_owned(),
+            module: fact.text("return_module").map(str::to_owned),
+            reason: why.to_owned(),
+        },
+    );
+    blame.candidates.truncate(blame::MAX_CANDIDATES);
 }
 
 /// The origin of what is concluded from a fact.

@@ -2,7 +2,7 @@
 
 use facts::Fact;
 
-use super::{devices, shortage, work};
+use super::{blame, devices, shortage, work};
 
 /// What it would tell, and the command.
 pub(super) fn next(fact: &Fact) -> (String, String) {
@@ -19,6 +19,13 @@ pub(super) fn next(fact: &Fact) -> (String, String) {
         return pair(
             "what damaged the block in memory: its disk is innocent",
             "a memory test over night; journalctl -k | grep -E 'Bad page|corrupt|Poison|EDAC|mce' (other damaged memory of this machine)".to_owned(),
+        );
+    }
+    if blame::victim_of_a_free_list(fact).is_some() {
+        return pair(
+            "who wrote to freed memory: the allocator only met what was left",
+            "boot once with slub_debug=FZPU (or a KASAN kernel) and wait for its report; vmcoroner slab VMCORE"
+                .to_owned(),
         );
     }
     if fact.get("gone").is_some() {

@@ -14,6 +14,9 @@ const GIVEN_UP: Near = Near { ns: 600 * SECOND, lines: 2000 };
 /// From an access that was refused to the driver whose commands are not answered.
 const REFUSED: Near = Near { ns: 90 * SECOND, lines: 2000 };
 
+/// From a network card to the drives that are reached through it, and from one path to the next.
+const CARD: Near = Near { ns: 60 * SECOND, lines: 1000 };
+
 /// From a ring that stands still to what the driver does about it.
 const GPU: Near = Near { ns: 60 * SECOND, lines: 1000 };
 
@@ -37,6 +40,14 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
             | "log.host_adapter"
     ) {
         return None;
+    }
+    let card = |early: &Fact| is_card_below(early, late) && CARD.holds(early, late);
+    if let Some(at) = nearest(&card) {
+        return Some((at, "the network card that leads to the drive had stopped before"));
+    }
+    let path = |early: &Fact| is_path_of_same_map(early, late) && CARD.holds(early, late);
+    if let Some(at) = nearest(&path) {
+        return Some((at, "another path of the same map had failed before"));
     }
     let part = |early: &Fact| is_part(early, late);
     if let Some(at) = nearest(&part) {
@@ -118,6 +129,33 @@ fn name_of(fact: &Fact) -> Option<(String, u8)> {
         return Some((format!("{head}{disk}"), if partition.is_empty() { 1 } else { 2 }.max(above)));
     }
     None
+}
+
+/// Cards that carry NVMe over Fabrics with RDMA or an offload of their own.
+const FABRIC_CARDS: &[&str] =
+    &["mlx4", "mlx5", "bnxt", "qede", "irdma", "ice", "i40e", "cxgb4", "hfi1", "lpfc", "qla2xxx"];
+
+/// Did a card stop through which a drive of a fabric was reached? Only fabrics lose their connection.
+fn is_card_below(early: &Fact, late: &Fact) -> bool {
+    const CONNECTION: &[&str] = &["starting error recovery", "reconnect", "keep_alive", "Connect command failed"];
+    late.kind == "log.nvme_error"
+        && matches!(&*early.kind, "log.device_firmware" | "log.net_watchdog")
+        && early.text("severity") == Some("failure")
+        && early.text("driver").is_some_and(|driver| FABRIC_CARDS.iter().any(|card| driver.starts_with(card)))
+        && (late.text("what") == Some("connection-lost")
+            || CONNECTION.iter().any(|word| late.quote.contains(word))
+            || late.text("what") == Some("timeout") && late.text("action").is_none_or(str::is_empty))
+}
+
+/// Do both tell of a path of one map? It is the map that is in danger.
+fn is_path_of_same_map(early: &Fact, late: &Fact) -> bool {
+    let path = |fact: &Fact| fact.kind == "log.raid_error" && fact.text("what") == Some("path");
+    let map = early.text("array").filter(|map| !map.is_empty());
+    path(early)
+        && path(late)
+        && map.is_some()
+        && map == late.text("array")
+        && early.text("device") != late.text("device")
 }
 
 /// Does the later event tell what the driver of a graphics processor did when it had stood still? DRM's own lines name no
@@ -209,6 +247,20 @@ mod tests {
         let disk = |name: &str| event("log.scsi_error", "device", name, "failed", 10);
         assert_eq!(told(&[disk("sdc"), path.clone()]), [(1, 0)]);
         assert!(told(&[disk("sdd"), path]).is_empty());
+    }
+
+    #[test]
+    fn paths_of_one_map_and_drives_behind_one_card_have_one_cause() {
+        let path = |map: &str, number: &str, seconds| {
+            event("log.raid_error", "device", number, "path", seconds).with("array", map)
+        };
+        assert_eq!(told(&[path("253:2", "8:32", 10), path("253:2", "8:64", 11)]), [(1, 0)]);
+        assert!(told(&[path("253:2", "8:32", 10), path("253:3", "8:64", 11)]).is_empty());
+        let card = event("log.device_firmware", "driver", "mlx5_core", "stopped", 10);
+        let lost = event("log.nvme_error", "device", "nvme2", "connection-lost", 12);
+        assert_eq!(told(&[card.clone(), lost]), [(1, 0)]);
+        let local = event("log.nvme_error", "device", "nvme0", "timeout", 12).with("action", "reset controller");
+        assert!(told(&[card, local]).is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use facts::{Fact, Place};
 
 use super::path;
-use super::{episode, functions, related, rotation};
+use super::{clock, episode, functions, related, rotation};
 
 /// An event that follows from an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,8 +86,50 @@ pub(super) fn follows(facts: &[Fact], blamed: &BTreeMap<usize, &str>, ignored: &
                 found.push(Follows { event: *at, of, why });
             }
         }
+        aborted(facts, &boot, &mut found);
     }
     found
+}
+
+/// Commands that were aborted before the drive said which sector it cannot read: it had tried all that time. These are the
+/// only events that a later one explains, because a drive that tries long says what is wrong last.
+fn aborted(facts: &[Fact], boot: &[usize], found: &mut Vec<Follows>) {
+    const TRIED: Near = Near { ns: 3600 * SECOND, lines: 2000 };
+    let known: BTreeSet<usize> = found.iter().map(|follows| follows.event).collect();
+    for (number, at) in boot.iter().enumerate() {
+        let Some(early) = facts.get(*at).filter(|early| is_abort(early) && !known.contains(at)) else { continue };
+        let later = boot.iter().skip(number + 1).take(LOOK_BACK);
+        let medium = later.copied().find(|late| {
+            facts
+                .get(*late)
+                .is_some_and(|late| is_medium_error(late) && is_of_target(early, late) && TRIED.holds(early, late))
+        });
+        if let Some(of) = medium {
+            found.push(Follows {
+                event: *at,
+                of,
+                why: "the drive says later that it cannot read a sector: it had tried, and was too slow",
+            });
+        }
+    }
+}
+
+/// Do the lines of a controller speak of a drive by its address, or of its host: `sd 2:0:0:0`, `scsi host2`?
+fn is_of_target(early: &Fact, late: &Fact) -> bool {
+    let named = early.text("driver").and_then(|driver| driver.split(' ').next_back());
+    let Some((named, target)) = named.zip(late.text("target")) else { return false };
+    named == target || named.strip_prefix("host").is_some_and(|host| target.split(':').next() == Some(host))
+}
+
+/// Was a command aborted, or its device reset, because no answer came?
+fn is_abort(fact: &Fact) -> bool {
+    fact.kind == "log.host_adapter" && matches!(fact.text("what"), Some("abort" | "reset"))
+}
+
+/// Does the drive say that it cannot read one of its sectors?
+fn is_medium_error(fact: &Fact) -> bool {
+    matches!(&*fact.kind, "log.scsi_error" | "log.block_io_error")
+        && fact.text("title").is_some_and(|title| title.to_ascii_lowercase().contains("medium error"))
 }
 
 /// What findings of one event are told apart by.
@@ -105,12 +147,17 @@ fn subject(fact: &Fact, function: Option<&str>) -> Subject {
 /// Class, function and device, or task and pid.
 type Subject = (String, String, String);
 
-/// The events of each boot of each member, in order; the parts of a log that was rotated are one.
+/// The events of each boot of each log, in order; logs on one clock, and the parts of one that was rotated, are one.
 fn boots(facts: &[Fact]) -> Vec<Vec<usize>> {
+    let clocks = clock::on_one_clock(facts);
+    let together = |known: &str, member: &str| clocks.get(known).is_some_and(|group| clocks.get(member) == Some(group));
     let mut boots: Vec<(&str, Vec<usize>)> = Vec::new();
     for (at, fact) in facts.iter().enumerate().filter(|(_, f)| f.kind.starts_with("log.")) {
         let member = fact.origin.member.as_str();
-        let known = boots.iter_mut().rev().find(|(known, _)| *known == member || goes_on(known, member));
+        let known = boots
+            .iter_mut()
+            .rev()
+            .find(|(known, _)| *known == member || together(known, member) || goes_on(known, member));
         match known.filter(|_| fact.kind != "log.boot") {
             Some((known, boot)) => {
                 *known = member;
@@ -162,9 +209,13 @@ impl Earlier<'_> {
         if let Some(found) = related::cause(late, &|fits| self.nearest(|_, early| fits(early))) {
             return Some(found);
         }
-        // The layers above a drive say in their words what its driver has said.
+        // The layers above a drive say in their words what its driver has said. Of its sectors only the drive knows.
         if matches!(&*late.kind, "log.scsi_error" | "log.block_io_error" | "log.raid_error") {
-            let below = |_: usize, early: &Fact| is_below(early, late) && SAME_BREATH.holds(early, late);
+            let below = |_: usize, early: &Fact| {
+                is_below(early, late)
+                    && !(early.kind == "log.host_adapter" && is_medium_error(late))
+                    && SAME_BREATH.holds(early, late)
+            };
             return of(self.nearest(below), "the drive below had failed right before");
         }
         if late.text("severity") != Some("report") || !tells_of_code(class) {
@@ -528,6 +579,32 @@ mod tests {
         let asleep = |pid: i64| event("log.atomic_sleep", "atomic-sleep", 9000, 60).with("pid", pid);
         assert_eq!(told(&[asleep(1), panic("Attempted to kill init! exitcode=0x0000000b")]), [(1, 0)]);
         assert!(told(&[asleep(77), panic("Attempted to kill init! exitcode=0x0000000b")]).is_empty());
+    }
+
+    #[test]
+    fn a_drive_that_cannot_read_explains_the_commands_that_were_aborted() {
+        let abort = event("log.host_adapter", "io-error", 10, 10).with("what", "abort").with("driver", "sd 2:0:0:0");
+        let medium = |target: &str| {
+            event("log.scsi_error", "io-error", 11, 11).with("title", "scsi: Medium Error").with("target", target)
+        };
+        assert_eq!(told(&[abort.clone(), medium("2:0:0:0")]), [(0, 1)]);
+        assert!(told(&[abort, medium("3:0:0:0")]).is_empty());
+    }
+
+    #[test]
+    fn logs_of_one_folder_on_one_clock_are_one() {
+        let at = |member: &str, kind: &'static str, seconds: i64| {
+            let mut fact = event(kind, "io-error", seconds, 2).with("device", "nvme0").with("what", "timeout");
+            fact.origin.member = member.to_owned();
+            fact.time = Some(Stamp { wall_ns: Some(seconds * SECOND), ..Stamp::default() });
+            fact
+        };
+        let pair = |first: &str, second: &str| {
+            let late = at(second, "log.block_io_error", 11).with("device", "nvme0n1");
+            told(&[at(first, "log.nvme_error", 10), late]).len()
+        };
+        assert_eq!(pair("log/kern.log", "log/messages"), 1);
+        assert_eq!(pair("a/kern.log", "b/kern.log"), 0);
     }
 
     #[test]

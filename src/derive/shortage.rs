@@ -331,7 +331,11 @@ impl<'a> Memory<'a> {
 }
 
 /// A request that may not wait until memory is freed: it fails in bursts of interrupts while there is memory enough.
-fn cannot_wait(fact: &Fact) -> Option<Shortage> {
+pub(super) fn may_not_wait(fact: &Fact) -> bool {
+    refused_at_once(fact).unwrap_or(false)
+}
+
+fn refused_at_once(fact: &Fact) -> Option<bool> {
     if fact.kind != "log.page_alloc_failure" || fact.get("stall_ms").is_some() || fact.get("bytes").is_some() {
         return None;
     }
@@ -343,7 +347,11 @@ fn cannot_wait(fact: &Fact) -> Option<Shortage> {
         None if mode & 0x0240_0000 == 0 => mode & 0x10 != 0,
         None => mode & 0x0040_0000 != 0,
     };
-    (!waits).then(|| Shortage {
+    Some(!waits)
+}
+
+fn cannot_wait(fact: &Fact) -> Option<Shortage> {
+    may_not_wait(fact).then(|| Shortage {
         text: "the caller could not wait until memory is freed (an interrupt or a held spinlock)".to_owned(),
         next: ATOMIC.pair(""),
     })

@@ -26,6 +26,15 @@ pub(super) fn in_flight(fact: &Fact) -> Vec<Hop> {
     items.iter().take(64).filter_map(item).collect()
 }
 
+/// The queue of a work item that is gone already: `Workqueue:  0x0 (iw_cm_wq)`. Its name is the one hint to its owner.
+pub(super) fn queue(fact: &Fact) -> Option<&str> {
+    let words = fact.text("workqueue")?;
+    let (before, rest) = words.split_once('(')?;
+    let name = rest.split_once(')')?.0;
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':' | b'/'));
+    (plain && !name.is_empty() && function(fact).is_none() && before.trim().starts_with("0x0")).then_some(name)
+}
+
 fn named(function: &str, module: Option<&str>) -> Option<Hop> {
     let plain = names::plain(function.split('+').next().unwrap_or(function));
     let first = plain.bytes().next()?;
@@ -120,6 +129,14 @@ mod tests {
         let found: Vec<String> =
             in_flight(&fact("in_flight_of_pool", items.into())).into_iter().map(|h| h.function).collect();
         assert_eq!(found, ["handle_it", "other"]);
+    }
+
+    #[test]
+    fn the_queue_of_an_item_that_is_gone_is_named() {
+        let fact = |words: &str| Fact::new("log.oops", Origin::lines("dmesg", 1, 1)).with("workqueue", words);
+        assert_eq!(queue(&fact(" 0x0 (iw_cm_wq)")), Some("iw_cm_wq"));
+        assert_eq!(queue(&fact("events handle_it [ksmbd]")), None);
+        assert_eq!(queue(&fact("0x0")), None);
     }
 
     #[test]

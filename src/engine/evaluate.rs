@@ -292,12 +292,13 @@ fn finish(draft: &Draft, explained_by: Option<String>, matcher: &Matcher) -> Fin
     if left_out > 0 {
         evidence.push(Evidence { origin: "case".to_owned(), text: format!("and {left_out} more") });
     }
-    let mut shas: Vec<&String> = rule.fixes.iter().collect();
+    let named = rule.fixes_from.is_none_or(|from| draft.grade >= Some(from));
+    let mut shas: Vec<&String> = rule.fixes.iter().filter(|_| named).collect();
     let mut caveats: Vec<String> = Vec::new();
     let holds = |item: &Item| draft.ways.iter().take(64).find_map(|way| matcher.solve(item, way).into_iter().next());
     for variant in &rule.variants {
         if variant.when.as_ref().is_some_and(|item| holds(item).is_some()) {
-            shas.extend(&variant.fixes);
+            shas.extend(variant.fixes.iter().filter(|_| named));
             if let Some(says) = &variant.says {
                 caveats.push(fill(says, &look_up));
             }
@@ -336,6 +337,7 @@ fn finish(draft: &Draft, explained_by: Option<String>, matcher: &Matcher) -> Fin
         remedies: rule
             .remedies
             .iter()
+            .filter(|r| r.fits(draft.grade))
             .map(|r| Remedy { action: fill(&r.action, &look_up), verify: fill(&r.verify, &look_up) })
             .collect(),
         caveats,

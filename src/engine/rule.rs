@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::comparison::Comparison;
 use super::condition::Item;
-use crate::verdict::{Grade, Remedy, Role};
+use crate::verdict::{Grade, Role};
 
 /// One rule, as written in `rules/ID/rule.yaml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -60,6 +60,9 @@ pub struct Rule {
     /// Commits that repair it.
     #[serde(default)]
     pub fixes: Vec<String>,
+    /// The lowest grade at which commits are named, those of the variants too.
+    #[serde(default)]
+    pub fixes_from: Option<Grade>,
     /// One symptom, several bugs, told apart by a discriminator.
     #[serde(default)]
     pub variants: Vec<Variant>,
@@ -71,7 +74,7 @@ pub struct Rule {
     pub ruled_out: Vec<RuledOutDef>,
     /// What to do.
     #[serde(default)]
-    pub remedies: Vec<Remedy>,
+    pub remedies: Vec<RemedyDef>,
     /// What to keep in mind.
     #[serde(default)]
     pub caveats: Vec<Caveat>,
@@ -171,6 +174,30 @@ pub struct RuledOutDef {
     pub sha: Option<String>,
     /// Why, with `{name.field}`.
     pub why: String,
+}
+
+/// Something to do.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemedyDef {
+    /// What to do.
+    #[serde(rename = "do")]
+    pub action: String,
+    /// How to verify that it took.
+    pub verify: String,
+    /// The lowest grade at which it is advised.
+    #[serde(default)]
+    pub from: Option<Grade>,
+    /// The highest grade at which it is advised.
+    #[serde(default)]
+    pub to: Option<Grade>,
+}
+
+impl RemedyDef {
+    /// Whether it is advised at a grade; information has none.
+    pub fn fits(&self, grade: Option<Grade>) -> bool {
+        self.from.is_none_or(|from| grade >= Some(from)) && self.to.is_none_or(|to| grade <= Some(to))
+    }
 }
 
 /// Something to keep in mind.

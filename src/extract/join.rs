@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use facts::{Fact, Gap};
 
 use super::piece::Piece;
-use super::{boots, same_events};
+use super::{boots, cut_report, same_events};
 use crate::case::Case;
 use crate::derive;
 
@@ -90,6 +90,7 @@ pub(super) fn cases(mut pieces: Vec<Piece>, log_only: bool) -> Vec<Case> {
 /// Adds to each case what follows from its facts.
 pub(super) fn concluded(mut cases: Vec<Case>) -> Vec<Case> {
     for case in &mut cases {
+        derive::clock::by_time(&mut case.facts);
         let derived = derive::derive(&case.facts);
         let endings = derive::endings(&case.facts, &case.identity);
         case.facts.extend(derived);
@@ -186,6 +187,7 @@ fn add(draft: &mut Draft, piece: Piece) {
     draft.members.push(piece.member);
     // The same line in two logs of one boot (console and journal, say) is one observation.
     let mut new = piece.facts;
+    cut_report::join(&mut draft.case.facts, &mut new);
     let same = same_events::find(&mut draft.case.facts, &mut new);
     let known: BTreeMap<usize, usize> = same.pairs.into_iter().collect();
     for (at, fact) in new.into_iter().enumerate() {

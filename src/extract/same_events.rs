@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use facts::{Fact, Stamp};
+use facts::Fact;
+
+use crate::derive::clock::{Clock, clock, reading};
 
 /// Two clocks that count from one origin. Stamps of syslog are whole seconds, and a line may be received in the next.
 const SAME_WALL: i64 = 1_500_000_000;
@@ -12,46 +14,12 @@ const SAME_WALL: i64 = 1_500_000_000;
 const SAME_BOOT: i64 = 2_000_000;
 /// How far the difference of two clocks may move: they run apart by less than a thousandth.
 const DRIFT: i64 = 1000;
-/// A wall clock without a year counts from the beginning of 1970.
-const YEAR: i64 = 366 * 86_400 * 1_000_000_000;
 /// Equal words of one log that are tried against those of another, from the end.
 const MAX_EQUAL: usize = 256;
 /// Differences that are tried.
 const MAX_TRIED: usize = 1 << 16;
 /// Width of the differences that count as one.
 const STEP: i64 = 2_000_000_000;
-
-/// From what a stamp counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Clock {
-    Boot,
-    /// With year and zone.
-    Exact,
-    /// With year, without zone.
-    Dated,
-    /// Without year.
-    Yearless,
-}
-
-fn clock(stamp: &Stamp) -> Option<(Clock, i64)> {
-    if let Some(ns) = stamp.since_boot_ns {
-        return Some((Clock::Boot, ns));
-    }
-    let ns = stamp.wall_ns?;
-    Some(match (stamp.wall_exact, ns < YEAR) {
-        (true, _) => (Clock::Exact, ns),
-        (false, false) => (Clock::Dated, ns),
-        (false, true) => (Clock::Yearless, ns),
-    })
-}
-
-/// The reading of one clock in a stamp.
-fn reading(fact: &Fact, wanted: Clock) -> Option<i64> {
-    let stamp = fact.time?;
-    let wall =
-        || clock(&Stamp { since_boot_ns: None, ..stamp }).filter(|(clock, _)| *clock == wanted).map(|(_, ns)| ns);
-    if wanted == Clock::Boot { stamp.since_boot_ns } else { wall() }
-}
 
 /// What two logs say of one event in the same way.
 fn words(fact: &Fact) -> Option<(&str, &str)> {
@@ -241,7 +209,7 @@ pub(super) fn complete(known: &mut Fact, other: Fact) {
 
 #[cfg(test)]
 mod tests {
-    use facts::Origin;
+    use facts::{Origin, Stamp};
 
     use super::*;
 

@@ -58,6 +58,7 @@ pub(super) static FAMILY: Family = Family {
             field("access", FieldType::Text, "", "read, write or execute, as printed"),
             field("kasan", FieldType::Text, "", "what KASAN says about the address"),
             field("return_to", FieldType::Text, "", "function in the link register"),
+            field("return_module", FieldType::Text, "", "module of that function"),
             field("pc", FieldType::Address, "", "program counter that no symbol names"),
             field("panicked", FieldType::Bool, "", "the machine stopped because of it"),
         ],

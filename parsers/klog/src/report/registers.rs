@@ -37,6 +37,9 @@ pub(super) fn read(text: &str, report: &mut Report) -> Step {
     if let Some(rest) = head_of(text, LINKS).and_then(|head| text.strip_prefix(head))
         && let Some(place) = place_anywhere(rest)
     {
+        if let Some(module) = place.module.filter(|_| !report.event.fields.contains_key("return_to")) {
+            report.event.fields.insert("return_module".into(), module.into());
+        }
         report.event.fields.entry("return_to".into()).or_insert_with(|| place.function.into());
         return Step::Take;
     }

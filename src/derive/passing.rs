@@ -1,0 +1,39 @@
+//! Failures that whoever meets them is made for: an allocation that may not wait is refused whenever free memory is short
+//! for a moment, and the caller drops a packet or an event.
+
+use facts::Fact;
+
+use super::shortage;
+
+pub(super) const WHY: &str = "the caller may not wait and is made for a refusal: it drops a packet or an event";
+
+/// Positions of the events that pass by themselves. Where the machine ran out of memory, none does.
+pub(super) fn passing(facts: &[Fact]) -> Vec<usize> {
+    if facts.iter().any(|fact| fact.kind == "log.oom") {
+        return Vec::new();
+    }
+    let refused = |fact: &Fact| match &*fact.kind {
+        "log.page_alloc_failure" => shortage::may_not_wait(fact),
+        "log.slab_alloc_failure" => ["(GFP_NOWAIT", "(GFP_ATOMIC"].iter().any(|mode| fact.quote.contains(mode)),
+        _ => false,
+    };
+    facts.iter().enumerate().filter(|(_, fact)| refused(fact)).map(|(at, _)| at).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use facts::Origin;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_nobody_waits_for_passes() {
+        let failed = |mode: i64, names: &str| {
+            let quote = format!("x: page allocation failure: order:0, mode:{mode:#x}({names}), nodemask=(null)");
+            Fact::new("log.page_alloc_failure", Origin::lines("dmesg", 1, 3)).with("mode", mode).quoting(quote)
+        };
+        let (nowait, kernel) = (failed(0x800, "GFP_NOWAIT"), failed(0xcc0, "GFP_KERNEL"));
+        assert_eq!(passing(&[nowait.clone(), kernel]), [0]);
+        assert!(passing(&[nowait, Fact::new("log.oom", Origin::lines("dmesg", 9, 9))]).is_empty());
+    }
+}
