@@ -106,12 +106,30 @@ const ALLOCATION: &[Helper] = &[
 const NOBODY: &[&str] = &["oom", "memcg-oom", "net-watchdog"];
 
 /// Panics that end what was reported before; their own trace is that of the watchdog or of the one who asked for it.
-const ENDINGS: &[&str] =
-    &["out of memory", "system is deadlocked on memory", "hung_task", "sysrq", "fatal exception", "an nmi occurred"];
+const ENDINGS: &[&str] = &[
+    "out of memory",
+    "system is deadlocked on memory",
+    "hung_task",
+    "sysrq",
+    "fatal exception",
+    "an nmi occurred",
+    "vfs: unable to mount root",
+    "no working init",
+    "no init found",
+    "requested init",
+    "fatal machine check",
+    "fatal hardware error",
+];
 
+/// Is it a panic with which the code in its trace has nothing to do? Neither has it where the first process exits by itself.
 fn is_ending(fact: &Fact) -> bool {
     let reason = fact.text("reason").unwrap_or("").to_ascii_lowercase();
-    fact.kind == "log.panic" && ENDINGS.iter().any(|ending| reason.starts_with(ending))
+    let exited = || {
+        let code = reason.split_once("attempted to kill init! exitcode=0x")?.1;
+        let digits: String = code.chars().take_while(char::is_ascii_hexdigit).collect();
+        u32::from_str_radix(&digits, 16).ok().filter(|code| code & 0x7f == 0)
+    };
+    fact.kind == "log.panic" && (ENDINGS.iter().any(|ending| reason.starts_with(ending)) || exited().is_some())
 }
 
 /// The blamed frame of a log event or of a task; `None` when nothing names one.
@@ -443,6 +461,22 @@ const SLEEPS: &[&str] =
 const WAITS_BY_NAME: &[&str] =
     &["*wait*", "*_lock", "*_lock_*", "*_slowlock*", "*rwsem*", "*completion*", "*synchronize*"];
 
+/// The function on whose behalf a task sleeps: the first that does more than wait. A module may call its functions what it
+/// likes: where nothing else is left before the thread's own beginning, its innermost one is meant, whatever it is called.
+pub(super) fn sleeper(way: &[Hop]) -> Option<&Hop> {
+    let first = way.iter().find(|h| !waits(h));
+    if first.is_some_and(|h| !is_beginning(h)) {
+        return first;
+    }
+    way.iter().take_while(|h| !is_beginning(h)).find(|h| h.module.is_some() && !passed(HANG, h)).or(first)
+}
+
+/// Is it where a thread begins, below all that it does?
+fn is_beginning(hop: &Hop) -> bool {
+    hop.groups.hands_over()
+        || functions::any(&["kthread", "ret_from_fork*", "worker_thread", "process_one_work"], &hop.function)
+}
+
 /// Is the function passed over on the way from a sleep?
 pub(super) fn waits(hop: &Hop) -> bool {
     passed(HANG, hop) || functions::any(WAITS_BY_NAME, hop.function.trim_start_matches('_'))
@@ -453,6 +487,9 @@ fn hang(fact: &Fact) -> Blame {
     // The check that complains is not what waits.
     let checks = |h: &Hop| h.function == "rcu_note_context_switch";
     let mut found: Vec<&Hop> = way.iter().filter(|h| !waits(h) && !checks(h)).collect();
+    if let Some(own) = sleeper(&way).filter(|own| !found.iter().any(|h| h == own) && !checks(own)) {
+        found.insert(0, own);
+    }
     if path::main_stack(fact).is_some_and(|s| !s.frames.iter().any(|f| f.reliable)) {
         // No frame is sure: what lies on the stack from earlier is of the kernel itself more often than of a module.
         found.sort_by_key(|h| h.module.is_none());

@@ -64,7 +64,7 @@ impl Task<'_> {
     /// The function on whose behalf it sleeps, and its module.
     fn place(&self) -> (Option<String>, Option<String>) {
         let hops = self.fact.stacks.first().map(|stack| path::hops(stack)).unwrap_or_default();
-        match hops.iter().find(|hop| !blame::waits(hop)) {
+        match blame::sleeper(&hops) {
             Some(hop) => (Some(hop.function.clone()), hop.module.clone()),
             None => (self.fact.text("waits_in").map(str::to_owned), None),
         }
@@ -299,7 +299,9 @@ fn root(start: i64, tasks: &BTreeMap<i64, Task>, groups: &HashMap<String, Vec<i6
             let next = match &wait.leads {
                 Leads::Owner { pid, certain: true } => Some((*pid, true)),
                 Leads::Owner { pid, certain: false } if candidates => {
-                    tasks.get(pid).filter(|t| t.state() == "D").map(|_| (*pid, false))
+                    // A reader that sleeps in the code whose lock it is, most likely holds it.
+                    let of_lock = |task: &&Task| wait.module.is_some() && task.place().1 == wait.module;
+                    tasks.get(pid).filter(|t| t.state() == "D" || of_lock(t)).map(|_| (*pid, false))
                 }
                 Leads::Shared(name) => groups.get(name).and_then(|g| g.first()).map(|pid| (*pid, false)),
                 _ => None,
@@ -573,6 +575,24 @@ mod tests {
         let mut awake = of(waits(1, "completion"));
         awake[0].set("state", "S");
         assert!(titles(&awake, "derived.chain").is_empty());
+    }
+
+    #[test]
+    fn a_reader_that_sleeps_in_the_code_of_the_lock_is_the_root() {
+        let sleeping = |module: &str| {
+            let mut stack = facts::Stack::printed("stack");
+            stack.frames = ["schedule", "cfg_reader"].iter().map(|f| facts::Frame::printed(*f)).collect();
+            if let Some(frame) = stack.frames.get_mut(1) {
+                frame.module = Some(module.into());
+            }
+            let mut reader = task(1, "ev", 0).with("state", "S");
+            reader.stacks.push(std::sync::Arc::new(stack));
+            let wants = |pid| wants(pid, "cfg_sem", 1, false).with("module", "demo");
+            [reader, task(2, "w", 30), task(3, "r", 30), wants(2), wants(3)].to_vec()
+        };
+        let told = titles(&sleeping("demo"), "derived.chain");
+        assert!(told.len() == 1 && told[0].starts_with("ev:1 holds up 2 tasks"), "{told:?}");
+        assert!(titles(&sleeping("other"), "derived.chain").is_empty());
     }
 
     #[test]

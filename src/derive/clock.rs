@@ -73,10 +73,46 @@ pub(super) fn on_one_clock(facts: &[Fact]) -> BTreeMap<&str, usize> {
 /// Brings the events of logs on one clock into the order of time. The order within each log stays; an event without a
 /// stamp stays behind the one before it.
 pub(crate) fn by_time(facts: &mut Vec<Fact>) {
-    let Some(order) = order(facts) else { return };
-    let mut slots: Vec<Option<Fact>> = std::mem::take(facts).into_iter().map(Some).collect();
-    facts.extend(order.into_iter().filter_map(|at| slots.get_mut(at)?.take()));
+    for order in [excerpts, order] {
+        let Some(order) = order(facts) else { continue };
+        let mut slots: Vec<Option<Fact>> = std::mem::take(facts).into_iter().map(Some).collect();
+        facts.extend(order.into_iter().filter_map(|at| slots.get_mut(at)?.take()));
+    }
 }
+
+/// Pieces of the log of one boot that a text shows out of order: "it still hangs", and then what came before. The time since
+/// boot never runs backwards by itself.
+fn excerpts(facts: &[Fact]) -> Option<Vec<usize>> {
+    /// Processors print at the same time, and a console may come late.
+    const STEP_BACK_NS: i64 = 2_000_000_000;
+    let mut logs: BTreeMap<&str, Times> = BTreeMap::new();
+    let mut banners: BTreeMap<&str, usize> = BTreeMap::new();
+    for (at, fact) in facts.iter().enumerate().filter(|(_, fact)| fact.kind.starts_with("log.")) {
+        let member = fact.origin.member.as_str();
+        *banners.entry(member).or_default() += usize::from(fact.kind == "log.boot");
+        let log = logs.entry(member).or_default();
+        let before = log.last().map_or(0, |(_, ns)| *ns);
+        log.push((at, fact.time.and_then(|stamp| stamp.since_boot_ns).unwrap_or(before)));
+    }
+    let mut order: Vec<usize> = (0..facts.len()).collect();
+    for (member, log) in logs {
+        let back = log.windows(2).any(|pair| matches!(pair, [(_, a), (_, b)] if a.saturating_sub(*b) > STEP_BACK_NS));
+        if !back || banners.get(member).is_some_and(|count| *count > 0) {
+            continue;
+        }
+        let mut sorted = log.clone();
+        sorted.sort_by_key(|(_, ns)| *ns);
+        for ((place, _), (at, _)) in log.into_iter().zip(sorted) {
+            if let Some(slot) = order.get_mut(place) {
+                *slot = at;
+            }
+        }
+    }
+    order.iter().enumerate().any(|(place, at)| place != *at).then_some(order)
+}
+
+/// Places of events and their times.
+type Times = Vec<(usize, i64)>;
 
 /// The new order of all facts; `None` where it stays.
 fn order(facts: &[Fact]) -> Option<Vec<usize>> {
@@ -85,7 +121,7 @@ fn order(facts: &[Fact]) -> Option<Vec<usize>> {
         return None;
     }
     // The events of each group by its logs: place and time.
-    let mut logs: BTreeMap<usize, Vec<(&str, Vec<(usize, i64)>)>> = BTreeMap::new();
+    let mut logs: BTreeMap<usize, Vec<(&str, Times)>> = BTreeMap::new();
     for (at, fact) in facts.iter().enumerate().filter(|(_, fact)| fact.kind.starts_with("log.")) {
         let member = fact.origin.member.as_str();
         let Some(group) = groups.get(member) else { continue };
@@ -157,6 +193,18 @@ mod tests {
         let mut boot = event("messages", None);
         boot.time = Some(Stamp::since_boot(5));
         assert_eq!(told(&[event("kern.log", Some(20)), boot]), [0, 1]);
+    }
+
+    #[test]
+    fn excerpts_of_one_boot_are_put_in_order() {
+        let at = |kind: &'static str, seconds: i64| {
+            let mut fact = Fact::new(kind, Origin::lines("ticket", 1, 1));
+            fact.time = Some(Stamp::since_boot(seconds * 1_000_000_000));
+            fact
+        };
+        assert_eq!(excerpts(&[at("log.x", 8123), at("log.x", 7640), at("log.x", 7641)]), Some(vec![1, 2, 0]));
+        assert_eq!(excerpts(&[at("log.x", 8123), at("log.x", 8122)]), None);
+        assert_eq!(excerpts(&[at("log.x", 8123), at("log.boot", 0), at("log.x", 5)]), None);
     }
 
     #[test]

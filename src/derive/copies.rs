@@ -28,6 +28,22 @@ pub(super) fn copies(facts: &[Fact]) -> Vec<Copy> {
         }
     }
     let mut found: Vec<Copy> = Vec::new();
+    let mut stamped_logs: BTreeSet<&str> = BTreeSet::new();
+    stamped_logs.extend(
+        facts.iter().filter(|f| f.kind.starts_with("log.") && f.time.is_some()).map(|f| f.origin.member.as_str()),
+    );
+    for (at, fact) in facts.iter().enumerate() {
+        // A bare head among lines with stamps: prose that gives an example, or asks for one.
+        let bare = fact.time.is_none() && frames(fact) == 0 && lines(fact).is_some_and(|(first, last)| first == last);
+        if bare
+            && matches!(&*fact.kind, "log.oops" | "log.warning" | "log.kasan")
+            && fact.text("severity") == Some("report")
+            && ["pid", "cpu", "comm"].iter().all(|name| fact.get(name).is_none())
+            && stamped_logs.contains(fact.origin.member.as_str())
+        {
+            found.push(Copy { event: at, of: None });
+        }
+    }
     for events in members.values().filter(|e| e.len() > 1 && e.len() <= MAX_EVENTS) {
         let get = |at: &usize| facts.get(*at);
         let mut gone = BTreeSet::new();
@@ -52,7 +68,8 @@ pub(super) fn copies(facts: &[Fact]) -> Vec<Copy> {
             }
         }
     }
-    found.sort_by_key(|copy| copy.event);
+    found.sort_by_key(|copy| (copy.event, copy.of.is_none()));
+    found.dedup_by_key(|copy| copy.event);
     found
 }
 

@@ -6,6 +6,7 @@ use facts::{Fact, Value};
 use super::functions::Helper;
 use super::path::{self, Hop};
 use super::sequence::{Near, SECOND, is_dead_disk, lines};
+use super::work;
 
 /// File systems meet a dead disk with the next write-back or journal commit.
 const DISK: Near = Near { ns: 120 * SECOND, lines: 2000 };
@@ -15,6 +16,8 @@ const FILESYSTEM: Near = Near { ns: 60 * SECOND, lines: 600 };
 const AT_ONCE: Near = Near { ns: 5 * SECOND, lines: 20 };
 /// From a refused charge to the task that cannot go on.
 const SHORTAGE: Near = Near { ns: 10 * SECOND, lines: 200 };
+/// From a machine that was not run to the commands that ran out of time meanwhile.
+const PAUSE: Near = Near { ns: 60 * SECOND, lines: 400 };
 /// What one allocation says in two layers.
 const ONE_CALL: Near = Near { ns: SECOND, lines: 60 };
 /// A driver that is told of a timeout.
@@ -29,6 +32,41 @@ type Nearest<'a> = &'a dyn Fn(&dyn Fn(&Fact) -> bool) -> Option<usize>;
 /// The earlier event that a later one only tells more of.
 pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
     let of = |fits: &dyn Fn(&Fact) -> bool, why| nearest(fits).map(|at| (at, why));
+    if late.kind == "log.clocksource" {
+        // All processors stand in the handler of a machine check, and a stalled one reads no clock.
+        let stood = |early: &Fact| {
+            early.text("class").is_some_and(|class| {
+                class.starts_with("hardware-") || matches!(class, "soft-lockup" | "hard-lockup" | "rcu-stall")
+            }) && !early.kind.ends_with("clocksource")
+                && ONE_CALL.holds(early, late)
+        };
+        return of(&stood, "the processor that reads the clock had stood still");
+    }
+    let virtual_disk = matches!(
+        &*late.kind,
+        "log.scsi_error"
+            | "log.block_io_error"
+            | "log.ata_error"
+            | "log.nvme_error"
+            | "log.host_adapter"
+            | "log.paravirtual"
+    );
+    if virtual_disk {
+        let paused = |early: &Fact| work::is_idle(early) && PAUSE.holds(early, late);
+        if let Some(found) =
+            of(&paused, "the host had not run this machine, and its commands ran out of time meanwhile")
+        {
+            return Some(found);
+        }
+    }
+    if matches!(late.text("class"), Some("resource-exhaustion"))
+        && (late.text("what") == Some("no-memory") || late.int("errno") == Some(12))
+    {
+        let refused = |early: &Fact| is_refused_charge(early) && SHORTAGE.holds(early, late);
+        if let Some(found) = of(&refused, "memory had been refused right before") {
+            return Some(found);
+        }
+    }
     if step(late).is_some() {
         let disk = |early: &Fact| is_dead_disk(early) && below(early, late) && DISK.holds(early, late);
         if let Some(found) = of(&disk, "the disk below the file system failed before") {
@@ -258,6 +296,18 @@ fn stuck_before(late: &Fact, of: &Named<'_>) -> Cause {
             })
     };
     if let Some(found) = of(&waiter, "it spins for a lock in the code in which another CPU was stuck before") {
+        return Some(found);
+    }
+    // A task that died keeps the spinlocks it held: whoever comes to the module next spins for ever.
+    const DIED: Near = Near { ns: 3600 * SECOND, lines: 20_000 };
+    let module = busy_with(late).and_then(|hop| hop.module).filter(|_| spins);
+    let died = |early: &Fact| {
+        early.kind == "log.oops"
+            && early.text("severity") == Some("report")
+            && early.text("module").is_some_and(|m| module.as_deref() == Some(m))
+            && DIED.holds(early, late)
+    };
+    if let Some(found) = of(&died, "a task had died in the module before, and may have held the lock") {
         return Some(found);
     }
     let names: Vec<String> =

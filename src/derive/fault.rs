@@ -71,7 +71,10 @@ pub(super) fn fault(fact: &Fact) -> Option<Fault> {
     if let Some(jump) = jump(fact) {
         return Some(Fault {
             meaning: "bad-jump",
-            text: format!("{} was called; the caller is the first frame of the trace", jump.what),
+            text: match fact.text("return_to") {
+                Some(caller) => format!("{} was called; the caller is {caller}, by the link register", jump.what),
+                None => format!("{} was called; the caller is the first frame of the trace", jump.what),
+            },
             register: None,
             value: Some(jump.address),
             instruction: None,

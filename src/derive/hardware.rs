@@ -78,6 +78,9 @@ pub(super) fn hardware(fact: &Fact, admitted: bool, detailed: bool) -> Option<Si
         "hardware-mce" if fact.kind == "log.nmi" && fact.text("what") == Some("unknown") => return sign("nmi", "NMI"),
         "hardware-mce" if headline::is_deferred(fact) => return sign("deferred", "machine check"),
         "hardware-mce" => return sign("machine-check", "machine check"),
+        "hardware-memory" if fact.kind == "log.gpu_error" => {
+            return sign("gpu-memory", "memory of a graphics processor");
+        }
         "hardware-memory" => return sign("memory", "memory error"),
         "hardware-pcie" => return sign("pcie", "PCI"),
         "hardware-thermal" => return sign("thermal", "temperature"),
@@ -193,6 +196,10 @@ pub(super) fn advice(kind: &str, uncorrected: bool) -> (&'static str, &'static s
         ("deferred", _) => (
             "Not corrected: the data was marked as bad, and nobody has used it yet. Decode the record; replace or watch the part it names, where it names an address",
             "ras-mc-ctl --errors; no report of the same part on later boots",
+        ),
+        ("gpu-memory", _) => (
+            "It is the memory of the graphics processor itself: reset the card (nvidia-smi -r) or restart the machine, so that rows are remapped; replace the card when remapping fails (Xid 64) or the error comes again",
+            "nvidia-smi -q -d ECC,ROW_REMAPPER: no pending and no failed remapping",
         ),
         ("memory", false) => (
             "Corrected: nothing was lost. Watch the count of this DIMM and replace it when it grows",

@@ -92,8 +92,9 @@ fn named(fact: &Fact) -> Option<String> {
         "log.gpu_error" => {
             let driver = text("driver")?;
             let name = device.map_or_else(|| driver.to_owned(), |device| format!("{driver} {device}"));
-            let comm = text("comm").map(|comm| format!("process {comm}"));
-            Some(format!("{name}: {title}{}", list(&[text("ring"), comm.as_deref()])))
+            let comm = text("comm").filter(|comm| !comm.starts_with('<')).map(|comm| format!("process {comm}"));
+            let means = fact.int("xid").filter(|_| driver == "nvidia").and_then(meaning_of_xid);
+            Some(format!("{name}: {title}{}", list(&[means, text("ring"), comm.as_deref()])))
         }
         "log.device_firmware" | "log.host_adapter" => {
             let driver = text("driver")?;
@@ -182,6 +183,10 @@ fn named(fact: &Fact) -> Option<String> {
             let seconds = fact.int("seconds").map(|s| format!(" for {s} s")).unwrap_or_default();
             Some(format!("{title}{seconds}: its pool runs {}{module}", item.function))
         }
+        "log.slab_alloc_failure" => Some(format!(
+            "{title}: the cache of the memory cgroup {}, whose limit refused it, not the machine",
+            text("memcg_name")?
+        )),
         "log.slab_corruption" if text("class") == Some("leak") => Some(format!(
             "{}: objects were left in the slab cache when it was destroyed; the module that owns it leaks them",
             text("cache")?
@@ -296,6 +301,25 @@ fn without_hook(fact: &Fact, title: &str) -> Option<String> {
 /// Data that could not be corrected was marked, and nobody has used it yet (`MCI_STATUS_DEFERRED` of AMD).
 pub(super) fn is_deferred(fact: &Fact) -> bool {
     fact.kind == "log.mce" && fact.quote.contains("Deferred error")
+}
+
+/// What NVIDIA's catalogue of Xid numbers says of the common ones.
+fn meaning_of_xid(xid: i64) -> Option<&'static str> {
+    Some(match xid {
+        13 => "an engine's exception: the program's, as a rule",
+        31 => "an access of the program to memory that is not its own",
+        43 | 45 => "the work of one program was ended",
+        48 => "an uncorrectable error in its own memory",
+        63 => "a bad row or page of its own memory was recorded for remapping",
+        64 => "a bad row or page of its own memory could not be remapped",
+        74 => "an error of an NVLink",
+        79 => "it has fallen off the bus",
+        92 => "very many corrected errors in its own memory",
+        94 | 95 => "an uncorrectable error in its own memory was contained or not",
+        119 | 120 => "its own system processor does not answer",
+        154 => "what is to be done about the error before",
+        _ => return None,
+    })
 }
 
 /// What befell a filesystem. Where it stops, the error number tells why.

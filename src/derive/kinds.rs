@@ -207,7 +207,7 @@ pub const KINDS: &[KindDef] = &[
         doc: "A sign of failing hardware, to be settled before software is blamed",
         fields: &[
             EVENT,
-            field("sign", Text, "machine-check, memory, pcie, thermal, board, bit-flip"),
+            field("sign", Text, "machine-check, memory, gpu-memory, pcie, thermal, nmi, deferred, bit-flip"),
             field("uncorrected", Bool, "data was lost or changed: not a corrected error, not mere heat"),
             field("what", Text, "the sign in words"),
             field("advice", Text, "what to do about that sort of hardware"),

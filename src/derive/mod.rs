@@ -385,6 +385,31 @@ fn event(at: usize, fact: &Fact, derived: &mut Vec<Fact>) {
 /// A trace by frame pointers has no frame for who called a function without one, and a log may end before its trace: the
 /// link register names the caller.
 fn through_link_register(fact: &Fact, blame: &mut blame::Blame) {
+    if let Some(caller) = fact.text("return_to").map(names::plain)
+        && fault::jump(fact).is_some()
+    {
+        // No frame was pushed yet: the first of the trace is the caller of the caller.
+        let hop = path::Hop::named(caller);
+        blame.candidates.retain(|c| c.function != caller);
+        blame.candidates.insert(
+            0,
+            blame::Candidate {
+                function: caller.to_owned(),
+                module: fact.text("return_module").map(str::to_owned),
+                reason: "called the function pointer: the link register".to_owned(),
+            },
+        );
+        if let Some(outer) = blame.candidates.get_mut(1).filter(|c| c.reason.starts_with("called the function pointer"))
+        {
+            outer.reason = format!("calls {caller}");
+        }
+        blame.candidates.truncate(blame::MAX_CANDIDATES);
+        if blame.frames.first().is_none_or(|first| first.function != caller) {
+            blame.frames.insert(0, hop);
+            blame.frames.truncate(3);
+        }
+        return;
+    }
     let (Some(place), Some(caller)) = (fact.text("function"), fact.text("return_to")) else { return };
     let (place, caller) = (names::plain(place), names::plain(caller));
     let calls = format!("calls {place}");

@@ -28,6 +28,36 @@ pub(super) fn next(fact: &Fact) -> (String, String) {
                 .to_owned(),
         );
     }
+    const PATH: &[&str] =
+        &["DID_ERROR", "DID_TRANSPORT", "DID_BUS_BUSY", "DID_NO_CONNECT", "DID_SOFT_ERROR", "DID_TIME_OUT"];
+    if fact.kind == "log.scsi_error"
+        && (fact.text("hostbyte").is_some_and(|byte| PATH.iter().any(|path| byte.starts_with(path)))
+            || fact.text("sense_key") == Some("Aborted Command"))
+    {
+        return pair(
+            "whether the way to the disk is bad (adapter, cable, switch, target) rather than the disk",
+            format!(
+                "lsscsi -t (what carries it); grep . /sys/class/fc_host/host*/port_state /sys/class/fc_host/host*/statistics/*; multipath -ll; journalctl -k | grep -iE 'qla|lpfc|mpt|megaraid|usb|iscsi'; then {}",
+                devices::look_at(fact)
+            ),
+        );
+    }
+    if let Some(xid) = fact.int("xid").filter(|_| fact.text("driver") == Some("nvidia")) {
+        return match xid {
+            13 | 31 | 43 | 45 | 68 | 69 => pair(
+                "what the program did on the processor: it is the first suspect, not the card",
+                "the program's own log; compute-sanitizer PROGRAM; does another program on the same card fail too? nvidia-smi -q".to_owned(),
+            ),
+            48 | 63 | 64 | 92 | 94 | 95 => pair(
+                "how many errors the processor's own memory has, and whether rows could be remapped",
+                "nvidia-smi -q -d ECC,ROW_REMAPPER,PAGE_RETIREMENT; nvidia-smi -r (reset of the card)".to_owned(),
+            ),
+            _ => pair(
+                "the state that the driver saved of the processor",
+                "nvidia-bug-report.sh; nvidia-smi -q; lspci -vvv (LnkSta) of the card".to_owned(),
+            ),
+        };
+    }
     if fact.get("gone").is_some() {
         return pair(
             "whether the controller is still on the bus, and why it left it",

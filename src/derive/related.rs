@@ -27,6 +27,17 @@ type Nearest<'a> = &'a dyn Fn(&dyn Fn(&Fact) -> bool) -> Option<usize>;
 /// The earlier event of the same hardware under the name of a larger part of it.
 pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
     if late.kind == "log.gpu_error" {
+        // 154 announces what is to be done about the error before it.
+        let announced = |early: &Fact| {
+            late.int("xid") == Some(154)
+                && early.kind == "log.gpu_error"
+                && early.int("xid").is_some_and(|xid| xid != 154)
+                && early.text("device") == late.text("device")
+                && GPU.holds(early, late)
+        };
+        if let Some(at) = nearest(&announced) {
+            return Some((at, "it announces what is to be done about the error before"));
+        }
         let stuck = |early: &Fact| is_same_gpu(early, late) && GPU.holds(early, late);
         return nearest(&stuck).map(|at| (at, "the driver resets the processor that had stood still before"));
     }
@@ -48,6 +59,16 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
     let path = |early: &Fact| is_path_of_same_map(early, late) && CARD.holds(early, late);
     if let Some(at) = nearest(&path) {
         return Some((at, "another path of the same map had failed before"));
+    }
+    let members = |early: &Fact| {
+        late.kind == "log.raid_error"
+            && late.text("what") == Some("failed")
+            && is_dead_disk(early)
+            && early.text("what") != Some("failed")
+            && DISK.holds(early, late)
+    };
+    if let Some(at) = nearest(&members) {
+        return Some((at, "members of the array had failed before"));
     }
     let part = |early: &Fact| is_part(early, late);
     if let Some(at) = nearest(&part) {

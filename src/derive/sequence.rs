@@ -28,6 +28,8 @@ const SAME_CODE: Near = Near { ns: 300 * SECOND, lines: 2000 };
 const SAME_DEVICE: Near = Near { ns: 30 * SECOND, lines: 1000 };
 /// What the layers above a drive say of the command that failed.
 const SAME_BREATH: Near = Near { ns: 2 * SECOND, lines: 12 };
+/// What is lost until somebody says otherwise.
+const LASTING: Near = Near { ns: 86_400 * SECOND, lines: 1_000_000 };
 /// What is printed in the same second.
 const AT_ONCE: Near = Near { ns: SECOND, lines: 100 };
 /// The report that one task or CPU makes in the same breath.
@@ -273,12 +275,25 @@ impl Earlier<'_> {
     /// The report that a panic ends: the nearest one that can raise it, on the same CPU first.
     fn panic(&self, late: &Fact) -> Option<(usize, &'static str)> {
         let reason = late.text("reason").unwrap_or("").to_ascii_lowercase();
-        let (_, raises) = RAISES.iter().find(|(words, _)| words.iter().any(|word| reason.contains(word)))?;
+        let raises = RAISES.iter().find(|(words, _)| words.iter().any(|word| reason.contains(word)));
+        let Some((_, raises)) = raises else { return self.panic_inside(late) };
         let near = |_: usize, early: &Fact| early.kind != "log.panic" && raises.fits(early) && PANIC.holds(early, late);
         let cpu = late.int("cpu");
         let same_cpu = |at: usize, early: &Fact| cpu.is_some() && early.int("cpu") == cpu && near(at, early);
         let at = self.nearest(same_cpu).or_else(|| self.nearest(near))?;
         Some((at, "the panic ends this report"))
+    }
+
+    /// A panic whose reason nobody else prints, within the lines of a report: the code that complained called it.
+    fn panic_inside(&self, late: &Fact) -> Option<(usize, &'static str)> {
+        let (first, _) = lines(late)?;
+        let around = |_: usize, early: &Fact| {
+            early.text("severity") == Some("report")
+                && early.origin.member == late.origin.member
+                && tells_of_code(early.text("class").unwrap_or(""))
+                && lines(early).is_some_and(|(start, end)| start < first && first <= end)
+        };
+        self.nearest(around).map(|at| (at, "the panic ends this report"))
     }
 
     /// A task that waits for I/O below which a device or a server had failed before.
@@ -294,13 +309,36 @@ impl Earlier<'_> {
         let seconds = late.int("seconds").unwrap_or(120).clamp(0, 86_400);
         let waiting = Near { ns: (2 * seconds + 90) * SECOND, lines: 2000 };
         let (network, disk) = (has(NETWORK_WAITS), has(DISK_WAITS));
-        let fits = |_: usize, early: &Fact| {
+        let fits = |at: usize, early: &Fact| {
             // A trace that ends in the page cache names no file system.
             let server = (network || disk) && is_dead_server(early);
             let disk = disk && !network && is_dead_disk(early);
-            (server || disk) && waiting.holds(early, late)
+            let lasts = server && network && !self.came_back(at, early) || disk && is_given_up(early);
+            (server || disk) && (waiting.holds(early, late) || lasts && LASTING.holds(early, late))
         };
-        self.nearest(fits).map(|at| (at, "the task waits for a device or server that had failed before"))
+        if let Some(at) = self.nearest(fits) {
+            return Some((at, "the task waits for a device or server that had failed before"));
+        }
+        // Code that stopped at an assertion, or died, keeps what it holds.
+        let module = way.iter().find(|h| !super::blame::waits(h)).and_then(|h| h.module.clone())?;
+        let died = |_: usize, early: &Fact| {
+            matches!(&*early.kind, "log.oops" | "log.assertion")
+                && early.text("severity") == Some("report")
+                && module_of(early).as_deref() == Some(module.as_str())
+                && LASTING.holds(early, late)
+        };
+        self.nearest(died).map(|at| (at, "the module that the task waits in had failed before, with what it holds"))
+    }
+
+    /// Does the server say between its loss and now that it answers again?
+    fn came_back(&self, at: usize, loss: &Fact) -> bool {
+        let same = |word: &Fact, name: &str| loss.text(name).is_none() || loss.text(name) == word.text(name);
+        self.before
+            .iter()
+            .rev()
+            .take_while(|later| **later > at)
+            .filter_map(|later| self.facts.get(*later))
+            .any(|word| word.text("what") == Some("ok") && same(word, "filesystem") && same(word, "device"))
     }
 }
 
@@ -342,6 +380,8 @@ const RAISES: &[(&[&str], Raises)] = &[
         Raises::Class(&["hardware-mce", "hardware-memory", "hardware-pcie"]),
     ),
     (&["out of memory", "deadlocked on memory", "panic_on_oom"], Raises::Class(&["oom", "memcg-oom"])),
+    (&["serror"], Raises::Class(&["hardware-mce"])),
+    (&["panic forced after error"], Raises::Class(&["fs-corruption", "fs-shutdown", "io-error"])),
     (&["attempted to kill"], Raises::Init),
     (
         &[
@@ -465,6 +505,21 @@ pub(super) fn is_dead_disk(early: &Fact) -> bool {
         "log.usb" => early.text("severity") != Some("notice"),
         _ => false,
     }
+}
+
+/// Did the kernel give the device up for good?
+fn is_given_up(early: &Fact) -> bool {
+    matches!(early.text("what"), Some("disabled" | "removed" | "failed" | "no-path" | "dead"))
+}
+
+/// The module that a report speaks of, or whose function is the innermost of its trace that does more than report.
+fn module_of(fact: &Fact) -> Option<String> {
+    if let Some(module) = fact.text("module") {
+        return Some(module.to_owned());
+    }
+    let way = path::main_stack(fact).map(path::hops).unwrap_or_default();
+    let own = way.into_iter().find(|h| !h.helps(functions::Helper::Reporting) && !h.function.contains("panic"))?;
+    own.module
 }
 
 fn is_dead_server(early: &Fact) -> bool {

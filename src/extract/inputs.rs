@@ -26,6 +26,12 @@ const MAX_PASTED: usize = 4 << 20;
 const MAX_DUMP_IN_MEMORY: usize = 2 << 30;
 const MAX_DUMP_ON_DISK: u64 = 256 << 30;
 
+/// Endings of texts that are programs: they hold the words of the kernel, and report nothing.
+const SOURCES: &[&str] = &[
+    "c", "h", "S", "s", "cc", "cpp", "hpp", "rs", "py", "pl", "sh", "go", "js", "ts", "java", "rb", "lua", "awk",
+    "css", "svg", "diff", "patch", "toml", "lock", "spec", "mk",
+];
+
 /// Why nothing could be analysed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -299,7 +305,8 @@ impl Found {
         if heap && member.content().is_dump() {
             return true;
         }
-        if self.dumps_only || !plain {
+        let source = name.rsplit_once('.').is_some_and(|(_, ending)| SOURCES.contains(&ending));
+        if self.dumps_only || !(plain || heap && !source) {
             return false;
         }
         member.content() == ContentKind::Text
