@@ -81,6 +81,7 @@ pub struct Kernel<'d> {
     pub(crate) tasks: OnceLock<Walk<crate::Task>>,
     pub(crate) module_symbols: OnceLock<Vec<Option<Table>>>,
     pub(crate) page_map: OnceLock<Option<PageMap>>,
+    pub(crate) generated: OnceLock<Vec<crate::generated_code::GeneratedCode>>,
     gaps: Mutex<Vec<Gap>>,
     refused: Mutex<Vec<Gap>>,
 }
@@ -187,6 +188,7 @@ impl<'d> Kernel<'d> {
             tasks: OnceLock::new(),
             module_symbols: OnceLock::new(),
             page_map: OnceLock::new(),
+            generated: OnceLock::new(),
             gaps: Mutex::new(Vec::new()),
             refused: Mutex::new(Vec::new()),
         };

@@ -167,9 +167,9 @@ impl Kernel<'_> {
                         module: None,
                     });
                 }
-                self.symbolize_module(at).or_else(|| self.data_symbol(at))
+                self.symbolize_module(at).or_else(|| self.data_symbol(at)).or_else(|| self.generated_symbol(at))
             }
-            _ => self.symbolize_module(at).or_else(|| self.data_symbol(at)),
+            _ => self.symbolize_module(at).or_else(|| self.data_symbol(at)).or_else(|| self.generated_symbol(at)),
         }
     }
 

@@ -37,6 +37,12 @@ pub trait Target: Sync {
         false
     }
 
+    /// Whether the kernel made the code at this address while it ran, with frame pointers and without any tables.
+    fn keeps_frame_pointer(&self, address: u64) -> bool {
+        let _ = address;
+        false
+    }
+
     /// The return address that was at `place` of a task's stack before a tracer put `pc` there; `pc` itself when it
     /// is no trampoline, or the tracer's list does not have the place. On arm64 `place` is the caller's x29.
     fn original_return(&self, task: Option<u64>, pc: u64, place: u64, passed: &mut Passed) -> u64 {

@@ -227,13 +227,20 @@ pub struct Table {
 pub struct Orc {
     version: Version,
     tables: Vec<Table>,
+    /// Code that is a copy of other code: start, end, start of the other.
+    copies: Vec<(u64, u64, u64)>,
     found: RwLock<HashMap<u64, Option<Entry>>>,
 }
 
 impl Orc {
     /// Tables of one layout; a later table may overlap no earlier one.
     pub fn new(version: Version, tables: Vec<Table>) -> Orc {
-        Orc { version, tables, found: RwLock::default() }
+        Orc { version, tables, copies: Vec::new(), found: RwLock::default() }
+    }
+
+    /// With pieces of code (start and end) that are copies of other code (its start), whose entries they have.
+    pub fn with_copies(self, copies: Vec<(u64, u64, u64)>) -> Orc {
+        Orc { copies, ..self }
     }
 
     /// Layout of the entries.
@@ -256,6 +263,8 @@ impl Orc {
     }
 
     fn search(&self, target: &dyn Target, pc: u64) -> Option<Entry> {
+        let copy = self.copies.iter().find(|(start, end, _)| (*start..*end).contains(&pc));
+        let pc = copy.map_or(pc, |(start, _, of)| of.wrapping_add(pc - start));
         let table = self.tables.iter().find(|t| (t.code.0..t.code.1).contains(&pc))?;
         let code_address = |n: u64| {
             let at = table.ips.wrapping_add(4 * n);

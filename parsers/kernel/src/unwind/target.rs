@@ -53,6 +53,10 @@ impl Target for Code<'_, '_> {
         (self.unwinder.entry.0..self.unwinder.entry.1).contains(&address)
     }
 
+    fn keeps_frame_pointer(&self, address: u64) -> bool {
+        self.kernel.generated_at(address).is_some_and(|code| code.copy_of.is_none())
+    }
+
     fn original_return(&self, task: Option<u64>, pc: u64, place: u64, passed: &mut Passed) -> u64 {
         let trampolines = &self.unwinder.trampolines;
         let (Some(tracer), Some(task)) = (trampolines.tracer(pc), task) else { return pc };
@@ -109,6 +113,7 @@ impl Unwinder {
         for module in &kernel.modules().items {
             text.extend(module.text().map(|part| (part.start, part.end)));
         }
+        text.extend(kernel.generated_code().iter().map(|code| (code.start, code.end)));
         text.sort_unstable();
         let orc = match kernel.arch() {
             Arch::X86_64 => open_orc(kernel),
@@ -191,7 +196,9 @@ fn open_orc(kernel: &Kernel<'_>) -> Option<Orc> {
             tables.push(Table { ips, entries, count, code: (text.start, text.end) });
         }
     }
-    Some(Orc::new(version, tables))
+    let copies = kernel.generated_code().iter();
+    let copies = copies.filter_map(|code| Some((code.start, code.end, code.copy_of?))).collect();
+    Some(Orc::new(version, tables).with_copies(copies))
 }
 
 fn orc_version(kernel: &Kernel<'_>, ips: u64, entries: u64, count: u64) -> Option<Version> {

@@ -134,7 +134,7 @@ pub fn unwind(target: &dyn Target, tables: Tables<'_>, start: &Start) -> Trace {
                 let stack = start.stack.filter(|s| s.contains(state.sp)).or_else(|| target.stack_at(state.sp));
                 match frame_pointer_step(target, start, &state, stack, orc.is_none()) {
                     Some(next) => {
-                        if orc.is_some() {
+                        if orc.is_some() && !target.keeps_frame_pointer(state.pc) {
                             broken.get_or_insert(why);
                         }
                         next
