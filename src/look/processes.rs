@@ -86,6 +86,9 @@ pub struct ProcessRow {
     /// Bytes resident (RSS); looked up in detail only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resident_bytes: Option<u64>,
+    /// Bytes locked or pinned; looked up in detail only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locked_bytes: Option<u64>,
     /// Depth in the tree; 0 without one.
     pub depth: usize,
 }
@@ -173,6 +176,7 @@ pub fn processes(kernel: &Kernel<'_>, filter: &Filter) -> Result<Processes, Stri
         }),
         virtual_bytes: memory(task).map(|memory| memory.virtual_bytes),
         resident_bytes: memory(task).and_then(|memory| memory.resident_bytes),
+        locked_bytes: memory(task).and_then(|memory| memory.locked_bytes),
         switches: task.nvcsw.zip(task.nivcsw).map(|(voluntary, forced)| Switches { voluntary, forced }),
         depth,
     };

@@ -79,16 +79,22 @@ pub struct OtherRow {
     pub filesystem: Option<String>,
     /// Inode number of a page's file.
     pub inode: Option<u64>,
+    /// The block device, of a page of one that is read directly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// Tasks in the same queue, this one among them.
     pub waiters: Option<usize>,
     /// The function on whose behalf it sleeps.
     pub waits_in: Option<String>,
-    /// Thread id of the task on whose stack the object lies: the only one that can end the wait.
+    /// Thread id of the task that has to end the wait, where memory tells; the sleeper itself: it never ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waker_pid: Option<i32>,
     /// Its command name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waker_comm: Option<String>,
+    /// Why it is that one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waker_by: Option<&'static str>,
 }
 
 /// A memory pool that tasks wait for.
@@ -193,10 +199,12 @@ pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
             bit: wait.bit.clone(),
             filesystem: wait.file.as_ref().map(|file| file.filesystem.clone()),
             inode: wait.file.as_ref().map(|file| file.inode),
+            device: wait.file.as_ref().and_then(|file| file.device.clone()),
             waiters: Some(wait.waiters),
             waits_in: stack_of.get(&wait.task.0).and_then(|stack| kernel::locks::waits_in(stack)),
-            waker_pid: wait.on_stack_of.and_then(name).map(|(pid, _)| pid),
-            waker_comm: wait.on_stack_of.and_then(name).map(|(_, comm)| comm),
+            waker_pid: wait.waker.and_then(name).map(|(pid, _)| pid),
+            waker_comm: wait.waker.and_then(name).map(|(_, comm)| comm),
+            waker_by: wait.waker_by,
             ..OtherRow::of(task)
         };
         Some(other)
@@ -249,10 +257,12 @@ impl OtherRow {
             bit: None,
             filesystem: None,
             inode: None,
+            device: None,
             waiters: None,
             waits_in: None,
             waker_pid: None,
             waker_comm: None,
+            waker_by: None,
         }
     }
 }

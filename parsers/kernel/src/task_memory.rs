@@ -9,6 +9,8 @@ pub struct TaskMemory {
     pub virtual_bytes: u64,
     /// Resident: RSS.
     pub resident_bytes: Option<u64>,
+    /// Locked by `mlock`, or pinned for devices.
+    pub locked_bytes: Option<u64>,
 }
 
 impl Kernel<'_> {
@@ -22,7 +24,11 @@ impl Kernel<'_> {
         let kinds: &[u64] = if self.types().enumerator("MM_SHMEMPAGES").is_some() { &[0, 1, 3] } else { &[0, 1] };
         let resident = kinds.iter().map(|kind| self.resident(mm, *kind)).sum::<Option<i64>>();
         let resident = resident.and_then(|pages| u64::try_from(pages.max(0)).ok()?.checked_mul(page));
-        Some(TaskMemory { virtual_bytes, resident_bytes: resident })
+        // An atomic number since 70f8a3ca68d3 "mm: make mm->pinned_vm an atomic64 counter" (v5.1).
+        let pinned = self.first_value(mm, "mm_struct", &["pinned_vm.counter", "pinned_vm"]).unwrap_or(0);
+        let locked =
+            self.value(mm, "mm_struct", "locked_vm").and_then(|pages| pages.checked_add(pinned)?.checked_mul(page));
+        Some(TaskMemory { virtual_bytes, resident_bytes: resident, locked_bytes: locked })
     }
 
     /// Pages of one kind. A counter with parts of the CPUs since f1a7941243c1 "mm: convert mm's rss stats into

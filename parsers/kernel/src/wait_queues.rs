@@ -61,6 +61,8 @@ pub struct PageOwner {
     pub filesystem: String,
     /// Inode number.
     pub inode: u64,
+    /// Of a block device read directly its name, `sda1`.
+    pub device: Option<String>,
 }
 
 /// A task that waits for something that is no lock.
@@ -82,8 +84,10 @@ pub struct QueueWait {
     pub file: Option<PageOwner>,
     /// Tasks in the same queue, this one among them. Queues of bits and pages are shared by chance.
     pub waiters: usize,
-    /// The task on whose stack the thing lies: the only one that can end the wait.
-    pub on_stack_of: Option<VirtAddr>,
+    /// The task that has to end the wait, where memory tells.
+    pub waker: Option<VirtAddr>,
+    /// Why it is that one: `has it on its stack`, `runs the work that is flushed`.
+    pub waker_by: Option<&'static str>,
 }
 
 /// A wait entry on a sleeper's stack.
@@ -139,7 +143,8 @@ impl Kernel<'_> {
             bit: None,
             file: None,
             waiters: 1,
-            on_stack_of: None,
+            waker: None,
+            waker_by: None,
         };
         let completes = |name: &str| name.starts_with("wait_for_completion") || name.contains("wait_for_common");
         let completion = stack.frames.iter().take(6).any(|f| f.function().is_some_and(completes));
@@ -180,7 +185,8 @@ impl Kernel<'_> {
             return None;
         }
         // What lies on the sleeper's own stack others were given the address of.
-        wait.on_stack_of = stacks.owner(wait.object).filter(|owner| *owner != task.address);
+        wait.waker = stacks.owner(wait.object).filter(|owner| *owner != task.address);
+        wait.waker_by = wait.waker.map(|_| "has it on its stack");
         if let Some(symbol) = self.symbolize(wait.object) {
             wait.symbol = Some(match symbol.offset {
                 0 => symbol.name,
@@ -248,7 +254,19 @@ impl Kernel<'_> {
         Some(PageOwner {
             filesystem: self.text(block, "super_block", "s_id").filter(|name| !name.is_empty())?,
             inode: self.value(inode, "inode", "i_ino")?,
+            device: self.device_of_inode(inode),
         })
+    }
+
+    /// The block device whose inode this is, in the file system `bdev`: it lies beside it.
+    pub(crate) fn device_of_inode(&self, inode: VirtAddr) -> Option<String> {
+        let block = self.pointer(inode, "inode", "i_sb")?;
+        if self.text(block, "super_block", "s_id")? != "bdev" {
+            return None;
+        }
+        let types = self.types();
+        let of_inode = types.offset("bdev_inode", "vfs_inode")?;
+        self.block_device_name(inode - of_inode + types.offset("bdev_inode", "bdev")?)
     }
 
     /// The file system whose protection against writers while it is frozen this per-CPU rwsem is; `None` when it is

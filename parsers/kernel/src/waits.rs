@@ -10,7 +10,7 @@ use crate::locks::{self, LockCycle, LockWait, Stacks};
 use crate::mempool::Mempool;
 use crate::stacks::CallStack;
 use crate::tasks::Task;
-use crate::wait_queues::{QueueWait, WaitKind};
+use crate::wait_queues::{PageOwner, QueueWait, WaitKind};
 use crate::{Kernel, VirtAddr};
 
 const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
@@ -89,10 +89,17 @@ pub const KINDS: &[KindDef] = &[
             field("bit", Text, "", "number of the bit; of a page its name: locked, writeback"),
             field("filesystem", Text, "", "file system (s_id) of the page; bdev for a block device itself"),
             field("inode", Int, "", "inode number of the page's file"),
+            field("device", Text, "", "the block device, of a page of one that is read directly"),
             field("waiters", Int, "", "tasks in the same queue"),
-            field("waker", Addr, "", "task on whose stack the object lies: the only one that can end the wait"),
+            field(
+                "waker",
+                Addr,
+                "",
+                "the task that has to end the wait, where memory tells; the sleeper itself: it never ends",
+            ),
             field("waker_pid", Int, "", "its thread id"),
             field("waker_comm", Text, "", "its command name"),
+            field("waker_by", Text, "", "why it is that one: has it on its stack, runs the work that is flushed, ..."),
         ],
     },
     KindDef {
@@ -163,7 +170,7 @@ pub struct Waits {
     pub pools: Vec<Mempool>,
     /// Sleepers in `mempool_alloc` and the address of their pool.
     pub sleepers: Vec<(VirtAddr, VirtAddr)>,
-    /// Tasks in state D that wait for something else, and what those on whose stacks that lies wait for.
+    /// Tasks in state D that wait for something else, and what those wait for that have to end these waits.
     pub others: Vec<QueueWait>,
     /// Tasks in state D of which nothing on their stacks tells what they wait for.
     pub unexplained: Vec<Unexplained>,
@@ -239,6 +246,7 @@ impl Kernel<'_> {
                 });
             }
         }
+        self.flushes(&mut waits.others);
         self.wakers(tasks, stacks, &ranges, &mut waits);
         self.owners_that_died(tasks, &mut waits.locks);
         waits.cycles = locks::cycles(&waits.locks);
@@ -246,12 +254,12 @@ impl Kernel<'_> {
         waits
     }
 
-    /// What those tasks wait for that have on their stacks what others wait for, whatever their state: a parallel lookup
-    /// waits for the one that asked first, and that one for a server.
+    /// What those tasks wait for that have to end the waits of others, whatever their state: a parallel lookup waits for the
+    /// one that asked first, and that one for a server.
     fn wakers(&self, tasks: &[Task], stacks: &[Option<CallStack>], ranges: &Stacks, waits: &mut Waits) {
         let mut known: HashSet<VirtAddr> = waits.others.iter().map(|wait| wait.task).collect();
         known.extend(waits.locks.iter().map(|wait| wait.task));
-        let mut next: Vec<VirtAddr> = waits.others.iter().filter_map(|wait| wait.on_stack_of).collect();
+        let mut next: Vec<VirtAddr> = waits.others.iter().filter_map(|wait| wait.waker).collect();
         if next.is_empty() {
             return;
         }
@@ -265,8 +273,10 @@ impl Kernel<'_> {
             if task.running {
                 continue;
             }
-            let wait = self.queue_wait(task, stack, ranges);
-            next.extend(wait.as_ref().and_then(|wait| wait.on_stack_of));
+            let Some(wait) = self.queue_wait(task, stack, ranges) else { continue };
+            let mut wait = [wait];
+            self.flushes(&mut wait);
+            next.extend(wait.iter().filter_map(|wait| wait.waker));
             waits.others.extend(wait);
         }
     }
@@ -445,15 +455,22 @@ impl<'a, 'd> Report<'a, 'd> {
             .with_opt("bit", wait.bit.clone())
             .with_opt("filesystem", wait.file.as_ref().map(|f| f.filesystem.clone()))
             .with_opt("inode", wait.file.as_ref().map(|f| f.inode))
+            .with_opt("device", wait.file.as_ref().and_then(|f| f.device.clone()))
             .with("waiters", wait.waiters);
-        let waker = wait.on_stack_of.and_then(|at| self.task(at));
+        let waker = wait.waker.and_then(|at| self.task(at));
         if let Some(waker) = waker {
             fact.set("waker", Address::from(waker.address));
             fact.set("waker_pid", waker.pid);
             fact.set("waker_comm", waker.comm.as_str());
+            if let Some(by) = wait.waker_by {
+                fact.set("waker_by", by);
+            }
         }
         let object = wait.symbol.clone().unwrap_or_else(|| wait.object.to_string());
         let what = match (wait.kind, &wait.bit, &wait.file) {
+            (WaitKind::Page, Some(bit), Some(PageOwner { device: Some(device), .. })) => {
+                format!("page {object} ({bit}) of block device {device}")
+            }
             (WaitKind::Page, Some(bit), Some(file)) => {
                 format!("page {object} ({bit}) of inode {} on {}", file.inode, file.filesystem)
             }
@@ -461,7 +478,10 @@ impl<'a, 'd> Report<'a, 'd> {
             (WaitKind::Bit, Some(bit), _) => format!("bit {bit} of {object}"),
             _ => format!("{} {object}", wait.kind.name()),
         };
-        let of = waker.map(|waker| format!(" on the stack of {} ({})", waker.pid, waker.comm));
+        let of = waker.zip(wait.waker_by).map(|(waker, by)| match waker.address == wait.task {
+            true => format!(", which it has to end itself: it {by}"),
+            false => format!(", which {} ({}) has to end: it {by}", waker.pid, waker.comm),
+        });
         let of = of.unwrap_or_default();
         fact.quote = format!("task {} ({}) in state {} waits for {what}{of}", task.pid, task.comm, task.state);
         fact.recheck = recheck_task(task);

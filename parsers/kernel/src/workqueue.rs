@@ -58,6 +58,12 @@ pub struct Worker {
     pub description: Option<String>,
     /// How long it has been at it, nanoseconds, where the kernel notes it.
     pub busy_ns: Option<u64>,
+    /// Its `struct worker`.
+    #[serde(skip)]
+    pub(crate) address: VirtAddr,
+    /// The `struct workqueue_struct` that its work is of.
+    #[serde(skip)]
+    pub(crate) queue: Option<VirtAddr>,
 }
 
 const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
@@ -187,6 +193,8 @@ impl Kernel<'_> {
                     function: function.map(|symbol| symbol.name),
                     workqueue: queue.and_then(|queue| self.text(queue, "workqueue_struct", "name")),
                     description: self.text(worker, "worker", "desc").filter(|text| !text.is_empty()),
+                    address: worker,
+                    queue,
                     busy_ns: started.filter(|ticks| *ticks != 0).and_then(since),
                 });
             }

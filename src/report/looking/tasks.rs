@@ -68,7 +68,8 @@ pub fn processes_in_detail(view: &Processes, width: Option<usize>) -> String {
         if let Some(mapped) = t.virtual_bytes {
             let kib = |bytes: u64| format!("{}k", bytes / 1024);
             let resident = t.resident_bytes.map_or_else(|| "?".to_owned(), kib);
-            row("memory", format!("VSZ {}, RSS {resident}", kib(mapped)));
+            let locked = t.locked_bytes.filter(|bytes| *bytes > 0).map(|bytes| format!(", locked {}", kib(bytes)));
+            row("memory", format!("VSZ {}, RSS {resident}{}", kib(mapped), locked.unwrap_or_default()));
         }
     }
     gaps(&mut out, &view.gaps);
@@ -289,6 +290,9 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
             let object = w.symbol.clone().or_else(|| w.object.map(address));
             let object = match (object, &w.bit, &w.filesystem, w.inode) {
                 (None, ..) => "-".to_owned(),
+                (Some(_), Some(bit), Some(_), Some(_)) if w.device.is_some() => {
+                    format!("{bit}, block device {}", w.device.as_deref().unwrap_or_default())
+                }
                 (Some(_), Some(bit), Some(filesystem), Some(inode)) => {
                     format!("{bit}, inode {inode} on {filesystem}")
                 }
@@ -296,7 +300,8 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
                 (Some(object), None, ..) => object,
             };
             let object = match (w.waker_pid, &w.waker_comm) {
-                (Some(pid), Some(comm)) => format!("{object} on the stack of {pid} {comm}"),
+                (Some(pid), _) if pid == w.pid => format!("{object}, waits for ITSELF"),
+                (Some(pid), Some(comm)) => format!("{object}, waits for {pid} {comm}"),
                 _ => object,
             };
             vec![
