@@ -113,6 +113,13 @@ const KINDS: &[KindDef] = &[
             field("owner", Text, "", "module whose data keeps the cache's address"),
             field("owner_out_of_tree", Bool, "", "that module was built out of tree"),
             field("owner_symbol", Text, "", "variable of the module that keeps it"),
+            field(
+                "objects_point_at",
+                Text,
+                "",
+                "of the largest cache, where it has a good part of the memory: variable that most of its objects point at",
+            ),
+            field("objects_module", Text, "", "module of that variable"),
         ],
     },
     KindDef {
@@ -189,7 +196,7 @@ const KINDS: &[KindDef] = &[
                 "kind",
                 Text,
                 "",
-                "slab-object, page-structure, stack, below-stack, cpu-stack, task, per-cpu, symbol, module, vmalloc, page, value, unmapped, mapped",
+                "slab-object, free-pointer (what a freed object holds), page-structure, stack, below-stack, cpu-stack, task, per-cpu, symbol, module, vmalloc, page, value, unmapped, mapped",
             ),
             field("what", Text, "", "the same in a sentence"),
             field("symbol", Text, "", "symbol it points at, name+0x10"),

@@ -29,20 +29,40 @@ impl Kernel<'_> {
         let registers = registers.map(|(name, value)| (*name, *value)).take(MAX_REGISTERS);
         let origin = || Origin::derived(self.member(), "registers of the report, looked up in memory");
         let mut facts = Vec::new();
-        for (register, value) in fault.into_iter().chain(registers) {
+        let registers: Vec<(&str, u64)> = fault.into_iter().chain(registers).collect();
+        // A free object holds a pointer to the next one, often hardened. Who has that word in a register has read the object
+        // after it was freed.
+        let looked: Vec<_> = registers
+            .iter()
+            .map(|(_, value)| self.arch().is_kernel(VirtAddr(*value)).then(|| whereabouts.what(VirtAddr(*value))))
+            .collect();
+        let slabs: Vec<_> = looked.iter().flatten().filter_map(|what| what.slab.clone()).collect();
+        let free_word = |value: u64| {
+            let (object, (offset, _)) = slabs
+                .iter()
+                .find_map(|object| Some((object, object.free_word?)).filter(|(_, (_, word))| *word == value))?;
+            Some(format!(
+                "the free-list pointer at +{offset:#x} of the free object {:#x} of slab cache {}: it was read after it was freed",
+                object.object.0, object.cache
+            ))
+        };
+        for ((register, value), looked) in registers.into_iter().zip(looked) {
             // A register that holds NULL or a small number tells nothing by itself; the fault address does. A length of a
             // page or of some is a number too.
             let telling = self.arch().is_kernel(VirtAddr(value)) || register == "fault address";
-            let known = meaning(value).filter(|_| value >= LOWEST || register == "fault address");
+            let freed = free_word(value).filter(|_| value >= LOWEST);
+            let from_freed = freed.is_some();
+            let known = freed.or_else(|| meaning(value).filter(|_| value >= LOWEST || register == "fault address"));
             if !telling && known.is_none() {
                 continue;
             }
-            let mut what = whereabouts.what(VirtAddr(value));
+            let mut what = looked.unwrap_or_else(|| whereabouts.what(VirtAddr(value)));
             if known.is_some() {
                 what.value = known;
             }
             // A poison that looks like an address of the kernel's half is no address.
             let text = match (&what.value, what.physical) {
+                (Some(value), _) if from_freed => value.clone(),
                 (Some(value), None) => value.clone(),
                 _ => what.summary(),
             };
@@ -50,7 +70,7 @@ impl Kernel<'_> {
                 .with("function", oops.function)
                 .with("register", register)
                 .with("value", Address(value))
-                .with("kind", what.kind())
+                .with("kind", if from_freed { "free-pointer" } else { what.kind() })
                 .with("what", text.as_str())
                 .with_opt("symbol", what.symbol)
                 .with_opt("module", what.module)

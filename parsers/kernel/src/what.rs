@@ -86,6 +86,15 @@ pub struct SlabWhat {
     /// Who allocated it and who freed it, where the cache keeps that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tracks: Option<crate::Tracks>,
+    /// Where the free list of its slab breaks: a free object's pointer to the next one was written over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damaged_at: Option<Address>,
+    /// What stands there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<Address>,
+    /// Of a free object: the word that its cache keeps in it, and where.
+    #[serde(skip)]
+    pub(crate) free_word: Option<(u64, u64)>,
 }
 
 /// A `struct page`, or what lies over one (`struct slab`, `struct folio`).
@@ -186,7 +195,21 @@ impl What {
                 Some(false) => "free",
                 None => "allocated or free",
             };
-            return format!("slab {} object {:#x}{}, {state}", object.cache, object.object.0, plus(object.offset));
+            let damage = object.damaged_at.zip(object.damage).map(|(at, word)| {
+                let text: String = word.0.to_le_bytes().iter().map(|byte| char::from(*byte)).collect();
+                let text = match text.chars().all(|c| c.is_ascii_graphic()) {
+                    true => format!(" (\"{text}\")"),
+                    false => String::new(),
+                };
+                format!("; the free list of its slab is overwritten at {:#x} with {:#x}{text}", at.0, word.0)
+            });
+            let damage = damage.unwrap_or_default();
+            return format!(
+                "slab {} object {:#x}{}, {state}{damage}",
+                object.cache,
+                object.object.0,
+                plus(object.offset)
+            );
         }
         if let Some(page) = &self.page_structure {
             let cache = page.cache.as_ref().map(|name| format!(", a slab of {name}")).unwrap_or_default();
@@ -402,6 +425,9 @@ impl Whereabouts<'_, '_> {
                 allocated: object.allocated,
                 poisoned: object.allocated != Some(true) && kernel.slab_poisoned(object.cache, object.start),
                 tracks: kernel.slab_tracks(object.cache, object.start),
+                damaged_at: object.broken.map(|(at, _)| at.into()),
+                damage: object.broken.map(|(_, word)| Address(word)),
+                free_word: object.free_word,
             });
         }
         if let Some(physical) = found.physical {

@@ -1,5 +1,6 @@
 //! Slab caches (SLUB) and their numbers.
 
+mod contents;
 mod objects;
 mod sweep;
 mod tracks;
@@ -9,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use facts::{Fact, Gap};
 use serde::Serialize;
 
+pub use contents::CommonPointer;
 pub use objects::SlabObject;
 pub use tracks::{Track, Tracks};
 
@@ -21,6 +23,8 @@ const MAX_PARTIAL: usize = 1_000_000;
 const MAX_NODES: u64 = 1024;
 /// Objects of one slab: 32,767 fit the counter.
 const MAX_OBJECTS: u64 = 32_767;
+/// A cache that has this part of the memory has a good one.
+const LARGE_SHARE: u64 = 8;
 /// Slabs, free objects and CPUs that are visited to count all caches.
 const MAX_VISITS: u64 = 64_000_000;
 
@@ -393,14 +397,20 @@ impl Kernel<'_> {
         let walk = self.largest_slab_caches(count);
         let addresses: HashSet<u64> = walk.items.iter().map(|cache| cache.address.0).collect();
         let owners = self.module_references(&addresses);
-        let facts = walk.items.iter().map(|cache| {
+        // Whose objects they are is asked only of a cache that memory went into.
+        let total = self.memory_bytes();
+        let bytes = |cache: &SlabCache| cache.total.map(|total| total.saturating_mul(cache.size));
+        let large = |cache: &SlabCache| bytes(cache).zip(total).is_some_and(|(bytes, all)| bytes >= all / LARGE_SHARE);
+        let facts = walk.items.iter().enumerate().map(|(nth, cache)| {
+            let common = if nth == 0 && large(cache) { self.common_pointer(cache.address) } else { None };
+            let holds = common.as_ref().map(|common| format!("; {}", common.text())).unwrap_or_default();
             let owner = owners.iter().find(|reference| reference.target == cache.address);
             Fact::new("mem.slab_cache", self.origin(cache.address, "struct kmem_cache"))
                 .with("cache", cache.name.as_str())
                 .with("address", facts::Address::from(cache.address))
                 .with("object_size", cache.object_size)
                 .with("size", cache.size)
-                .with_opt("bytes", cache.total.map(|total| total.saturating_mul(cache.size)))
+                .with_opt("bytes", bytes(cache))
                 .with_opt("slabs", cache.slabs)
                 .with_opt("total", cache.total)
                 .with_opt("active", cache.active)
@@ -410,8 +420,10 @@ impl Kernel<'_> {
                 .with_opt("owner", owner.map(|o| o.module.clone()))
                 .with_opt("owner_out_of_tree", owner.map(|o| o.out_of_tree))
                 .with_opt("owner_symbol", owner.and_then(|o| o.symbol.clone()))
+                .with_opt("objects_point_at", common.as_ref().map(|common| common.symbol.clone()))
+                .with_opt("objects_module", common.and_then(|common| common.module))
                 .quoting(format!(
-                    "cache {}: {} of {} objects of {} bytes active in {} slabs",
+                    "cache {}: {} of {} objects of {} bytes active in {} slabs{holds}",
                     cache.name,
                     cache.active.map_or("?".into(), |n| n.to_string()),
                     cache.total.map_or("?".into(), |n| n.to_string()),

@@ -22,6 +22,12 @@ pub struct SlabObject {
     pub offset: u64,
     /// Whether it is allocated; `None` when the free lists cannot tell.
     pub allocated: Option<bool>,
+    /// Of a free object: where the pointer to the next free one lies in it, and the word there, which may be hardened.
+    #[serde(skip)]
+    pub free_word: Option<(u64, u64)>,
+    /// Where the free list of its slab breaks, and the word there: something was written over it.
+    #[serde(skip)]
+    pub broken: Option<(VirtAddr, u64)>,
 }
 
 impl Kernel<'_> {
@@ -33,7 +39,11 @@ impl Kernel<'_> {
         let start = slab.base + nth * slab.size;
         let (bytes, _) = self.bytes_with_holes(slab.base, slab.len() as usize);
         let free = slabs.free(&slab, &bytes);
+        let allocated = free.as_ref().map(|free| free.get(nth as usize) != Some(&true));
+        let link = slabs.link_offset(&slab).filter(|_| allocated == Some(false));
         Some(SlabObject {
+            free_word: link.and_then(|link| Some((link, self.u64(start + link).ok()?))),
+            broken: if free.is_none() { slabs.broken(&slab, &bytes) } else { None },
             cache: slab.cache,
             cache_name: self
                 .pointer(slab.cache, "kmem_cache", "name")
@@ -41,7 +51,7 @@ impl Kernel<'_> {
                 .unwrap_or_default(),
             start,
             offset: at.0 - start.0,
-            allocated: free.map(|free| free.get(nth as usize) != Some(&true)),
+            allocated,
         })
     }
 

@@ -119,33 +119,64 @@ impl<'k> Slabs<'k> {
 
     /// Which objects of a slab are free; `bytes` are all of its objects. `None` when its lists do not close.
     pub(crate) fn free(&mut self, slab: &Slab, bytes: &[u8]) -> Option<Vec<bool>> {
+        let (link, lists) = self.lists(slab)?;
+        free_objects(slab, bytes, link, lists).ok()
+    }
+
+    /// Where in an object of a slab's cache the pointer to the next free one lies.
+    pub(crate) fn link_offset(&mut self, slab: &Slab) -> Option<u64> {
+        Some(self.lists(slab)?.0.offset)
+    }
+
+    /// Where the free lists of a slab break, and what stands there. `None` where they close, and where the first object of
+    /// one is none of the slab's.
+    pub(crate) fn broken(&mut self, slab: &Slab, bytes: &[u8]) -> Option<(VirtAddr, u64)> {
+        let (link, lists) = self.lists(slab)?;
+        free_objects(slab, bytes, link, lists).err()?
+    }
+
+    fn lists(&mut self, slab: &Slab) -> Option<&(FreeLink, CpuLists)> {
         let kernel = self.kernel;
         let shape = self.shape(slab.cache)?;
         if shape.free.is_none() {
             shape.free = Some((kernel.free_link(slab.cache)?, kernel.cpu_free_lists(slab.cache)));
         }
-        let (link, lists) = shape.free.as_ref()?;
-        free_objects(slab, bytes, link, lists)
+        shape.free.as_ref()
     }
 }
 
-fn free_objects(slab: &Slab, bytes: &[u8], link: &FreeLink, cpus: &CpuLists) -> Option<Vec<bool>> {
+/// Which objects are free, or where the lists break and what stands there.
+fn free_objects(
+    slab: &Slab,
+    bytes: &[u8],
+    link: &FreeLink,
+    cpus: &CpuLists,
+) -> Result<Vec<bool>, Option<(VirtAddr, u64)>> {
     let heads = std::iter::once(slab.freelist).chain(cpus.get(&slab.descriptor.0).into_iter().flatten().copied());
     let heads: Vec<u64> = heads.filter(|head| *head != 0).collect();
     let nth = |at: u64| {
         let within = at.checked_sub(slab.base.0).filter(|n| *n < slab.len() && n % slab.size == 0)?;
         usize::try_from(within / slab.size).ok()
     };
+    // Of two ways to decode, the one that goes further is right.
+    let mut broken: (usize, Option<(VirtAddr, u64)>) = (0, None);
     for swapped in [true, false] {
-        let mut free = vec![false; usize::try_from(slab.objects).ok()?];
+        let mut free = vec![false; usize::try_from(slab.objects).map_err(|_| None)?];
+        let mut walked = 0;
         let whole = heads.iter().all(|head| {
-            let mut at = *head;
+            let (mut at, mut last) = (*head, None);
             while at != 0 {
                 // An object that comes twice makes a ring.
-                let Some(seen) = nth(at).and_then(|nth| free.get_mut(nth)).filter(|seen| !**seen) else { return false };
-                *seen = true;
+                let Some(seen) = nth(at).and_then(|nth| free.get_mut(nth)).filter(|seen| !**seen) else {
+                    if walked > broken.0 {
+                        broken = (walked, last);
+                    }
+                    return false;
+                };
+                (*seen, walked) = (true, walked + 1);
                 let slot = at.wrapping_add(link.offset);
                 let Some(stored) = word(bytes, slot.wrapping_sub(slab.base.0)) else { return false };
+                last = Some((VirtAddr(slot), stored));
                 at = link.decode(stored, slot, swapped);
             }
             true
@@ -156,13 +187,13 @@ fn free_objects(slab: &Slab, bytes: &[u8], link: &FreeLink, cpus: &CpuLists) -> 
                     *seen = true;
                 }
             }
-            return Some(free);
+            return Ok(free);
         }
         if link.random.is_none() {
             break;
         }
     }
-    None
+    Err(broken.1)
 }
 
 impl Kernel<'_> {
