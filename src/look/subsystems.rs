@@ -127,6 +127,8 @@ pub struct ModuleView {
     pub modules: Vec<ModuleRow>,
     /// Live patches.
     pub live_patches: Vec<kernel::LivePatch>,
+    /// Modules that were unloaded, as far as the kernel remembers them.
+    pub unloaded: Vec<kernel::UnloadedModule>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
 }
@@ -145,7 +147,7 @@ pub fn modules(kernel: &Kernel<'_>) -> ModuleView {
     });
     let patches = kernel.live_patches();
     let gaps = walk.gaps.iter().cloned().chain(patches.gaps).collect();
-    ModuleView { modules: modules.collect(), live_patches: patches.items, gaps }
+    ModuleView { modules: modules.collect(), live_patches: patches.items, unloaded: kernel.unloaded_modules(), gaps }
 }
 
 /// A slab cache.
@@ -169,6 +171,9 @@ pub struct CacheRow {
     pub bytes: Option<u64>,
     /// Whether it is a memory cgroup's copy of another cache.
     pub per_cgroup: bool,
+    /// What most of its objects point at; looked for when one cache is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub common: Option<kernel::CommonPointer>,
 }
 
 /// The slab caches.
@@ -205,9 +210,13 @@ pub fn slab(kernel: &Kernel<'_>, name: Option<&str>) -> Result<SlabView, String>
             slab_bytes: cache.size.saturating_mul(cache.objects_per_slab),
             bytes: cache.total.map(|total| total.saturating_mul(cache.size)),
             per_cgroup: cache.root.is_some(),
+            common: None,
             name: cache.name,
         })
         .collect();
+    if let ([only], Some(_)) = (caches.as_mut_slice(), name) {
+        only.common = kernel.common_pointer(kernel::VirtAddr(only.cache.0));
+    }
     if let Some(name) = name.filter(|_| caches.is_empty() && count > 0) {
         let near = super::nearest::did_you_mean(name, names.iter().map(|name| name.as_str().into()));
         return Err(format!(
@@ -287,6 +296,10 @@ pub struct QueueRow {
     pub pid: Option<i32>,
     /// Its command name.
     pub comm: Option<String>,
+    /// Its scheduling class: `deadline`, `rt`, `fair`, `ext`.
+    pub class: Option<&'static str>,
+    /// Its priority as the kernel counts.
+    pub priority: Option<i32>,
     /// Whether that is the idle task.
     pub idle: bool,
     /// Tasks that want to run.
@@ -320,6 +333,8 @@ pub struct QueuedRow {
     pub comm: Option<String>,
     /// It sleeps already and only pays its debt.
     pub delayed: bool,
+    /// It may not run before its group's quota is refilled.
+    pub throttled: bool,
 }
 
 /// The run queues.
@@ -352,10 +367,14 @@ pub fn run_queues(kernel: &Kernel<'_>) -> QueueView {
                     task: queued.task.into(),
                     comm: task.map(|(_, comm)| (*comm).to_owned()),
                     delayed: queued.delayed,
+                    throttled: queued.throttled,
                 }
             });
             let task = queue.current.and_then(|at| names.get(&at.0));
+            let running = queue.current.filter(|_| !queue.idle).and_then(|at| kernel.running_class(at));
             QueueRow {
+                class: running.map(|(class, _)| class),
+                priority: running.map(|(_, priority)| priority),
                 cpu: queue.cpu,
                 rq: queue.address.into(),
                 pid: task.map(|(pid, _)| *pid),

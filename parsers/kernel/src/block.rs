@@ -254,7 +254,8 @@ impl Kernel<'_> {
             // A plain number since 7996a8b5511a "blk-mq: fix hang caused by freeze/unfreeze sequence" (v5.3).
             self.first_value(queue, "request_queue", &["mq_freeze_depth", "mq_freeze_depth.counter"])
         });
-        let stacked = self.stacked_on(at);
+        let mut stacked = self.stacked_on(at);
+        stacked.below.extend(self.loop_below(at));
         Some(Disk {
             address: at,
             name,
@@ -280,8 +281,21 @@ impl Kernel<'_> {
             return None;
         }
         let file = self.pointer(device, "loop_device", "lo_backing_file")?;
+        if self.loop_below(disk).is_some() {
+            return None;
+        }
         let super_block = self.pointer(self.pointer(file, "file", "f_inode")?, "inode", "i_sb")?;
         Some((super_block, self.text(super_block, "super_block", "s_id")?))
+    }
+
+    /// The block device that a loop device was set up on: the pages of its node are those of the device.
+    fn loop_below(&self, disk: VirtAddr) -> Option<String> {
+        let device = self.pointer(disk, "gendisk", "private_data")?;
+        if self.pointer(device, "loop_device", "lo_disk") != Some(disk) {
+            return None;
+        }
+        let file = self.pointer(device, "loop_device", "lo_backing_file")?;
+        self.device_of_inode(self.pointer(self.pointer(file, "file", "f_mapping")?, "address_space", "host")?)
     }
 
     /// What a device's own counters say is in flight. Per CPU since 1226b8dd0e91 "block: switch to per-cpu in-flight

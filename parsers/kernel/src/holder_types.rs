@@ -130,7 +130,11 @@ impl Kernel<'_> {
     /// reference.
     pub(crate) fn slab_holders(&self, device: &NetDevice) -> Walk<Holder> {
         let references = self.slab_references(&HashSet::from([device.address.0]));
-        let own = |r: &SlabReference| (r.object.0..r.object.0.saturating_add(r.size)).contains(&device.address.0);
+        // The device's own memory, and its queues, which point back at it.
+        let queues = ["_tx", "_rx", "ingress_queue"].map(|member| self.pointer(device.address, "net_device", member));
+        let owned: Vec<u64> = [Some(device.address)].into_iter().chain(queues).flatten().map(|at| at.0).collect();
+        let own =
+            |r: &SlabReference| owned.iter().any(|at| (r.object.0..r.object.0.saturating_add(r.size)).contains(at));
         let (mut named, mut others) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
         for reference in references.items.iter().filter(|r| !own(r)) {

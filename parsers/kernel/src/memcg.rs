@@ -51,6 +51,9 @@ pub struct Memcg {
     pub pages: Option<u64>,
     /// The most pages that may be charged to it; `None` where there is no limit, or it is not known.
     pub limit_pages: Option<u64>,
+    /// Above so many its tasks are slowed down (`memory.high`); `None` where there is no such limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high_pages: Option<u64>,
     /// Pages of kernel memory charged to it.
     pub kmem_pages: Option<u64>,
     /// Whether kernel memory is accounted to it.
@@ -251,6 +254,8 @@ impl Kernel<'_> {
             // `max` since the same commit, `limit` before. PAGE_COUNTER_MAX is no limit.
             limit_pages: value(&["memory.max", "memory.limit"])
                 .filter(|pages| *pages < i64::MAX as u64 / self.page_bytes()),
+            // In the counter since d1663a907bbb "mm: memcg: Fold memory.high into struct page_counter" (v5.8).
+            high_pages: value(&["memory.high", "high"]).filter(|pages| *pages < i64::MAX as u64 / self.page_bytes()),
             kmem_pages: value(&["kmem.usage.counter", "kmem.count.counter"]),
             kmem_active: self.memcg_accounts_kmem(at),
         }

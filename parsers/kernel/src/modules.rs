@@ -64,14 +64,18 @@ pub struct Module {
     pub version: Option<String>,
 }
 
+/// Letters of a module's taints.
+pub(crate) fn letters(taints: u64) -> String {
+    // Only these are ever set for a module: kernel/panic.c, taint_flags[].module.
+    const LETTERS: [(u32, char); 8] =
+        [(0, 'P'), (1, 'F'), (10, 'C'), (12, 'O'), (13, 'E'), (15, 'K'), (16, 'X'), (18, 'N')];
+    LETTERS.iter().filter(|(bit, _)| taints >> bit & 1 == 1).map(|(_, letter)| *letter).collect()
+}
+
 impl Module {
     /// Taint letters as the module list of an oops prints them, `OE`.
     pub fn taint_letters(&self) -> String {
-        // Only these are ever set for a module: kernel/panic.c, taint_flags[].module.
-        const LETTERS: [(u32, char); 8] =
-            [(0, 'P'), (1, 'F'), (10, 'C'), (12, 'O'), (13, 'E'), (15, 'K'), (16, 'X'), (18, 'N')];
-        let taints = self.taints.unwrap_or(0);
-        LETTERS.iter().filter(|(bit, _)| taints >> bit & 1 == 1).map(|(_, letter)| *letter).collect()
+        letters(self.taints.unwrap_or(0))
     }
 
     /// Whether it was built outside the kernel's tree (taint `O`).

@@ -24,6 +24,9 @@ pub struct Queued {
     /// It sleeps already and only pays its debt: it is not among those that want to run (152e11f6df29 "sched/fair:
     /// Implement delayed dequeue", v6.12).
     pub delayed: bool,
+    /// It may not run before its group's quota is refilled: of the group's CPU time (`cpu.max`) or of that of real-time
+    /// tasks.
+    pub throttled: bool,
 }
 
 impl Kernel<'_> {
@@ -63,12 +66,35 @@ impl Kernel<'_> {
         walk
     }
 
+    /// Class and priority of the task that a CPU runs, by its priority, which also counts what others lend it.
+    pub fn running_class(&self, task: VirtAddr) -> Option<(&'static str, i32)> {
+        let priority = self.value(task, "task_struct", "prio")? as i32;
+        // MAX_DL_PRIO, MAX_RT_PRIO, SCHED_EXT
+        let class = match priority {
+            ..0 => "deadline",
+            0..100 => "rt",
+            _ if self.value(task, "task_struct", "policy") == Some(7) => "ext",
+            _ => "fair",
+        };
+        Some((class, priority))
+    }
+
     fn queued(&self, task: VirtAddr, class: &'static str) -> Queued {
         Queued {
             task,
             class,
             priority: self.value(task, "task_struct", "prio").map(|n| n as i32),
             delayed: self.value(task, "task_struct", "se.sched_delayed") == Some(1),
+            throttled: match class {
+                "fair" => self
+                    .pointer(task, "task_struct", "se.cfs_rq")
+                    .and_then(|of| self.value(of, "cfs_rq", "throttle_count")),
+                "rt" => {
+                    self.pointer(task, "task_struct", "rt.rt_rq").and_then(|of| self.value(of, "rt_rq", "rt_throttled"))
+                }
+                _ => None,
+            }
+            .is_some_and(|throttled| throttled != 0),
         }
     }
 

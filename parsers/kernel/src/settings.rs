@@ -20,6 +20,8 @@ const SYSCTLS: &[(&str, &[&str], u64)] = &[
     ("kernel.panic_on_rcu_stall", &["sysctl_panic_on_rcu_stall"], 4),
     ("kernel.panic_on_unrecovered_nmi", &["panic_on_unrecovered_nmi"], 4),
     ("kernel.panic_on_warn", &["panic_on_warn"], 4),
+    // Below 0 real-time tasks may take a CPU whole.
+    ("kernel.sched_rt_runtime_us", &["sysctl_sched_rt_runtime"], 4),
     ("kernel.softlockup_panic", &["softlockup_panic"], 4),
     ("kernel.sysrq", &["sysrq_enabled"], 4),
     ("kernel.threads-max", &["max_threads"], 4),
@@ -169,6 +171,14 @@ impl Kernel<'_> {
             })
         };
         let mut items: Vec<Sysctl> = SYSCTLS.iter().filter_map(read).collect();
+        // panic() clears it before it goes on, lest a warning on the way begin anew.
+        let warn = items.iter_mut().find(|sysctl| sysctl.name == "kernel.panic_on_warn" && sysctl.value == Some(0));
+        if let Some(warn) = warn
+            && self.crashed().is_some()
+            && self.log().records.iter().any(|record| record.text_lossy().contains("panic_on_warn set ..."))
+        {
+            (warn.value, warn.text) = (Some(1), Some("1".to_owned()));
+        }
         let mut gaps = Vec::new();
         if !self.names_data() {
             let known = |items: &[Sysctl], name: &str| items.iter().any(|sysctl| sysctl.name == name);

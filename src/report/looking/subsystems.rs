@@ -75,6 +75,12 @@ pub fn modules(view: &ModuleView, width: Option<usize>) -> String {
     for patch in &view.live_patches {
         let _ = writeln!(out, "live patch {}: {}", printable(&patch.module), replaces(patch));
     }
+    for module in &view.unloaded {
+        let taints = module.taints.as_ref().map(|taints| format!(" ({taints})")).unwrap_or_default();
+        let times = module.times.filter(|times| *times > 1).map(|times| format!(", {times} times")).unwrap_or_default();
+        let last = if module.last { ", the last one" } else { "" };
+        let _ = writeln!(out, "unloaded: {}{taints}{times}{last}", printable(&module.name));
+    }
     gaps(&mut out, &view.gaps);
     out
 }
@@ -143,6 +149,9 @@ pub fn slab(view: &SlabView, width: Option<usize>) -> String {
     match view.count {
         Some(count) => {
             let _ = writeln!(out, "{} of {count} caches, {}", view.caches.len(), kib(view.bytes));
+            for (cache, common) in view.caches.iter().filter_map(|cache| Some((cache, cache.common.as_ref()?))) {
+                let _ = writeln!(out, "objects of {}: {}", printable(&cache.name), printable(&common.text()));
+            }
         }
         None => out.push_str("slab caches: not known\n"),
     }
@@ -150,10 +159,15 @@ pub fn slab(view: &SlabView, width: Option<usize>) -> String {
     out
 }
 
+/// Column of `memory.high`, behind the limit.
+const HIGH_AT: usize = 6;
+
 /// Memory cgroups, at most `limit` of them.
 pub fn cgroups(view: &CgroupView, limit: usize, width: Option<usize>) -> String {
+    // Few machines use it.
+    let high = view.cgroups.iter().any(|c| c.high_pages.is_some());
     let rows = view.cgroups.iter().take(limit).map(|c| {
-        vec![
+        let mut row = vec![
             format!("{:016x}", c.address.0),
             or_dash(c.id),
             if c.online { "online" } else { "dying" }.to_owned(),
@@ -162,19 +176,23 @@ pub fn cgroups(view: &CgroupView, limit: usize, width: Option<usize>) -> String 
             or_dash(c.limit_pages),
             or_dash(c.kmem_pages),
             or_dash(c.path.as_deref()),
-        ]
+        ];
+        if high {
+            row.insert(HIGH_AT, or_dash(c.high_pages));
+        }
+        row
     });
+    let mut header = vec!["MEM_CGROUP", ">ID", "STATE", ">REFS", ">PAGES", ">LIMIT", ">KMEM", "PATH"];
+    if high {
+        header.insert(HIGH_AT, ">HIGH");
+    }
     let mut out = String::new();
     if view.cgroups.is_empty() && view.gaps.is_empty() {
         out.push_str("no memory cgroups: the kernel was built without them, or cgroup_disable=memory was given\n");
         return out;
     }
     if !view.cgroups.is_empty() {
-        out.push_str(&table(
-            &["MEM_CGROUP", ">ID", "STATE", ">REFS", ">PAGES", ">LIMIT", ">KMEM", "PATH"],
-            rows,
-            width,
-        ));
+        out.push_str(&table(&header, rows, width));
     }
     if let Some(more) = view.cgroups.len().checked_sub(limit).filter(|more| *more > 0) {
         let _ = writeln!(out, "and {more} more (--all)");
@@ -215,6 +233,10 @@ pub fn run_queues(view: &QueueView, width: Option<usize>) -> String {
         if q.crashed {
             marks.push("CRASHED");
         }
+        // Ordinary tasks are what is expected.
+        let class = q.class.filter(|class| *class != "fair").zip(q.priority);
+        let class = class.map(|(class, priority)| format!("{class} [{priority}]"));
+        marks.extend(class.as_deref());
         vec![
             q.cpu.to_string(),
             address(q.rq),
@@ -241,7 +263,12 @@ pub fn run_queues(view: &QueueView, width: Option<usize>) -> String {
                 or_dash(task.pid),
                 address(task.task),
                 or_dash(task.comm.as_deref()),
-                if task.delayed { "sleeps, leaves later" } else { "" }.to_owned(),
+                match (task.delayed, task.throttled) {
+                    (true, _) => "sleeps, leaves later",
+                    (false, true) => "throttled: its quota is used up",
+                    (false, false) => "",
+                }
+                .to_owned(),
             ]
         })
     });

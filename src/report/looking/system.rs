@@ -35,6 +35,8 @@ pub fn system(view: &SystemView, width: Option<usize>) -> String {
     let mut line = cpus.present.to_string();
     if cpus.stopped > 0 {
         let _ = write!(line, " ({} online, {} stopped by the panic or before)", cpus.online, cpus.stopped);
+    } else if cpus.online == 0 {
+        line.push_str(" (how many were online is not known)");
     } else if cpus.online != cpus.present {
         let _ = write!(line, " ({} online)", cpus.online);
     }
@@ -79,6 +81,8 @@ pub fn system(view: &SystemView, width: Option<usize>) -> String {
     match (&view.panic, view.crashed) {
         (Some(panic), _) => page.row("PANIC", panic),
         (None, true) => page.row("PANIC", "its message is not in the log"),
+        // Neither CPUs nor tasks could be read: nobody knows.
+        (None, false) if view.cpus.online == 0 || view.tasks == 0 => page.row("PANIC", "not known"),
         (None, false) => page.row("PANIC", "none: a snapshot of a running machine"),
     }
     if let Some(oops) = &view.oops {

@@ -247,7 +247,14 @@ fn kernel_btf(kernel: &Kernel<'_>) -> Result<Btf, String> {
     if let Some(at) = kernel.symbol_at("__start_BTF") {
         return read_btf(kernel, at, "BTF", MAX_BTF, None);
     }
-    search(kernel).ok_or_else(|| "no symbol __start_BTF, and no BTF in the kernel image: this kernel has none".into())
+    search(kernel).ok_or_else(|| {
+        // Where the start of the image is not there nothing can be said of the rest.
+        let start = kernel.vmcoreinfo().symbol("_stext").map(VirtAddr);
+        match start.is_some_and(|start| kernel.u64(start).is_ok()) && kernel.symbol_count() > 0 {
+            true => "no symbol __start_BTF, and no BTF in the kernel image: this kernel has none".into(),
+            false => "no BTF in what the dump has of the kernel image".into(),
+        }
+    })
 }
 
 /// Without symbols: BTF is found by its header, and believed when it parses whole and describes a task.
