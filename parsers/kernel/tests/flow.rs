@@ -103,3 +103,49 @@ fn the_member_of_a_list_s_entry_is_named() {
     let other = Oops { code: Some("<90> 90"), ..oops };
     assert_eq!(kernel.fault_fact(&other), None);
 }
+
+/// What a pack made of a kernel's types says of its functions, and of the structures that they are given.
+#[test]
+fn a_pack_has_the_prototypes_that_it_was_made_of() {
+    let dump = Dump::open(&[evidence::committed().join("vmcores/ip6mr-null.kdump")]).unwrap();
+    let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+    let [start, end] = ["__start_BTF", "__stop_BTF"].map(|name| kernel.symbol_at(name).unwrap());
+    let bytes = kernel.bytes(start, (end.0 - start.0) as usize).unwrap();
+    let btf = kernel::types::Btf::parse("BTF", bytes, None).unwrap();
+    let names = kernel.all_symbols().map(|symbol| symbol.name.into_owned()).collect();
+    let header = kernel::types::pack::Header { banner: kernel.banner(), ..Default::default() };
+    let bytes = kernel::types::pack::encode(&header, &btf, &names).unwrap();
+    let mut packed = kernel::types::Types::none();
+    packed.add(kernel::types::pack::Pack::parse(&bytes).unwrap().types());
+    let types = kernel.types();
+    let (mut same, mut members) = (0, 0);
+    for name in &names {
+        let Some(theirs) = types.function(name, None) else { continue };
+        let given = std::iter::once(theirs.result).chain(theirs.parameters.iter().map(|(_, ty)| *ty));
+        let structures: Vec<_> =
+            given.filter_map(|ty| types.pointee(ty)).filter(|ty| types.is_structure(*ty)).collect();
+        let Some(ours) = packed.function(name, None) else {
+            assert!(structures.is_empty(), "{name} takes a structure and is not in the pack");
+            continue;
+        };
+        let plain =
+            |types: &kernel::types::Types, ty| types.type_name(ty).replace("const ", "").replace("volatile ", "");
+        assert_eq!(plain(&packed, ours.result), plain(types, theirs.result), "{name}");
+        assert_eq!(ours.parameters.len(), theirs.parameters.len(), "{name}");
+        for ((our, ty), (their, other)) in ours.parameters.iter().zip(&theirs.parameters) {
+            assert_eq!((our, plain(&packed, *ty)), (their, plain(types, *other)), "{name}");
+            let pointees = packed.pointee(*ty).zip(types.pointee(*other)).filter(|(_, ty)| types.is_structure(*ty));
+            let Some((ty, other)) = pointees else { continue };
+            for offset in [0, 8, 48, 128, 500] {
+                let paths = |types: &kernel::types::Types, ty| -> Vec<(String, u64)> {
+                    types.leaves(ty, offset, 8).into_iter().map(|leaf| (leaf.path, leaf.size)).collect()
+                };
+                assert_eq!(paths(&packed, ty), paths(types, other), "{name}, {our}+{offset}");
+                members += 1;
+            }
+        }
+        same += 1;
+    }
+    println!("{same} functions, {members} members, {} bytes", bytes.len());
+    assert!(same > 5000 && members > 10_000, "{same} functions, {members} members");
+}
