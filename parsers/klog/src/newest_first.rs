@@ -29,10 +29,11 @@ impl Turned {
     /// ```
     pub fn is_newest_first(text: &[u8]) -> bool {
         let head = text.get(..SAMPLE).unwrap_or(text);
-        if !falls(head) {
+        if !falls(b"", head) {
             return false;
         }
-        text.len() <= SAMPLE || text.get(text.len().saturating_sub(SAMPLE)..).is_some_and(falls)
+        let columns = columns(head).unwrap_or_default();
+        text.len() <= SAMPLE || text.get(text.len().saturating_sub(SAMPLE)..).is_some_and(|tail| falls(columns, tail))
     }
 
     /// The text in the order of time, if it is newest first.
@@ -47,9 +48,28 @@ impl Turned {
         let goes_on = |line: &[u8]| line.starts_with(b"                ");
         let mut turned = Turned { text: Vec::with_capacity(text.len() + 1), numbers: Vec::with_capacity(lines.len()) };
         let mut end = lines.len();
-        while end > 0 {
+        let columns = columns(text.get(..SAMPLE).unwrap_or(text));
+        // The names of a table's columns stay above; a message in quotes may have several lines.
+        let mut first = 0;
+        let mut inside = Vec::new();
+        if let Some(columns) = columns {
+            first = columns.split(|b| *b == b'\n').count();
+            for at in 0..first {
+                turned.text.extend_from_slice(lines.get(at).copied().unwrap_or_default());
+                turned.numbers.push(u32::try_from(at + 1).unwrap_or(u32::MAX));
+            }
+            let mut open = false;
+            for line in &lines {
+                inside.push(open);
+                open ^= memchr::memchr_iter(b'"', line).count() % 2 == 1;
+            }
+        }
+        while end > first {
             let mut start = end - 1;
-            while start > 0 && lines.get(start).is_some_and(|line| goes_on(line)) {
+            while start > first
+                && (inside.get(start).is_some_and(|inside| *inside)
+                    || lines.get(start).is_some_and(|line| goes_on(line)))
+            {
                 start -= 1;
             }
             for at in start..end {
@@ -72,13 +92,32 @@ impl Turned {
     }
 }
 
-fn falls(sample: &[u8]) -> bool {
+/// The first lines, up to the one that names the columns of a table.
+fn columns(head: &[u8]) -> Option<&[u8]> {
+    let mut reader = carrier::Reader::default();
+    let mut end = 0;
+    for (number, raw) in head.split(|b| *b == b'\n').take(2).enumerate() {
+        reader.line(raw, number as u64 + 1, carrier::Around::default(), &mut |_, _| {});
+        end += raw.len();
+        if reader.is_table() {
+            return head.get(..end);
+        }
+        end += 1;
+    }
+    None
+}
+
+/// `columns` are the first lines of a table of which the sample is a part.
+fn falls(columns: &[u8], sample: &[u8]) -> bool {
     let mut steps = Steps::default();
     let mut reader = carrier::Reader::default();
+    for (number, raw) in columns.split(|b| *b == b'\n').enumerate() {
+        reader.line(raw, number as u64 + 1, carrier::Around::default(), &mut |_, _| {});
+    }
     for (number, raw) in sample.split(|b| *b == b'\n').enumerate() {
         reader.line(raw, number as u64 + 1, carrier::Around::default(), &mut |line, _| steps.see(line));
     }
-    steps.kernel && steps.falls >= FALLS && steps.falls >= steps.rises * FALLS_PER_RISE
+    (steps.kernel || reader.is_table()) && steps.falls >= FALLS && steps.falls >= steps.rises * FALLS_PER_RISE
 }
 
 #[derive(Default)]
@@ -121,6 +160,15 @@ mod tests {
         assert!(back.starts_with("Oct 03 10:11:12 web01 kernel: a\nOct 03 10:11:42"), "{back}");
         let numbers = Turned::of(text.as_bytes()).unwrap();
         assert_eq!([1, 2, 3, 4, 5].map(|n| numbers.number(n)), [4, 3, 2, 1, 5]);
+    }
+
+    #[test]
+    fn the_names_of_columns_stay_above_the_rows() {
+        let rows = ["\"2023-10-03T10:12:42Z\",\"c\n  c\"\n", "\"2023-10-03T10:11:42Z\",\"b\"\n"];
+        let more = ["\"2023-10-03T10:11:12Z\",\"a\"\n", "\"2023-10-03T10:10:12Z\",\"z\"\n"];
+        let text = ["time,message\n", rows[0], rows[1], more[0], more[1]].concat();
+        let back = ["time,message\n", more[1], more[0], rows[1], rows[0]].concat();
+        assert_eq!(turned(&text), Some(back));
     }
 
     #[test]

@@ -485,7 +485,7 @@ fn a_broken_head_is_put_together() {
              apr 02 08:25:51 box kernel: pc : foo_enable+0x10/0x20\napr 02 08:25:51 box kernel: Call trace:\n\
              apr 02 08:25:51 box kernel:  foo_enable+0x10/0x20\napr 02 08:25:51 box kernel:  foo_init+0x10/0x20\n",
             "trap",
-            "Internal error in foo_enable",
+            "Internal error: synchronous external abort in foo_enable",
         ),
         (
             "[  831.668264] UBSAN: array-index-out-of-bounds in\n/build/linux-hwe-6.5/drivers/net/ethernet/intel/ice/ice_virtchnl.c:2020:45\n\
@@ -572,5 +572,45 @@ fn the_outermost_caller_of_an_arm_trace_is_a_frame() {
         let stack = &found[0].stacks[0];
         assert_eq!(stack.functions().collect::<Vec<_>>(), ["__schedule", "schedule", "fuse_writepages"], "{lines}");
         assert_eq!(stack.frames[2].module.as_deref(), Some("fuse"));
+    }
+}
+
+#[test]
+fn a_broadcast_before_its_line_is_not_another_report() {
+    let mut text = String::new();
+    for line in OOPS.lines() {
+        if line.contains("BUG: ") || line.contains("Oops: ") {
+            text += &format!("\nMessage from syslogd@node1 at Mar 17 13:56:02 ...\n kernel:{line}\n");
+            text += &format!("\nMessage from syslogd@node1 at Mar 17 13:56:02 ...\n kernel:{}\n", body(line));
+        }
+        text += &format!("Mar 17 13:56:01 node1 kernel: {line}\n");
+    }
+    check("broadcast before", text.as_bytes());
+}
+
+#[test]
+fn a_table_and_a_node_s_events_hold_the_whole_report() {
+    let quoted = |line: &str| body(line).replace('"', "\"\"");
+    let stamp = "2023-10-03T10:11:12.000Z";
+    for (what, text) in [
+        ("csv", format!("timestamp,host,message\n{}", each_line(|l| format!("{stamp},node1,\"{}\"", quoted(l))))),
+        (
+            "tagged",
+            format!("timestamp;host;Meldung\n{}", each_line(|l| format!("{stamp};x;node1 kernel: {}", body(l)))),
+        ),
+        ("tsv", each_line(|l| format!("77\t{stamp}\tnode1\tKern\tWarning\tkernel\t{}", body(l)))),
+        ("multiline", {
+            let all = OOPS.lines().map(quoted).collect::<Vec<_>>().join("\n");
+            format!("_time,_raw,host\n{stamp},\"{all}\",node1\n")
+        }),
+        ("array", each_line(|l| format!("        \"{l}\","))),
+        ("counted", each_line(|l| format!("99 <4>1 {stamp} node1 kernel - - - {}", body(l)))),
+        ("address", each_line(|l| format!("Oct  3 10:11:12 fe80::1 kernel: {}", body(l)))),
+        ("colon", each_line(|l| format!("Oct  3 10:11:12 node1 kernel: : {}", body(l)))),
+        ("blanks", each_line(|l| format!("2023-10-03 10:11:12    {l}"))),
+        ("watcher", each_line(|l| format!("I1003 10:11:12.000000       1 kernel_watcher.go:123] {}", body(l)))),
+        ("events", each_line(|l| format!("5m          Warning   KernelOops   node/node1   {}", body(l)))),
+    ] {
+        check(what, text.as_bytes());
     }
 }

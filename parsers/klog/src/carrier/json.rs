@@ -13,6 +13,7 @@ const KEYS: &[&str] = &[
     "\"MESSAGE\"",
     "\"log\"",
     "\"message\"",
+    "\"stdout\"",
     "\"msg\"",
     "\"textPayload\"",
     "\"Output\"",

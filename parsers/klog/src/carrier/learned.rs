@@ -1,6 +1,7 @@
 //! Prefixes of carriers that are listed nowhere. Where the words with which only the kernel begins a line stand behind
 //! something that looks like a time, and the lines around begin alike, that is what some collector puts before each line.
 
+use super::table::{Row, Table};
 use super::{lossy, strip};
 use crate::line::Writer;
 
@@ -21,6 +22,8 @@ const HEADS: &[&str] = &[
     "UBSAN: ",
     "unregister_netdevice: waiting for ",
 ];
+/// The last line that may name the columns of a table: `sep=;` may stand above it.
+pub(super) const HEADER: u64 = 2;
 /// Longest prefix.
 const MAX_PREFIX: usize = 96;
 /// Lines before and behind that are compared.
@@ -44,11 +47,29 @@ enum Part {
 #[derive(Default)]
 pub(super) struct Learned {
     form: Vec<Part>,
+    table: Option<Table>,
+    /// One of them is known.
+    active: bool,
 }
 
 impl Learned {
     pub(super) fn active(&self) -> bool {
-        !self.form.is_empty()
+        self.active
+    }
+
+    pub(super) fn is_table(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// Looks at one of the first lines, which may name the columns of a table.
+    pub(super) fn header(&mut self, text: &str) {
+        self.table = self.table.take().or_else(|| Table::of_header(text));
+        self.active |= self.table.is_some();
+    }
+
+    /// The row of a table that the line is.
+    pub(super) fn row<'a>(&mut self, text: &'a str) -> Option<Row<'a>> {
+        self.table.as_mut()?.row(text)
     }
 
     /// Looks at a line with an anchor and at those around it.
@@ -60,7 +81,13 @@ impl Learned {
             return;
         }
         let known = strip(text);
-        if known.writer != Writer::Unknown {
+        if known.writer != Writer::Unknown || self.table.is_some() {
+            return;
+        }
+        if known.time.is_none_or(|time| time.since_boot_ns.is_none())
+            && let Some(table) = Table::of_rows(before, text, behind)
+        {
+            (self.table, self.active) = (Some(table), true);
             return;
         }
         let Some(at) = HEADS.iter().filter_map(|head| text.find(head)).min().filter(|at| (1..=MAX_PREFIX).contains(at))
@@ -77,7 +104,7 @@ impl Learned {
         let above = before.rsplit(|b| *b == b'\n').filter(filled).take(LINES).filter(begins).count();
         let below = behind.split(|b| *b == b'\n').filter(filled).take(LINES).filter(begins).count();
         if above + below >= ALIKE {
-            self.form = form;
+            (self.form, self.active) = (form, true);
         }
     }
 

@@ -13,6 +13,7 @@ mod journal;
 mod journal_fields;
 mod json;
 mod kmsg;
+mod kubernetes;
 mod learned;
 mod level_word;
 mod netconsole;
@@ -20,12 +21,13 @@ mod paste;
 mod printk;
 mod quoted_printable;
 mod syslog;
+mod table;
 mod vendor;
 mod wide;
 mod wrap;
 mod zvm;
 
-pub(crate) use broadcast::is_broadcast;
+pub(crate) use broadcast::{is_broadcast, is_written_below};
 pub(crate) use wide::Wide;
 
 use std::borrow::Cow;
@@ -182,6 +184,11 @@ impl Reader {
         Some(Line { number, time, caller, writer, body: rest, ..Line::default() })
     }
 
+    /// Are the lines rows of a table, whose first line names the columns?
+    pub(crate) fn is_table(&self) -> bool {
+        self.learned.is_table()
+    }
+
     /// A line was read by [`usual`](Self::usual) alone.
     pub(crate) fn pass(&mut self) {
         self.kmsg.interrupt();
@@ -189,8 +196,12 @@ impl Reader {
 
     /// The line without its prefixes, if it is one of those that the carriers leave as they are. Nearly all lines are.
     fn untouched<'a>(&self, raw: &'a [u8], number: u64, around: Around<'a>) -> Option<Prefix<'a>> {
-        // A digit begins records of `/dev/kmsg` and stamps of the CRI format.
-        if !self.is_idle() || raw.len() > MAX_LINE || raw.first().is_none_or(u8::is_ascii_digit) {
+        // A digit begins records of `/dev/kmsg` and stamps of the CRI format; the first lines may name columns.
+        if !self.is_idle()
+            || raw.len() > MAX_LINE
+            || raw.first().is_none_or(u8::is_ascii_digit)
+            || number <= learned::HEADER
+        {
             return None;
         }
         let text = || around.text.and_then(|t| t.get(..raw.len())).or_else(|| std::str::from_utf8(raw).ok());
@@ -326,8 +337,17 @@ impl Reader {
                 pieces(&held, first, None, true, each);
             }
         }
+        if number <= learned::HEADER {
+            self.learned.header(text);
+        }
         if around.telling {
             self.learned.look(around.before, text, around.behind);
+        }
+        if let Some(row) = self.learned.row(text) {
+            for piece in row.message.split('\n') {
+                pieces(piece, number, Some(&row.prefix), true, each);
+            }
+            return;
         }
         let text = self.learned.strip(text).unwrap_or(text);
         if around.telling {
@@ -496,7 +516,8 @@ fn strip(text: &str) -> Prefix<'_> {
         return bare;
     }
     if let Some(at) = printk::inside(text) {
-        return printk::strip(&text[at..]).unwrap_or(bare);
+        let prefix = printk::strip(&text[at..]).unwrap_or(bare);
+        return Prefix { rest: paste::before_closing_quote(&text[..at], prefix.rest), ..prefix };
     }
     printk::cut(text).or_else(|| foreign(text)).unwrap_or(bare)
 }
@@ -508,6 +529,9 @@ fn foreign(text: &str) -> Option<Prefix<'_>> {
     if first.is_ascii_digit() {
         if let Some(rest) = vendor::memory_dump(text) {
             return Some(Prefix { writer: Writer::Kernel, rest, ..Prefix::default() });
+        }
+        if let Some(prefix) = syslog::counted(text) {
+            return Some(prefix);
         }
         if let Some((rest, kernel)) = vendor::logcat(text) {
             let writer = if kernel { Writer::Kernel } else { Writer::Program };
@@ -525,12 +549,14 @@ fn foreign(text: &str) -> Option<Prefix<'_>> {
     {
         return Some(Prefix { host: Some(host), ..prefix });
     }
-    syslog::inside(text).or_else(|| syslog::behind_any_stamp(text))
+    kubernetes::strip(text).or_else(|| syslog::inside(text)).or_else(|| syslog::behind_any_stamp(text))
 }
 
 /// The kernel's own prefix inside a collector's one.
 fn inner(text: &str) -> Option<Prefix<'_>> {
-    let text = text.strip_prefix(' ').filter(|t| t.starts_with(['[', '<'])).unwrap_or(text);
+    // Any number of blanks may stand between two prefixes; those before a text are its own.
+    let near = text.trim_start_matches([' ', '\t']);
+    let text = if near.starts_with(['[', '<']) { near } else { text };
     if let Some(prefix) = printk::strip(text) {
         return Some(prefix);
     }

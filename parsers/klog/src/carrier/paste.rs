@@ -48,6 +48,18 @@ pub(super) fn without_links(text: &str) -> Option<String> {
     found.then_some(out)
 }
 
+/// What stands in quotes behind `head`, up to the quote that ends it: a string of an array, a field of a table.
+pub(super) fn before_closing_quote<'a>(head: &str, rest: &'a str) -> &'a str {
+    let Some(quote) = head.chars().next_back().filter(|c| matches!(c, '"' | '\'')) else { return rest };
+    let inside = rest.rfind(quote).and_then(|end| {
+        let behind = rest.get(end + 1..)?;
+        let last = behind.trim().is_empty() || behind.starts_with([',', ';', ']', '}', '\t', ')']);
+        last.then(|| rest.get(..end)).flatten()
+    });
+    let inside = inside.unwrap_or(rest);
+    inside.strip_suffix("\\n").unwrap_or(inside)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -81,8 +81,12 @@ fn is_kernel_text(text: &str) -> bool {
         "Kernel panic -",
     ];
     // A stamp or a level; `<redacted>` may be a host.
-    let inside =
-        text.strip_prefix(['[', '<']).is_some_and(|t| t.trim_start().starts_with(|c: char| c.is_ascii_digit()));
+    let inside = text.strip_prefix(['[', '<']).is_some_and(|t| {
+        let stamp = t.trim_start();
+        // `[10.0.0.1]` is a host.
+        let dots = stamp.bytes().take_while(|b| *b != b']').filter(|b| *b == b'.').count();
+        stamp.starts_with(|c: char| c.is_ascii_digit()) && dots < 3
+    });
     inside || STARTS.iter().any(|start| text.starts_with(start))
 }
 
@@ -125,8 +129,24 @@ pub(super) fn behind_any_stamp(text: &str) -> Option<Prefix<'_>> {
     let epoch =
         head.split([' ', '.', '\t']).next().is_some_and(|n| n.len() == 10 && n.bytes().all(|b| b.is_ascii_digit()));
     let few = head.len() <= FAR && head.split_ascii_whitespace().count() <= 8;
-    (few && (clocked || epoch) && head.ends_with([' ', '\t', ']', '"', ',', '.'])).then_some(())?;
+    // `kern.warning kernel: text`, `web01 kernel: BUG: text`
+    let mut words = head.split_ascii_whitespace();
+    let alone = match (words.next(), words.next()) {
+        (Some(word), None) => word.starts_with("kern.") || is_kernel_text(rest.trim_start()),
+        _ => false,
+    };
+    (few && (clocked || epoch || alone) && head.ends_with([' ', '\t', ']', '"', ',', '.'])).then_some(())?;
+    let rest = super::paste::before_closing_quote(if head.contains('"') { "\"" } else { "" }, rest);
     Some(Prefix { tag: Some("kernel"), writer: Writer::Kernel, rest, ..Prefix::default() })
+}
+
+/// Lines of syslog over TCP, each with its number of bytes: `120 <4>1 2023-10-03T10:11:12Z web01 kernel - - - text`.
+pub(super) fn counted(text: &str) -> Option<Prefix<'_>> {
+    let (count, rest) = text.split_once(' ')?;
+    if count.len() > 5 || !rest.starts_with('<') || !count.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    rfc5424(rest).or_else(|| super::stamped(rest))
 }
 
 /// `Jul  5 19:33:34`, `Jul 05 19:33:34.123456`
@@ -223,13 +243,32 @@ fn numbered(text: &str) -> Option<&str> {
 /// Names of the levels.
 const LEVELS: &[&str] = &["emerg", "alert", "crit", "err", "error", "warning", "warn", "notice", "info", "debug"];
 
+/// `kern.warn`, `<kern.warn>`, `err`
+fn is_priority(word: &str) -> bool {
+    let word = word.strip_prefix('<').and_then(|w| w.strip_suffix('>')).unwrap_or(word);
+    LEVELS.contains(&word.rsplit('.').next().unwrap_or(word)) && (word.starts_with("kern.") || !word.contains('.'))
+}
+
+fn is_ipv6(host: &str) -> bool {
+    host.len() <= 45
+        && host.bytes().filter(|b| *b == b':').count() >= 2
+        && host.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
+}
+
 /// `host kernel: text`, `kernel: text`, `host comm[pid]: text`, `host kernel:text`
 pub(super) fn tagged<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
     // Facility and severity as numbers before the host: `0 4 host kernel: text`.
     let mut rest = numbered(text).unwrap_or(text);
     // At most a host and a facility stand before the tag.
     for words in 0..3 {
-        let end = rest.find([' ', ':']).unwrap_or(rest.len());
+        let mut end = rest.find([' ', ':']).unwrap_or(rest.len());
+        // `fe80::1 kernel: text`
+        if words == 0
+            && end < 5
+            && let Some(host) = rest.split(' ').next().filter(|host| is_ipv6(host))
+        {
+            end = host.len();
+        }
         let word = &rest[..end];
         if word.is_empty() {
             return None;
@@ -243,7 +282,7 @@ pub(super) fn tagged<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
             }
             // An IPv6 host or a port holds colons: a tag is followed by a blank, an opening bracket, or text after `kernel:`.
             let behind = &rest[end + 1..];
-            let kernel = matches!(word, "kernel" | "kernel[0]" | "vmunix");
+            let kernel = matches!(word, "kernel" | "kernel[0]" | "vmunix" | "klogd");
             if kernel || behind.starts_with(' ') || behind.is_empty() {
                 prefix.tag = Some(tag);
                 // Some collectors write the level where the tag should be.
@@ -253,6 +292,11 @@ pub(super) fn tagged<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
                 if kernel {
                     // `kernel: kernel: text` comes from collectors that add the tag again.
                     behind = behind.strip_prefix("kernel: ").unwrap_or(behind);
+                    // EL5 and EL6, where the record begins with a blank: `kernel: : text`
+                    behind = behind.strip_prefix(": ").unwrap_or(behind);
+                    // `kernel: kern.err: text`
+                    let level = behind.strip_prefix("kern.").and_then(|t| t.split_once(": "));
+                    behind = level.filter(|(level, _)| LEVELS.contains(level)).map_or(behind, |(_, text)| text);
                 }
                 prefix.rest = behind;
                 return Some(());
@@ -262,14 +306,20 @@ pub(super) fn tagged<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
         // `host kernel - - - text`, of RFC 5424 without its priority; `host kernel [12.3] text`, `host kernel BUG: text`
         if words == 1 && word == "kernel" {
             let behind = &rest[end..];
-            let body =
-                behind.strip_prefix(" - - - ").or_else(|| behind.strip_prefix(' ').filter(|b| is_kernel_text(b)));
+            let body = behind
+                .strip_prefix(" - - - ")
+                .or_else(|| behind.strip_prefix(" - "))
+                .or_else(|| behind.strip_prefix(' ').filter(|b| is_kernel_text(b)));
             if let Some(body) = body {
                 (prefix.tag, prefix.writer, prefix.rest) = (Some(word), Writer::Kernel, body);
                 return Some(());
             }
         }
-        if words == 0 {
+        if words == 0 && !is_priority(word) {
+            // syslog-ng: `source@host`, `name/address`
+            let host = word.rsplit('@').next().unwrap_or(word);
+            prefix.host = Some(host.split('/').next().filter(|host| !host.is_empty()).unwrap_or(host));
+        } else if prefix.host.is_none() && words == 1 && word != "kernel" {
             prefix.host = Some(word);
         }
         rest = rest[end..].trim_start_matches(' ');
