@@ -216,6 +216,8 @@ struct State {
     last: Option<(String, u64)>,
     /// Last line of a list of blocked tasks that somebody asked for.
     listed: Option<u64>,
+    /// Line of the last panic.
+    panicked: Option<u64>,
     repeats: Repeats,
     beginning: Beginning,
     broken: Option<BrokenHead>,
@@ -233,6 +235,7 @@ impl State {
             cut: None,
             last: None,
             listed: None,
+            panicked: None,
             repeats: Repeats::default(),
             beginning: Beginning::default(),
             broken: None,
@@ -337,7 +340,13 @@ impl State {
                 continue;
             }
             let around = carrier::Around { before: &block[..at], behind, telling: hits != 0, text };
-            reader.line(raw, self.number, around, &mut |line, changed| self.changed(line, changed, hits, sink));
+            reader.line(raw, self.number, around, &mut |line, changed| {
+                // What syslogd tells everybody before it has written it comes again, with stamp and host.
+                if hits > 1 && carrier::is_broadcast(line) && carrier::is_written_below(line, behind) {
+                    return;
+                }
+                self.changed(line, changed, hits, sink);
+            });
             self.losses(reader, sink);
             at = end + 1;
         }
@@ -536,6 +545,7 @@ impl State {
             work: self.beginning.work(),
             listed,
             again: self.beginning.is_below_the_end(),
+            panicked: self.panicked.is_some_and(|at| line.number < at + MAX_LAST),
         };
         let opened = family::of_hits(hits)
             .filter(|family| family.accepts(line))
@@ -555,6 +565,9 @@ impl State {
             event.quote = line.text().to_owned();
         }
         self.boot.see(line);
+        if event.severity == Severity::Panic {
+            self.panicked = Some(line.number);
+        }
         // A single line may come from another CPU while a report is printed: the report goes on.
         if let Some(at) = current
             && !opened.inside
@@ -618,6 +631,7 @@ impl State {
         self.cut = None;
         self.last = None;
         self.listed = None;
+        self.panicked = None;
     }
 }
 

@@ -62,7 +62,7 @@ const EXCEPTIONS: &[Row] = &[
     ("Internal error: Oops - undefined instruction: 0 [#1] SMP ARM", "oops", "trap", REPORT),
     ("Internal error: synchronous external abort: 96000010 [#1] SMP", "oops", "trap", REPORT),
     ("Internal error: SP/PC alignment exception: 8a000000 [#1] SMP", "oops", "trap", REPORT),
-    ("SError Interrupt on CPU2, code 0x00000000be000000 -- SError", "oops", "hardware-mce", REPORT),
+    ("SError Interrupt on CPU2, code 0x00000000be000000 -- SError", "oops", "trap", REPORT),
     ("Bad mode in Synchronous Abort handler detected, code 0x84000005", "oops", "trap", REPORT),
     // s390x
     ("Unable to handle kernel pointer dereference in virtual kernel address space", "oops", "paging-fault", REPORT),
@@ -366,7 +366,7 @@ fn panics_are_sorted_by_what_led_to_them() {
         ("Fatal machine check on current CPU", "hardware-mce", "hardware"),
         ("Timeout: Not all CPUs entered broadcast exception handler", "hardware-mce", "hardware"),
         ("Fatal hardware error!", "hardware-mce", "hardware"),
-        ("Asynchronous SError Interrupt", "hardware-mce", "hardware"),
+        ("Asynchronous SError Interrupt", "kernel-panic", "hardware"),
         ("NMI: Not continuing", "kernel-panic", "hardware"),
         ("Software Watchdog Timer expired", "kernel-panic", "watchdog"),
         ("EXT4-fs (device sda1): panic forced after error", "fs-corruption", "filesystem"),

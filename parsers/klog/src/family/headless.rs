@@ -1,8 +1,8 @@
 //! A report whose head is not in the text: a log that begins in the middle of one, lines that were lost. What it was is
 //! told by the functions of its trace that report.
 
-use super::{Before, Family, From, Opened, hung_task, kasan, kind};
-use crate::cursor::{Cursor, has, head_of};
+use super::{Before, Family, From, Opened, hung_task, kasan, kind, panic};
+use crate::cursor::{Cursor, has, head_of, split};
 use crate::event::{Event, Severity};
 use crate::line::Writer;
 use crate::report::{Report, Step, frame, is_frame, is_trace_head, task_line};
@@ -164,6 +164,8 @@ const DISK_WAITS: &[&str] = &[
     "zio_wait",
 ];
 
+const SECOND: i64 = 1_000_000_000;
+
 /// Below this a fault address is a NULL pointer and the offset of a member.
 const NULL_PAGE: u64 = 4096;
 
@@ -235,8 +237,20 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         report.event.family = "oops";
         return Step::Take;
     }
+    if let Some(end) = text.strip_prefix(panic::END) {
+        let reason = split(end, " ]--").map_or(end, |(reason, _)| reason);
+        report.event.set("reason", reason.trim_start_matches(':').trim());
+        return Step::End;
+    }
+    let modules = text.starts_with("Modules linked in:");
+    let passed = line.time.zip(report.event.time).and_then(|(now, then)| now.since(&then));
+    let later = passed.is_some_and(|ns| ns > SECOND);
+    // It begins the next one.
+    if modules && report.has_frames() && later {
+        return Step::Stop;
+    }
     // die() prints these below the trace, a WARN above it.
-    if report.has_frames() && (text.starts_with("Modules linked in:") || text.starts_with("Code: ") && has(text, "(")) {
+    if report.has_frames() && (modules || text.starts_with("Code: ") && has(text, "(")) {
         report.event.family = "oops";
     }
     Step::Pass
@@ -261,7 +275,8 @@ fn finish(report: &mut Report) {
     let first = place.or_else(|| functions().next()).map(bare).unwrap_or_default();
     let begins = |heads: &[&str]| heads.iter().any(|head| first.starts_with(head));
     let placed = report.event.place.is_some() || report.registers_seen > 0;
-    let panics = functions().take(4).any(|f| matches!(f, "panic" | "vpanic" | "nmi_panic"));
+    let ends = report.event.fields.get("reason").and_then(|r| r.as_text()).map(str::to_owned);
+    let panics = ends.is_some() || functions().take(4).any(|f| matches!(f, "panic" | "vpanic" | "nmi_panic"));
     let frames = functions().count();
     let sanitized = report.event.family == "kasan";
     // A stack that was asked for, of a task that sleeps or of a CPU that does nothing, is no report.
@@ -306,6 +321,14 @@ fn finish(report: &mut Report) {
     }
     if panics {
         event.severity = Severity::Panic;
+    }
+    if let Some(reason) = ends {
+        event.family = "panic";
+        let (class, group) = panic::class_of(&reason);
+        event.class = class;
+        event.title = format!("kernel panic: {reason}");
+        event.set("group", group);
+        return;
     }
     event.title = match &event.place {
         Some(place) => format!("{what} in {}", place.function),

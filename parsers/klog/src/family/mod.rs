@@ -149,6 +149,8 @@ pub(crate) struct Before<'a> {
     pub(crate) again: bool,
     /// Work queue and work of that task.
     pub(crate) work: Option<&'a str>,
+    /// A panic was reported not long ago.
+    pub(crate) panicked: bool,
 }
 
 /// One family.

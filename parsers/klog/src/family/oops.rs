@@ -126,10 +126,11 @@ fn other_header(text: &str, event: &mut Event) -> bool {
         ("Data bus error, epc ==", class::TRAP),
         ("Instruction bus error, epc ==", class::TRAP),
         ("Alignment trap: ", class::TRAP),
-        ("Bad mode in ", class::TRAP),
+        ("Bad mode", class::TRAP),
         // parisc
         ("Kernel Fault: Code=", class::TRAP),
-        ("SError Interrupt on CPU", class::HARDWARE_MCE),
+        // A write or read that nobody answered, told later: of boards mostly a device without clock or power.
+        ("SError Interrupt", class::TRAP),
     ];
     if let Some((head, class)) = HEADS.iter().find(|(head, _)| text.starts_with(head)) {
         event.class = class;
@@ -292,6 +293,8 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
         ("stack guard page: ", class::STACK_OVERFLOW),
         ("kernel stack overflow (", class::STACK_OVERFLOW),
         ("Internal error: Oops - BUG", class::BUG_ON),
+        ("Internal error: Oops - undefined instruction", class::TRAP),
+        ("Internal error: synchronous external abort", class::TRAP),
         ("Internal error: ", class::TRAP),
         ("Machine check", class::HARDWARE_MCE),
         ("bounds: ", class::TRAP),
@@ -370,8 +373,17 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
                 // ppc64: `Oops: Machine check, sig: 7`; riscv: `Oops - illegal instruction`
                 if named("Machine check, sig") {
                     event.class = class::HARDWARE_MCE;
-                } else if named("Exception in kernel mode, sig: 5") || named("- illegal instruction") {
+                } else if [
+                    "Exception in kernel mode, sig: 5",
+                    "Exception in kernel mode, sig: 4",
+                    "- illegal instruction",
+                ]
+                .into_iter()
+                .any(named)
+                {
                     event.class = class::INVALID_OPCODE;
+                } else if named("Exception in kernel mode, sig: 7") {
+                    event.class = class::TRAP;
                 } else if named("Bad kernel stack pointer") {
                     event.class = class::STACK_CORRUPTION;
                 } else if named("Weird page fault") || named("Kernel access of bad area") {
@@ -521,6 +533,13 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     match if LETTERS.begin(text) { head_of(text, HEADS) } else { None } {
         None | Some("Call Trace") => Step::Pass,
         Some(head) => {
+            if head == "Process "
+                && event.comm.is_none()
+                && let Some((comm, rest)) = text.strip_prefix(head).and_then(|t| split(t, " (pid: "))
+            {
+                event.comm = Some(comm.to_owned());
+                event.pid = Cursor::new(rest).number().and_then(|pid| i64::try_from(pid).ok());
+            }
             if head == "Failing address:" {
                 event.address = event.address.or_else(|| hex_after(text, head));
             }
@@ -582,5 +601,68 @@ mod tests {
                 ("WARNING in filemap_add_folio", Some(8), None)
             ]
         );
+    }
+
+    #[test]
+    fn every_architecture_names_the_function() {
+        for (text, title, callers) in [
+            (
+                "[  100.000000] CPU 2 Unable to handle kernel paging request at virtual address 0000000000000018, era == 9000000000a51234, ra == 9000000000a51200\n\
+                 [  100.000001] Oops[#1]:\n[  100.000002]    ra: 9000000000a51200 loongson_gem_prime_import+0x20/0x90 [loongson]\n\
+                 [  100.000003]   ERA: 9000000000a51234 loongson_bo_pin+0x54/0x120 [loongson]\n",
+                "BUG: unable to handle kernel NULL pointer dereference in loongson_bo_pin",
+                "loongson_gem_prime_import",
+            ),
+            (
+                "[  100.000000] Kernel Fault: Code=26 (Data memory access rights trap) at addr 0000000000000018\n\
+                 [  100.000008]  IAOQ[0]: sym53c8xx_intr+0x24/0x140 [sym53c8xx]\n[  100.000009]  RP(r2): handle_irq_event+0x24/0x140\n",
+                "Kernel Fault: Code in sym53c8xx_intr",
+                "handle_irq_event",
+            ),
+            (
+                "[  100.000000] Unable to handle kernel NULL pointer dereference\n[  100.000007] systemd(1): Oops [#1]\n\
+                 [  100.000009] TSTATE: 0000004411001603 TPC: 0000000000712c44 TNPC: 0000000000712c48 Y: 00000000    Not tainted\n\
+                 [  101.000000] TPC: <ext4_iget+0x24/0x140>\n[  101.000001] RPC: <ext4_lookup+0x24/0x140>\n",
+                "BUG: unable to handle kernel NULL pointer dereference in ext4_iget",
+                "ext4_lookup",
+            ),
+            (
+                "[  100.000000] Bad mode in Error handler detected on CPU0, code 0xbf000002 -- SError\n\
+                 [  100.000001] PC is at foo_read+0x10/0x40\n[  100.000002] LR is at foo_open+0x10/0x40\n",
+                "Bad mode in foo_read",
+                "foo_open",
+            ),
+            (
+                "[  100.000000] Internal error: synchronous external abort: 0000000096000010 [#1] PREEMPT SMP\n\
+                 [  100.000002] pc : rockchip_pcie_rd_conf+0x1c0/0x230\n[  100.000003] lr : f+0x1/0x2\n",
+                "Internal error: synchronous external abort in rockchip_pcie_rd_conf",
+                "f",
+            ),
+            (
+                "[  100.000000] BUG: kernel NULL pointer dereference, address: 0000000000000008\n\
+                 [  100.000003] RIP: 0010:crypto_dequeue_request\n(include/linux/list.h:112 crypto/algapi.c:957)\n",
+                "BUG: unable to handle kernel NULL pointer dereference in crypto_dequeue_request",
+                "",
+            ),
+        ] {
+            let found = events(text);
+            let back = found[0].fields.get("return_to").and_then(|f| f.as_text()).unwrap_or_default();
+            assert_eq!((found.len(), found[0].title.as_str(), back), (1, title, callers), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_neighbour_s_name_is_not_relied_on_and_interrupts_of_ppc_are_told_apart() {
+        let found = events(
+            "[16846.426141] rcu: INFO: rcu_sched self-detected stall on CPU\n\
+             [16846.426273] NMI backtrace for cpu 32\n[16846.426406] Call Trace:\n\
+             [16846.426947] [c000200010823740] [c000000000029494] timer_interrupt+0x134/0x310\n\
+             [16846.426989] [c0002000108237a0] [c000000000016c54] replay_soft_interrupts+0x124/0x2e0\n\
+             [16846.427103] [c0002000108239c0] [c00000000017247c] mod_delayed_work_on+0x8c/0xe0\n\
+             [16846.427149] [c000200010823a20] [c00800000819fe04] jiffies+0x0/0x80\n",
+        );
+        let frames: Vec<_> = found[0].stacks.iter().flat_map(|s| &s.frames).map(|f| (f.context, f.reliable)).collect();
+        use facts::Context::{Irq, Task};
+        assert_eq!(frames, [(Irq, true), (Irq, true), (Task, true), (Task, false)]);
     }
 }

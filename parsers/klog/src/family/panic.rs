@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, Form, From, Opened, field, kind};
-use crate::cursor::{after, between, has};
+use crate::cursor::{after, between, has, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -33,10 +33,15 @@ pub(super) static FAMILY: Family = Family {
 
 fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let text = line.text();
-    if text.starts_with("---[ end Kernel panic") {
+    // The end of the report says the reason again: where the start is lost, that is all there is.
+    let end = text.strip_prefix(END);
+    if end.is_some() && (before.current.is_some() || before.panicked) {
         return None;
     }
-    let rest = text.strip_prefix("Kernel panic - not syncing")?;
+    let (rest, lost) = match end {
+        Some(end) => (split(end, " ]--").map_or(end, |(reason, _)| reason), true),
+        None => (text.strip_prefix("Kernel panic - not syncing")?, false),
+    };
     let reason = rest.trim_start_matches(':').trim();
     let mut event = Event::new(FAMILY.name, class::KERNEL_PANIC, Severity::Panic);
     set_reason(&mut event, reason);
@@ -51,11 +56,16 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         }
     } else if let Some(last) = before.last {
         event = event.with("after", last);
+    } else if lost {
+        event.corrupted = Some(super::NO_HEAD.to_owned());
     } else if matches!(group, "oops" | "policy") {
         event.corrupted = Some("the report that led to the panic is not in the text".to_owned());
     }
-    Opened::trace(event)
+    if lost { Opened::line(event) } else { Opened::trace(event) }
 }
+
+/// What stands before the reason in the last line of a panic.
+pub(super) const END: &str = "---[ end Kernel panic - not syncing";
 
 fn set_reason(event: &mut Event, reason: &str) {
     let (class, group) = class_of(reason);
@@ -79,7 +89,7 @@ fn names_reason<'a>(report: &Report, text: &'a str) -> Option<&'a str> {
 }
 
 /// Class and group of a reason.
-fn class_of(reason: &str) -> (&'static str, &'static str) {
+pub(super) fn class_of(reason: &str) -> (&'static str, &'static str) {
     const TABLE: &[(&str, &str, &str)] = &[
         ("Fatal exception", class::KERNEL_PANIC, "oops"),
         ("sysrq triggered", class::KERNEL_PANIC, "sysrq"),
@@ -110,7 +120,8 @@ fn class_of(reason: &str) -> (&'static str, &'static str) {
         ("Not all CPUs entered broadcast", class::HARDWARE_MCE, "hardware"),
         ("MCA architectural", class::HARDWARE_MCE, "hardware"),
         ("Fatal hardware error", class::HARDWARE_MCE, "hardware"),
-        ("SError", class::HARDWARE_MCE, "hardware"),
+        // Somebody's access that nobody answered: a device without clock or power as often as a defect.
+        ("SError", class::KERNEL_PANIC, "hardware"),
         ("Watchdog detected LOCKUP", class::HARD_LOCKUP, "policy"),
         ("panic forced after error", class::FS_CORRUPTION, "filesystem"),
         ("panic from previous error", class::FS_CORRUPTION, "filesystem"),

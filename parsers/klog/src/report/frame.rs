@@ -316,6 +316,35 @@ pub(crate) fn symbol(text: &str) -> Option<(&str, Option<u64>, Option<u64>, &str
     Some((name, offset, None, tail))
 }
 
+/// Looks at a trace as a whole.
+///
+/// A return address at the start of a function is behind the last instruction of the one before it, which never returns:
+/// the name is that of a neighbour. ppc64 marks no interrupts: their handlers stand above what they came upon.
+pub(crate) fn judge(frames: &mut [Frame]) {
+    for frame in frames.iter_mut().skip(1) {
+        frame.reliable &= frame.offset != Some(0);
+    }
+    if frames.first().is_some_and(|frame| frame.sp.is_some()) {
+        const ENTRIES: &[&str] = &[
+            "timer_interrupt",
+            "do_IRQ",
+            "__do_irq",
+            "fast_exception_return",
+            "replay_soft_interrupts",
+            "arch_local_irq_restore",
+            "decrementer_common_virt",
+            "hardware_interrupt_common_virt",
+        ];
+        let entry = |frame: &Frame| frame.function.as_deref().is_some_and(|name| ENTRIES.contains(&name));
+        if let Some(first) = frames.iter().position(entry) {
+            let run = frames.iter().skip(first).take_while(|frame| entry(frame)).count();
+            for frame in frames.iter_mut().take(first + run) {
+                frame.context = Context::Irq;
+            }
+        }
+    }
+}
+
 /// A context mark at the start: `<IRQ>`, `</TASK>`, `<EOI>`, `<<EOE>>`, `<#DF>`; the context that holds behind it.
 pub(crate) fn context_mark(text: &str) -> Option<(Context, &str)> {
     let inside = text.strip_prefix('<')?;

@@ -535,6 +535,7 @@ impl Report {
         self.hollow += u32::from(self.event.stacks.len() == 1 && self.event.stacks.last().is_some_and(hollow));
         self.event.stacks.retain(|s| !s.frames.is_empty());
         for stack in &mut self.event.stacks {
+            frame::judge(&mut stack.frames);
             stack.cpu = stack.cpu.or(self.event.cpu);
             stack.ended = Ended::Unknown;
             spare::give_back(&mut stack.frames);

@@ -18,10 +18,22 @@ pub(super) fn read(text: &str, report: &mut Report) -> Step {
         }
         return Step::Take;
     }
-    const COUNTERS: &[&str] =
-        &["EIP is at ", "PC is at ", "pc : ", "epc : ", "NIP [", "epc   : ", "Krnl PSW : ", "pc "];
+    const COUNTERS: &[&str] = &[
+        "EIP is at ",
+        "PC is at ",
+        "pc : ",
+        "epc : ",
+        "NIP [",
+        "epc   : ",
+        "Krnl PSW : ",
+        "pc ",
+        // loongarch, parisc, sparc
+        "ERA: ",
+        "IAOQ[0]: ",
+        "TPC: <",
+    ];
     if let Some(rest) = head_of(text, COUNTERS).and_then(|head| text.strip_prefix(head)) {
-        if let Some(place) = place_anywhere(rest) {
+        if let Some(place) = place_anywhere(rest).or_else(|| bare_name(rest)) {
             report.registers_seen += 1;
             report.set_place(place);
             return Step::Take;
@@ -33,7 +45,7 @@ pub(super) fn read(text: &str, report: &mut Report) -> Step {
             return Step::Take;
         }
     }
-    const LINKS: &[&str] = &["LR is at ", "lr : ", "LR [", "ra : ", "ra    : "];
+    const LINKS: &[&str] = &["LR is at ", "lr : ", "LR [", "ra : ", "ra    : ", "ra: ", "RP(r2): ", "RPC: <"];
     if let Some(rest) = head_of(text, LINKS).and_then(|head| text.strip_prefix(head))
         && let Some(place) = place_anywhere(rest)
     {
@@ -61,7 +73,7 @@ fn instruction_pointer(rest: &str, report: &mut Report) -> Step {
         return Step::Take;
     }
     let body = c.blanks().rest();
-    let place = double_bracket(body).or_else(|| location(body));
+    let place = double_bracket(body).or_else(|| location(body)).or_else(|| bare_name(body));
     match place {
         Some(place) => {
             let unnamed = report.event.place.as_ref().is_none_or(|p| p.offset.is_none());
@@ -103,9 +115,17 @@ fn double_bracket(text: &str) -> Option<Location> {
     location(rest)
 }
 
+/// A function alone: its place in the source, which decode_stacktrace.sh puts behind it, stands in the next line.
+fn bare_name(text: &str) -> Option<Location> {
+    let (name, None, None, "") = frame::symbol(text.trim_end())? else { return None };
+    let is_name = name.len() > 3 && name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    (is_name && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')))
+        .then(|| Location { function: name.to_owned(), ..Location::default() })
+}
+
 fn place_anywhere(text: &str) -> Option<Location> {
     let Some((before, _)) = split(text, "+0x") else { return location(text) };
-    let start = before.rfind([' ', '(', ']', ')']).map_or(0, |i| i + 1);
+    let start = before.rfind([' ', '(', ']', ')', '<']).map_or(0, |i| i + 1);
     let (symbol, offset, size, rest) = frame::symbol(&text[start..])?;
     let module = rest.trim_start().strip_prefix('[').and_then(|m| m.split_once(']')).map(|(m, _)| m.to_owned());
     Some(Location { function: symbol.to_owned(), offset, size, module })
