@@ -36,6 +36,9 @@ const WORDS: &[Word] = &[
     word(&["bnx2x"], "begin crash dump -----", "crash"),
     word(&["virtio"], " is not a head!", "bad-ring"),
     word(&["iwlwifi"], "Microcode SW error detected", "crash"),
+    word(&["iwlwifi"], "Microcode HW error", "crash"),
+    word(&["rtw"], "failed to send h2c command", "no-answer"),
+    word(&["rtw"], "firmware failed to leave lps", "no-answer"),
     word(&["iwlwifi"], ": time out after ", "command-timeout"),
     word(&["iwlwifi"], "Start IWL Error Log Dump", "crash"),
     word(&["iwlwifi"], "Failed to wake NIC for hcmd", "stopped"),
@@ -74,7 +77,9 @@ const WORDS: &[Word] = &[
     word(&["subsys-restart"], "Restart sequence requested for ", "restarted"),
 ];
 
-const WIRELESS: &[&str] = &["iwlwifi", "ath1", "brcmfmac", "mt7", "mwifiex", "Bluetooth"];
+const WIRELESS: &[&str] = &["iwlwifi", "ath1", "brcmfmac", "mt7", "mwifiex", "rtw", "Bluetooth"];
+
+const RESTARTED: &str = "its driver starts it anew, and connections over it end";
 
 /// Devices are asked while they wake up, and asked again.
 const BOOT_SECONDS: i64 = 60;
@@ -126,10 +131,14 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let no_answer = found.what == "no-answer";
     let severity = if wireless || no_answer { Severity::Notice } else { Severity::Failure };
     let consequence = match found.what {
+        // Cards that die do so when they are started.
+        "crash" if wireless && driver != "iwlwifi" => Some(RESTARTED),
         _ if line.is_of_boot(BOOT_SECONDS) => None,
         "no-answer" => Some("the device does not answer its driver, which asks again, starts it anew or gives it up"),
-        "restarted" if wireless => Some("its driver starts it anew, and connections over it end"),
-        "crash" if wireless && driver != "iwlwifi" => Some("its driver starts it anew, and connections over it end"),
+        "restarted" if wireless => Some(RESTARTED),
+        "command-timeout" if wireless && driver != "iwlwifi" => {
+            Some("the card does not answer its driver, which asks again, starts it anew or gives it up")
+        }
         _ => None,
     };
     let event = Event::new(FAMILY.name, class::FIRMWARE, severity)
@@ -162,6 +171,19 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let rest = split(text, ": ").map_or("", |(_, rest)| rest);
     // `poll_health:800:(pid 0): ` stands before it in newer kernels.
     let rest = rest.rsplit_once("): ").map_or(rest, |(_, rest)| rest);
+    // A command that got no answer is the first sign of a crash, of which the dump follows.
+    let timeout = report.event.fields.get("what").and_then(|w| w.as_text()) == Some("command-timeout");
+    if timeout && (rest.starts_with("Microcode ") || rest.starts_with("Start IWL Error Log Dump")) {
+        report.event.title = format!("{driver}: firmware crash");
+        report.event.set("what", "crash");
+    }
+    // `0x00000084 | NMI_INTERRUPT_UNKNOWN`: the first that is not zero names the assertion.
+    if driver == "iwlwifi"
+        && let Some((_, name)) = split(rest, " | ").filter(|(number, _)| number.starts_with("0x"))
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+    {
+        report.event.fields.entry("syndrome".into()).or_insert_with(|| name.trim().into());
+    }
     if let Some(syndrome) = rest.strip_prefix("synd ") {
         report.event.set("syndrome", split(syndrome, ": ").map_or(syndrome, |(_, words)| words));
         return Step::Take;

@@ -28,6 +28,7 @@ pub(super) static FAMILY: Family = Family {
         " sent=-",
         "error receiving ",
         "short read (expected",
+        "We did not send a P_BARRIER for ",
         "Aborting cluster-wide state change",
     ],
     from: From::Kernel,
@@ -72,6 +73,7 @@ const WORDS: &[(&str, &str)] = &[
     (" sent=-", "peer-lost"),
     ("error receiving ", "peer-lost"),
     ("short read (expected", "peer-lost"),
+    ("We did not send a P_BARRIER for ", "peer-lost"),
     ("Aborting cluster-wide state change", "state-refused"),
     ("-> Connected )", "ok"),
 ];

@@ -22,7 +22,7 @@ pub(super) const FIELDS: &[FieldDef] = &[
         "what",
         FieldType::Text,
         "",
-        "corruption, io-error, shutdown, read-only, abort, mount, not-responding, evicted, state-recovery, hung, ok, no-space, no-memory, error",
+        "corruption, io-error, corrected, shutdown, read-only, abort, mount, not-responding, evicted, state-recovery, hung, ok, no-space, no-memory, error",
     ),
     field("detail", FieldType::Text, "", "what the filesystem says"),
     field("in_function", FieldType::Text, "", "function that found it"),
@@ -207,6 +207,18 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         }
     }
     if let Some((device, rest)) = device_and_text(text, "EXT4-fs warning ") {
+        // fs/ext4/namei.c: `ext4_dx_add_entry:2513: inode #2: comm x: Directory (ino: 2) index full, reach max htree level :2`
+        if has(rest, "Directory (ino: ") && has(rest, " index full, ") {
+            let mut event = event(&EXT4, name, "no-space", device)
+                .with("detail", rest)
+                .with_opt("inode", number_after(rest, "(ino: "))
+                .with(
+                    "consequence",
+                    "the directory takes no more names, though there is space; the feature large_dir raises the limit",
+                );
+            event.severity = Severity::Notice;
+            return Opened::line(event);
+        }
         // Only the failed write of data is a failure; the rest is advice.
         has(rest, "I/O error ").then_some(())?;
         return Opened::line(
@@ -339,6 +351,7 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         || rest.starts_with("log recovery write I/O error")
         || rest.starts_with("writeback error ")
         || rest.starts_with("page discard on page")
+        || rest.starts_with("Failing async write on buffer")
     {
         "io-error"
     } else if rest.starts_with("Corruption of in-memory")
@@ -356,7 +369,10 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         || rest.starts_with("Log inconsistent")
     {
         "corruption"
-    } else if rest.starts_with("log mount/recovery failed") || rest.starts_with("log mount failed") {
+    } else if rest.starts_with("log mount/recovery failed")
+        || rest.starts_with("log mount failed")
+        || rest.starts_with("Filesystem has duplicate UUID")
+    {
         "mount"
     } else if has(rest, "possible memory allocation deadlock") {
         // It asks again and again: memory is short or in pieces.
@@ -379,6 +395,13 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     }
     if rest.starts_with("User initiated") {
         event.severity = Severity::Notice;
+    }
+    if rest.starts_with("Filesystem has duplicate UUID") {
+        event.severity = Severity::Notice;
+        event.set(
+            "consequence",
+            "it is not mounted: a copy of it (a snapshot, another path to the disk) is mounted already",
+        );
     }
     if let Some(function) = between(rest, "in \"", "\"") {
         event = event.with("in_function", function.split('+').next().unwrap_or(function));
@@ -445,7 +468,9 @@ fn open_btrfs(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let what = match level {
         _ if rest.starts_with("forced readonly") => "read-only",
         _ if damage => "corruption",
+        "BTRFS info" if rest.starts_with("read error corrected") => "corrected",
         "BTRFS info" | "BTRFS" => return None,
+        "BTRFS warning" if has(rest, "failed setting block group ro: -28") => "no-space",
         "BTRFS warning" if rest.starts_with("lost page write") || rest.starts_with("i/o error") => "io-error",
         "BTRFS warning" => return None,
         "BTRFS: error" if has(rest, "Object already exists") || has(rest, "corrupted") => "corruption",
@@ -462,6 +487,17 @@ fn open_btrfs(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         .with_opt("inode", number_after(rest, " ino "))
         .with_opt("errno", errno_in(rest));
     event = judged(event);
+    let consequence = match what {
+        "corrected" => Some("it was read from another copy and written anew: nothing is lost, a disk has bad sectors"),
+        "no-space" if level == "BTRFS warning" => {
+            Some("no room for metadata is left to work with: balance or add space")
+        }
+        _ => None,
+    };
+    if let Some(consequence) = consequence {
+        event.severity = Severity::Notice;
+        event.set("consequence", consequence);
+    }
     if let Some(place) = rest.strip_prefix("in ")
         && let Some((function, number)) = place.split_once(':')
     {

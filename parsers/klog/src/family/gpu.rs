@@ -26,6 +26,7 @@ const WORDS: &[Word] = &[
     word(AMD, "GPU Recovery Failed", "reset-failed"),
     word(AMD, ") succeeded!", "ok"),
     word(AMD, "GPU lockup (", "hang"),
+    word(AMD, "Fatal error during GPU init", "not-initialised"),
     word(AMD, " test failed (", "ring-test-failed"),
     word(AMD, "MES failed to respond to msg=", "not-responding"),
     word(&["xe "], "Timedout job:", "ring-timeout"),
@@ -57,6 +58,7 @@ const OTHER: &[&str] = &[
     "RmInitAdapter failed!",
     "imeout waiting for RPC from GSP",
     "imed out waiting for core channel",
+    "NVRM: API mismatch",
 ];
 
 static ANCHORS: [&str; WORDS.len() + OTHER.len()] = both();
@@ -95,7 +97,7 @@ pub(super) static FAMILY: Family = Family {
                 "what",
                 FieldType::Text,
                 "",
-                "hang, ring-timeout, page-fault, reset, reset-failed, not-responding, flip-timeout, ...",
+                "hang, ring-timeout, page-fault, not-initialised, reset, reset-failed, not-responding, flip-timeout, ...",
             ),
             field("ring", FieldType::Text, "", "ring or queue that stood still"),
             field("detail", FieldType::Text, "", "the text"),
@@ -152,6 +154,14 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     if text.starts_with("NVRM: ") && has(text, "fallen off the bus") {
         return Opened::line(new("nvidia", class::HARDWARE_PCIE, LOST));
+    }
+    if text.starts_with("NVRM: API mismatch") {
+        let mut event = new("nvidia", class::FIRMWARE, "GPU: versions differ").with("what", "versions-differ").with(
+            "consequence",
+            "the kernel module and the libraries of the driver are of different versions: no program can use the GPU until the module is loaded anew",
+        );
+        event.severity = Severity::Notice;
+        return Opened::line(event);
     }
     if text.starts_with("NVRM: ") && has(text, "RmInitAdapter failed!") {
         return Opened::line(new("nvidia", class::IO_ERROR, "GPU: not initialised").with("what", "not-responding"));
@@ -254,5 +264,12 @@ mod tests {
         ] {
             assert!(events(&format!("[   52.261501] {text}")).is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_module_and_libraries_that_differ_are_a_notice() {
+        let text = "[ 5252.261501] NVRM: API mismatch: the client has the version 535.161.07, but\n\
+            NVRM: this kernel module has the version 535.129.03.  Please\n";
+        assert_eq!(fields(text, &["what", "severity", "driver"]), ["versions-differ", "notice", "nvidia"]);
     }
 }

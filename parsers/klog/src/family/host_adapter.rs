@@ -74,6 +74,10 @@ pub(super) static FAMILY: Family = Family {
         "FCP adapter is not operational",
         "ERP has run out of retries",
         "Partner adapter not ready",
+        "ABORT_TASK: Found referenced ",
+        "Dropped frame(s) detected",
+        " whilst initialising ",
+        "error occurred in the DASD device driver",
     ],
     from: From::Kernel,
     open,
@@ -88,7 +92,7 @@ pub(super) static FAMILY: Family = Family {
                 "what",
                 FieldType::Text,
                 "",
-                "abort, abort-failed, reset, fault, timeout, connection-lost, reported, dead",
+                "abort, abort-failed, gave-up, reset, fault, timeout, connection-lost, frames-lost, not-usable, reported, dead",
             ),
             field("detail", FieldType::Text, "", "the text"),
         ],
@@ -158,6 +162,13 @@ const WORDS: &[(&str, &str)] = &[
     ("FCP adapter is not operational", "dead"),
     ("ERP has run out of retries", "dead"),
     ("Partner adapter not ready", "dead"),
+    // drivers/target/target_core_tmr.c
+    ("ABORT_TASK: Found referenced ", "gave-up"),
+    // drivers/scsi/qla2xxx/qla_isr.c
+    ("Dropped frame(s) detected", "frames-lost"),
+    // drivers/mmc/core/sd.c, mmc.c, sdio.c
+    (" whilst initialising ", "not-usable"),
+    ("error occurred in the DASD device driver", "fault"),
 ];
 
 /// The drivers that print them; the same words of others may mean less.
@@ -190,7 +201,11 @@ const DRIVERS: &[&str] = &[
     "s390/dasd",
     "ibmvscsi",
     "iscsi: ",
+    "ABORT_TASK: ",
 ];
+
+/// Empty sockets are asked while the machine starts.
+const BOOT_SECONDS: i64 = 60;
 
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
@@ -215,12 +230,26 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     // The target closed the connection: at the first login and when it fails over. Where the session does not come back,
     // `recovery timed out` follows.
     let closed = text.ends_with("conn error (1020)");
-    let severity = if empty || closed || logged { Severity::Notice } else { Severity::Failure };
+    let consequence = match *what {
+        "gave-up" => {
+            Some("an initiator gave up a command: the storage behind this target had not completed it in time")
+        }
+        "frames-lost" => {
+            Some("parts of an answer were lost on the way: module, cable or port of the link to the storage")
+        }
+        "not-usable" if !line.is_of_boot(BOOT_SECONDS) => {
+            Some("the card does not answer as it should and is not there: card, socket or its supply")
+        }
+        _ => None,
+    };
+    let notice = matches!(*what, "gave-up" | "not-usable" | "frames-lost");
+    let severity = if empty || closed || logged || notice { Severity::Notice } else { Severity::Failure };
     Opened::line(
         Event::new(FAMILY.name, class::IO_ERROR, severity)
             .titled(format!("storage controller: {}", said.map_or_else(|| what.replace('-', " "), str::to_owned)))
             .with("driver", driver)
             .with("what", *what)
+            .with_opt("consequence", consequence)
             .with("detail", text),
     )
 }
@@ -269,5 +298,20 @@ mod tests {
         assert!(events("[    2.100000] sas: Enter sas_scsi_recover_host busy: 0 failed: 0").is_empty());
         assert!(events("[    2.100000] pm80xx0:: pm8001_abort_task 1231:rc= 0").is_empty());
         assert!(events("[    2.100000] mpt3sas_cm0: LSISAS3008: FWVersion(16.00.00.00)").is_empty());
+    }
+
+    #[test]
+    fn a_target_whose_initiator_gave_up_and_a_card_that_cannot_be_used_are_notices() {
+        for (text, what) in [
+            ("ABORT_TASK: Found referenced iSCSI task_tag: 123", "gave-up"),
+            ("mmc0: error -110 whilst initialising SD card", "not-usable"),
+        ] {
+            let text = format!("[ 5252.261501] {text}");
+            assert_eq!(fields(&text, &["what", "severity"]), [what, "notice"], "{text}");
+            assert!(!fields(&text, &["consequence"])[0].is_empty(), "{text}");
+        }
+        let text = "[ 5252.261501] dasd-eckd 0.0.1234: An error occurred in the DASD device driver, reason=09";
+        assert_eq!(fields(text, &["what", "severity"]), ["fault", "failure"]);
+        assert_eq!(fields("[    2.261501] mmc0: error -110 whilst initialising SD card", &["consequence"]), [""]);
     }
 }

@@ -16,10 +16,10 @@ pub(super) static FAMILY: Family = Family {
         "Unhandled context fault",
         "Completion-Wait loop timed out",
         "Invalidation Time-out Error",
-        "iommu: event 0x",
-        " event 0x10 received",
-        "iommu: event: F_",
-        "iommu: event: C_",
+        ": event 0x",
+        ": event: F_",
+        ": event: C_",
+        " already set (to ",
         " fault type=0x",
         ": Page fault at 0x",
         "PAGE FAULT occurred at 0x",
@@ -67,6 +67,11 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         event("amd-vi").with("reason", "a command was not completed")
     } else if has(text, "Invalidation Time-out Error") && has(text, "DMAR: ") {
         event("dmar").with("reason", "invalidation timed out").with_opt("device", between(text, "SID ", "]"))
+    } else if text.starts_with("DMAR: ") && has(text, "DMA PTE for vPFN 0x") {
+        // drivers/iommu/intel/iommu.c: __domain_mapping()
+        let mut event = event("dmar").with("reason", "an address was mapped twice");
+        event.class = class::WARNING;
+        event
     } else if let Some((driver, address)) = board(text) {
         let mut event = event(driver);
         event.address = Some(address);
@@ -102,7 +107,8 @@ fn smmu_v3(text: &str, event: Event) -> Option<Opened> {
         (0x12, "F_ACCESS"),
         (0x13, "F_PERMISSION"),
     ];
-    let rest = after(text, "iommu: event")?;
+    // `arm-smmu-v3 2b400000.iommu: event`, `arm-smmu-v3 arm-smmu-v3.0.auto: event`
+    let rest = after(text, ": event")?;
     if let Some(number) = hex_after(rest, " ").filter(|_| has(rest, " received")) {
         let name = NAMES.iter().find(|(n, _)| *n == number).map_or("", |(_, name)| name);
         let event = event.with("access", if name.is_empty() { format!("event {number:#x}") } else { name.to_owned() });
@@ -119,7 +125,9 @@ fn smmu_v3(text: &str, event: Event) -> Option<Opened> {
 
 /// Rows of an event: stream and address stand in the first and third.
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
-    let Some((_, row)) = line.text().split_once(".iommu: ") else { return Step::Pass };
+    let Some((_, row)) = line.text().split_once(": ").filter(|(head, _)| head.starts_with("arm-smmu-v3 ")) else {
+        return Step::Pass;
+    };
     let row = row.trim_start();
     let Some(value) = row.strip_prefix("0x").filter(|r| r.len() == 16).and_then(|r| u64::from_str_radix(r, 16).ok())
     else {
@@ -211,5 +219,16 @@ mod tests {
             );
         }
         assert!(events("[    0.100000] DMAR: DRHD base: 0x000000fed90000 flags: 0x0").is_empty());
+    }
+
+    #[test]
+    fn an_smmu_of_any_name_and_an_address_that_is_mapped_twice() {
+        let text = "[   52.261501] arm-smmu-v3 arm-smmu-v3.0.auto: event 0x10 received:\n\
+            [   52.261501] arm-smmu-v3 arm-smmu-v3.0.auto: \t0x0000010000000010\n\
+            [   52.261501] arm-smmu-v3 arm-smmu-v3.0.auto: \t0x0000020800000000\n\
+            [   52.261501] arm-smmu-v3 arm-smmu-v3.0.auto: \t0x00000000fffff000\n";
+        assert_eq!(fields(text, &["iommu", "access", "device"]), ["smmu", "F_TRANSLATION", "stream 0x100"]);
+        let text = "[   52.261501] DMAR: ERROR: DMA PTE for vPFN 0xf1f7 already set (to f1f7003 not 123)";
+        assert_eq!(fields(text, &["iommu", "class"]), ["dmar", "warning"]);
     }
 }

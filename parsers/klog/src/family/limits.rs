@@ -28,6 +28,8 @@ pub(super) static FAMILY: Family = Family {
         "fork rejected by pids controller",
         "file-max limit ",
         ": dropped over-mtu packet: ",
+        "expectation table full",
+        "too many open connections",
     ],
     from: From::Kernel,
     open,
@@ -41,7 +43,7 @@ pub(super) static FAMILY: Family = Family {
                 "what",
                 FieldType::Text,
                 "",
-                "conntrack, neighbour, route-cache, orphans, tcp-memory, syn-backlog, pids, files, over-mtu, audit-backlog, dma-bounce-buffer, real-time, ipset, zram-memory",
+                "conntrack, neighbour, route-cache, orphans, tcp-memory, syn-backlog, pids, files, over-mtu, audit-backlog, dma-bounce-buffer, real-time, ipset, zram-memory, conntrack-expectations, time-wait, connections",
             ),
             field("limit_of", FieldType::Text, "", "the same, by which limits are told apart"),
             field("limit", FieldType::Int, "", "the limit, where printed"),
@@ -78,6 +80,11 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let event = if head.ends_with("nf_conntrack") || head.ends_with("ip_conntrack") {
         let rest = after(text, "conntrack: ")?;
         // `nf_conntrack: nf_conntrack: table full` stands in older logs.
+        if rest.ends_with("expectation table full") {
+            const MEANS: &str =
+                "helpers of connection tracking (FTP, SIP, ...) cannot note connections that they await";
+            return Opened::line(notice(event("conntrack-expectations"), Some(MEANS)));
+        }
         has(rest, "table full").then_some(())?;
         event("conntrack").with_opt("table", between(rest, "in netns ", ","))
     } else if text.starts_with("neighbour: ") && has(text, "table overflow") {
@@ -85,6 +92,12 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         event("neighbour").with("table", table)
     } else if bare(text).to_ascii_lowercase().starts_with("neighbour table overflow") {
         event("neighbour")
+    } else if text.starts_with("IPv6: ndisc: ") && has(text, "able overflow") {
+        event("neighbour").with("table", "ndisc_cache")
+    } else if bare(text).starts_with("time wait bucket table overflow") {
+        // net/ipv4/inet_timewait_sock.c
+        const MEANS: &str = "connections that ended are forgotten at once (net.ipv4.tcp_max_tw_buckets): a late packet of one may reach another";
+        notice(event("time-wait"), Some(MEANS))
     } else if bare(text).starts_with("Route cache is full: ") || bare(text).starts_with("dst cache overflow") {
         event("route-cache")
     } else if matches!(bare(text), "Out of socket memory") {
@@ -111,6 +124,12 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         event("ipset")
             .with("table", set.trim_start_matches("Set "))
             .with_opt("limit", crate::cursor::Cursor::new(limit).number())
+    } else if text.starts_with("nfsd: too many open connections") {
+        // net/sunrpc/svc_xprt.c
+        notice(
+            event("connections"),
+            Some("the server closes connections of its clients: it has too few threads for them"),
+        )
     } else if text.starts_with("zram: Error allocating memory for compressed page") {
         event("zram-memory")
     } else if text.starts_with("TCP: too many orphaned sockets")
@@ -195,5 +214,20 @@ mod tests {
         assert_eq!(fields(early, &["consequence"]), [""]);
         assert!(events("[    9.261501] audit: kauditd hold queue overflow").is_empty());
         assert!(events("[   52.261501] nf_conntrack version 0.5.0 (65536 buckets, 262144 max)").is_empty());
+    }
+
+    #[test]
+    fn tables_whose_owners_do_without_are_notices() {
+        for (text, what) in [
+            ("nf_conntrack: nf_conntrack: expectation table full", "conntrack-expectations"),
+            ("TCP: time wait bucket table overflow", "time-wait"),
+            ("nfsd: too many open connections, consider increasing the number of threads", "connections"),
+        ] {
+            let text = format!("[ 5252.261501] {text}");
+            assert_eq!(fields(&text, &["what", "severity"]), [what, "notice"], "{text}");
+            assert!(!fields(&text, &["consequence"])[0].is_empty(), "{text}");
+        }
+        let text = "[   52.261501] IPv6: ndisc: neighbour table overflow";
+        assert_eq!(fields(text, &["what", "severity"]), ["neighbour", "failure"]);
     }
 }

@@ -17,6 +17,8 @@ const WORDS: &[Word] = &[
     word(BOND, "running without any active interface", "no-link"),
     word(BOND, "active interface up!", "ok"),
     word(BOND, "the new active one", "ok"),
+    word(BOND, "No 802.3ad response from", "no-partner"),
+    word(&[""], " with own address as source address", "loop"),
     word(&["lpfc"], ":1305 Link Down Event", "down"),
     word(&["lpfc"], ":1303 Link Up Event", "ok"),
     word(&["lpfc"], ":0203 Devloss timeout", "port-lost"),
@@ -44,7 +46,12 @@ pub(super) static FAMILY: Family = Family {
             field("device", FieldType::Text, "", "network device, adapter or slot"),
             field("of", FieldType::Text, "", "bond or port it is part of"),
             field("driver", FieldType::Text, "", "driver"),
-            field("what", FieldType::Text, "", "down, no-link, port-lost, slot-down, power-fault, no-training, ok"),
+            field(
+                "what",
+                FieldType::Text,
+                "",
+                "down, no-link, no-partner, loop, port-lost, slot-down, power-fault, no-training, ok",
+            ),
             field("detail", FieldType::Text, "", "the text"),
         ],
     ),
@@ -62,13 +69,17 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let (device, of) = if by == "bond" {
         // `bonding: bond0: text` up to 3.x
         let (bond, rest) = if head == "bonding" { split(rest, ": ")? } else { (head, rest) };
-        if !matches!(found.text, "link status definitely down" | "link status definitely up") {
+        if what == "no-partner" || !matches!(found.text, "link status definitely down" | "link status definitely up") {
             (bond, None)
         } else {
             // `(slave eth0): link status ...`, `link status ... for interface eth0, disabling it`
             let name = between(rest, "(slave ", ")").or_else(|| after(rest, "for interface "));
             (name?.split([',', ' ']).next()?, Some(bond))
         }
+    } else if what == "loop" {
+        // net/bridge/br_fdb.c: `br0: received packet on eth0 with own address as source address (addr:.., vlan:0)`
+        let port = rest.strip_prefix("received packet on ")?;
+        (port.split(' ').next()?, Some(head).filter(|head| !head.contains(' ')))
     } else if by == "lpfc" {
         (head.split(' ').nth(1)?, None)
     } else if by == "qla2xxx" {
@@ -91,6 +102,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "ok" | "slot-down" => Severity::Notice,
         // The bond is there for that.
         "down" if by == "bond" => Severity::Notice,
+        "no-partner" | "loop" => Severity::Notice,
         _ if early => Severity::Notice,
         _ => Severity::Failure,
     };
@@ -98,6 +110,10 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         _ if early => None,
         "slot-down" => Some("the device in the slot is gone; where nobody took it out, it or the slot failed"),
         "down" if by == "bond" => Some("the bond runs on without this member"),
+        "no-partner" => Some("the switch does not speak LACP on these ports: the bond has no more than one link"),
+        "loop" => {
+            Some("its own packets come back to the bridge: a loop in the network, or two machines with one address")
+        }
         _ => None,
     };
     if what == "slot-down" {
@@ -158,6 +174,31 @@ mod tests {
             "bond0: (slave eth0): Enslaving as a backup interface with a down link",
         ] {
             assert!(events(&format!("[ 5252.261501] {text}")).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_switch_without_lacp_and_a_loop_are_notices() {
+        for (text, what, device) in [
+            (
+                "bond0: Warning: No 802.3ad response from the link partner for any adapters in the bond",
+                "no-partner",
+                "bond0",
+            ),
+            (
+                "bonding: bond0: Warning: No 802.3ad response from the link partner for any adapters in the bond",
+                "no-partner",
+                "bond0",
+            ),
+            (
+                "br0: received packet on eth0 with own address as source address (addr:52:54:00:12:34:56, vlan:0)",
+                "loop",
+                "eth0",
+            ),
+        ] {
+            let text = format!("[ 5252.261501] {text}");
+            assert_eq!(fields(&text, &["what", "severity", "device"]), [what, "notice", device], "{text}");
+            assert!(!fields(&text, &["consequence"])[0].is_empty(), "{text}");
         }
     }
 }

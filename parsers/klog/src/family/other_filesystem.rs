@@ -41,6 +41,9 @@ const WORDS: &[Word] = &[
     word(BCACHEFS, "data read error", "io-error"),
     word(BCACHEFS, "data write error", "io-error"),
     word(&["OCFS2: ERROR (device "], "OCFS2: ERROR (device ", "corruption"),
+    word(&["(", "o2hb"], "eartbeat write timeout to device ", "io-error"),
+    word(&["(", "o2quo"], "ERROR: fencing this node", "shutdown"),
+    word(&["jffs2: "], " failed immediately: errno -", "io-error"),
     word(&["OCFS2: "], "File system is now read-only", "read-only"),
     word(&["o2net: "], "No longer connected to node", "not-responding"),
     word(&["o2net: "], "has been idle for ", "not-responding"),
@@ -116,7 +119,8 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "WARNING: Pool '" | "zio pool=" | "Possible memory allocation deadlock" => "zfs",
         "block nbd" => "nbd",
         "bcachefs" => "bcachefs",
-        by if by.starts_with("OCFS2") || by == "o2net: " => "ocfs2",
+        "jffs2: " => "jffs2",
+        by if by == "(" || by.starts_with("OCFS2") || by == "o2net: " => "ocfs2",
         "CIFS" => "cifs",
         "ceph: " | "rbd: rbd" if text.starts_with("rbd: ") => "rbd",
         "ceph: " => "ceph",
@@ -153,6 +157,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         .or_else(|| between(text, " vdev=", " "))
         .or_else(|| between(text, "exFAT-fs (", ")"))
         .or_else(|| between(text, "bcachefs (", ")"))
+        .or_else(|| between(text, "timeout to device ", " "))
         .or_else(|| between(text, "server ", " "))
         .or_else(|| between(text, "Server ", " has"))
         .or_else(|| between(text, "VFS: \\\\", " has"))

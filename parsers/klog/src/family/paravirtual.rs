@@ -12,6 +12,7 @@ const WORDS: &[Word] = &[
     word(&["xenbus", "XENBUS"], "imeout connecting to device: ", "not-connected"),
     word(&["xen_netfront", "xennet", "net ", "vif "], "skb rides the rocket", "packet-dropped"),
     word(&["vif", "xen-netback", "xen_netback", "xenvif"], "atal error; disabling device", "stopped"),
+    word(&["vif"], "Guest Rx stalled", "guest-stalled"),
     word(&["hv_storvsc", "storvsc"], " srb 0x", "command-error"),
     word(&["hv_storvsc", "storvsc"], " srb status 0x", "command-error"),
     word(&["hv_vmbus"], "Unable to send packet via vmbus", "channel-error"),
@@ -40,7 +41,7 @@ pub(super) static FAMILY: Family = Family {
                 "what",
                 FieldType::Text,
                 "",
-                "not-connected, stopped, command-error, channel-error, packet-dropped, memory-short, memory-not-added, no-interrupt",
+                "not-connected, stopped, command-error, channel-error, packet-dropped, guest-stalled, memory-short, memory-not-added, no-interrupt",
             ),
             field("command", FieldType::Int, "", "SCSI command"),
             field("srb", FieldType::Int, "", "status of the request as Hyper-V gives it"),
@@ -82,6 +83,8 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "packet-dropped" => Some(
             "a packet in too many pieces was dropped: connections over this device stall (tso and sg off avoids it)",
         ),
+        // drivers/net/xen-netback/rx.c
+        "guest-stalled" => Some("the guest does not take its packets: they are dropped until it does"),
         _ => None,
     };
     let severity = if consequence.is_some() { Severity::Notice } else { Severity::Failure };
@@ -131,5 +134,12 @@ mod tests {
         ] {
             assert!(events(&format!("[ 5252.261501] {text}")).is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_guest_that_takes_no_packets_is_a_notice() {
+        let text = "[ 5252.261501] vif vif-1-0 vif1.0: Guest Rx stalled";
+        assert_eq!(fields(text, &["what", "device", "severity"]), ["guest-stalled", "vif1.0", "notice"]);
+        assert!(events("[ 5252.261501] vif vif-1-0 vif1.0: Guest Rx ready").is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! A driver that could not take a device into use.
+//! A driver that could not take a device into use, or a module that is not for this kernel.
 
 use facts::FieldType;
 
@@ -9,16 +9,17 @@ use crate::{Line, class};
 
 pub(super) static FAMILY: Family = Family {
     name: "probe_failure",
-    anchors: &[" failed with error -"],
+    anchors: &[" failed with error -", " version magic '", "disagrees about version of symbol "],
     from: From::Kernel,
     open,
     body: no_body,
     finish: no_finish,
     kind: kind(
         "log.probe_failure",
-        "A driver could not take a device into use",
+        "A driver could not take a device into use, or its module is not for this kernel",
         &[
             field("driver", FieldType::Text, "", "driver"),
+            field("module", FieldType::Text, "", "module that was not loaded"),
             field("device", FieldType::Text, "", "device as its bus names it"),
             field("errno", FieldType::Int, "", "error number, positive"),
         ],
@@ -104,12 +105,53 @@ const WANTED: &[&str] = &[
     "iwlwifi",
 ];
 
+/// Drivers whose device somebody misses, though the machine runs: sound, graphics, radio, the module of keys.
+const MISSED: &[&str] = &[
+    "nouveau",
+    "radeon",
+    "ast",
+    "snd_",
+    "snd-",
+    "ath10k",
+    "ath11k",
+    "ath12k",
+    "ath9k",
+    "brcmfmac",
+    "mt76",
+    "mt79",
+    "rtw",
+    "rtl8",
+    "tpm_",
+    "cdc_",
+    "r8152",
+    "ax88179",
+    "megaraid",
+    "mptsas",
+    "usb-storage",
+    "uas",
+];
+
 /// Error numbers with which a driver says that the device is not there or not its own, or that it must wait for another.
 const NOT_MINE: &[i64] = &[6, 19, 517];
 
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let (head, rest) = split(text, ": ")?;
+    let plain = |name: &str| !name.is_empty() && !name.contains(' ');
+    // kernel/module/version.c, kernel/module/main.c
+    if rest.starts_with("version magic '") || rest.starts_with("disagrees about version of symbol ") {
+        return plain(head)
+            .then(|| {
+                Event::new(FAMILY.name, class::PROBE_FAILURE, Severity::Notice)
+                    .titled(format!("module {head}: not loaded"))
+                    .with("module", head)
+                    .with(
+                        "consequence",
+                        "it was built for another kernel: what it drives does not work until it is built anew",
+                    )
+            })
+            .and_then(Opened::line);
+    }
     // `mlx5_core: probe of 0000:03:00.0 failed with error -22`; since 6.9
     // `mlx5_core 0000:03:00.0: probe with driver mlx5_core failed with error -22`
     let (driver, device) = if let Some(rest) = rest.strip_prefix("probe of ") {
@@ -118,18 +160,24 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         let driver = split(rest.strip_prefix("probe with driver ")?, " failed with error -")?.0;
         (driver, head.split_once(' ').map_or(head, |(_, device)| device))
     };
-    let plain = |name: &str| !name.is_empty() && !name.contains(' ');
     (plain(driver) && plain(device)).then_some(())?;
     let errno = number_after(text, "failed with error -")?;
     // Whoever binds a device by hand to a driver, or has another driver for it, knows.
     let wanted = WANTED.contains(&driver) && !NOT_MINE.contains(&errno);
     let severity = if wanted { Severity::Failure } else { Severity::Notice };
+    // A driver refuses with 22 what another one has, or what it does not know.
+    let missed =
+        !wanted && !NOT_MINE.contains(&errno) && errno != 22 && MISSED.iter().any(|name| driver.starts_with(name));
     Opened::line(
         Event::new(FAMILY.name, class::PROBE_FAILURE, severity)
             .titled(format!("{driver}: the driver could not take its device into use"))
             .with("driver", driver)
             .with("device", device)
-            .with("errno", errno),
+            .with("errno", errno)
+            .with_opt(
+                "consequence",
+                missed.then_some("the device does not work; what its driver said before tells why"),
+            ),
     )
 }
 
@@ -164,5 +212,17 @@ mod tests {
         assert!(
             events("[    2.100000] bluetooth hci0: Direct firmware load for a.bin failed with error -2").is_empty()
         );
+    }
+
+    #[test]
+    fn a_module_for_another_kernel_is_a_notice() {
+        for text in [
+            "nvidia: disagrees about version of symbol module_layout",
+            "zfs: version magic '5.4.0-42-generic SMP mod_unload ' should be '5.4.0-45-generic SMP mod_unload '",
+        ] {
+            let text = format!("[   52.261501] {text}");
+            let module = text.split("] ").nth(1).and_then(|t| t.split(':').next()).unwrap();
+            assert_eq!(fields(&text, &["module", "severity", "class"]), [module, "notice", "probe-failure"], "{text}");
+        }
     }
 }

@@ -33,10 +33,14 @@ pub(super) static RAID: Family = Family {
         "Aborting current metadata transaction",
         "aborting current metadata transaction",
         " is corrupted",
-        "low water mark for metadata",
+        "low water mark for ",
+        " until repaired",
+        "mismatch sector in range",
+        "read error corrected",
         "Reinstating path ",
         " active with ",
         "disabling caching",
+        "too many IO errors on ",
         "IO error on writing btree",
         "IO error on reading ",
         "node_check failed",
@@ -60,7 +64,7 @@ pub(super) static RAID: Family = Family {
                 FieldType::Text,
                 "",
                 "disk-failure, read-error, failed, non-fresh, superblock, path, pool, cache, metadata, \
-                 snapshot, integrity, degraded, ok",
+                 snapshot, integrity, mismatch, corrected, degraded, ok",
             ),
             field("detail", FieldType::Text, "", "the text"),
         ],
@@ -76,9 +80,26 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .with("array", array)
             .with("detail", text)
     };
+    let notice = |what: &'static str, array: &str, consequence: &'static str| {
+        let mut event = new(what, array).with("consequence", consequence);
+        event.severity = Severity::Notice;
+        event
+    };
+    // drivers/md/raid5.c: `md0: mismatch sector in range 8-16`
+    if let Some((array, _)) = split(text, ": mismatch sector in range ") {
+        const MEANS: &str = "a check found copies or parity that differ; on mirrors with swap on them that is usual";
+        return if array.contains(' ') { None } else { Opened::line(notice("mismatch", array, MEANS)) };
+    }
     if let Some(rest) = text.strip_prefix("md/") {
         let (head, rest) = split(rest, ": ")?;
         let array = head.rsplit(':').next().unwrap_or(head);
+        // `md/raid:md5: read error corrected (8 sectors at 1234 on sdb1)`
+        if rest.starts_with("read error corrected") {
+            const MEANS: &str =
+                "the array wrote anew what the disk could not read: nothing is lost, the disk has bad sectors";
+            let device = between(rest, " on ", ")");
+            return Opened::line(notice("corrected", array, MEANS).with_opt("device", device));
+        }
         // `raid level 5 active with 3 out of 4 devices, algorithm 2`, `active with 1 out of 2 mirrors`
         if let Some(counts) = after(rest, "active with ") {
             let (present, of) = (Cursor::new(counts).int()?, number_after(counts, "out of ")?);
@@ -132,7 +153,7 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     // Cached devices, compressed memory.
     if let Some(rest) = text.strip_prefix("bcache: ") {
-        let failed = has(rest, "disabling caching") || has(rest, "IO error on ");
+        let failed = has(rest, "disabling caching") || has(rest, "too many IO errors on ") || has(rest, "IO error on ");
         return if failed { Opened::line(new("cache", "")) } else { None };
     }
     if text.starts_with("zram: Decompression failed!") {
@@ -157,10 +178,14 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "multipath" if has(rest, "queue_if_no_path timeout") => Opened::line(new("path", array)),
         "thin" if has(rest, "switching pool to ") && !has(rest, "to write mode") => Opened::line(new("pool", array)),
         "thin" if has(rest, "low water mark for metadata") => {
-            let mut event = new("pool", array)
-                .with("consequence", "the pool's metadata is nearly full; it becomes read-only when it is");
-            event.severity = Severity::Notice;
-            Opened::line(event)
+            Opened::line(notice("pool", array, "the pool's metadata is nearly full; it becomes read-only when it is"))
+        }
+        "thin" if has(rest, "low water mark for data") => {
+            Opened::line(notice("pool", array, "the pool is nearly full; writes wait, and then fail, when it is"))
+        }
+        // `unable to switch cache to write mode until repaired.`
+        "thin" | "cache" if has(rest, "unable to switch ") && has(rest, " until repaired") => {
+            Opened::line(new("metadata", array))
         }
         "raid" if rest.starts_with("Failed to read superblock of device") => Opened::line(new("superblock", "")),
         "block manager" | "array" if has(rest, "alidator check failed for block") => Opened::line(new("metadata", "")),
@@ -219,6 +244,27 @@ mod tests {
         ] {
             let text = format!("[ 5252.261501] {text}");
             assert_eq!(fields(&text, &["what", "array", "device"]), [what, array, device], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_disk_or_a_pool_announces_is_a_notice() {
+        for (text, what, array) in [
+            ("md0: mismatch sector in range 123-131", "mismatch", "md0"),
+            ("md/raid:md5: read error corrected (8 sectors at 1234 on sdb1)", "corrected", "md5"),
+            ("md/raid10:md1: read error corrected (8 sectors at 1234 on sdb1)", "corrected", "md1"),
+            ("device-mapper: thin: 253:4: reached low water mark for data device: sending event.", "pool", "253:4"),
+        ] {
+            let text = format!("[ 5252.261501] {text}");
+            assert_eq!(fields(&text, &["what", "severity", "array"]), [what, "notice", array], "{text}");
+            assert!(!fields(&text, &["consequence"])[0].is_empty(), "{text}");
+        }
+        let text = "[ 5252.261501] device-mapper: cache: 253:5: unable to switch cache to write mode until repaired.";
+        assert_eq!(fields(text, &["what", "severity"]), ["metadata", "failure"]);
+        for text in
+            ["btrfs: read error corrected: ino 1", "a mismatch sector in range of b", "repair: wait until repaired"]
+        {
+            assert!(events(&format!("[ 5252.261501] {text}")).is_empty(), "{text}");
         }
     }
 }

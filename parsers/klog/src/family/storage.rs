@@ -53,6 +53,8 @@ pub(super) static SCSI: Family = Family {
         "timing out command, waited",
         "Medium access timeout failure",
         "blocked FC remote port time out",
+        "thin provisioning soft threshold",
+        "reservation conflict",
     ],
     from: From::Kernel,
     open: open_scsi,
@@ -64,7 +66,12 @@ pub(super) static SCSI: Family = Family {
         &[
             field("target", FieldType::Text, "", "host:channel:target:lun, or the remote port"),
             field("device", FieldType::Text, "", "disk"),
-            field("what", FieldType::Text, "", "failed, offline, timeout, rejected, remote-port"),
+            field(
+                "what",
+                FieldType::Text,
+                "",
+                "failed, offline, timeout, rejected, remote-port, nearly-full, reserved",
+            ),
             field("hostbyte", FieldType::Text, "", "DID_OK, DID_NO_CONNECT, DID_TIME_OUT, ..."),
             field("driverbyte", FieldType::Text, "", "DRIVER_OK, DRIVER_SENSE, ..."),
             field("sense_key", FieldType::Text, "", "Medium Error, Not Ready, Illegal Request, ..."),
@@ -135,6 +142,9 @@ pub(super) static ATA: Family = Family {
         "COMRESET failed (errno=",
         "softreset failed (",
         ".00: disabled",
+        "NCQ disabled due to excessive errors",
+        "imiting SATA link speed to ",
+        ": error: { ",
     ],
     from: From::Kernel,
     open: open_ata,
@@ -145,7 +155,7 @@ pub(super) static ATA: Family = Family {
         "An ATA port or device raised an exception",
         &[
             field("port", FieldType::Text, "", "ata1, ata1.00"),
-            field("what", FieldType::Text, "", "exception, timeout, reset-failed, not-identified, disabled"),
+            field("what", FieldType::Text, "", "exception, timeout, reset-failed, not-identified, disabled, degraded"),
             field("emask", FieldType::Int, "", "error mask"),
             field("serror", FieldType::Int, "", "SError register"),
             field("frozen", FieldType::Bool, "", "the port was frozen"),
@@ -324,6 +334,18 @@ fn open_scsi(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         let mut event = with(new("failed"));
         scsi_values(rest, &mut event);
         return Opened::lines(event);
+    }
+    // drivers/scsi/scsi_error.c
+    let notice = |what: &'static str, consequence: &'static str| {
+        let mut event = with(new(what)).with("consequence", consequence);
+        event.severity = Severity::Notice;
+        Opened::line(event)
+    };
+    if has(rest, "thin provisioning soft threshold") {
+        return notice("nearly-full", "the storage behind the disk is nearly full; writes fail when it is");
+    }
+    if rest == "reservation conflict" {
+        return notice("reserved", "another host has reserved the disk: this one's commands are refused");
     }
     if has(rest, "rejecting I/O to offline device") || has(rest, "rejecting I/O to dead device") {
         return Opened::line(with(new("rejected")));
@@ -516,6 +538,25 @@ fn open_ata(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     if rest == "disabled" {
         return Opened::line(new("disabled"));
     }
+    // drivers/ata/libata-eh.c: what it does about a link that fails again and again.
+    let slower = if rest.starts_with("limiting SATA link speed to ") {
+        Some("the link failed so often that it runs slower now: cable, backplane, port or drive")
+    } else if rest.starts_with("NCQ disabled due to excessive errors") {
+        Some(
+            "queued commands failed so often that the drive gets one at a time now: cable, port, drive or its firmware",
+        )
+    } else {
+        None
+    };
+    if let Some(consequence) = slower {
+        let mut event = new("degraded").with("consequence", consequence);
+        event.severity = Severity::Notice;
+        return Opened::line(event);
+    }
+    // The lines above are not in the text.
+    if let Some(flags) = rest.strip_prefix("error: { ").filter(|flags| has(flags, "UNC")) {
+        return Opened::lines(new("exception").with("error", flags.trim_matches(['{', '}', ' '])));
+    }
     (rest.starts_with("COMRESET failed") || rest.starts_with("softreset failed")).then_some(())?;
     Opened::line(new("reset-failed"))
 }
@@ -658,6 +699,28 @@ mod tests {
             let text = format!("[   52.261501] {text}");
             assert_eq!(events(&text)[0].family, family);
             assert_eq!(fields(&text, &["what"]), [what], "{text}");
+        }
+    }
+
+    #[test]
+    fn links_that_fail_often_and_storage_that_fills_are_notices() {
+        for (text, what) in [
+            ("ata1.00: NCQ disabled due to excessive errors", "degraded"),
+            ("ata2: limiting SATA link speed to 1.5 Gbps", "degraded"),
+            (
+                "sd 0:0:0:0: Warning! Received an indication that the LUN reached a thin provisioning soft threshold.",
+                "nearly-full",
+            ),
+            ("sd 3:0:0:1: reservation conflict", "reserved"),
+        ] {
+            let text = format!("[ 5252.261501] {text}");
+            assert_eq!(fields(&text, &["what", "severity"]), [what, "notice"], "{text}");
+            assert!(!fields(&text, &["consequence"])[0].is_empty(), "{text}");
+        }
+        let text = "[ 5252.261501] ata1.00: error: { UNC }";
+        assert_eq!(fields(text, &["what", "severity", "error"]), ["exception", "failure", "UNC"]);
+        for text in ["ata1.00: NCQ (depth 32), AA", "ata1: SATA link up 6.0 Gbps", "ata1.00: error: { ABRT }"] {
+            assert!(events(&format!("[ 5252.261501] {text}")).is_empty(), "{text}");
         }
     }
 }

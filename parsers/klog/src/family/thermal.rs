@@ -24,6 +24,9 @@ pub(super) static THERMAL: Family = Family {
     ),
 };
 
+/// A processor that is slowed down so often since the start is too hot for its work; a burst of load does it a few times.
+const MANY: i64 = 1000;
+
 fn open_thermal(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let new = |what: &'static str, severity| {
@@ -37,7 +40,14 @@ fn open_thermal(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         c.take("mce: ");
         c.take("CPU").then_some(())?;
         let cpu = c.number()?;
-        let mut event = new("throttled", Severity::Notice).with_opt("events", number_after(text, "total events = "));
+        let events = number_after(text, "total events = ");
+        let mut event = new("throttled", Severity::Notice).with_opt("events", events);
+        if events.is_some_and(|events| events >= MANY) {
+            event.set(
+                "consequence",
+                "the processor was slowed down again and again: cooling, its surroundings, or a power limit",
+            );
+        }
         event.cpu = u32::try_from(cpu).ok();
         return Opened::line(event);
     }

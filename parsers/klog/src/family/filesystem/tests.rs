@@ -145,3 +145,22 @@ fn healthy_mounts_say_nothing() {
         assert!(events(&format!("[   52.261501] {text}")).is_empty(), "{text}");
     }
 }
+
+#[test]
+fn what_was_mended_or_is_refused_is_a_notice() {
+    for (text, what) in [
+        ("BTRFS info (device sda3): read error corrected: ino 257 off 0 (dev /dev/sdb sector 1)", "corrected"),
+        ("BTRFS warning (device sdb): failed setting block group ro: -28", "no-space"),
+        ("XFS (sdb): Filesystem has duplicate UUID 6fb9e1a7-7e0e-4c2c - can't mount", "mount"),
+        (
+            "EXT4-fs warning (device sda1): ext4_dx_add_entry:2513: inode #2: comm x: Directory (ino: 1234) index full, reach max htree level :2",
+            "no-space",
+        ),
+    ] {
+        let text = format!("[ 5252.261501] {text}");
+        assert_eq!(fields(&text, &["what", "severity"]), [what, "notice"], "{text}");
+        assert!(!fields(&text, &["consequence"])[0].is_empty(), "{text}");
+    }
+    let text = "[ 5252.261501] XFS (dm-3): Failing async write on buffer block 0x1234. Retrying async write.";
+    assert_eq!(fields(text, &["what", "severity"]), ["io-error", "failure"]);
+}
