@@ -533,9 +533,14 @@ impl Found {
 
     /// A report of apport: what it says of the machine, and its packed dump and log as members of their own.
     fn apport(&mut self, member: &mut Member<'_>, name: &str, path: &str) {
+        // Values that are logs of the kernel.
+        const LOGS: &[&str] = &["VmCoreDmesg", "OopsText", "CurrentDmesg", "BootDmesg", "KernLog", "CurrentDmesg.txt"];
         let mut source = BufReader::with_capacity(1 << 16, member.reader());
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
         let damaged = apport::read(&mut source, &mut |key, value| match value {
+            apport::Value::Text(text) if LOGS.contains(&key) => {
+                self.log(&format!("{name}!{key}"), text, &mut std::io::empty(), false);
+            }
             apport::Value::Text(text) => {
                 let file = match key {
                     "Uname" => "kernel",
@@ -556,7 +561,7 @@ impl Found {
                     let content = packed.content();
                     if content.is_dump() {
                         self.dump(packed, &inner);
-                    } else if matches!(content, ContentKind::Text | ContentKind::Binary) && key == "VmCoreDmesg" {
+                    } else if matches!(content, ContentKind::Text | ContentKind::Binary) && LOGS.contains(&key) {
                         self.log(&inner, [], packed.reader(), false);
                     }
                     Flow::Skip

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use facts::{Fact, Gap};
 
 use super::piece::Piece;
-use super::{boots, cut_report, same_events};
+use super::{boots, crash_session, cut_report, same_events};
 use crate::case::Case;
 use crate::derive;
 
@@ -90,6 +90,7 @@ pub(super) fn cases(mut pieces: Vec<Piece>, log_only: bool) -> Vec<Case> {
 /// Adds to each case what follows from its facts.
 pub(super) fn concluded(mut cases: Vec<Case>) -> Vec<Case> {
     for case in &mut cases {
+        case.facts.extend(crash_session::crash(&case.facts));
         derive::clock::by_time(&mut case.facts);
         let derived = derive::derive(&case.facts);
         let endings = derive::endings(&case.facts, &case.identity);

@@ -4,6 +4,7 @@
 mod apport;
 mod boots;
 mod cluster;
+mod crash_session;
 mod cut_report;
 mod describe;
 mod dump;

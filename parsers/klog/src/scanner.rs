@@ -188,6 +188,8 @@ impl Scanner {
 /// The bytes with plain blanks: text copied from a mail or a web page has no-break spaces where the kernel had blanks.
 fn spaced(bytes: &[u8]) -> Cow<'_, [u8]> {
     const NO_BREAK_SPACE: &[u8] = b"\xc2\xa0";
+    // What programs for letters make of ` - `: the dashes U+2010 to U+2015.
+    const DASH: &[u8] = b" \xe2\x80";
     let mut rest = bytes;
     let mut plain = Vec::new();
     while let Some(at) = memchr::memmem::find(rest, NO_BREAK_SPACE) {
@@ -195,11 +197,31 @@ fn spaced(bytes: &[u8]) -> Cow<'_, [u8]> {
         plain.push(b' ');
         rest = &rest[at + NO_BREAK_SPACE.len()..];
     }
+    if memchr::memmem::find(bytes, DASH).is_some() {
+        plain.extend_from_slice(rest);
+        return Cow::Owned(dashed(&plain));
+    }
     if plain.is_empty() {
         return Cow::Borrowed(bytes);
     }
     plain.extend_from_slice(rest);
     Cow::Owned(plain)
+}
+
+/// The text with plain dashes where a typographic one stands between words, in a name or a number.
+fn dashed(text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = memchr::memmem::find(rest, b"\xe2\x80") {
+        plain.extend_from_slice(&rest[..at]);
+        match rest.get(at + 2) {
+            Some(0x90..=0x95) => plain.push(b'-'),
+            _ => plain.extend_from_slice(rest.get(at..at + 3).unwrap_or(&rest[at..])),
+        }
+        rest = rest.get(at + 3..).unwrap_or_default();
+    }
+    plain.extend_from_slice(rest);
+    plain
 }
 
 struct State {

@@ -517,9 +517,20 @@ fn strip(text: &str) -> Prefix<'_> {
     }
     if let Some(at) = printk::inside(text) {
         let prefix = printk::strip(&text[at..]).unwrap_or(bare);
+        // `web01: [  467.167062] text`, of a tool that asked several machines.
+        let host = prefix.host.or_else(|| text[..at].strip_suffix(": ").filter(|name| is_node(name)));
+        let prefix = Prefix { host, ..prefix };
         return Prefix { rest: paste::before_closing_quote(&text[..at], prefix.rest), ..prefix };
     }
     printk::cut(text).or_else(|| foreign(text)).unwrap_or(bare)
+}
+
+/// Is it the name of a machine among others? They are numbered; programs and devices that print before the kernel are
+/// not, or name no letters and digits alone.
+fn is_node(name: &str) -> bool {
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+    let numbered = name.bytes().any(|b| b.is_ascii_digit()) && name.bytes().any(|b| b.is_ascii_alphabetic());
+    plain && numbered && (3..64).contains(&name.len()) && !name.starts_with("tty")
 }
 
 /// Prefixes before a line that has no stamp of the kernel: those of phones and memory dumps, of Android's log, of a tool
@@ -537,6 +548,9 @@ fn foreign(text: &str) -> Option<Prefix<'_>> {
             let writer = if kernel { Writer::Kernel } else { Writer::Program };
             return Some(Prefix { writer, rest, ..Prefix::default() });
         }
+    }
+    if let Some(rest) = vendor::logcat_brief(text) {
+        return Some(Prefix { writer: Writer::Kernel, rest, ..Prefix::default() });
     }
     if let Some(rest) = text.strip_prefix("MESSAGE=") {
         return Some(Prefix { rest, ..Prefix::default() });

@@ -283,6 +283,13 @@ fn end_of_stamp(c: &mut Cursor<'_>) -> bool {
         *c = ahead;
         return true;
     }
+    // Boards of Amlogic: `[ 5000.123456@0] `, with the CPU.
+    ahead = *c;
+    if ahead.take("@") && ahead.number().is_some() && ahead.take("]") {
+        *c = ahead;
+        return true;
+    }
+    ahead = *c;
     // OPAL, the firmware of POWER machines: `[ 1005.489389250,3] `, with the level.
     if ahead.take(",") && ahead.number().is_some() && ahead.take("]") {
         *c = ahead;
@@ -316,6 +323,10 @@ pub(super) fn caller(c: &mut Cursor<'_>) -> Option<Caller> {
         return None;
     };
     let id = u32::try_from(ahead.number()?).ok()?;
+    // MediaTek: `[T1234@C3]`
+    if ahead.take("@") {
+        ahead.run(|c| c.is_ascii_alphanumeric());
+    }
     if !ahead.blanks().take("]") {
         return None;
     }
@@ -349,6 +360,8 @@ mod tests {
         assert_eq!(at("[  467.16706212345] x"), Some((467_167_062_123, "x")));
         assert_eq!(at("[  467.167062s][pid:1,cpu0,swapper/0]x"), Some((467_167_062_000, "x")));
         assert_eq!(at("[  467.167062 / 01-22 09:26:14.131] x"), Some((467_167_062_000, "x")));
+        assert_eq!(at("[  467.167062@0] x"), Some((467_167_062_000, "x")));
+        assert_eq!(at("[  467.167062][T1234@C3] x"), Some((467_167_062_000, "x")));
         assert_eq!(at("[  467.] x"), Some((467_000_000_000, "x")));
         assert_eq!(at("[12345678901] x"), Some((12_345_678_901, "x")));
         for text in ["[1700000000] x", "[1700000000123] x", "[1700000000123456] x", "[12345678901]: x"] {

@@ -13,9 +13,10 @@ pub(super) fn behind_stamp(text: &str) -> Option<&str> {
     // Nearly no line of another kernel begins like this.
     let inside = text.trim_start_matches(' ');
     match inside.as_bytes() {
-        [b'[', b'0'..=b'9' | b'p', ..] => samsung(inside).or_else(|| huawei(inside)),
+        [b'[', b'0'..=b'9' | b'p', ..] => samsung(inside).or_else(|| huawei(inside)).or_else(|| dated(inside)),
         [b'I' | b'C' | b'-', b'[', b'0'..=b'9', ..] => samsung(inside.get(1..)?),
         [b'(', b'0'..=b'9', ..] => mediatek(inside),
+        [b'(', b'C', b'P', b'U', b':', ..] => task_in_parentheses(inside),
         [b'-', b'(', b'0'..=b'9', ..] => mediatek(inside.get(1..)?),
         [b'@', b'0'..=b'9', ..] => qualcomm(inside),
         [b'c', b'0'..=b'9', ..] => spreadtrum(inside),
@@ -53,6 +54,20 @@ fn huawei(text: &str) -> Option<&str> {
     }
     let (task, behind) = rest.strip_prefix("[pid:")?.split_once(']')?;
     (has(task, ",cpu") && task.len() <= 48).then_some(behind)
+}
+
+/// LG and HTC: `(CPU:0-pid:1:swapper) `.
+fn task_in_parentheses(text: &str) -> Option<&str> {
+    let (task, rest) = split(text, ") ")?;
+    (has(task, "pid:") && task.len() <= 48).then_some(rest)
+}
+
+/// `[01-01 00:00:00] `: month, day and time of day.
+fn dated(text: &str) -> Option<&str> {
+    let (clock, rest) = text.strip_prefix('[')?.split_once("] ")?;
+    let form: Vec<usize> =
+        clock.split(['-', ' ', ':', '.']).map(|part| if number(part) { part.len() } else { 0 }).collect();
+    matches!(form[..], [2, 2, 2, 2, 2] | [2, 2, 2, 2, 2, 1..=9]).then_some(rest)
 }
 
 /// `@1 `: CPU.
@@ -107,7 +122,17 @@ pub(super) fn logcat(text: &str) -> Option<(&str, bool)> {
         return None;
     }
     let tag = c.until(": ")?.trim();
-    Some((c.rest(), matches!(tag, "" | "kernel")))
+    Some((c.rest(), tag.is_empty() || tag.eq_ignore_ascii_case("kernel")))
+}
+
+/// The same log in its short form: `E/kernel  (  0): text`. Only the kernel's lines.
+pub(super) fn logcat_brief(text: &str) -> Option<&str> {
+    if !matches!(text.as_bytes(), [b'V' | b'D' | b'I' | b'W' | b'E' | b'F', b'/', b'k' | b'K', ..]) {
+        return None;
+    }
+    let (tag, rest) = text.get(2..)?.split_once('(')?;
+    let (pid, rest) = rest.split_once("): ")?;
+    (tag.trim().eq_ignore_ascii_case("kernel") && number(pid.trim())).then_some(rest)
 }
 
 #[cfg(test)]
@@ -125,6 +150,8 @@ mod tests {
             "[pid:77,cpu1,runc]body",
             "[2021:08:04 10:11:12][pid:77,cpu1,runc]body",
             "@1 body",
+            " (CPU:0-pid:1:swapper) body",
+            "[01-01 00:00:00] body",
         ] {
             assert_eq!(behind_stamp(text), Some("body"), "{text}");
         }
@@ -142,5 +169,7 @@ mod tests {
         assert_eq!(logcat("02-12 10:00:00.123     0     0 W kernel  : body"), Some(("body", true)));
         assert_eq!(logcat("02-12 10:00:00.123   710   710 I lowmemorykiller: Kill x"), Some(("Kill x", false)));
         assert_eq!(logcat("2023-02-12 10:00:00 x"), None);
+        assert_eq!(logcat_brief("E/kernel  (  0): body"), Some("body"));
+        assert_eq!(logcat_brief("E/keystore(  0): body"), None);
     }
 }

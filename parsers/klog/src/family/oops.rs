@@ -565,6 +565,14 @@ fn finish(report: &mut Report) {
             event.class = class::NULL_DEREF;
         }
     }
+    // s390: the page of the address stands below.
+    if event.class == class::PAGING_FAULT
+        && event.title == "BUG: unable to handle kernel paging request"
+        && event.address.is_some_and(|a| a < NULL_PAGE)
+    {
+        event.class = class::NULL_DEREF;
+        event.title = "BUG: unable to handle kernel NULL pointer dereference".to_owned();
+    }
     // arm prints the same line for programs; only the kernel's own fault goes on.
     let of_arm = ["Unhandled fault", "Unhandled prefetch abort", "Alignment trap"].contains(&event.title.as_str());
     if of_arm && !report.has_frames() && report.event.release.is_none() && !report.event.fields.contains_key("count") {

@@ -3,7 +3,7 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::{after, has, number_after, split};
+use crate::cursor::{Cursor, after, has, number_after, split};
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
@@ -15,6 +15,7 @@ pub(super) static FAMILY: Family = Family {
         "PM: Some devices failed to ",
         "nder-voltage detected",
         "ndervoltage detected",
+        " tasks refusing to freeze",
     ],
     from: From::Kernel,
     open,
@@ -24,10 +25,12 @@ pub(super) static FAMILY: Family = Family {
         "log.power",
         "A device could not be put to sleep or woken, or the supply of the board is too weak",
         &[
-            field("what", FieldType::Text, "", "suspend, resume, under-voltage"),
+            field("what", FieldType::Text, "", "suspend, resume, freeze, under-voltage"),
             field("driver", FieldType::Text, "", "driver"),
             field("device", FieldType::Text, "", "device as its bus names it"),
             field("errno", FieldType::Int, "", "error number, positive"),
+            field("tasks", FieldType::Int, "", "tasks that could not be stopped"),
+            field("seconds", FieldType::Float, "s", "how long that was tried"),
         ],
     ),
 };
@@ -52,6 +55,17 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     const LEFT_AWAKE: &str = "the machine did not go to sleep, or this device was lost on the way";
     const LEFT_ASLEEP: &str = "the device does not work until its driver takes it into use again";
+    // kernel/power/process.c: `Freezing of tasks failed after 20.008 seconds (1 tasks refusing to freeze, wq_busy=0):`,
+    // `Freezing user space processes failed after ...` since 5.13
+    if let Some((_, counts)) = split(text.strip_prefix("PM: ").unwrap_or(text), "Freezing ")
+        .filter(|(head, rest)| head.is_empty() && has(rest, " failed after "))
+    {
+        const TOLD: &str = "tasks could not be stopped, so the machine did not go to sleep; their stacks follow";
+        let seconds =
+            after(counts, " failed after ").and_then(|t| t.split(' ').next()).and_then(|t| t.parse::<f64>().ok());
+        let tasks = after(counts, " seconds (").and_then(|t| Cursor::new(t).number());
+        return Opened::line(new("freeze", TOLD).with_opt("tasks", tasks).with_opt("seconds", seconds));
+    }
     if text.starts_with("PM: Some devices failed to ") {
         return Opened::line(new("suspend", LEFT_AWAKE));
     }
@@ -100,7 +114,15 @@ mod tests {
         for text in ["Under-voltage detected! (0x00050005)", "hwmon hwmon1: Undervoltage detected!"] {
             assert_eq!(fields(&format!("[  122.261501] {text}"), &["what"]), ["under-voltage"], "{text}");
         }
-        for text in ["PM: suspend entry (deep)", "PM: Finishing wakeup.", "Voltage normalised (0x00000000)"] {
+        let freeze =
+            "[ 8020.310000] Freezing of tasks failed after 20.008 seconds (1 tasks refusing to freeze, wq_busy=0):";
+        assert_eq!(fields(freeze, &["what", "tasks", "seconds"]), ["freeze", "1", "20.008"]);
+        for text in [
+            "Freezing user space processes ... (elapsed 0.001 seconds) done.",
+            "PM: suspend entry (deep)",
+            "PM: Finishing wakeup.",
+            "Voltage normalised (0x00000000)",
+        ] {
             assert!(events(&format!("[  122.261501] {text}")).is_empty(), "{text}");
         }
     }

@@ -1,0 +1,134 @@
+//! What a session with the crash utility says of the crash, where nobody kept the log: its banner has the last words of
+//! the kernel, its `bt` the stack of the task that crashed.
+
+use std::sync::Arc;
+
+use facts::{Fact, Stack};
+
+/// Functions between the exception and the dump, and what they prove: kind of fact, class and title.
+const HANDLERS: &[(&[&str], &str, &str, &str)] = &[
+    (&["watchdog_overflow_callback", "watchdog_hardlockup_check"], "log.hard_lockup", "hard-lockup", "hard LOCKUP"),
+    (&["watchdog_timer_fn"], "log.soft_lockup", "soft-lockup", "BUG: soft lockup"),
+    (
+        &["page_fault", "asm_exc_page_fault", "do_page_fault", "async_page_fault"],
+        "log.oops",
+        "paging-fault",
+        "BUG: unable to handle kernel paging request",
+    ),
+    (&["invalid_op", "asm_exc_invalid_op"], "log.oops", "bug-on", "kernel BUG"),
+    (&["general_protection", "asm_exc_general_protection"], "log.oops", "gpf", "general protection fault"),
+    (&["divide_error", "asm_exc_divide_error"], "log.oops", "divide-error", "divide error"),
+];
+/// Functions that take the dump: the task whose stack has one of them is the one that crashed.
+const CAPTURE: &[&str] = &["machine_kexec", "crash_kexec", "__crash_kexec", "panic", "oops_end"];
+
+/// The crash as a report of the log would tell it, if no log does.
+pub(super) fn crash(facts: &[Fact]) -> Option<Fact> {
+    let reported = |fact: &Fact| {
+        fact.kind.starts_with("log.") && matches!(fact.text("severity"), Some("report" | "panic"))
+            || fact.kind == "dump.state"
+    };
+    if facts.iter().any(reported) {
+        return None;
+    }
+    let banner = facts.iter().find_map(|fact| (fact.kind == "node.crash_banner").then(|| fact.text("panic")).flatten());
+    let (fact, stack) = facts.iter().filter(|fact| fact.kind == "node.backtrace").find_map(|fact| {
+        let stack = fact.stacks.first()?;
+        stack.functions().take(8).any(|f| CAPTURE.contains(&f)).then_some((fact, stack))
+    })?;
+    let at = stack.frames.iter().position(|frame| frame.interrupted);
+    let (above, below) = stack.frames.split_at(at.unwrap_or(0));
+    let above: Vec<&str> = above.iter().filter_map(|frame| frame.function.as_deref()).collect();
+    let said = banner.and_then(|text| first_event(text, fact));
+    let (_, kind, class, title) = HANDLERS
+        .iter()
+        .find(|(names, ..)| above.iter().any(|f| names.contains(f)))
+        .or(at.is_some().then_some(&(&[][..], "log.oops", "trap", "Oops")))
+        .copied()
+        .unwrap_or((&[], "", "", ""));
+    let mut crash = match said {
+        Some(event) => event,
+        None if kind.is_empty() => return None,
+        None => {
+            Fact::new(kind, fact.origin.clone()).with("class", class).with("severity", "report").with("title", title)
+        }
+    };
+    crash.origin = fact.origin.clone();
+    if let Some(place) = below.first().filter(|_| at.is_some()) {
+        let function = place.function.as_deref().unwrap_or_default().to_owned();
+        let title = crash.text("title").unwrap_or_default().to_owned();
+        let title = if title.contains(" in ") { title } else { format!("{title} in {function}") };
+        crash = crash.with("title", title);
+        // The frame below the exception names its module.
+        let module = below.iter().skip(1).find(|f| f.function == place.function).and_then(|f| f.module.as_deref());
+        crash = crash.with_opt("module", module.map(str::to_owned)).with("function", function);
+    }
+    for name in ["pid", "comm"] {
+        if let Some(value) = fact.get(name).cloned() {
+            crash.values.entry(name.into()).or_insert(value);
+        }
+    }
+    if let Some(cpu) = stack.cpu {
+        crash.values.entry("cpu".into()).or_insert(i64::from(cpu).into());
+    }
+    let mut trace = Stack::clone(stack);
+    trace.name = "call trace".into();
+    trace.frames = below.iter().skip(usize::from(at.is_some())).cloned().collect();
+    crash.stacks = vec![Arc::new(trace)];
+    let quote =
+        banner.filter(|text| !text.is_empty()).map_or_else(|| fact.quote.clone(), |text| format!("PANIC: \"{text}\""));
+    Some(crash.quoting(quote))
+}
+
+/// What the log's reader makes of the last words.
+fn first_event(text: &str, fact: &Fact) -> Option<Fact> {
+    let line = format!("[    1.000000] {text}\n");
+    let mut events = klog::read(&fact.origin.member, line.as_bytes()).boots.into_iter().flat_map(|boot| boot.events);
+    let event = events.find(|event| event.severity >= klog::Severity::Report)?;
+    let mut told = event.to_fact(&fact.origin.member);
+    (told.time, told.stacks) = (None, Vec::new());
+    told.values.remove("corrupted");
+    Some(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use facts::{Frame, Origin};
+
+    use super::*;
+
+    fn backtrace(functions: &[&str]) -> Fact {
+        let mut stack = Stack::printed("task");
+        for name in functions {
+            let mut frame = Frame::printed(name.trim_start_matches('!'));
+            frame.interrupted = name.starts_with('!');
+            stack.frames.push(frame);
+        }
+        let mut fact = Fact::new("node.backtrace", Origin::lines("s", 1, 9)).with("pid", 7).with("comm", "x");
+        fact.stacks.push(Arc::new(stack));
+        fact
+    }
+
+    #[test]
+    fn the_last_words_and_the_stack_are_one_report() {
+        let bt = backtrace(&["machine_kexec", "oops_end", "invalid_op", "!__fput", "____fput", "task_work_run"]);
+        let banner = Fact::new("node.crash_banner", Origin::lines("s", 1, 1))
+            .with("panic", "kernel BUG at include/linux/fs.h:2582!");
+        let told = crash(&[banner, bt.clone()]).unwrap();
+        assert_eq!(
+            (&*told.kind, told.text("class"), told.text("title")),
+            ("log.oops", Some("bug-on"), Some("kernel BUG at include/linux/fs.h in __fput"))
+        );
+        assert_eq!(told.stacks[0].functions().collect::<Vec<_>>(), ["____fput", "task_work_run"]);
+        let alone = crash(std::slice::from_ref(&bt)).unwrap();
+        assert_eq!((alone.text("class"), alone.text("function")), (Some("bug-on"), Some("__fput")));
+    }
+
+    #[test]
+    fn a_log_and_stacks_of_other_tasks_need_none() {
+        let report = Fact::new("log.oops", Origin::lines("s", 1, 1)).with("severity", "report");
+        let bt = backtrace(&["machine_kexec", "page_fault", "!f", "g"]);
+        assert!(crash(&[report, bt]).is_none());
+        assert!(crash(&[backtrace(&["__schedule", "schedule", "f"])]).is_none());
+    }
+}
