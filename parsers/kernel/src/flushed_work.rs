@@ -1,8 +1,12 @@
-//! Whom a task waits for that flushes work: the worker that runs the piece of work, or what the queue still has to do.
+//! Whom a task waits for that flushes work or stops a thread: the worker that runs the piece of work, or what the queue
+//! still has to do; the thread itself.
 //!
 //! Who flushes has the completion on its own stack, inside a `struct wq_barrier` that stands behind the work, or a `struct
 //! wq_flusher` that the queue knows.
 
+use std::collections::HashMap;
+
+use crate::tasks::Task;
 use crate::wait_queues::{QueueWait, WaitKind};
 use crate::{Kernel, VirtAddr, Walk, WorkerPool};
 
@@ -10,12 +14,18 @@ use crate::{Kernel, VirtAddr, Walk, WorkerPool};
 const MAX_WORK: usize = 10_000;
 
 impl Kernel<'_> {
-    /// Fills in whom waits for flushed work wait for. A worker that flushes the queue whose work it runs waits for itself.
-    pub(crate) fn flushes(&self, waits: &mut [QueueWait]) {
+    /// Fills in whom waits for flushed work and for threads that are to end wait for. A worker that flushes the queue whose
+    /// work it runs waits for itself.
+    pub(crate) fn flushes(&self, tasks: &[Task], waits: &mut [QueueWait]) {
         let mut pools: Option<Walk<WorkerPool>> = None;
+        let mut ends: Option<HashMap<u64, (VirtAddr, &'static str)>> = None;
         for wait in waits.iter_mut().filter(|wait| wait.kind == WaitKind::Completion && wait.waker.is_none()) {
             let flushed = self.barrier_of(wait.object).map(Flushed::Work);
             let Some(flushed) = flushed.or_else(|| self.flushed_queue(wait.object).map(Flushed::Queue)) else {
+                let ends = ends.get_or_insert_with(|| self.thread_ends(tasks));
+                if let Some((task, by)) = ends.get(&wait.object.0) {
+                    (wait.waker, wait.waker_by, wait.must_end) = (Some(*task), Some(*by), true);
+                }
                 continue;
             };
             let pools = pools.get_or_insert_with(|| self.worker_pools());
@@ -28,7 +38,10 @@ impl Kernel<'_> {
                         node.map(|node| self.list(node, MAX_WORK, "work that is flushed").items).unwrap_or_default();
                     let runs =
                         |worker: &&crate::Worker| scheduled.is_some_and(|at| ring.contains(&(worker.address + at)));
-                    busy().find(runs).map(|worker| worker.task)
+                    let worker = busy().find(runs);
+                    let function = worker.and_then(|worker| worker.function.as_ref());
+                    wait.symbol = function.map(|function| format!("work {function}")).or(wait.symbol.take());
+                    worker.map(|worker| worker.task)
                 }
                 Flushed::Queue(queue) => {
                     wait.symbol = self.text(queue, "workqueue_struct", "name").map(|name| format!("workqueue {name}"));
@@ -42,13 +55,39 @@ impl Kernel<'_> {
                     }
                 }
             };
-            if wait.waker.is_some() {
+            wait.must_end = wait.waker.is_some();
+            if wait.must_end {
                 wait.waker_by = Some(match flushed {
                     Flushed::Work(_) => "runs the work that is flushed",
                     Flushed::Queue(_) => "runs work of the queue that is flushed",
                 });
             }
         }
+    }
+
+    /// Completions that a thread has to end: that of its own end or parking, which kthread_stop() and kthread_park() wait for,
+    /// and that of the parent which made it by vfork() and waits for its exec or exit.
+    fn thread_ends(&self, tasks: &[Task]) -> HashMap<u64, (VirtAddr, &'static str)> {
+        let types = self.types();
+        let [exited, parked] = ["exited", "parked"].map(|member| types.offset("kthread", member));
+        let vfork = types.offset("task_struct", "vfork_done");
+        // A member of its own since e32cf5dfbe22 "kthread: Generalize pf_io_worker so it can point to struct kthread"
+        // (v5.17), `set_child_tid` before.
+        let kthread =
+            types.first_member("task_struct", &["worker_private", "set_child_tid"]).map(|member| member.offset);
+        let mut ends = HashMap::new();
+        for task in tasks {
+            if let Some(done) = vfork.and_then(|vfork| self.ptr(task.address + vfork).ok()).filter(|at| at.0 != 0) {
+                ends.insert(done.0, (task.address, "was made by vfork() and neither ended nor called exec()"));
+            }
+            let Some(kthread) = kthread.filter(|_| task.kthread).and_then(|at| self.ptr(task.address + at).ok()) else {
+                continue;
+            };
+            for offset in [exited, parked].into_iter().flatten().filter(|_| kthread.0 != 0) {
+                ends.insert((kthread + offset).0, (task.address, "is the thread that is to end"));
+            }
+        }
+        ends
     }
 
     /// The `wq_barrier` that a completion is part of, by the function of its work; its work stands first in it.

@@ -12,7 +12,7 @@ use FieldType::{Address, Bool, Int, List, Text};
 pub fn kinds() -> impl Iterator<Item = &'static KindDef> {
     let tables = [
         KINDS,
-        crate::waits::KINDS,
+        crate::wait_facts::KINDS,
         crate::fault::KINDS,
         crate::memory::KINDS,
         crate::mounts::KINDS,

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod answering;
 mod block;
 mod characters;
 mod clock;
@@ -77,6 +78,7 @@ mod unloaded_modules;
 pub mod unwind;
 mod user_registers;
 mod vmcoreinfo;
+mod wait_facts;
 pub mod wait_queues;
 pub mod waits;
 mod walk;

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::stacks::CallStack;
 use crate::tasks::Task;
+use crate::wait_queues::QueueWait;
 use crate::{Kernel, VirtAddr};
 
 /// Most waiters of one lock that are followed.
@@ -491,9 +492,13 @@ pub struct LockCycle {
     pub confirmed: bool,
 }
 
-/// Cycles among waits, each reported once.
-pub fn cycles(waits: &[LockWait]) -> Vec<LockCycle> {
-    let edges: HashMap<u64, Owner> = waits.iter().filter_map(|w| Some((w.task.0, w.owner?))).collect();
+/// Cycles among waits, each reported once: for locks, and for work that is flushed and threads that are to end, where
+/// memory tells who has to do that. Who waits for itself without a lock is in none.
+pub fn cycles(waits: &[LockWait], others: &[QueueWait]) -> Vec<LockCycle> {
+    let ends = others.iter().filter(|wait| wait.must_end && wait.waker != Some(wait.task));
+    let ends = ends.filter_map(|wait| Some((wait.task.0, Owner { task: wait.waker?, certain: true })));
+    let mut edges: HashMap<u64, Owner> = ends.collect();
+    edges.extend(waits.iter().filter_map(|w| Some((w.task.0, w.owner?))));
     let mut found: Vec<LockCycle> = Vec::new();
     let mut done: HashMap<u64, usize> = HashMap::new();
     for (walk, start) in waits.iter().enumerate() {
@@ -544,20 +549,20 @@ mod tests {
     fn a_cycle_is_found_once_and_a_bystander_is_not_in_it() {
         let waits = [wait(3, 1, true), wait(1, 2, true), wait(2, 1, true)];
         let expected = LockCycle { tasks: vec![VirtAddr(1), VirtAddr(2)], confirmed: true };
-        assert_eq!(cycles(&waits), [expected]);
+        assert_eq!(cycles(&waits, &[]), [expected]);
     }
 
     #[test]
     fn a_cycle_through_readers_is_never_confirmed() {
         let waits = [wait(1, 2, true), wait(2, 1, false)];
-        assert_eq!(cycles(&waits).len(), 1);
-        assert!(!cycles(&waits)[0].confirmed);
+        assert_eq!(cycles(&waits, &[]).len(), 1);
+        assert!(!cycles(&waits, &[])[0].confirmed);
     }
 
     #[test]
     fn a_chain_without_an_end_in_itself_is_no_cycle() {
-        assert!(cycles(&[wait(1, 2, true), wait(2, 3, true)]).is_empty());
-        assert_eq!(cycles(&[wait(1, 1, true)]).len(), 1);
+        assert!(cycles(&[wait(1, 2, true), wait(2, 3, true)], &[]).is_empty());
+        assert_eq!(cycles(&[wait(1, 1, true)], &[]).len(), 1);
     }
 
     #[test]

@@ -88,6 +88,8 @@ pub struct QueueWait {
     pub waker: Option<VirtAddr>,
     /// Why it is that one: `has it on its stack`, `runs the work that is flushed`.
     pub waker_by: Option<&'static str>,
+    /// Whether nobody else can end it: work that is flushed, a thread that is to end.
+    pub must_end: bool,
 }
 
 /// A wait entry on a sleeper's stack.
@@ -145,6 +147,7 @@ impl Kernel<'_> {
             waiters: 1,
             waker: None,
             waker_by: None,
+            must_end: false,
         };
         let completes = |name: &str| name.starts_with("wait_for_completion") || name.contains("wait_for_common");
         let completion = stack.frames.iter().take(6).any(|f| f.function().is_some_and(completes));

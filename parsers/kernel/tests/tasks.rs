@@ -139,7 +139,7 @@ fn facts_name_what_waits_and_share_equal_stacks() {
         let tasks: Vec<_> = facts.iter().filter(|f| f.kind == "mem.task").collect();
         assert_eq!(tasks.len(), oracle["tasks"].as_array().unwrap().len(), "{name}");
         for fact in &facts {
-            let kind = kernel::waits::KINDS.iter().find(|k| k.kind == fact.kind).expect("a kind of the table");
+            let kind = kernel::kinds().into_iter().find(|k| k.kind == fact.kind).expect("a kind of the table");
             for field in fact.values.keys() {
                 assert!(
                     kind.fields.iter().any(|f| f.name == field),
