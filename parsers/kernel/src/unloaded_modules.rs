@@ -3,10 +3,14 @@
 
 use serde::Serialize;
 
-use crate::{Kernel, VirtAddr};
+use crate::{Arch, Kernel, VirtAddr};
 
 /// Names with taints that are listed.
 const MAX_UNLOADED: usize = 1000;
+/// MODULES_VADDR with and without a random place of the image, MODULES_END.
+const X86_64_RANDOM: u64 = 0xffff_ffff_c000_0000;
+const X86_64_FIXED: u64 = 0xffff_ffff_a000_0000;
+const X86_64_END: u64 = 0xffff_ffff_ff00_0000;
 /// MODULE_NAME_LEN
 const MAX_NAME: usize = 56;
 
@@ -50,6 +54,27 @@ impl Kernel<'_> {
             found.push(UnloadedModule { name, taints: None, times: None, last: true });
         }
         found
+    }
+
+    /// What an address is where modules are loaded, that belongs to none; for addresses that are not mapped.
+    pub(crate) fn memory_of_gone_module(&self, at: VirtAddr) -> Option<String> {
+        let parts = || self.modules().items.iter().flat_map(|module| &module.parts);
+        let (low, high) = (parts().map(|part| part.start).min()?, parts().map(|part| part.end).max()?);
+        // On x86-64 they have the area behind the image, which is 512 MiB or, where its place is random, 1 GiB.
+        let area = match self.arch() {
+            Arch::X86_64 => {
+                [X86_64_RANDOM, X86_64_FIXED].into_iter().find(|start| *start <= low).map(|low| low..X86_64_END)?
+            }
+            Arch::Aarch64 => low..high,
+        };
+        if !area.contains(&at.0) || parts().any(|part| part.contains(&at.0)) {
+            return None;
+        }
+        let gone: Vec<String> = self.unloaded_modules().into_iter().map(|module| module.name).collect();
+        Some(match gone.is_empty() {
+            true => "in the area of modules, of none that is loaded".to_owned(),
+            false => format!("in the area of modules, of none that is loaded; unloaded: {}", gone.join(", ")),
+        })
     }
 
     fn module_name(&self, at: VirtAddr) -> Option<String> {

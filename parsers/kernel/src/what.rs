@@ -64,7 +64,7 @@ pub struct What {
     /// Whether it is an address of the direct map of physical memory.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub direct_map: bool,
-    /// Of a value that is no address of the kernel: what it is instead.
+    /// Of a value that is no address of the kernel, or one in the memory of a module that is gone: what it is instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
 }
@@ -448,6 +448,9 @@ impl Whereabouts<'_, '_> {
         }
         if found.physical.is_none() && found.vmalloc.is_none() && found.stack_of.is_none() {
             self.below_stack(at, &mut found);
+        }
+        if found.physical.is_none() && found.module.is_none() && found.below_stack_of.is_none() {
+            found.value = kernel.memory_of_gone_module(at);
         }
         found
     }
