@@ -171,7 +171,7 @@ pub struct CacheRow {
     pub bytes: Option<u64>,
     /// Whether it is a memory cgroup's copy of another cache.
     pub per_cgroup: bool,
-    /// What most of its objects point at; looked for when one cache is asked for.
+    /// What most of its objects point at; looked for in the largest of those that were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub common: Option<kernel::CommonPointer>,
 }
@@ -214,9 +214,6 @@ pub fn slab(kernel: &Kernel<'_>, name: Option<&str>) -> Result<SlabView, String>
             name: cache.name,
         })
         .collect();
-    if let ([only], Some(_)) = (caches.as_mut_slice(), name) {
-        only.common = kernel.common_pointer(kernel::VirtAddr(only.cache.0));
-    }
     if let Some(name) = name.filter(|_| caches.is_empty() && count > 0) {
         let near = super::nearest::did_you_mean(name, names.iter().map(|name| name.as_str().into()));
         return Err(format!(
@@ -226,6 +223,9 @@ pub fn slab(kernel: &Kernel<'_>, name: Option<&str>) -> Result<SlabView, String>
         ));
     }
     caches.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
+    if let (Some(largest), Some(_)) = (caches.first_mut(), name) {
+        largest.common = kernel.common_pointer(kernel::VirtAddr(largest.cache.0));
+    }
     let bytes = caches.iter().filter_map(|cache| cache.bytes).fold(0u64, u64::saturating_add);
     let known = count > 0 || walk.gaps.is_empty();
     Ok(SlabView { caches, count: known.then_some(count), bytes: known.then_some(bytes), gaps: walk.gaps })
