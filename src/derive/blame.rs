@@ -147,6 +147,7 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
         // The report names the two accesses; a helper that was inlined or not is the same race.
         "data-race" => fault(path::way(fact), &[Helper::Reporting]),
         "lockdep" => lockdep(fact),
+        "hardware-mce" if fact.text("title").is_some_and(|title| title.contains("SError")) => bus_error(fact),
         "soft-lockup" | "hard-lockup" | "rcu-stall" => stall(fact),
         "stack-overflow" | "stack-corruption" if ran_out(fact) => overflow(fact),
         "uninit-value" | "info-leak" => {
@@ -208,6 +209,31 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     tell_the_way(fact, &mut blame);
     blame.alternatives.retain(|name| !functions::is(Helper::Reporting, name));
     (!blame.candidates.is_empty()).then_some(blame)
+}
+
+/// A bus error that arrives by itself: the access that it is of lies a little before what it interrupted, in code of a driver
+/// as a rule.
+fn bus_error(fact: &Fact) -> Blame {
+    let way = path::way(fact);
+    let entry = |h: &Hop| {
+        path::is_interrupt_entry(&h.function)
+            || functions::any(
+                &["el1*", "el0*", "do_serror", "arm64_serror*", "bad_mode"],
+                h.function.trim_start_matches('_'),
+            )
+    };
+    let start = way.iter().position(entry).unwrap_or(0);
+    let rest: Vec<Hop> = way.iter().skip(start).filter(|h| !entry(h)).cloned().collect();
+    let mut blame = fault(if rest.is_empty() { way } else { rest }, FAULT);
+    if let Some(driver) = blame.candidates.iter().position(|c| c.module.is_some()) {
+        let driver = blame.candidates.remove(driver);
+        blame.candidates.insert(0, driver);
+    }
+    if let Some(first) = blame.candidates.first_mut() {
+        first.reason =
+            "ran when the bus error arrived: look for an access to a device without clock or power".to_owned();
+    }
+    blame
 }
 
 /// The way with the work function at its end where all else only helps others: the trace was cut, or holds core

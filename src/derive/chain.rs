@@ -21,8 +21,10 @@ const MAX_DEPTH: usize = 256;
 
 /// What a task waits for.
 struct Wait {
-    /// In words: `mutex rtnl_mutex`.
+    /// In words: `rwsem mmap_lock to read`.
     what: String,
+    /// The same without the wish of who waits.
+    object: String,
     /// Position of the fact that tells it.
     at: usize,
     /// Module of the lock or completion.
@@ -213,6 +215,7 @@ fn wait(at: usize, fact: &Fact) -> Option<Wait> {
     let text = |name: &str| fact.text(name).filter(|t| !t.is_empty());
     let address = |name: &str| fact.get(name).map(ToString::to_string);
     let module = text("module").map(str::to_owned);
+    let mut wish = String::new();
     let (what, leads) = match &*fact.kind {
         "mem.lock_wait" => {
             let kind = text("kind").unwrap_or("lock");
@@ -225,6 +228,7 @@ fn wait(at: usize, fact: &Fact) -> Option<Wait> {
                 (None, Some(name)) => format!("{kind} {name}{mode}"),
                 (None, None) => format!("a {kind}{mode}"),
             };
+            wish = mode;
             let certain = fact.get("owner_certain").and_then(Value::as_bool) == Some(true);
             let owner = fact.int("owner_pid").filter(|owner| Some(*owner) != fact.int("pid"));
             let leads = match (text("frozen"), owner, address("lock")) {
@@ -266,7 +270,8 @@ fn wait(at: usize, fact: &Fact) -> Option<Wait> {
         }
         _ => return None,
     };
-    Some(Wait { what, at, module, leads })
+    let object = what.strip_suffix(wish.as_str()).unwrap_or(&what).to_owned();
+    Some(Wait { what, object, at, module, leads })
 }
 
 /// For what several tasks wait for: all of them, the one that stands for them first. That is who was reported first, else
@@ -348,7 +353,7 @@ fn chain(
         if let Leads::Owner { pid: owner, certain: sure } = wait.leads
             && owner == pid
         {
-            *holds.entry(&wait.what).or_default() += 1;
+            *holds.entry(&wait.object).or_default() += 1;
             certain &= sure;
         }
     }

@@ -50,17 +50,10 @@ pub(super) fn hangs(facts: &[Fact]) -> Vec<Hang> {
 
 fn judge(facts: &[Fact], events: Vec<usize>) -> Option<Hang> {
     let mut tasks: Vec<Task> = Vec::new();
-    for at in &events {
-        let Some(fact) = facts.get(*at) else { continue };
-        let comm = fact.text("comm").unwrap_or("?").to_owned();
-        let pid = fact.int("pid");
-        if tasks.iter().any(|t| t.comm == comm && t.pid == pid) {
-            continue;
+    for task in events.iter().filter_map(|at| task(facts, *at)) {
+        if !tasks.iter().any(|t| t.comm == task.comm && t.pid == task.pid) {
+            tasks.push(task);
         }
-        let way = path::main_stack(fact).map(path::hops).unwrap_or_default();
-        let waits = wait(&way);
-        let owner = fact.text("owner_comm").map(str::to_owned).zip(fact.int("owner_pid"));
-        tasks.push(Task { event: *at, comm, pid, way, waits, owner });
     }
     if tasks.len() < 2 {
         return None;
@@ -172,13 +165,18 @@ fn by_memory() -> Verdict {
 
 /// All but one wait for a lock: the one that waits for something else is likely the one that holds it.
 fn odd(tasks: &[Task]) -> Verdict {
-    let others: Vec<&Task> = tasks.iter().filter(|t| !matches!(t.waits, LOCK | RTNL)).collect();
+    let others: Vec<&Task> = tasks.iter().filter(|t| !FOR_OTHERS.contains(&t.waits)).collect();
     let [one] = others.as_slice() else { return None };
     if tasks.len() < 3 || one.way.is_empty() {
         return None;
     }
     let found = holder(one.comm.clone(), one.pid, &one.way);
-    let how = format!("all but {} wait for a lock; it waits for {} and likely holds that lock", one.comm, one.waits);
+    let journal = tasks.iter().any(|t| t.waits == JOURNAL);
+    let (what, holds) = match journal && one.comm.starts_with("jbd2/") {
+        true => ("the journal that it writes, or a lock", "holds them up"),
+        false => ("a lock", "likely holds that lock"),
+    };
+    let how = format!("all but {} wait for {what}; it waits for {} and {holds}", one.comm, one.waits);
     Some((Some(found), how))
 }
 
@@ -189,10 +187,74 @@ fn holder(comm: String, pid: Option<i64>, way: &[Hop]) -> Holder {
 
 const LOCK: &str = "a lock";
 const RTNL: &str = "the RTNL lock";
+const JOURNAL: &str = "the journal";
+
+/// Waits for what another task holds or does.
+const FOR_OTHERS: &[&str] = &[LOCK, RTNL, JOURNAL];
+
+/// Which hung tasks only wait for another one of the log, with the reason. Where memory shows who waits for whom, that is
+/// told instead.
+pub(super) fn victims(facts: &[Fact]) -> Vec<(usize, usize, &'static str)> {
+    if facts.iter().any(|fact| fact.kind == "mem.task") {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for hang in hangs(facts) {
+        // The first report of each task.
+        let mut tasks: Vec<Task> = Vec::new();
+        for task in hang.events.iter().filter_map(|at| task(facts, *at)) {
+            if !tasks.iter().any(|known| known.comm == task.comm && known.pid == task.pid) {
+                tasks.push(task);
+            }
+        }
+        let holder =
+            hang.holder.as_ref().and_then(|holder| tasks.iter().find(|t| t.pid == holder.pid && t.comm == holder.comm));
+        for (number, task) in tasks.iter().enumerate() {
+            if let Some(holder) = holder {
+                if holder.event != task.event && FOR_OTHERS.contains(&task.waits) {
+                    found.push((
+                        task.event,
+                        holder.event,
+                        "it waits for a lock or a journal that another hung task most likely holds",
+                    ));
+                }
+                continue;
+            }
+            // Nobody is known to hold them up: who waits in the same place, or for the one RTNL lock, is told once.
+            let place = blame::sleeper(&task.way).map(|hop| &hop.function);
+            let same = tasks.iter().take(number).find(|first| {
+                (task.waits == RTNL && first.waits == RTNL)
+                    || place.is_some() && blame::sleeper(&first.way).map(|hop| &hop.function) == place
+            });
+            if let Some(first) = same {
+                found.push((task.event, first.event, "it waits in the same place as a task that was reported before"));
+            }
+        }
+    }
+    found
+}
+
+fn task(facts: &[Fact], at: usize) -> Option<Task> {
+    let fact = facts.get(at)?;
+    let way = path::main_stack(fact).map(path::hops).unwrap_or_default();
+    let waits = wait(&way);
+    let owner = fact.text("owner_comm").map(str::to_owned).zip(fact.int("owner_pid"));
+    Some(Task { event: at, comm: fact.text("comm").unwrap_or("?").to_owned(), pid: fact.int("pid"), way, waits, owner })
+}
 
 /// What a sleeping task waits for, by the functions at the top of its trace; the first line that fits counts.
 const WAITS: &[(&str, &[&str])] = &[
     (RTNL, &["rtnl_lock*", "rtnl_net_lock*"]),
+    (
+        JOURNAL,
+        &[
+            "wait_transaction_*",
+            "jbd2_log_wait_commit",
+            "log_wait_commit",
+            "jbd2_complete_transaction",
+            "add_transaction_credits",
+        ],
+    ),
     (
         "an RCU grace period",
         &[
@@ -242,7 +304,6 @@ const WAITS: &[(&str, &[&str])] = &[
             "wait_on_page*",
             "folio_wait*",
             "wait_on_buffer*",
-            "*_log_wait_commit*",
             "rpc_wait_bit*",
             "lock_page*",
             "folio_lock*",
@@ -299,6 +360,26 @@ mod tests {
         let holder = hangs[0].holder.as_ref().unwrap();
         assert_eq!((hangs.len(), hangs[0].tasks), (1, 3));
         assert_eq!((holder.comm.as_str(), holder.function.as_deref()), ("c", Some("lab_flush")));
+    }
+
+    #[test]
+    fn who_waits_for_a_hung_task_follows_from_it() {
+        let own =
+            &["__schedule", "schedule", "schedule_timeout", "wait_for_completion_timeout", "card_open", "dev_open"];
+        let facts = [hung("a", 1, MUTEX), hung("ip", 3, own), hung("b", 2, MUTEX), hung("a", 1, MUTEX)];
+        let told = |facts: &[Fact]| victims(facts).into_iter().map(|(event, of, _)| (event, of)).collect::<Vec<_>>();
+        assert_eq!(told(&facts), [(0, 1), (2, 1)]);
+        let journal = &["__schedule", "schedule", "wait_transaction_locked", "start_this_handle", "ext4_create"];
+        let disk = &["__schedule", "schedule", "io_schedule", "bit_wait_io", "jbd2_journal_commit_transaction"];
+        let facts = [hung("x", 1, journal), hung("jbd2/sda1-8", 2, disk), hung("y", 3, journal)];
+        assert_eq!(told(&facts), [(0, 1), (2, 1)]);
+        let fuse = &["__schedule", "schedule", "request_wait_answer", "fuse_simple_request", "fuse_do_getattr"];
+        assert_eq!(told(&[hung("ls", 1, fuse), hung("df", 2, fuse)]), [(1, 0)]);
+        let other = &["__schedule", "schedule", "io_schedule", "bit_wait_io", "xfs_buf_read"];
+        assert!(told(&[hung("ls", 1, fuse), hung("df", 2, other)]).is_empty());
+        // Memory knows better.
+        let task = Fact::new("mem.task", Origin::memory("dump", 0, "struct task_struct"));
+        assert!(told(&[hung("ls", 1, fuse), hung("df", 2, fuse), task]).is_empty());
     }
 
     #[test]

@@ -168,6 +168,10 @@ fn named(fact: &Fact) -> Option<String> {
         }
         "log.panic" => init(fact.text("reason")?).map(|how| format!("{title}: {how}")),
         "log.rcu_stall" => stall(fact, title).or_else(|| fixed.clone()),
+        "log.page_alloc_failure" if fact.get("stall_ms").is_some() => Some(format!(
+            "a page was waited for during {} s: memory is short",
+            fact.int("stall_ms")?.max(0) / 1000
+        )),
         "log.oom" | "log.memcg_oom" | "log.page_alloc_failure" => shortage::headline(fact, title),
         "log.soft_lockup" | "log.hard_lockup" => {
             // Without a function these are all there is.

@@ -235,6 +235,15 @@ pub const KINDS: &[KindDef] = &[
         ],
     },
     KindDef {
+        kind: "derived.shared_fault",
+        doc: "Drives that were lost at one moment",
+        fields: &[
+            field("events", FieldType::List, "positions of the events"),
+            field("drives", Int, "how many drives"),
+            field("text", Text, "which, and what they share"),
+        ],
+    },
+    KindDef {
         kind: "derived.passing",
         doc: "A failure that whoever met it is made for",
         fields: &[EVENT, field("why", Text, "why it does no harm")],

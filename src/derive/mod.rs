@@ -28,6 +28,7 @@ mod recovery;
 mod related;
 mod rotation;
 mod sequence;
+mod shared;
 mod shortage;
 mod signature;
 mod title;
@@ -42,6 +43,10 @@ pub(crate) use endings::Moment;
 pub use kinds::KINDS;
 pub(crate) use pointer::meaning;
 pub(crate) use rotation::rotation;
+
+/// A virtual machine has no button and no bus that could raise one.
+const ASKED_NMI: &str = "an NMI was sent to this virtual machine: its host or a person asked for it, as a rule to get a dump of \
+     a machine that hung; look at what hung before";
 
 /// Concludes from the facts of one case. The result is in the order of the facts.
 ///
@@ -68,7 +73,12 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     let captured = capture::events(facts);
     let lasting = chain::lasting(facts);
     let passing = passing::passing(facts);
+    let guest = facts.iter().any(work::is_guest);
     for (at, fact) in facts.iter().enumerate() {
+        if guest && fact.kind == "log.nmi" {
+            derived.push(Fact::new("derived.headline", origin(fact)).with("event", at).with("title", ASKED_NMI));
+            continue;
+        }
         let healed = healed.next_if(|recovery| recovery.event == at);
         if let Some(sign) = storms.get(&at).cloned().or_else(|| hardware::hardware(fact, admitted, detailed)) {
             let (advice, verify) = hardware::advice(sign.kind, sign.uncorrected);
@@ -106,6 +116,16 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     }
     from_memory(facts, &mut derived);
     derived.extend(order(facts, &derived));
+    let explained = derived.iter().filter(|d| d.kind == "derived.follows").filter_map(|d| d.int("event"));
+    let explained: BTreeSet<usize> = explained.filter_map(|at| usize::try_from(at).ok()).collect();
+    derived.extend(shared::shared(facts, &explained).into_iter().map(|shared| {
+        let first = shared.events.first().and_then(|at| facts.get(*at)).map_or("", |f| f.origin.member.as_str());
+        Fact::new("derived.shared_fault", Origin::derived(first, "losses at one moment"))
+            .with("events", shared.events)
+            .with("drives", shared.drives)
+            .with("text", shared.text.as_str())
+            .quoting(shared.text)
+    }));
     chains(facts, &mut derived);
     derived.extend(lost_lock::lost_locks(facts));
     derived.extend(hang::hangs(facts).into_iter().map(|hang| hang_fact(facts, hang)));
@@ -180,7 +200,11 @@ fn order(facts: &[Fact], derived: &[Fact]) -> Vec<Fact> {
                 .with_opt("line", facts.get(copy.event).and_then(sequence::lines).map(|(first, _)| first))
         })
         .collect();
-    out.extend(sequence::follows(facts, &blamed, &ignored).into_iter().map(|follows| {
+    let mut follows = sequence::follows(facts, &blamed, &ignored);
+    let known: BTreeSet<usize> = follows.iter().map(|follows| follows.event).collect();
+    let victims = hang::victims(facts).into_iter().filter(|(event, _, _)| !known.contains(event));
+    follows.extend(victims.map(|(event, of, why)| sequence::Follows { event, of, why }));
+    out.extend(follows.into_iter().map(|follows| {
         Fact::new("derived.follows", place(follows.event, "order of the reports"))
             .with("event", follows.event)
             .with("of", follows.of)

@@ -9,10 +9,11 @@ pub(super) const WHY: &str = "the caller may not wait and is made for a refusal:
 
 /// Positions of the events that pass by themselves. Where the machine ran out of memory, none does.
 pub(super) fn passing(facts: &[Fact]) -> Vec<usize> {
-    if facts.iter().any(|fact| fact.kind == "log.oom") {
-        return Vec::new();
-    }
+    let short = facts.iter().any(|fact| fact.kind == "log.oom");
     let refused = |fact: &Fact| match &*fact.kind {
+        // It took long and was served in the end.
+        "log.page_alloc_failure" if fact.get("stall_ms").is_some() => true,
+        _ if short => false,
         "log.page_alloc_failure" => shortage::may_not_wait(fact),
         "log.slab_alloc_failure" => ["(GFP_NOWAIT", "(GFP_ATOMIC"].iter().any(|mode| fact.quote.contains(mode)),
         _ => false,

@@ -17,6 +17,9 @@ const REFUSED: Near = Near { ns: 90 * SECOND, lines: 2000 };
 /// From a network card to the drives that are reached through it, and from one path to the next.
 const CARD: Near = Near { ns: 60 * SECOND, lines: 1000 };
 
+/// From a link that went down to what was behind it: a remote port is waited for for half a minute or a whole one.
+const FABRIC: Near = Near { ns: 180 * SECOND, lines: 2000 };
+
 /// From a ring that stands still to what the driver does about it.
 const GPU: Near = Near { ns: 60 * SECOND, lines: 1000 };
 
@@ -59,6 +62,10 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
     let path = |early: &Fact| is_path_of_same_map(early, late) && CARD.holds(early, late);
     if let Some(at) = nearest(&path) {
         return Some((at, "another path of the same map had failed before"));
+    }
+    let link = |early: &Fact| is_link_below(early, late) && FABRIC.holds(early, late);
+    if let Some(at) = nearest(&link) {
+        return Some((at, "the link of the adapter that leads there had gone down before"));
     }
     let members = |early: &Fact| {
         late.kind == "log.raid_error"
@@ -166,6 +173,31 @@ fn is_card_below(early: &Fact, late: &Fact) -> bool {
         && (late.text("what") == Some("connection-lost")
             || CONNECTION.iter().any(|word| late.quote.contains(word))
             || late.text("what") == Some("timeout") && late.text("action").is_none_or(str::is_empty))
+}
+
+/// Did the link of a Fibre Channel adapter go down, behind which the later event may be? Where both name a SCSI host, it must
+/// be the same.
+fn is_link_below(early: &Fact, late: &Fact) -> bool {
+    let down = early.kind == "log.link"
+        && matches!(early.text("what"), Some("down" | "no-link" | "port-lost"))
+        && early.text("driver").is_some_and(|driver| matches!(driver, "qla2xxx" | "lpfc"));
+    // `qla2xxx [0000:05:00.0]-500b:7: LOOP DOWN detected`
+    let host = early.quote.split_once("]-").and_then(|(_, rest)| rest.split(':').nth(1)).map(str::to_owned);
+    let other = late.text("target").map(|target| {
+        let target = target.strip_prefix("rport-").unwrap_or(target);
+        target.split(':').next().unwrap_or(target).to_owned()
+    });
+    let lost = match &*late.kind {
+        "log.scsi_error" => {
+            matches!(late.text("what"), Some("remote-port" | "offline" | "rejecting"))
+                || late
+                    .text("hostbyte")
+                    .is_some_and(|byte| byte.starts_with("DID_TRANSPORT") || byte == "DID_NO_CONNECT")
+        }
+        "log.raid_error" => late.text("what") == Some("path"),
+        _ => false,
+    };
+    down && lost && host.zip(other).is_none_or(|(a, b)| a == b)
 }
 
 /// Do both tell of a path of one map? It is the map that is in danger.
@@ -282,6 +314,16 @@ mod tests {
         assert_eq!(told(&[card.clone(), lost]), [(1, 0)]);
         let local = event("log.nvme_error", "device", "nvme0", "timeout", 12).with("action", "reset controller");
         assert!(told(&[card, local]).is_empty());
+    }
+
+    #[test]
+    fn what_is_behind_a_link_that_went_down_follows_from_it() {
+        let link = event("log.link", "driver", "qla2xxx", "down", 10)
+            .with("device", "0000:05:00.0")
+            .quoting("qla2xxx [0000:05:00.0]-500b:7: LOOP DOWN detected");
+        let port = |target: &str| event("log.scsi_error", "target", target, "remote-port", 40);
+        assert_eq!(told(&[link.clone(), port("rport-7:0-1")]), [(1, 0)]);
+        assert!(told(&[link, port("rport-8:0-1")]).is_empty());
     }
 
     #[test]

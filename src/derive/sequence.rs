@@ -88,19 +88,34 @@ pub(super) fn follows(facts: &[Fact], blamed: &BTreeMap<usize, &str>, ignored: &
                 found.push(Follows { event: *at, of, why });
             }
         }
-        aborted(facts, &boot, &mut found);
+        told_before(facts, &boot, &mut found);
     }
     found
 }
 
-/// Commands that were aborted before the drive said which sector it cannot read: it had tried all that time. These are the
+/// What is said before its cause. Commands that were aborted before the drive said which sector it cannot read: it had tried all that time. These are the
 /// only events that a later one explains, because a drive that tries long says what is wrong last.
-fn aborted(facts: &[Fact], boot: &[usize], found: &mut Vec<Follows>) {
+fn told_before(facts: &[Fact], boot: &[usize], found: &mut Vec<Follows>) {
     const TRIED: Near = Near { ns: 3600 * SECOND, lines: 2000 };
     let known: BTreeSet<usize> = found.iter().map(|follows| follows.event).collect();
     for (number, at) in boot.iter().enumerate() {
-        let Some(early) = facts.get(*at).filter(|early| is_abort(early) && !known.contains(at)) else { continue };
+        let Some(early) = facts.get(*at).filter(|_| !known.contains(at)) else { continue };
         let later = boot.iter().skip(number + 1).take(LOOK_BACK);
+        // The watchdog of the clock may speak before those of the processors.
+        if early.kind == "log.clocksource" {
+            let stood = later.copied().find(|late| {
+                facts.get(*late).is_some_and(|late| {
+                    (super::work::is_idle(late) || late.kind == "log.mce") && AT_ONCE.holds(early, late)
+                })
+            });
+            if let Some(of) = stood {
+                found.push(Follows { event: *at, of, why: "the processor that reads the clock had stood still" });
+            }
+            continue;
+        }
+        if !is_abort(early) {
+            continue;
+        }
         let medium = later.copied().find(|late| {
             facts
                 .get(*late)
@@ -308,7 +323,9 @@ impl Earlier<'_> {
         // It began to wait up to two timeouts before the report, and the device may have been silent for its own before.
         let seconds = late.int("seconds").unwrap_or(120).clamp(0, 86_400);
         let waiting = Near { ns: (2 * seconds + 90) * SECOND, lines: 2000 };
-        let (network, disk) = (has(NETWORK_WAITS), has(DISK_WAITS));
+        // A thread of a file system or an array, of which the log has no trace.
+        let thread = way.is_empty() && late.text("comm").is_some_and(|comm| module_of_thread(comm).is_some());
+        let (network, disk) = (has(NETWORK_WAITS), has(DISK_WAITS) || thread);
         let fits = |at: usize, early: &Fact| {
             // A trace that ends in the page cache names no file system.
             let server = (network || disk) && is_dead_server(early);
@@ -320,11 +337,13 @@ impl Earlier<'_> {
             return Some((at, "the task waits for a device or server that had failed before"));
         }
         // Code that stopped at an assertion, or died, keeps what it holds.
-        let module = way.iter().find(|h| !super::blame::waits(h)).and_then(|h| h.module.clone())?;
+        let module = super::blame::sleeper(&way).and_then(|h| h.module.clone());
+        let module = module
+            .or_else(|| late.text("comm").filter(|_| way.is_empty()).and_then(module_of_thread).map(str::to_owned))?;
         let died = |_: usize, early: &Fact| {
             matches!(&*early.kind, "log.oops" | "log.assertion")
                 && early.text("severity") == Some("report")
-                && module_of(early).as_deref() == Some(module.as_str())
+                && is_of_module(early, &module)
                 && LASTING.holds(early, late)
         };
         self.nearest(died).map(|at| (at, "the module that the task waits in had failed before, with what it holds"))
@@ -380,7 +399,7 @@ const RAISES: &[(&[&str], Raises)] = &[
         Raises::Class(&["hardware-mce", "hardware-memory", "hardware-pcie"]),
     ),
     (&["out of memory", "deadlocked on memory", "panic_on_oom"], Raises::Class(&["oom", "memcg-oom"])),
-    (&["serror"], Raises::Class(&["hardware-mce"])),
+    (&["serror", "not continuing"], Raises::Class(&["hardware-mce"])),
     (&["panic forced after error"], Raises::Class(&["fs-corruption", "fs-shutdown", "io-error"])),
     (&["attempted to kill"], Raises::Init),
     (
@@ -512,14 +531,26 @@ fn is_given_up(early: &Fact) -> bool {
     matches!(early.text("what"), Some("disabled" | "removed" | "failed" | "no-path" | "dead"))
 }
 
-/// The module that a report speaks of, or whose function is the innermost of its trace that does more than report.
-fn module_of(fact: &Fact) -> Option<String> {
-    if let Some(module) = fact.text("module") {
-        return Some(module.to_owned());
+/// Does a report speak of a module, or are the innermost functions of its trace of it?
+fn is_of_module(fact: &Fact, module: &str) -> bool {
+    if let Some(named) = fact.text("module") {
+        return named == module;
     }
     let way = path::main_stack(fact).map(path::hops).unwrap_or_default();
-    let own = way.into_iter().find(|h| !h.helps(functions::Helper::Reporting) && !h.function.contains("panic"))?;
-    own.module
+    way.iter().take(8).any(|h| h.module.as_deref() == Some(module))
+}
+
+/// The module whose thread a task is, by its name.
+fn module_of_thread(comm: &str) -> Option<&'static str> {
+    const THREADS: &[(&str, &str)] = &[
+        ("txg_sync", "zfs"),
+        ("txg_quiesce", "zfs"),
+        ("z_", "zfs"),
+        ("jbd2/", "jbd2"),
+        ("xfsaild/", "xfs"),
+        ("btrfs-", "btrfs"),
+    ];
+    THREADS.iter().find(|(head, _)| comm.starts_with(head)).map(|(_, module)| *module)
 }
 
 fn is_dead_server(early: &Fact) -> bool {

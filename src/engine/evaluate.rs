@@ -96,7 +96,9 @@ pub fn evaluate(case: &Case, rules: &Rules) -> Outcome {
                 why: format!("{}: {}", fix.status, fix.why),
             });
         }
-        if finding.grade.is_some_and(|g| g < Grade::Confirmed) {
+        // What another finding of the rule explains is learned with that one.
+        let learned = draft.explained_by.and_then(|by| drafts.get(by)).is_some_and(|by| by.rule.id == draft.rule.id);
+        if finding.grade.is_some_and(|g| g < Grade::Confirmed) && !(learned && draft.rule.unclaimed) {
             for next in draft.rule.next.iter().filter(|n| !case.was_read(&n.needs)) {
                 let look_up = |name: &str| draft.captures.get(name).cloned();
                 outcome.next.push(Next { datum: fill(&next.datum, &look_up), command: fill(&next.command, &look_up) });
@@ -107,7 +109,7 @@ pub fn evaluate(case: &Case, rules: &Rules) -> Outcome {
     }
     dedup(&mut outcome.ruled_out);
     dedup(&mut outcome.next);
-    outcome.not_evaluated = not_evaluated(case, rules, &drafts);
+    outcome.not_evaluated = not_evaluated(case, rules, &drafts, &outcome.ruled_out);
     outcome
 }
 
@@ -337,7 +339,7 @@ fn finish(draft: &Draft, explained_by: Option<String>, matcher: &Matcher) -> Fin
         remedies: rule
             .remedies
             .iter()
-            .filter(|r| r.fits(draft.grade))
+            .filter(|r| r.fits(draft.grade) && r.unless.as_ref().is_none_or(|item| holds(item).is_none()))
             .map(|r| Remedy { action: fill(&r.action, &look_up), verify: fill(&r.verify, &look_up) })
             .collect(),
         caveats,
@@ -387,10 +389,11 @@ fn ruled_out(rules: &Rules, matcher: &Matcher) -> Vec<RuledOut> {
 }
 
 /// Rules none of whose grades could be tried, because a source they need was not read.
-fn not_evaluated(case: &Case, rules: &Rules, drafts: &[Draft]) -> Vec<NotEvaluated> {
+fn not_evaluated(case: &Case, rules: &Rules, drafts: &[Draft], ruled_out: &[RuledOut]) -> Vec<NotEvaluated> {
     let mut out = Vec::new();
     for rule in rules.rules.iter().filter(|r| !r.unclaimed) {
-        if drafts.iter().any(|d| std::ptr::eq(d.rule, rule)) {
+        // What was ruled out was evaluated.
+        if drafts.iter().any(|d| std::ptr::eq(d.rule, rule)) || ruled_out.iter().any(|out| out.rule == rule.id) {
             continue;
         }
         let mut missing: Option<&str> = None;

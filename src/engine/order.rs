@@ -60,7 +60,10 @@ pub(super) fn tie(drafts: &mut [Draft], matcher: &Matcher) {
 /// before, and are no cause of it.
 pub(super) fn set_apart(drafts: &mut [Draft], matcher: &Matcher) {
     let panic = GRAVITIES.iter().position(|severity| *severity == "panic");
-    if !drafts.iter().any(|draft| !draft.rule.ambient && gravity(draft, matcher) >= panic) {
+    // A dump that was asked for is no crash.
+    let crash =
+        |draft: &Draft| !draft.rule.ambient && draft.role != Role::Information && gravity(draft, matcher) >= panic;
+    if !drafts.iter().any(crash) {
         return;
     }
     let explains: Vec<usize> = drafts.iter().filter_map(|draft| draft.explained_by).collect();

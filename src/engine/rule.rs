@@ -191,6 +191,9 @@ pub struct RemedyDef {
     /// The highest grade at which it is advised.
     #[serde(default)]
     pub to: Option<Grade>,
+    /// When it is done already, or of no use.
+    #[serde(default)]
+    pub unless: Option<Item>,
 }
 
 impl RemedyDef {

@@ -31,7 +31,7 @@ impl Known {
     }
 
     /// Whether the clocks of two logs say that they are of one boot.
-    fn began_with(&self, piece: &Piece) -> bool {
+    pub(super) fn began_with(&self, piece: &Piece) -> bool {
         let began = |span: &Span| seconds(span.started.as_deref(), piece.span.started.as_deref());
         self.spans.iter().filter_map(began).any(|seconds| seconds.abs() <= SAME)
     }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use facts::{Fact, Gap};
+use facts::{Fact, Gap, Identity};
 
 use super::piece::Piece;
 use super::{boots, crash_session, cut_report, same_events};
@@ -157,7 +157,31 @@ fn belongs(draft: &Draft, piece: &Piece) -> bool {
     !same_stream
         && !two_dumps
         && (draft.root.is_empty() || piece.root.is_empty() || draft.root == piece.root)
-        && draft.case.identity.conflict(&piece.identity).is_none()
+        && (draft.case.identity.conflict(&piece.identity).is_none() || renamed(draft, piece))
+}
+
+/// Names that a machine bears until it is told its own.
+const EARLY_NAMES: &[&str] = &[
+    "localhost",
+    "localhost.localdomain",
+    "(none)",
+    "ubuntu",
+    "debian",
+    "raspberrypi",
+    "fedora",
+    "archlinux",
+    "host",
+    "linux",
+];
+
+/// Whether the two differ in the host name alone, and one of the names is that of a machine which starts; or one machine wrote
+/// both, by the banner and the second in which its boot began.
+fn renamed(draft: &Draft, piece: &Piece) -> bool {
+    let early = |name: &Option<String>| name.as_deref().is_some_and(|name| EARLY_NAMES.contains(&name));
+    let (known, new) = (&draft.case.identity, &piece.identity);
+    let same_boot = known.banner.is_some() && known.banner == new.banner && draft.boot.began_with(piece);
+    let nameless = Identity { host: None, ..new.clone() };
+    (early(&known.host) || early(&new.host) || same_boot) && known.conflict(&nameless).is_none()
 }
 
 /// Whether something says that a piece is of the very boot that a dump is of: logs and state are mostly collected after
@@ -178,6 +202,12 @@ fn of_the_dump(draft: &Draft, piece: &Piece, only: bool) -> bool {
 }
 
 fn add(draft: &mut Draft, piece: Piece) {
+    // The name that it was given last is its own.
+    if let (Some(name), Some(new)) = (&draft.case.identity.host, &piece.identity.host)
+        && EARLY_NAMES.contains(&name.as_str())
+    {
+        draft.case.identity.host = Some(new.clone());
+    }
     draft.case.identity.fill(&piece.identity);
     draft.has_dump |= piece.is_dump;
     draft.boot.add(&piece);

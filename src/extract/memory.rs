@@ -87,6 +87,25 @@ fn state(kernel: &Kernel<'_>, piece: &mut Piece) {
     );
 }
 
+/// A machine may live on for long after a report. Where the memory of the report's stack is another task's now, registers
+/// that lead to tasks lead to those that came after.
+fn forget_successors(report: &Fact, registers: &mut [Fact]) {
+    let Some(pid) = report.int("pid") else { return };
+    let other = |fact: &Fact| fact.int("pid").is_some_and(|of| of != pid);
+    let stack = |fact: &Fact| matches!(fact.text("register"), Some("RSP" | "SP" | "sp" | "R1"));
+    if !registers.iter().any(|fact| stack(fact) && other(fact)) {
+        return;
+    }
+    for fact in registers.iter_mut().filter(|fact| other(fact)) {
+        let text = "memory of the report's task, which is gone; another task has it now";
+        fact.set("what", text);
+        fact.values.remove("pid");
+        fact.values.remove("comm");
+        let register = fact.text("register").unwrap_or_default().to_owned();
+        fact.quote = format!("{register}: {text}");
+    }
+}
+
 /// Searches that the facts of the log ask for.
 fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
     let (mut found, mut gaps) = (Vec::new(), Vec::new());
@@ -126,7 +145,9 @@ fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
         }
         if looked_up < MAX_LOOKED_UP {
             looked_up += 1;
-            found.extend(kernel.register_facts(&oops, &crate::derive::meaning));
+            let mut registers = kernel.register_facts(&oops, &crate::derive::meaning);
+            forget_successors(fact, &mut registers);
+            found.extend(registers);
         }
     }
     if log.iter().any(|f| f.kind == "log.oops") {

@@ -14,7 +14,7 @@ const MAX_WORKERS: usize = 100_000;
 /// Facts of busy workers.
 const MAX_FACTS: usize = 64;
 /// What the kernel's own watchdog takes for a stall.
-const STALLED_FROM_S: u64 = 30;
+const STALLED_FROM_S: u64 = 15;
 
 /// A pool of workers.
 #[derive(Clone, Debug, Serialize)]
@@ -89,7 +89,7 @@ pub(crate) const KINDS: &[KindDef] = &[
     },
     KindDef {
         kind: "mem.worker_pool_stalled",
-        doc: "A pool of workers in which work waits and nothing was begun for 30 s or more.",
+        doc: "A pool of workers in which work waits and nothing was begun for 15 s or more.",
         fields: &[
             field("pool", Int, "", "its number"),
             field("address", Addr, "", "its struct worker_pool"),
