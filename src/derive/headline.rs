@@ -223,6 +223,7 @@ fn named(fact: &Fact) -> Option<String> {
             let errno = fact.int("errno").map(|n| format!(" (error {n}{})", name_of_error(n))).unwrap_or_default();
             let name = [text("driver"), device].into_iter().flatten().collect::<Vec<_>>().join(" ");
             Some(match text("what")? {
+                "freeze" => "the machine could not be put to sleep".to_owned(),
                 "under-voltage" => "the supply voltage fell below what the board needs".to_owned(),
                 _ if name.is_empty() => "a device could not be put to sleep".to_owned(),
                 "resume" => format!("{name}: could not be woken{errno}"),

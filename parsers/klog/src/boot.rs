@@ -13,6 +13,8 @@ use crate::{Line, class};
 pub(crate) struct BootBuilder {
     identity: Identity,
     cmdline: Option<String>,
+    /// The release in the name of the image that was booted, where the banner is lost.
+    release: Option<String>,
     first_line: u64,
     last_line: u64,
     time: Option<facts::Stamp>,
@@ -42,6 +44,7 @@ impl BootBuilder {
             arch: arch(text).map(str::to_owned),
             ..Identity::default()
         };
+        self.release = None;
         self.first_line = line.number;
         self.last_line = line.number;
         self.time = line.time;
@@ -59,6 +62,9 @@ impl BootBuilder {
         if let Some(cmdline) =
             text.strip_prefix("Command line: ").or_else(|| text.strip_prefix("Kernel command line: "))
         {
+            if self.identity.banner.is_none() && self.cmdline.is_none() {
+                self.release = release_of(cmdline).map(str::to_owned);
+            }
             self.cmdline.get_or_insert_with(|| cmdline.to_owned());
             self.last_line = line.number;
         }
@@ -95,6 +101,11 @@ impl BootBuilder {
         }
     }
 
+    /// The release that the command line tells, once: the banner of this boot is not in the text.
+    pub(crate) fn take_release(&mut self) -> Option<String> {
+        self.release.take()
+    }
+
     /// Yields the boot's own event.
     pub(crate) fn finish(&mut self, sink: &mut dyn FnMut(Item)) {
         let cmdline = self.cmdline.take();
@@ -122,6 +133,13 @@ impl BootBuilder {
             .with("capture", capture);
         sink(Item::Event(Box::new(event)));
     }
+}
+
+/// `BOOT_IMAGE=/boot/vmlinuz-5.4.0-42-generic`, `BOOT_IMAGE=(hd0,gpt2)/vmlinuz-4.18.0-348.el8.x86_64`
+fn release_of(cmdline: &str) -> Option<&str> {
+    let image = cmdline.split(' ').find_map(|word| word.strip_prefix("BOOT_IMAGE="))?;
+    let (_, release) = image.rsplit_once("vmlinuz-")?;
+    (release.starts_with(|c: char| c.is_ascii_digit()) && release.contains('.')).then_some(release)
 }
 
 /// The architecture a release or a banner names.

@@ -613,6 +613,7 @@ impl State {
         let mut report = Report::new(event, family, opened.form);
         if opened.form == Form::Line {
             report.ended = true;
+            report.event.release = report.event.release.take().or_else(|| self.boot.take_release());
             sink_report(report, sink);
             return true;
         }
@@ -628,7 +629,8 @@ impl State {
 
     fn close(&mut self, at: usize, sink: &mut dyn FnMut(Item)) {
         if at < self.open.len() {
-            let report = self.open.remove(at);
+            let mut report = self.open.remove(at);
+            report.event.release = report.event.release.take().or_else(|| self.boot.take_release());
             if report.guessed {
                 sink(Item::Gap(crate::boot::mixed(&report.event)));
             }

@@ -202,3 +202,16 @@ fn a_warning_inside_the_head_of_an_oops_leaves_it_whole() {
     assert_eq!(oopses[0].title, "BUG: unable to handle kernel NULL pointer dereference in foo_pcplist");
     assert_eq!((oopses[0].cpu, oopses[0].pid), (Some(56), Some(3_242_009)));
 }
+
+#[test]
+fn the_image_that_was_booted_names_the_release_where_the_banner_is_lost() {
+    let release = |text: &str| {
+        let events: Vec<_> = klog::read("test", text.as_bytes()).boots.into_iter().flat_map(|b| b.events).collect();
+        events.iter().filter_map(|e| e.release.clone()).collect::<Vec<_>>()
+    };
+    let error = "[   52.261501] blk_update_request: I/O error, dev sda, sector 8 op 0x0:(READ) flags 0x0\n";
+    let cmdline = "[    0.000000] Kernel command line: BOOT_IMAGE=(hd0,gpt2)/vmlinuz-4.18.0-348.el8.x86_64 root=x\n";
+    assert_eq!(release(&format!("{cmdline}{error}{error}")), ["4.18.0-348.el8.x86_64"]);
+    let bare = "[    0.000000] Kernel command line: BOOT_IMAGE=/boot/vmlinuz-linux root=x\n";
+    assert!(release(&format!("{bare}{error}")).is_empty());
+}

@@ -60,7 +60,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     if let Some((_, counts)) = split(text.strip_prefix("PM: ").unwrap_or(text), "Freezing ")
         .filter(|(head, rest)| head.is_empty() && has(rest, " failed after "))
     {
-        const TOLD: &str = "tasks could not be stopped, so the machine did not go to sleep; their stacks follow";
+        const TOLD: &str = "tasks could not be stopped; their stacks follow";
         let seconds =
             after(counts, " failed after ").and_then(|t| t.split(' ').next()).and_then(|t| t.parse::<f64>().ok());
         let tasks = after(counts, " seconds (").and_then(|t| Cursor::new(t).number());
