@@ -143,7 +143,12 @@ pub fn describe(opened: &Opened) -> Described {
             kaslr_offset = kernel.vmcoreinfo().kernel_offset().map(|n| format!("{n:#x}"));
             build_id = kernel.build_id();
         }
-        Err(error) => gaps.push(Gap::new("the kernel inside the dump", opened.member.as_str(), error.to_string(), "")),
+        Err(error) => gaps.push(Gap::new(
+            "the kernel inside the dump",
+            opened.member.as_str(),
+            error.to_string(),
+            "the vmlinux of this kernel (--vmlinux), or a dump that is whole",
+        )),
     }
     let mut header = BTreeMap::new();
     if let Some(k) = &info.kdump {

@@ -23,7 +23,12 @@ pub(super) fn read(opened: &Opened, options: &Options) -> Piece {
     let kernel = match Kernel::open(dump, opened.sources(&options.kernel)) {
         Ok(kernel) => kernel.named(member),
         Err(error) => {
-            piece.gaps.push(Gap::new("the kernel inside the dump", member, error.to_string(), ""));
+            piece.gaps.push(Gap::new(
+                "the kernel inside the dump",
+                member,
+                error.to_string(),
+                "the vmlinux of this kernel (--vmlinux), or a dump that is whole; meanwhile the log of that boot",
+            ));
             // What the kernel says of itself is there on every architecture.
             let text = dump.vmcoreinfo().unwrap_or_default();
             piece.identity.kernel = text.lines().find_map(|line| line.strip_prefix("OSRELEASE=")).map(str::to_owned);
@@ -96,7 +101,12 @@ pub fn dump_log(opened: &Opened, sources: kernel::Sources, caller: bool, ctime: 
     let kernel = match Kernel::open(&opened.dump, opened.sources(&sources)) {
         Ok(kernel) => kernel.named(opened.member.as_str()),
         Err(error) => {
-            let gap = Gap::new("kernel log", opened.member.as_str(), error.to_string(), "");
+            let gap = Gap::new(
+                "kernel log",
+                opened.member.as_str(),
+                error.to_string(),
+                "vmcore-dmesg.txt beside the dump, or what a serial console or the journal kept of that boot",
+            );
             return Rendered { text: Vec::new(), gaps: vec![gap] };
         }
     };

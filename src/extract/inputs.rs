@@ -150,7 +150,7 @@ fn cases_of(
     if let Some(first) = cases.first_mut() {
         first.gaps.extend(found.gaps);
         for error in found.errors {
-            first.gaps.push(Gap::new("an input", "", error.to_string(), ""));
+            first.gaps.push(Gap::new("an input", "", error.to_string(), "an undamaged copy of it"));
         }
     }
     Ok(cases)
