@@ -52,6 +52,9 @@ pub fn pt_regs(target: &dyn Target, address: u64) -> Option<Registers> {
     })
 }
 
+/// Bytes of the instructions that set up a frame record: landing pad, tracing, signing, storing, moving.
+const PROLOGUE: u64 = 6 * 4;
+
 /// Where the return address of the innermost function is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Link {
@@ -128,7 +131,11 @@ pub fn unwind(
             && (!target.is_text(*pc) || link(target, *pc) == Link::Register)
         {
             let (lr, sp) = (layout.strip(general[30]), *sp);
-            if target.is_text(lr) && lr != *pc {
+            // Behind its first instructions a function whose record has the same return address has set it up, however
+            // the code goes; one that calls itself is caught in them.
+            let behind = target.function_start(*pc).is_some_and(|start| pc.saturating_sub(start) > PROLOGUE);
+            let own = behind && target.word(fp.wrapping_add(8)).is_some_and(|record| layout.strip(record) == lr);
+            if target.is_text(lr) && lr != *pc && !own {
                 frames.push(RawFrame { pc: lr, sp, found: Found::Registers, exact: false, interrupted: None });
             }
         }
