@@ -314,6 +314,9 @@ pub struct QueueRow {
     pub stopped: bool,
     /// Whether this CPU panicked.
     pub crashed: bool,
+    /// Whether it came to panic() too, where it waits for the one that came first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub panicked_too: bool,
     /// Tasks that wait for the CPU.
     pub queued: Vec<QueuedRow>,
 }
@@ -344,6 +347,16 @@ pub struct QueueView {
     pub queues: Vec<QueueRow>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
+}
+
+/// Whether a CPU stands where those wait that came to panic() after another.
+fn waits_in_panic(kernel: &Kernel<'_>, tasks: &[kernel::Task], current: Option<kernel::VirtAddr>) -> bool {
+    let Some(task) = tasks.iter().find(|task| Some(task.address) == current) else { return false };
+    let stacks = kernel.stacks(std::slice::from_ref(task));
+    let frames = stacks.iter().flatten().flat_map(|stack| &stack.frames);
+    frames
+        .filter_map(|frame| frame.function())
+        .any(|name| name.ends_with("panic_smp_self_stop") || name.ends_with("panic_self_stop"))
 }
 
 /// Run queues, with each CPU's clock lag.
@@ -386,6 +399,8 @@ pub fn run_queues(kernel: &Kernel<'_>) -> QueueView {
                 online: kernel.cpus_online().contains(&queue.cpu),
                 stopped: kernel.is_stopped(queue.cpu),
                 crashed: crashed.is_some_and(|c| c.cpu == queue.cpu),
+                panicked_too: crashed.is_some_and(|c| c.cpu != queue.cpu)
+                    && waits_in_panic(kernel, &walk.items, queue.current),
                 queued: queued.collect(),
             }
         })

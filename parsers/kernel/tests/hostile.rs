@@ -78,6 +78,12 @@ fn read_everything(kernel: &Kernel<'_>) -> usize {
     count += kernel.mounts().items.len() + kernel.character_devices().items.len() + kernel.neighbours().items.len();
     count += kernel.cpu_interrupts().len() + kernel.registered_sysctls(&|_| true).items.len();
     let _ = (kernel.identity(), kernel.build_id(), kernel.command_line());
+    // Who waits for whom, with all stacks; run queues; what objects of caches point at.
+    count += kernel.task_facts().0.len() + kernel.unloaded_modules().len();
+    count += kernel.run_queues().iter().map(|queue| kernel.queued_tasks(queue).items.len()).sum::<usize>();
+    for cache in kernel.slab_caches().items.iter().take(2) {
+        count += usize::from(kernel.common_pointer(cache.address).is_some());
+    }
     for module in kernel.modules().items.iter().take(8) {
         count += kernel.symbols_of_module(&module.name).len();
     }

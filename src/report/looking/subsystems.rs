@@ -227,6 +227,7 @@ pub fn run_queues(view: &QueueView, width: Option<usize>) -> String {
         }
         match (q.online, q.stopped) {
             (true, _) => {}
+            (false, true) if q.panicked_too => marks.push("panicked too"),
             (false, true) => marks.push("stopped by the panic"),
             (false, false) => marks.push("offline"),
         }
