@@ -321,8 +321,9 @@ pub(crate) fn symbol(text: &str) -> Option<(&str, Option<u64>, Option<u64>, &str
 /// A return address at the start of a function is behind the last instruction of the one before it, which never returns:
 /// the name is that of a neighbour. ppc64 marks no interrupts: their handlers stand above what they came upon.
 pub(crate) fn judge(frames: &mut [Frame]) {
-    for frame in frames.iter_mut().skip(1) {
-        frame.reliable &= frame.offset != Some(0);
+    // The innermost frame may be the program counter; where frames have a stack pointer, it is printed apart.
+    for (at, frame) in frames.iter_mut().enumerate() {
+        frame.reliable &= frame.offset != Some(0) || at == 0 && frame.sp.is_none();
     }
     if frames.first().is_some_and(|frame| frame.sp.is_some()) {
         const ENTRIES: &[&str] = &[
