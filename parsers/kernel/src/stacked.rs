@@ -18,9 +18,9 @@ pub(crate) struct Stacked {
     pub(crate) suspended: Option<usize>,
 }
 
-/// Bits of `mapped_device.flags`, the same from 3.10 to 7.3: bios are put off, and the suspend is done.
-const SUSPENDING: u64 = 1;
-const SUSPENDED: u64 = 2;
+/// Bit 0 of `mapped_device.flags`, the same from 3.10 to 7.3 (`DMF_BLOCK_IO_FOR_SUSPEND`): bios are put off. Bit 1
+/// (`DMF_SUSPENDED`) stays for a while after that is over: a resume thaws the file system first.
+const PUT_OFF: u64 = 1;
 /// Bytes of a `struct mapped_device` that are looked at; it has some 1,500.
 const MAX_DEVICE: usize = 2048;
 /// Bios put off that are counted.
@@ -73,7 +73,7 @@ impl Kernel<'_> {
 
     fn suspended(&self, device: VirtAddr) -> Option<usize> {
         let flags = self.value(device, "mapped_device", "flags")?;
-        if flags & (SUSPENDING | SUSPENDED) == 0 {
+        if flags & PUT_OFF == 0 {
             return None;
         }
         let mut seen = HashSet::new();
@@ -96,7 +96,7 @@ impl Kernel<'_> {
             return None;
         }
         let flags = self.read_by("dm_suspended_md").and_then(|of_flags| self.u64(device + of_flags).ok());
-        let suspended = flags.is_some_and(|flags| flags & (SUSPENDING | SUSPENDED) != 0);
+        let suspended = flags.is_some_and(|flags| flags & PUT_OFF != 0);
         Some(suspended.then(|| self.deferred_in(device, disk)))
     }
 
