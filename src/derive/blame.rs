@@ -8,7 +8,7 @@ use facts::Fact;
 
 use super::functions::{self, Helper};
 use super::path::{self, Hop};
-use super::{fault as faults, work};
+use super::{fault as faults, names, work};
 
 /// A function that may be to blame, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,6 +234,19 @@ fn bus_error(fact: &Fact) -> Blame {
             "ran when the bus error arrived: look for an access to a device without clock or power".to_owned();
     }
     blame
+}
+
+/// The function that memory shows to have made a call that went wrong comes first.
+pub(super) fn called_by(caller: &Fact, blame: &mut Blame) {
+    let Some(function) = caller.text("function").map(names::plain) else { return };
+    blame.candidates.retain(|candidate| candidate.function != function);
+    let module = caller.text("module").map(str::to_owned);
+    let reason = "called the function pointer, by the return address of the call".to_owned();
+    blame.candidates.insert(0, Candidate { function: function.to_owned(), module: module.clone(), reason });
+    blame.candidates.truncate(MAX_CANDIDATES);
+    if blame.frames.is_empty() {
+        blame.frames.push(Hop { module, ..Hop::named(function) });
+    }
 }
 
 /// The way with the work function at its end where all else only helps others: the trace was cut, or holds core

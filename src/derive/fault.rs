@@ -43,13 +43,15 @@ pub(super) fn jump(fact: &Fact) -> Option<Jump> {
     let x86 = fact.text("header").is_some_and(|h| h.starts_with("BUG: unable") || h.starts_with("BUG: kernel"));
     let fetched = fact.text("access") == Some("execute")
         || x86 && fact.int("error_code").is_some_and(|code| (0..0x100).contains(&code) && code & FETCH != 0);
+    let wide = !registers(fact).contains_key("EAX");
+    // The processor goes to an address that cannot be one, and faults there.
+    let nowhere = |counter: u64| wide && pointer::non_canonical(counter);
     let at = match (address, counter) {
         (Some(address), Some(counter)) if fetched || address == counter => counter,
         (Some(address), None) if fetched => address,
-        (None, Some(counter)) if fetched => counter,
+        (_, Some(counter)) if fetched || nowhere(counter) => counter,
         _ => return None,
     };
-    let wide = !registers(fact).contains_key("EAX");
     let what = match pointer::read(at, wide) {
         Some(reading) if reading.meaning == "null-pointer" && at == 0 => "a function pointer that is NULL".to_owned(),
         Some(reading) if reading.meaning == "null-pointer" => {
@@ -63,17 +65,28 @@ pub(super) fn jump(fact: &Fact) -> Option<Jump> {
     Some(Jump { what, address: at })
 }
 
-/// Reads the fault of an event; `None` when it has no address and no instruction that accesses memory.
-pub(super) fn fault(fact: &Fact) -> Option<Fault> {
+/// What memory tells of the call by which a report's program counter came to be a bad address.
+pub(super) fn caller<'a>(facts: &'a [Fact], fact: &Fact) -> Option<&'a Fact> {
+    let called = jump(fact)?.address;
+    let of = |known: &&Fact| number(known.get("called")) == Some(called) && known.origin.member == fact.origin.member;
+    facts.iter().filter(|known| known.kind == "mem.bad_call").find(of)
+}
+
+/// Reads the fault of an event; `None` when it has no address and no instruction that accesses memory. `caller` is what
+/// memory tells of a jump to no code.
+pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
     if !CLASSES.contains(&fact.text("class")?) {
         return None;
     }
     if let Some(jump) = jump(fact) {
         return Some(Fault {
             meaning: "bad-jump",
-            text: match fact.text("return_to") {
-                Some(caller) => format!("{} was called; the caller is {caller}, by the link register", jump.what),
-                None => format!("{} was called; the caller is the first frame of the trace", jump.what),
+            text: match (caller, fact.text("return_to")) {
+                (Some(caller), _) => format!("{} was called; {}", jump.what, caller.quote),
+                (None, Some(caller)) => {
+                    format!("{} was called; the caller is {caller}, by the link register", jump.what)
+                }
+                (None, None) => format!("{} was called; the caller is the first frame of the trace", jump.what),
             },
             register: None,
             value: Some(jump.address),
@@ -228,13 +241,20 @@ mod tests {
                 .with("registers", Value::Record(registers.clone()))
                 .with("code", "ad de <00> 00 00 00")
         };
-        let jumped = fault(&oops(0xffff_e82a_d972_5880, 0xffff_e82a_d972_5880)).expect("a jump");
+        let jumped = fault(&oops(0xffff_e82a_d972_5880, 0xffff_e82a_d972_5880), None).expect("a jump");
         assert_eq!((jumped.meaning, jumped.instruction), ("bad-jump", None));
         assert!(jumped.text.contains("stale or overwritten"), "{}", jumped.text);
         assert!(jump(&oops(0, 0)).is_some_and(|j| j.what.ends_with("NULL")));
         assert!(jump(&oops(0x20, 0xffff_ffff_c000_0000)).is_none());
         assert!(jump(&oops(0x20, 0xffff_ffff_c000_0000).with("error_code", 0x10)).is_some());
         assert!(jump(&oops(0, 0).with("function", "f")).is_none());
+        let protection = |pc: u64| {
+            let fact = Fact::new("log.oops", Origin::lines("dmesg", 1, 9)).with("class", "gpf").with("pc", Address(pc));
+            jump(&fact).map(|j| j.address)
+        };
+        // A protection fault prints no address: the counter itself is none.
+        assert_eq!(protection(0x4141_4141_4141_4141), Some(0x4141_4141_4141_4141));
+        assert_eq!(protection(0xffff_ffff_c000_1234), None);
     }
 
     #[test]
@@ -245,7 +265,7 @@ mod tests {
                 .with("severity", "report")
                 .with("address", Address(0x5_5800_5801))
                 .quoting(quote);
-            fault(&oops).map(|fault| fault.meaning)
+            fault(&oops, None).map(|fault| fault.meaning)
         };
         let mips =
             "CPU 3 Unable to handle kernel paging request at virtual address 0000000558005801, epc == ffffffff80232838";
@@ -266,7 +286,7 @@ mod tests {
             .with("address", Address(0x20))
             .with("registers", Value::Record(registers))
             .with("code", "90 90 90 90 <49> 39 5c 24 20 0f 84 10 00 00 00 90");
-        let fault = fault(&oops).expect("a fault address is there");
+        let fault = fault(&oops, None).expect("a fault address is there");
         assert_eq!((fault.meaning, fault.offset), ("null-pointer", Some(0x20)));
         assert!(fault.text.contains("R12 = 0x0; NULL plus offset 0x20"), "{}", fault.text);
     }

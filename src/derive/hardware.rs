@@ -176,7 +176,7 @@ pub(super) fn bit(fact: &Fact) -> Option<String> {
     if let Some(what) = stored_bit(fact) {
         return Some(what);
     }
-    fault::fault(fact)?.flipped
+    fault::fault(fact, None)?.flipped
 }
 
 /// What to do about a sort of hardware, and how to see that it took.

@@ -58,6 +58,20 @@ pub const KINDS: &[KindDef] = &[
         ],
     },
     KindDef {
+        kind: "derived.cache_owner",
+        doc: "Whose the slab cache is that holds the memory of a shortage",
+        fields: &[EVENT, field("module", Text, "its module"), field("what", Text, "what shows it, in a sentence")],
+    },
+    KindDef {
+        kind: "derived.unloaded",
+        doc: "An oops after something that a module left behind when it was unloaded: a timer, a notifier, an entry of a list",
+        fields: &[
+            EVENT,
+            field("module", Text, "the module that was unloaded last before"),
+            field("what", Text, "what shows it, in a sentence"),
+        ],
+    },
+    KindDef {
         kind: "derived.lockup",
         doc: "Lockups and stalls that belong together, and the CPU that holds the others up",
         fields: &[

@@ -32,6 +32,7 @@ mod shared;
 mod shortage;
 mod signature;
 mod title;
+mod unloaded;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,6 +94,12 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
                     .quoting(sign.what),
             );
         }
+        let with_cache = shortage::with_cache(facts, fact);
+        let fact = with_cache.as_ref().unwrap_or(fact);
+        if let Some((module, what)) = shortage::cache_owner(facts, fact) {
+            let owner = Fact::new("derived.cache_owner", origin(fact)).with("event", at);
+            derived.push(owner.with("module", module).with("what", what.as_str()).quoting(what));
+        }
         match lasting.get(&at) {
             // The reports after it tell how long it lasted.
             Some(seconds) => {
@@ -111,7 +118,16 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
         }
         if speaks_of_code(fact) {
             let fact = path::joined(fact, facts.get(at + 1));
-            event(at, &fact, &mut derived);
+            event(at, &fact, fault::caller(facts, &fact), &mut derived);
+            if let Some(gone) = unloaded::unloaded(facts, &fact) {
+                derived.push(
+                    Fact::new("derived.unloaded", origin(&fact))
+                        .with("event", at)
+                        .with_opt("module", gone.module)
+                        .with("what", gone.what.as_str())
+                        .quoting(gone.what),
+                );
+            }
         }
     }
     from_memory(facts, &mut derived);
@@ -242,7 +258,7 @@ fn from_memory(facts: &[Fact], derived: &mut Vec<Fact>) {
         fact.set("class", "kernel-panic");
     }
     fact.stacks = stacks;
-    event(at, &fact, derived);
+    event(at, &fact, None, derived);
 }
 
 /// Who waits for whom in memory. The stack of a root that no report shows is judged as if one did.
@@ -251,7 +267,7 @@ fn chains(facts: &[Fact], derived: &mut Vec<Fact>) {
         let unreported = chain.kind == "derived.chain" && chain.get("event").is_none();
         let task = chain.int("task_at").and_then(|at| usize::try_from(at).ok()).filter(|_| unreported);
         if let Some((at, task)) = task.and_then(|at| Some((at, facts.get(at)?))) {
-            event(at, &task.clone().with("class", "hung-task"), derived);
+            event(at, &task.clone().with("class", "hung-task"), None, derived);
         }
         derived.push(chain);
     }
@@ -320,6 +336,11 @@ fn stalled_fact(stalled: lockup::Stalled<'_>) -> Fact {
         .quoting(quote)
 }
 
+/// What a report's program counter was, where it is the bad address itself: a function pointer was called.
+pub(crate) fn jump(fact: &Fact) -> Option<u64> {
+    fault::jump(fact).map(|jump| jump.address)
+}
+
 /// Events whose frames mean something: reports, panics, and failures that print a trace.
 fn speaks_of_code(fact: &Fact) -> bool {
     fact.kind.starts_with("log.")
@@ -330,8 +351,9 @@ fn speaks_of_code(fact: &Fact) -> bool {
         }
 }
 
-fn event(at: usize, fact: &Fact, derived: &mut Vec<Fact>) {
-    if let Some(fault) = fault::fault(fact) {
+/// What one event tells; `caller` is what memory knows of a call that went wrong.
+fn event(at: usize, fact: &Fact, caller: Option<&Fact>, derived: &mut Vec<Fact>) {
+    if let Some(fault) = fault::fault(fact, caller) {
         derived.push(
             Fact::new("derived.fault", origin(fact))
                 .with("event", at)
@@ -347,6 +369,9 @@ fn event(at: usize, fact: &Fact, derived: &mut Vec<Fact>) {
     let class = fact.text("class").unwrap_or("");
     let mut blame = blame::blame(fact).unwrap_or_default();
     through_link_register(fact, &mut blame);
+    if let Some(caller) = caller {
+        blame::called_by(caller, &mut blame);
+    }
     if let Some(called) = fault::jump(fact) {
         let by = blame.candidates.first().map(|c| format!(" by {}", c.function)).unwrap_or_default();
         let title = fact.text("title").unwrap_or("jump to a bad address");

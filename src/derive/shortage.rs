@@ -466,6 +466,36 @@ fn rows<'a>(fact: &'a Fact, name: &str) -> impl Iterator<Item = &'a Row> {
     })
 }
 
+/// A shortage of which the log names no cache, with the largest one of memory, if that is what the log's counter of
+/// unreclaimable slab memory speaks of: most of it, and not more.
+pub(super) fn with_cache(facts: &[Fact], fact: &Fact) -> Option<Fact> {
+    if fact.kind != "log.oom" || rows(fact, "slabs").next().is_some() {
+        return None;
+    }
+    let all_kb = Memory::of(fact)?.counter("slab_unreclaimable");
+    let caches = facts.iter().filter(|f| f.kind == "mem.slab_cache" && f.origin.member == fact.origin.member);
+    let (kb, cache) = caches.filter_map(|f| Some((kb(f, "bytes")? / 1024, f.text("cache")?))).max()?;
+    if kb.saturating_mul(2) < all_kb || kb > all_kb.saturating_mul(6) / 5 {
+        return None;
+    }
+    let row: Row = [("cache".to_owned(), cache.into()), ("total_kb".to_owned(), Value::Unsigned(kb))].into();
+    Some(fact.clone().with("slabs", vec![Value::Record(row)]))
+}
+
+/// Whose the cache is that holds the memory: the module whose symbol most of its objects point to, or which keeps it.
+pub(super) fn cache_owner(facts: &[Fact], fact: &Fact) -> Option<(String, String)> {
+    shortage(fact).filter(|shortage| shortage.text.starts_with("slab memory"))?;
+    let cache = rows(fact, "slabs").next()?.get("cache")?.as_text()?;
+    let of = |f: &&Fact| {
+        f.kind == "mem.slab_cache" && f.origin.member == fact.origin.member && f.text("cache") == Some(cache)
+    };
+    let known = facts.iter().find(of)?;
+    if let (Some(module), Some(symbol)) = (known.text("objects_module"), known.text("objects_point_at")) {
+        return Some((module.to_owned(), format!("most objects of the slab cache {cache} point to its {symbol}")));
+    }
+    Some((known.text("owner")?.to_owned(), format!("the slab cache {cache} is this module's")))
+}
+
 /// An amount of memory in words.
 fn size(kb: u64) -> String {
     match kb {

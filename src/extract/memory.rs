@@ -106,6 +106,12 @@ fn forget_successors(report: &Fact, registers: &mut [Fact]) {
     }
 }
 
+/// Where the link register of a report leads, as the log names it.
+fn back(fact: &Fact) -> Option<(&str, Option<&str>, u64)> {
+    let within = u64::try_from(fact.int("return_offset")?).ok()?;
+    Some((fact.text("return_to")?, fact.text("return_module"), within))
+}
+
 /// Searches that the facts of the log ask for.
 fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
     let (mut found, mut gaps) = (Vec::new(), Vec::new());
@@ -113,7 +119,8 @@ fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
     for fact in log.iter().filter(|f| WITH_REGISTERS.contains(&f.kind.as_ref())) {
         // A jump to nowhere has no function: whoever called it left the registers.
         let caller = || fact.stacks.first()?.frames.iter().find(|f| f.reliable && !f.inline)?.function.as_deref();
-        let Some(function) = fact.text("function").or_else(caller) else { continue };
+        let jumped = crate::derive::jump(fact);
+        let Some(function) = fact.text("function").or_else(caller).or(jumped.map(|_| "")) else { continue };
         let registers = match fact.get("registers") {
             Some(Value::Record(map)) => map.iter().filter_map(|(name, value)| match value {
                 Value::Address(a) => Some((name.as_str(), a.0)),
@@ -131,7 +138,7 @@ fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
         let sure = sure.filter(|frame| frame.reliable && !frame.inline && frame.function.as_deref() != Some(function));
         let callers =
             sure.map_while(|frame| Some((frame.function.as_deref()?, frame.module.as_deref(), frame.offset?)));
-        let oops = Oops {
+        let mut oops = Oops {
             function,
             callers: callers.take(8).collect(),
             module: fact.text("module"),
@@ -143,12 +150,19 @@ fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
         if fact.kind == "log.oops" && fact.text("function").is_some() {
             found.extend(kernel.fault_fact(&oops));
         }
-        if looked_up < MAX_LOOKED_UP {
+        // Who called what is no code stands on the stack, whether or not the log's trace is sure of it.
+        let called =
+            jumped.filter(|_| looked_up < MAX_LOOKED_UP).and_then(|at| kernel.bad_call_fact(&oops, at, back(fact)));
+        if let Some(function) = called.as_ref().and_then(|call| call.text("function")).filter(|_| function.is_empty()) {
+            oops.function = function;
+        }
+        if looked_up < MAX_LOOKED_UP && !oops.function.is_empty() {
             looked_up += 1;
             let mut registers = kernel.register_facts(&oops, &crate::derive::meaning);
             forget_successors(fact, &mut registers);
             found.extend(registers);
         }
+        found.extend(called);
     }
     if log.iter().any(|f| f.kind == "log.oops") {
         let (facts, missing) = kernel.ip6mr_facts();

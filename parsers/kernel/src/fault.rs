@@ -7,6 +7,7 @@ use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind, Register};
 
 use crate::flow::{Access, Held};
 use crate::types::TypeRef;
+use crate::what::What;
 use crate::{Arch, Kernel, VirtAddr};
 
 /// The kinds made here.
@@ -52,6 +53,21 @@ pub const KINDS: &[KindDef] = &[KindDef {
             unit: "",
             doc: "that pointer: the register less what the code had added to it",
         },
+        FieldDef {
+            name: "slot",
+            ty: FieldType::Address,
+            unit: "",
+            doc: "where memory has that value: where the register had been read from, or where another one points",
+        },
+        FieldDef { name: "slot_kind", ty: FieldType::Text, unit: "", doc: "what lies there, as in `mem.register`" },
+        FieldDef {
+            name: "slot_section",
+            ty: FieldType::Text,
+            unit: "",
+            doc: "text, rodata, data, ... of the kernel or a module",
+        },
+        FieldDef { name: "slot_module", ty: FieldType::Text, unit: "", doc: "module that it lies in" },
+        FieldDef { name: "slot_holder", ty: FieldType::Text, unit: "", doc: "what lies there, in words" },
     ],
 }];
 
@@ -81,6 +97,16 @@ pub struct Oops<'a> {
     pub code: Option<&'a str>,
 }
 
+impl Oops<'_> {
+    /// The value of a register.
+    pub(crate) fn register(&self, name: &str) -> Option<u64> {
+        let found = self.registers.iter().find(|(printed, _)| printed.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| *value)
+    }
+}
+
+/// User space has no page below this (`vm.mmap_min_addr`): what is less is a number.
+const LOWEST: u64 = 0x1_0000;
 /// Callers looked at for where a parameter comes from.
 const MAX_CALLERS: usize = 4;
 
@@ -162,6 +188,15 @@ impl Kernel<'_> {
         }
         let pointer = base.wrapping_sub(typed.plus as u64);
         let reading = typed.reading(&register, offset, pointer);
+        let from = at.and_then(|at| self.read_from(oops, at, &register, base));
+        let held_by = from
+            .as_ref()
+            .filter(|(_, what)| what.kind() != "stack")
+            .map(|(place, what)| format!("memory has that value at {place:#x}, {}", what.summary()));
+        let reading = match (reading, held_by) {
+            (Some(reading), Some(held)) => Some(format!("{reading}; {held}")),
+            (reading, held) => reading.or(held),
+        };
         let quote = match &reading {
             Some(reading) => format!("`{text}`: {register} is {base:#x}, {reading}"),
             None => format!("`{text}`: {register} is {base:#x}, offset {offset:#x}"),
@@ -182,6 +217,11 @@ impl Kernel<'_> {
                 .with_opt("holds", typed.holds.clone())
                 .with_opt("path", typed.path.clone())
                 .with_opt("pointer", known.then_some(facts::Address(pointer)))
+                .with_opt("slot", from.as_ref().map(|(place, _)| facts::Address(*place)))
+                .with_opt("slot_kind", from.as_ref().map(|(_, what)| what.kind()))
+                .with_opt("slot_section", from.as_ref().and_then(|(_, what)| what.section))
+                .with_opt("slot_module", from.as_ref().and_then(|(_, what)| what.module.clone()))
+                .with_opt("slot_holder", from.as_ref().map(|(_, what)| what.summary()))
                 .quoting(quote)
                 .recheck(format!("crash> dis -rl {}", oops.function))
                 .recheck(match typed.member.as_deref().and_then(|m| m.split_once('.')) {
@@ -189,6 +229,20 @@ impl Kernel<'_> {
                     None => "crash> bt -f".to_owned(),
                 }),
         )
+    }
+
+    /// Where the base register's value stands in memory, and what lies there: where the code had read it from, else where
+    /// another register points, which loops leave at the place that they go on from.
+    fn read_from(&self, oops: &Oops<'_>, at: VirtAddr, register: &str, base: u64) -> Option<(u64, What)> {
+        let holds = |place: &u64| self.u64(VirtAddr(*place)).is_ok_and(|word| word == base);
+        let slot = self.slot_of(at, register).and_then(|slot| self.slot_address(&slot, &|name| oops.register(name)));
+        let pointed = || {
+            // Small numbers stand in many places.
+            let mut others = oops.registers.iter().filter(|(name, _)| base > LOWEST && **name != register);
+            others.find(|(_, value)| self.arch().is_kernel(VirtAddr(**value)) && holds(value)).map(|(_, value)| *value)
+        };
+        let place = slot.filter(holds).or_else(pointed)?;
+        Some((place, self.whereabouts().what(VirtAddr(place))))
     }
 
     /// Where the instruction lies: the function's place in memory plus the distance that the log tells, where the bytes
@@ -207,7 +261,7 @@ impl Kernel<'_> {
     }
 
     /// Where functions of that name begin.
-    fn starts(&self, function: &str, module: Option<&str>) -> Vec<VirtAddr> {
+    pub(crate) fn starts(&self, function: &str, module: Option<&str>) -> Vec<VirtAddr> {
         match module {
             None => self.symbols(function).into_iter().map(VirtAddr).collect(),
             Some(module) => {
@@ -241,10 +295,7 @@ impl Kernel<'_> {
 
     /// The instruction and the register it went through: by the log's bytes, else by those in memory.
     fn faulting(&self, oops: &Oops<'_>, at: Option<VirtAddr>, access: Option<&Access>) -> Option<Faulting> {
-        let held = |name: &str| {
-            let found = oops.registers.iter().find(|(printed, _)| printed.eq_ignore_ascii_case(name));
-            found.map(|(_, value)| *value)
-        };
+        let held = |name: &str| oops.register(name);
         if let Some(access) = access
             && let Some(base) = held(access.register)
         {
@@ -277,6 +328,12 @@ impl Kernel<'_> {
             offset: instruction.memory_displacement64(),
             indexed: instruction.memory_index() != Register::None,
         })
+    }
+
+    /// The member that an access is after, and how the code came by the structure, as far as the types tell.
+    pub(crate) fn member_of(&self, access: &Access, oops: &Oops<'_>, at: VirtAddr) -> (Option<String>, Option<String>) {
+        let typed = self.typed(access, oops, Some(at));
+        (typed.member, typed.path)
     }
 
     /// The member that an access was after.

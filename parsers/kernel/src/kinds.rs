@@ -13,6 +13,7 @@ pub fn kinds() -> impl Iterator<Item = &'static KindDef> {
     let tables = [
         KINDS,
         crate::wait_facts::KINDS,
+        crate::bad_call::KINDS,
         crate::fault::KINDS,
         crate::memory::KINDS,
         crate::mounts::KINDS,

@@ -61,6 +61,9 @@ pub struct What {
     /// The vmalloc or module area that holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vmalloc: Option<Area>,
+    /// Whether it lies in the area of modules, where none is loaded.
+    #[serde(skip)]
+    pub module_area: bool,
     /// Whether it is an address of the direct map of physical memory.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub direct_map: bool,
@@ -257,7 +260,7 @@ impl What {
     }
 
     /// One word for the kind of thing: `slab-object`, `page-structure`, `stack`, `below-stack`, `task`, `cpu-stack`, `per-cpu`, `symbol`, `module`,
-    /// `vmalloc`, `page`, `value`, `unmapped`, `mapped`.
+    /// `vmalloc`, `page`, `value`, `module-area`, `unmapped`, `mapped`.
     pub fn kind(&self) -> &'static str {
         match self {
             What { task: Some(_), .. } => "task",
@@ -270,6 +273,7 @@ impl What {
             What { symbol: Some(_), .. } => "symbol",
             What { module: Some(_), .. } => "module",
             What { vmalloc: Some(_), .. } => "vmalloc",
+            What { module_area: true, .. } => "module-area",
             What { value: Some(_), .. } => "value",
             What { page_state: Some(_), .. } => "page",
             What { physical: None, .. } => "unmapped",
@@ -451,6 +455,7 @@ impl Whereabouts<'_, '_> {
         }
         if found.physical.is_none() && found.module.is_none() && found.below_stack_of.is_none() {
             found.value = kernel.memory_of_gone_module(at);
+            found.module_area = found.value.is_some();
         }
         found
     }

@@ -149,3 +149,53 @@ fn a_pack_has_the_prototypes_that_it_was_made_of() {
     println!("{same} functions, {members} members, {} bytes", bytes.len());
     assert!(same > 5000 && members > 10_000, "{same} functions, {members} members");
 }
+
+/// Whether a function ends in a jump to another, or to one that does, or somewhere by a pointer.
+fn jumps_to(kernel: &Kernel<'_>, from: &str, to: &str, hops: u32) -> bool {
+    let [start] = kernel.symbols(from)[..] else { return false };
+    let Some(size) = kernel.symbolize(VirtAddr(start)).and_then(|symbol| symbol.size) else { return false };
+    let code = kernel.disassemble(VirtAddr(start), VirtAddr(start + size), usize::MAX).items;
+    if code.iter().any(|i| i.text.starts_with("jmp") && (i.text.contains('*') || i.text.contains("thunk"))) {
+        return true;
+    }
+    let jumps = code.iter().filter(|i| i.text.starts_with('j')).filter_map(|i| kernel.symbolize(i.target?));
+    let others: BTreeSet<String> = jumps.filter(|s| s.offset == 0 && s.name != from).map(|s| s.name).collect();
+    others.contains(to) || hops > 1 && others.iter().any(|next| jumps_to(kernel, next, to, hops - 1))
+}
+
+/// Of two neighbouring frames the inner one is what the call before the outer one's address went to.
+#[test]
+fn the_call_before_a_return_address_went_to_the_inner_frame() {
+    let dump = Dump::open(&[evidence::committed().join("vmcores/sysrq-crash.kdump")]).unwrap();
+    let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+    let tasks = kernel.tasks().items;
+    let (mut direct, mut indirect, mut read, mut wrong) = (0, 0, 0, BTreeSet::new());
+    for stack in kernel.stacks(&tasks).into_iter().flatten() {
+        for pair in stack.frames.windows(2) {
+            let (inner, outer) = (&pair[0], &pair[1]);
+            let by_call = |frame: &kernel::stacks::Frame| frame.found == facts::Found::Orc && !frame.interrupted;
+            let (Some(name), true) = (inner.function(), by_call(outer)) else { continue };
+            let Some(call) = kernel.call_before(outer.pc) else {
+                wrong.insert(format!("no call before {:?}", outer.function()));
+                continue;
+            };
+            let target = call.target.and_then(|to| kernel.symbolize(to)).map(|to| to.name);
+            match target {
+                Some(target) if target == name => direct += 1,
+                None => {
+                    indirect += 1;
+                    read += u32::from(call.slot.is_some());
+                }
+                Some(target) if target.starts_with("__x86_indirect_") => indirect += 1,
+                Some(target) if jumps_to(&kernel, &target, name, 3) => direct += 1,
+                Some(target) => drop(wrong.insert(format!("{target} for {name}"))),
+            }
+        }
+    }
+    assert!(direct > 100 && indirect > 3 && read > 0, "{direct} direct, {indirect} indirect, {read} read; {wrong:?}");
+    // The first code of a CPU is jumped to.
+    wrong.retain(|what| {
+        !what.contains("secondary_startup_64") && !what.contains("start_kernel") && !what.contains("rest_init")
+    });
+    assert!(wrong.is_empty(), "{wrong:?}");
+}

@@ -78,6 +78,19 @@ impl Graph {
     }
 }
 
+impl Graph {
+    /// The instructions that stand directly before `end`, the last first.
+    pub(super) fn before(&self, end: u64) -> impl Iterator<Item = (u64, &Step)> {
+        let mut end = end;
+        std::iter::from_fn(move || {
+            let (at, step) = self.steps.range(..end).next_back()?;
+            let touches = at.checked_add(step.length) == Some(end);
+            end = *at;
+            touches.then_some((*at, step))
+        })
+    }
+}
+
 impl Piece {
     fn holds(&self, at: u64) -> bool {
         at.checked_sub(self.start).is_some_and(|within| within < self.code.len() as u64)

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use self::graph::Graph;
-use self::step::{Convention, Next, Place, Register};
+use self::step::{Convention, Effect, Next, Place, Register, Source};
 use self::value::{Origin, Pointer, State, Value};
 use crate::types::TypeRef;
 use crate::types::functions::Prototype;
@@ -64,6 +64,31 @@ pub struct Held {
     pub around: Option<(TypeRef, i64, String)>,
 }
 
+/// A call, and where the pointer came from that it went through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Call {
+    /// The function that is called, where the instruction names it.
+    pub target: Option<VirtAddr>,
+    /// The register that holds the pointer, as an oops prints its name.
+    pub register: Option<&'static str>,
+    /// The memory that the pointer was read from.
+    pub slot: Option<Slot>,
+}
+
+/// Memory that a pointer was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The instruction that read it: the call itself, or a load before it.
+    pub at: VirtAddr,
+    /// Base register; none where the address is absolute.
+    pub base: Option<&'static str>,
+    /// Added to the base, or the address itself.
+    pub offset: i64,
+}
+
+/// Instructions before a call among which its pointer is looked for.
+const MAX_BEFORE: usize = 32;
+
 /// The function that an address lies in, and the place in it.
 struct Followed<'k, 'd> {
     kernel: &'k Kernel<'d>,
@@ -97,6 +122,49 @@ impl Kernel<'_> {
     /// `None` where no call of that function ends there, and where nothing is known of the value.
     pub fn argument_at(&self, back: VirtAddr, callee: VirtAddr, nth: usize) -> Option<Held> {
         self.followed(back - 1)?.argument(back, callee, nth)
+    }
+
+    /// The call that returns to `back`. `None` where none does.
+    pub fn call_before(&self, back: VirtAddr) -> Option<Call> {
+        let followed = self.followed(back - 1)?;
+        let (site, step) = followed.graph.before(back.0).next()?;
+        let Next::Calls(target, through) = step.next else { return None };
+        let names = followed.convention.names;
+        let name = |register: Register| names.get(usize::from(register)).copied();
+        let through = through.or_else(|| target.and_then(|to| self.thunk(VirtAddr(to), names)));
+        let mut call = Call { target: target.map(VirtAddr), register: through.and_then(name), slot: None };
+        call.slot = match through {
+            Some(register) => followed.slot(site, register),
+            None => {
+                let place = step.access.map(|(place, _)| place).filter(|place| target.is_none() && place.is_plain());
+                place.map(|place| followed.slot_at(site, place))
+            }
+        };
+        Some(call)
+    }
+
+    /// The memory from which the register that the instruction at `at` goes through was read, shortly before it.
+    pub fn slot_of(&self, at: VirtAddr, register: &str) -> Option<Slot> {
+        let followed = self.followed(at)?;
+        let number = followed.convention.names.iter().position(|name| *name == register)?;
+        followed.slot(at.0, Register::try_from(number).ok()?)
+    }
+
+    /// The register that a thunk jumps through (arch/x86/lib/retpoline.S: `__x86_indirect_thunk_rax`; from v5.17 on one
+    /// array with an entry of 32 bytes for each register).
+    fn thunk(&self, at: VirtAddr, names: &[&str]) -> Option<Register> {
+        const ENTRY: u64 = 32;
+        let symbol = self.symbolize(at)?;
+        let last = symbol.name.strip_prefix("__x86_indirect_")?.rsplit_once("thunk_")?.1;
+        let number = match last {
+            "array" => usize::try_from(symbol.offset / ENTRY).ok()?,
+            name => {
+                // The kernel's oops says R08, its thunks r8.
+                let bare = |name: &str| name.to_uppercase().replacen("R0", "", 1).replacen('R', "", 1);
+                names.iter().position(|known| bare(known) == bare(name))?
+            }
+        };
+        Register::try_from(number).ok().filter(|number| usize::from(*number) < names.len())
     }
 
     /// The function that an address lies in. What rarely runs begins where the function jumps to it.
@@ -147,6 +215,73 @@ impl Kernel<'_> {
 }
 
 impl Followed<'_, '_> {
+    /// The memory that the register's value at `site` was read from, if that is among the instructions before it and the
+    /// base of that address still holds what it did.
+    fn slot(&self, site: u64, mut register: Register) -> Option<Slot> {
+        // Registers that another value was put into between there and the site.
+        let mut written = BTreeSet::new();
+        for (at, step) in self.graph.before(site).take(MAX_BEFORE) {
+            if !matches!(step.next, Next::Falls | Next::Branches(_)) {
+                return None;
+            }
+            let sets = |of: Register| {
+                step.effects.iter().rev().find_map(|effect| match effect {
+                    Effect::Set(to, source) if *to == of => Some(*source),
+                    _ => None,
+                })
+            };
+            match sets(register) {
+                Some(Source::Register(from, 0)) if !written.contains(&from) => register = from,
+                Some(Source::Load(place)) if place.is_plain() => {
+                    let kept = |base: Register| !written.contains(&base) && sets(base).is_none();
+                    return match place.base {
+                        Some(base) if !kept(base) => {
+                            let copy = self.copy_of(base, at, &written)?;
+                            Some(self.slot_at(at, Place { base: Some(copy), ..place }))
+                        }
+                        _ => Some(self.slot_at(at, place)),
+                    };
+                }
+                Some(_) => return None,
+                None => {}
+            }
+            written.extend(step.effects.iter().filter_map(|effect| match effect {
+                Effect::Set(to, _) => Some(*to),
+                _ => None,
+            }));
+        }
+        None
+    }
+
+    /// A register into which the value of another was copied before `end`, and that keeps it.
+    fn copy_of(&self, register: Register, end: u64, written: &BTreeSet<Register>) -> Option<Register> {
+        let mut written = written.clone();
+        for (_, step) in self.graph.before(end).take(MAX_BEFORE) {
+            if !matches!(step.next, Next::Falls | Next::Branches(_)) {
+                return None;
+            }
+            for effect in &step.effects {
+                let Effect::Set(to, source) = effect else { continue };
+                match source {
+                    Source::Register(from, 0) if *from == register && !written.contains(to) => return Some(*to),
+                    Source::Register(from, 0) if *to == register && !written.contains(from) => return Some(*from),
+                    _ if *to == register => return None,
+                    _ => {}
+                }
+            }
+            written.extend(step.effects.iter().filter_map(|effect| match effect {
+                Effect::Set(to, _) => Some(*to),
+                _ => None,
+            }));
+        }
+        None
+    }
+
+    fn slot_at(&self, at: u64, place: Place) -> Slot {
+        let base = place.base.and_then(|base| self.convention.names.get(usize::from(base)).copied());
+        Slot { at: VirtAddr(at), base, offset: place.offset }
+    }
+
     fn accesses(&mut self, only: Option<VirtAddr>) -> Option<Vec<(VirtAddr, Access)>> {
         if only.is_some_and(|at| self.graph.steps.get(&at.0).is_none_or(|step| step.access.is_none())) {
             return None;
@@ -424,7 +559,7 @@ impl Followed<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::step::{Effect, Source, Step};
+    use super::step::Step;
     use super::*;
 
     fn x86(code: &[u8]) -> Step {

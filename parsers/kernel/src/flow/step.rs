@@ -20,6 +20,13 @@ pub(crate) struct Place {
     pub(crate) per_cpu: bool,
 }
 
+impl Place {
+    /// Is its address a register and a constant, or a constant alone?
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.indexed && !self.per_cpu
+    }
+}
+
 /// A value that an instruction makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {

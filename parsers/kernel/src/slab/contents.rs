@@ -11,8 +11,8 @@ const MAX_SLABS: usize = 2;
 const MAX_OBJECTS: usize = 8;
 /// Objects of the sample.
 const MAX_SAMPLED: usize = 512;
-/// Page structures looked at for them.
-const MAX_PAGES: u64 = 4 << 20;
+/// Page structures looked at for them, those of 1 GiB: a cache that fills memory is everywhere.
+const MAX_PAGES: u64 = 1 << 18;
 /// Bytes of an object that are looked at.
 const MAX_BYTES: usize = 512;
 /// Fewer objects prove nothing.

@@ -24,6 +24,7 @@ pub const COMMON: &[FieldDef] = &[
     field("release", FieldType::Text, "", "kernel release in the report's CPU line"),
     field("hardware", FieldType::Text, "", "hardware name as printed"),
     field("workqueue", FieldType::Text, "", "work queue and work function"),
+    field("last_unloaded", FieldType::Text, "", "module that was unloaded last before"),
     field("function", FieldType::Text, "", "function of RIP or PC, or the one the header names"),
     field("offset", FieldType::Int, "bytes", "offset in that function"),
     field("size", FieldType::Int, "bytes", "size of that function"),

@@ -59,6 +59,7 @@ pub(super) static FAMILY: Family = Family {
             field("kasan", FieldType::Text, "", "what KASAN says about the address"),
             field("return_to", FieldType::Text, "", "function in the link register"),
             field("return_module", FieldType::Text, "", "module of that function"),
+            field("return_offset", FieldType::Int, "bytes", "from its start to where the call returns"),
             field("pc", FieldType::Address, "", "program counter that no symbol names"),
             field("panicked", FieldType::Bool, "", "the machine stopped because of it"),
         ],

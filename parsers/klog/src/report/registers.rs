@@ -49,10 +49,16 @@ pub(super) fn read(text: &str, report: &mut Report) -> Step {
     if let Some(rest) = head_of(text, LINKS).and_then(|head| text.strip_prefix(head))
         && let Some(place) = place_anywhere(rest)
     {
-        if let Some(module) = place.module.filter(|_| !report.event.fields.contains_key("return_to")) {
-            report.event.fields.insert("return_module".into(), module.into());
+        // The first one is the report's own.
+        let fields = &mut report.event.fields;
+        if !fields.contains_key("return_to") {
+            let parts = [
+                ("return_module", place.module.map(Into::into)),
+                ("return_offset", place.offset.map(Into::into)),
+                ("return_to", Some(place.function.into())),
+            ];
+            fields.extend(parts.into_iter().filter_map(|(name, value)| Some((name.into(), value?))));
         }
-        report.event.fields.entry("return_to".into()).or_insert_with(|| place.function.into());
         return Step::Take;
     }
     if values(text, report) { Step::Take } else { Step::Pass }

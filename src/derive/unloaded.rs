@@ -1,0 +1,109 @@
+//! Traces of a module that was unloaded and left something behind: a timer, a notifier, a callback, an entry of a list.
+
+use facts::Fact;
+
+use super::fault::{self, number};
+
+/// Where x86-64 keeps modules if the kernel's place is random (arch/x86/include/asm/pgtable_64_types.h), up to the fixed
+/// maps; an address here without a page is of no module that is loaded.
+const AREA: std::ops::Range<u64> = 0xffff_ffff_c000_0000..0xffff_ffff_ff00_0000;
+/// The bit of an x86 page fault's error code that says that there was a page.
+const PRESENT: i64 = 1;
+
+/// What is concluded of one oops.
+pub(super) struct Unloaded {
+    /// In a sentence.
+    pub(super) what: String,
+    /// The module that was unloaded last, where the report tells.
+    pub(super) module: Option<String>,
+}
+
+/// Was the oops after something that a module had left behind? By memory: an address in the area of modules where none is
+/// loaded, or a structure that lies in the code of another module, which was loaded there later. By the log alone: the
+/// fault address, where the report names the module that was unloaded last.
+pub(super) fn unloaded(facts: &[Fact], fact: &Fact) -> Option<Unloaded> {
+    if fact.kind != "log.oops" {
+        return None;
+    }
+    let module = fact.text("last_unloaded").map(str::to_owned);
+    let last = module.as_ref().map(|name| format!(" (last unloaded: {name})")).unwrap_or_default();
+    let address = number(fact.get("address")).or_else(|| fault::jump(fact).map(|jump| jump.address));
+    let of = |known: &&Fact| known.origin.member == fact.origin.member;
+    let access = facts.iter().filter(of).find(|known| {
+        known.kind == "mem.fault" && known.text("function").is_some() && known.text("function") == fact.text("function")
+    });
+    if let Some(access) = access
+        && access.text("slot_section") == Some("text")
+        && let (Some(slot), Some(other)) = (number(access.get("slot")), access.text("slot_module"))
+    {
+        let register = access.text("register").unwrap_or("the pointer");
+        return Some(Unloaded {
+            what: format!(
+                "{register} came from {slot:#x}, which is code of {other}: a structure of a module that was loaded there before, and that left it behind when it was unloaded{last}"
+            ),
+            module: module.filter(|name| name != other),
+        });
+    }
+    let address = address?;
+    let looked_up = facts.iter().filter(of).any(|known| {
+        known.kind == "mem.register"
+            && known.text("kind") == Some("module-area")
+            && number(known.get("value")) == Some(address)
+    });
+    let by_log = module.is_some()
+        && AREA.contains(&address)
+        && fact.text("class") == Some("paging-fault")
+        && fact.int("error_code").is_some_and(|code| code & PRESENT == 0);
+    (looked_up || by_log).then(|| Unloaded {
+        what: format!(
+            "{address:#x} is in the area of modules, and none is loaded there: it belonged to a module that was unloaded{last}"
+        ),
+        module,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use facts::{Address, Origin};
+
+    use super::*;
+
+    fn oops() -> Fact {
+        let origin = Origin::lines("dmesg", 1, 9);
+        Fact::new("log.oops", origin).with("class", "paging-fault").with("function", "__run_timers")
+    }
+
+    #[test]
+    fn an_address_where_no_module_is_loaded_is_of_one_that_was() {
+        let address = Address(0xffff_ffff_c03c_47c8);
+        let log = oops().with("address", address).with("error_code", 2).with("last_unloaded", "nvx");
+        assert_eq!(unloaded(&[], &log).and_then(|u| u.module).as_deref(), Some("nvx"));
+        // A page that is there belongs to somebody; without the list of modules nobody knows that one was unloaded.
+        assert!(unloaded(&[], &log.clone().with("error_code", 3)).is_none());
+        let unnamed = oops().with("address", address).with("error_code", 2);
+        assert!(unloaded(&[], &unnamed).is_none());
+        // Memory knows where modules are.
+        let origin = Origin::derived("dmesg", "registers");
+        let register = Fact::new("mem.register", origin).with("value", address).with("kind", "module-area");
+        assert!(unloaded(&[register], &unnamed).is_some_and(|u| u.module.is_none()));
+        let elsewhere = oops().with("address", Address(0xffff_8880_1234_5678)).with("error_code", 2);
+        assert!(unloaded(&[], &elsewhere.with("last_unloaded", "nvx")).is_none());
+    }
+
+    #[test]
+    fn a_structure_in_the_code_of_a_module_is_of_another() {
+        let access = |section: &str| {
+            Fact::new("mem.fault", Origin::derived("dmesg", "code"))
+                .with("function", "__run_timers")
+                .with("register", "RAX")
+                .with("slot", Address(0xffff_ffff_c076_c2e8))
+                .with("slot_section", section)
+                .with("slot_module", "tun")
+        };
+        let log = oops().with("last_unloaded", "nvx");
+        let found = unloaded(&[access("text")], &log).expect("a structure in code");
+        assert_eq!(found.module.as_deref(), Some("nvx"));
+        assert!(found.what.contains("code of tun"), "{}", found.what);
+        assert!(unloaded(&[access("data")], &log).is_none());
+    }
+}
