@@ -163,9 +163,11 @@ impl Named {
     }
 }
 
-fn our_frames(stack: Option<&CallStack>) -> Vec<Named> {
+/// Frames with a symbol of the kernel or of a module; programs of BPF and trampolines have none.
+fn our_frames(stack: Option<&CallStack>, kernel: &Kernel<'_>) -> Vec<Named> {
     let Some(stack) = stack else { return Vec::new() };
-    let named = stack.frames.iter().filter(|f| f.name.is_some());
+    let known = |name: &str| !kernel.symbols(name).is_empty();
+    let named = stack.frames.iter().filter(|f| f.module.is_some() || f.name.as_deref().is_some_and(known));
     named
         .map(|f| Named {
             name: f.function().filter(|_| f.found != Found::Scan).map(str::to_owned),
@@ -224,7 +226,7 @@ fn stacks(kernel: &Kernel<'_>, tasks: &[Task], oracle: &Value) -> (Pool, Pool) {
     for task in list(oracle, "tasks") {
         let theirs = oracle_frames(task);
         let stack = hex(&task["address"]).and_then(|at| by_address.get(&at).copied().flatten());
-        let mut mine = our_frames(stack);
+        let mut mine = our_frames(stack, &kernel);
         // Where the oracle's tool had no symbol (a module it had no file of) the frame does not count on either side.
         let unnamed: Vec<_> =
             list(task, "stack").iter().filter(|f| f["symbol"].is_null()).map(|f| hex(&f["pc"])).collect();
