@@ -29,6 +29,8 @@ struct Wait {
     at: usize,
     /// Module of the lock or completion.
     module: Option<String>,
+    /// Who is waited for does not hold a lock but has to end the wait: it runs the work, serves the file system.
+    ends: bool,
     leads: Leads,
 }
 
@@ -161,6 +163,7 @@ fn tasks<'a>(facts: &'a [Fact], member: &str, only: bool) -> BTreeMap<i64, Task<
                     true => format!("those who have the journal of {device} open"),
                     false => format!("I/O of {device}"),
                 };
+                wait.object.clone_from(&wait.what);
             }
             wait
         });
@@ -205,6 +208,7 @@ fn journals(tasks: &mut BTreeMap<i64, Task>) {
             && !matches!(wait.leads, Leads::Owner { .. })
         {
             wait.what = "the commit of a journal".to_owned();
+            wait.object.clone_from(&wait.what);
             wait.leads = Leads::Owner { pid: *thread, certain: false };
         }
     }
@@ -216,6 +220,7 @@ fn wait(at: usize, fact: &Fact) -> Option<Wait> {
     let address = |name: &str| fact.get(name).map(ToString::to_string);
     let module = text("module").map(str::to_owned);
     let mut wish = String::new();
+    let mut ends = false;
     let (what, leads) = match &*fact.kind {
         "mem.lock_wait" => {
             let kind = text("kind").unwrap_or("lock");
@@ -256,10 +261,20 @@ fn wait(at: usize, fact: &Fact) -> Option<Wait> {
             let what = match (kind, symbol, text("filesystem"), text("bit")) {
                 ("page", _, Some(device), Some("writeback")) => format!("a page of {device} to be written"),
                 ("page", _, Some(device), _) => format!("a page of {device}"),
+                // `queue of fanotify_fops`
+                (_, Some(symbol), ..) if symbol.starts_with(kind) => format!("the {symbol}"),
                 (_, Some(symbol), ..) => format!("{kind} {symbol}"),
                 _ => format!("a {kind}"),
             };
+            // A parent waits for its child for as long as that likes.
+            const FORKS: [&str; 4] = ["wait_for_vfork_done", "kernel_clone", "_do_fork", "do_fork"];
+            let forks = fact.stacks.iter().any(|stack| stack.functions().any(|f| FORKS.contains(&f)));
+            let waker = fact.int("waker_pid").filter(|waker| Some(*waker) != fact.int("pid") && !forks);
             let leads = match (kind, text("filesystem"), address("object")) {
+                _ if let Some(pid) = waker => {
+                    ends = true;
+                    Leads::Owner { pid, certain: true }
+                }
                 ("page", Some(device), _) => Leads::Shared(io(device)),
                 (_, _, Some(object)) if symbol.is_some() || fact.int("waiters") > Some(1) => {
                     Leads::Shared(format!("{kind} {object}"))
@@ -271,7 +286,7 @@ fn wait(at: usize, fact: &Fact) -> Option<Wait> {
         _ => return None,
     };
     let object = what.strip_suffix(wish.as_str()).unwrap_or(&what).to_owned();
-    Some(Wait { what, object, at, module, leads })
+    Some(Wait { what, object, at, module, ends, leads })
 }
 
 /// For what several tasks wait for: all of them, the one that stands for them first. That is who was reported first, else
@@ -342,7 +357,7 @@ fn chain(
     groups: &HashMap<String, Vec<i64>>,
 ) -> Fact {
     // What the root itself holds, with how many wait for it.
-    let mut holds: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut holds: BTreeMap<(bool, &str), usize> = BTreeMap::new();
     let mut certain = true;
     let mut evidence: Vec<String> = Vec::new();
     for (waiter, task) in waiters.iter().filter_map(|pid| Some((pid, tasks.get(pid)?))) {
@@ -353,7 +368,7 @@ fn chain(
         if let Leads::Owner { pid: owner, certain: sure } = wait.leads
             && owner == pid
         {
-            *holds.entry(&wait.object).or_default() += 1;
+            *holds.entry((wait.ends, &wait.object)).or_default() += 1;
             certain &= sure;
         }
     }
@@ -375,11 +390,15 @@ fn chain(
         (None, _) if task.fact.get("running").and_then(Value::as_bool) == Some(true) => format!("runs{place}"),
         (None, state) => format!("is in state {state}{place}"),
     };
-    let locks: Vec<String> = holds.iter().map(|(what, n)| format!("{what} ({n} wait)")).collect();
+    let listed = |of: bool| -> Vec<String> {
+        let of_kind = holds.iter().filter(|((ends, _), _)| *ends == of);
+        of_kind.map(|((_, what), n)| format!("{what} ({n} wait)")).collect()
+    };
+    let (locks, ends) = (listed(false), listed(true));
     let who = format!("{}:{pid}", task.comm);
     let number = |n: usize| if n == 1 { "1 task".to_owned() } else { format!("{n} tasks") };
-    let title = match (group, locks.as_slice()) {
-        (Some((name, group)), _) => {
+    let title = match (group, locks.as_slice(), ends.as_slice()) {
+        (Some((name, group)), ..) => {
             let what = match name.strip_prefix("io ") {
                 Some(device) => format!("I/O of {device}"),
                 None => wait.map(|w| w.what.clone()).unwrap_or_default(),
@@ -390,10 +409,13 @@ fn chain(
             let dots = if group.len() > 4 { ", ..." } else { "" };
             format!("{} have waited{seconds} for {what} ({}{dots}){more}", number(group.len()), names.join(", "))
         }
-        (None, []) => format!("{who} holds up {}; it {does}", number(waiters.len())),
-        (None, locks) => {
+        (None, [], []) => format!("{who} holds up {}; it {does}", number(waiters.len())),
+        (None, locks, ends) => {
             let word = if certain { "holds" } else { "may hold" };
-            format!("{who} holds up {}: it {word} {} and {does}", number(waiters.len()), locks.join(", "))
+            let parts = [(word, locks), ("has to end the wait for", ends)];
+            let parts = parts.iter().filter(|(_, what)| !what.is_empty());
+            let parts: Vec<String> = parts.map(|(word, what)| format!("{word} {}", what.join(", "))).collect();
+            format!("{who} holds up {}: it {} and {does}", number(waiters.len()), parts.join(", "))
         }
     };
     if let Some(of_lock) = wait.and_then(|w| w.module.clone()) {
@@ -425,8 +447,12 @@ fn chain(
 /// `, held by acme-fw:219`.
 fn held_by(wait: &Wait, tasks: &BTreeMap<i64, Task>) -> String {
     let Leads::Owner { pid, certain } = wait.leads else { return String::new() };
-    let word = if certain { "held" } else { "held perhaps" };
-    tasks.get(&pid).map(|owner| format!(", {word} by {}:{pid}", owner.comm)).unwrap_or_default()
+    let Some(owner) = tasks.get(&pid) else { return String::new() };
+    match (wait.ends, certain) {
+        (true, _) => format!(", which {}:{pid} has to end", owner.comm),
+        (false, true) => format!(", held by {}:{pid}", owner.comm),
+        (false, false) => format!(", held perhaps by {}:{pid}", owner.comm),
+    }
 }
 
 fn blocked(
@@ -457,7 +483,7 @@ fn blocked(
         .quoting(title)
 }
 
-/// Circles of one: a task that takes a lock which it holds.
+/// Circles of one: a task that takes a lock which it holds, or waits for work that it has to do itself.
 pub(super) fn self_deadlocks(facts: &[Fact]) -> Vec<Fact> {
     let of =
         |fact: &Fact, name: &str| fact.get(name).and_then(Value::as_list).map(<[Value]>::to_vec).unwrap_or_default();
@@ -475,12 +501,42 @@ pub(super) fn self_deadlocks(facts: &[Fact]) -> Vec<Fact> {
                 .with("pid", pid)
                 .with_opt("comm", text("tasks"))
                 .with_opt("lock", text("symbols"))
+                .with(
+                    "what",
+                    format!(
+                        "waits for {}, which it holds itself",
+                        text("symbols").unwrap_or_else(|| "a lock".to_owned())
+                    ),
+                )
                 .with_opt("function", hop.map(|h| h.function.clone()))
                 .with_opt("module", hop.and_then(|h| h.module.clone()))
                 .with_opt("task_at", at);
         Some(fact.quoting(circle.quote.clone()))
     });
-    found.collect()
+    let own = facts.iter().filter(|f| f.kind == "mem.wait" && f.int("waker_pid").is_some());
+    let own = own.filter(|f| f.int("waker_pid") == f.int("pid")).filter_map(|wait| {
+        let pid = wait.int("pid")?;
+        let of_task =
+            |f: &Fact| f.kind == "mem.task" && f.int("pid") == Some(pid) && f.origin.member == wait.origin.member;
+        let at = facts.iter().position(of_task);
+        let hops = at.and_then(|at| facts.get(at)?.stacks.first()).map(|stack| path::hops(stack)).unwrap_or_default();
+        let hop = hops.iter().find(|hop| !blame::waits(hop));
+        let object = wait.text("symbol").unwrap_or("its own work");
+        let fact = Fact::new(
+            "derived.self_deadlock",
+            Origin::derived(wait.origin.member.clone(), "a wait that only the sleeper can end"),
+        )
+        .with("pid", pid)
+        .with_opt("comm", wait.text("comm"))
+        .with("lock", object)
+        .with("by_work", true)
+        .with("what", format!("waits for {object} to end, and is what runs it"))
+        .with_opt("function", hop.map(|h| h.function.clone()))
+        .with_opt("module", hop.and_then(|h| h.module.clone()))
+        .with_opt("task_at", at);
+        Some(fact.quoting(wait.quote.clone()))
+    });
+    found.chain(own).collect()
 }
 
 /// For each report of a hung task the longest time that it and those after it tell, where that is longer than its own.

@@ -166,11 +166,13 @@ pub const KINDS: &[KindDef] = &[
     },
     KindDef {
         kind: "derived.self_deadlock",
-        doc: "A task that waits for a lock which it holds itself, as memory shows it",
+        doc: "A task that waits for a lock which it holds itself, or for work that it has to do itself, as memory shows it",
         fields: &[
             field("pid", Int, "thread id"),
             field("comm", Text, "command name"),
-            field("lock", Text, "the lock"),
+            field("lock", Text, "the lock, or the work queue"),
+            field("what", Text, "what it waits for and why that never ends"),
+            field("by_work", Bool, "it waits for work, not for a lock"),
             field("function", Text, "where it waits"),
             field("module", Text, "module of that function"),
             field("task_at", Int, "position of its mem.task"),
