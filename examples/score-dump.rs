@@ -226,7 +226,7 @@ fn stacks(kernel: &Kernel<'_>, tasks: &[Task], oracle: &Value) -> (Pool, Pool) {
     for task in list(oracle, "tasks") {
         let theirs = oracle_frames(task);
         let stack = hex(&task["address"]).and_then(|at| by_address.get(&at).copied().flatten());
-        let mut mine = our_frames(stack, &kernel);
+        let mut mine = our_frames(stack, kernel);
         // Where the oracle's tool had no symbol (a module it had no file of) the frame does not count on either side.
         let unnamed: Vec<_> =
             list(task, "stack").iter().filter(|f| f["symbol"].is_null()).map(|f| hex(&f["pc"])).collect();
