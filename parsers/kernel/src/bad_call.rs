@@ -70,16 +70,21 @@ impl Kernel<'_> {
         let mut fact = self.by(&caller, called).with("offset", caller.offset + 1);
         let slot = call.slot.and_then(|slot| Some((self.slot_address(&slot, &held)?, slot)));
         // What was overwritten since proves nothing.
-        let slot = slot.filter(|(place, _)| self.u64(VirtAddr(*place)).is_ok_and(|word| word == called));
+        // arm64 leaves the highest byte of an address out of account.
+        let same = |word: u64| match self.arch() {
+            Arch::X86_64 => word == called,
+            Arch::Aarch64 => (word ^ called) << 8 == 0,
+        };
+        let slot = slot.filter(|(place, _)| self.u64(VirtAddr(*place)).is_ok_and(same));
         let Some((place, slot)) = slot else {
             let through = call.register.map(|register| format!(", through {register}")).unwrap_or_default();
             return Some(fact.quoting(format!("{} called it{through}", named(&caller))));
         };
         fact.set("slot", Address(place));
-        let mut quote = match slot.base {
-            Some(base) => format!("{} read it from {base} + {:#x} = {place:#x}", named(&caller), slot.offset),
-            None => format!("{} read it from {place:#x}", named(&caller)),
-        };
+        let mut quote = format!("{} read it from {}", named(&caller), slot.text());
+        if slot.base.is_some() {
+            quote.push_str(&format!(" = {place:#x}"));
+        }
         if let Some(access) = self.access_at(slot.at) {
             let (member, path) = self.member_of(&access, oops, slot.at);
             if let Some(member) = &member {
@@ -112,9 +117,10 @@ impl Kernel<'_> {
 
     /// The address of a slot, by the registers as the report has them.
     pub(crate) fn slot_address(&self, slot: &Slot, held: &dyn Fn(&str) -> Option<u64>) -> Option<u64> {
-        let base = match slot.base {
-            Some(register) => held(register)?,
-            None => 0,
+        let base = match (&slot.from, slot.base) {
+            (Some(from), _) => self.u64(VirtAddr(self.slot_address(from, held)?)).ok()?,
+            (None, Some(register)) => held(register)?,
+            (None, None) => 0,
         };
         Some(base.wrapping_add(slot.offset as u64)).filter(|at| self.arch().is_kernel(VirtAddr(*at)))
     }

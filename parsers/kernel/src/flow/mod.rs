@@ -84,7 +84,23 @@ pub struct Slot {
     pub base: Option<&'static str>,
     /// Added to the base, or the address itself.
     pub offset: i64,
+    /// Where the base had been read from, if its register holds something else now.
+    pub from: Option<Box<Slot>>,
 }
+
+impl Slot {
+    /// `[RDI + 0x60] + 0x18`
+    pub fn text(&self) -> String {
+        match (&self.from, self.base) {
+            (Some(from), _) => format!("[{}] + {:#x}", from.text(), self.offset),
+            (None, Some(base)) => format!("{base} + {:#x}", self.offset),
+            (None, None) => format!("{:#x}", self.offset),
+        }
+    }
+}
+
+/// Pointers that were read one through the other.
+const MAX_LEVELS: usize = 3;
 
 /// Instructions before a call among which its pointer is looked for.
 const MAX_BEFORE: usize = 32;
@@ -134,7 +150,7 @@ impl Kernel<'_> {
         let through = through.or_else(|| target.and_then(|to| self.thunk(VirtAddr(to), names)));
         let mut call = Call { target: target.map(VirtAddr), register: through.and_then(name), slot: None };
         call.slot = match through {
-            Some(register) => followed.slot(site, register),
+            Some(register) => followed.slot(site, register, BTreeSet::new(), MAX_LEVELS),
             None => {
                 let place = step.access.map(|(place, _)| place).filter(|place| target.is_none() && place.is_plain());
                 place.map(|place| followed.slot_at(site, place))
@@ -147,7 +163,7 @@ impl Kernel<'_> {
     pub fn slot_of(&self, at: VirtAddr, register: &str) -> Option<Slot> {
         let followed = self.followed(at)?;
         let number = followed.convention.names.iter().position(|name| *name == register)?;
-        followed.slot(at.0, Register::try_from(number).ok()?)
+        followed.slot(at.0, Register::try_from(number).ok()?, BTreeSet::new(), MAX_LEVELS)
     }
 
     /// The register that a thunk jumps through (arch/x86/lib/retpoline.S: `__x86_indirect_thunk_rax`; from v5.17 on one
@@ -216,10 +232,9 @@ impl Kernel<'_> {
 
 impl Followed<'_, '_> {
     /// The memory that the register's value at `site` was read from, if that is among the instructions before it and the
-    /// base of that address still holds what it did.
-    fn slot(&self, site: u64, mut register: Register) -> Option<Slot> {
-        // Registers that another value was put into between there and the site.
-        let mut written = BTreeSet::new();
+    /// base of that address still holds what it did, or was read from memory itself. `written` are the registers that
+    /// another value is put into behind the site.
+    fn slot(&self, site: u64, mut register: Register, mut written: BTreeSet<Register>, levels: usize) -> Option<Slot> {
         for (at, step) in self.graph.before(site).take(MAX_BEFORE) {
             if !matches!(step.next, Next::Falls | Next::Branches(_)) {
                 return None;
@@ -235,10 +250,14 @@ impl Followed<'_, '_> {
                 Some(Source::Load(place)) if place.is_plain() => {
                     let kept = |base: Register| !written.contains(&base) && sets(base).is_none();
                     return match place.base {
-                        Some(base) if !kept(base) => {
-                            let copy = self.copy_of(base, at, &written)?;
-                            Some(self.slot_at(at, Place { base: Some(copy), ..place }))
-                        }
+                        Some(base) if !kept(base) => match self.copy_of(base, at, &written) {
+                            Some(copy) => Some(self.slot_at(at, Place { base: Some(copy), ..place })),
+                            None => {
+                                written.insert(register);
+                                let from = (levels > 1).then(|| self.slot(at, base, written, levels - 1)).flatten()?;
+                                Some(Slot { from: Some(Box::new(from)), ..self.slot_at(at, place) })
+                            }
+                        },
                         _ => Some(self.slot_at(at, place)),
                     };
                 }
@@ -279,7 +298,7 @@ impl Followed<'_, '_> {
 
     fn slot_at(&self, at: u64, place: Place) -> Slot {
         let base = place.base.and_then(|base| self.convention.names.get(usize::from(base)).copied());
-        Slot { at: VirtAddr(at), base, offset: place.offset }
+        Slot { at: VirtAddr(at), base, offset: place.offset, from: None }
     }
 
     fn accesses(&mut self, only: Option<VirtAddr>) -> Option<Vec<(VirtAddr, Access)>> {
