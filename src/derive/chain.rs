@@ -488,55 +488,39 @@ pub(super) fn self_deadlocks(facts: &[Fact]) -> Vec<Fact> {
     let of =
         |fact: &Fact, name: &str| fact.get(name).and_then(Value::as_list).map(<[Value]>::to_vec).unwrap_or_default();
     let circles = facts.iter().filter(|f| f.kind == "mem.lock_cycle" && of(f, "pids").len() == 1);
-    let found = circles.filter_map(|circle| {
-        let pid = of(circle, "pids").first()?.as_int()?;
-        let at = facts
-            .iter()
-            .position(|f| f.kind == "mem.task" && f.int("pid") == Some(pid) && f.origin.member == circle.origin.member);
-        let hops = at.and_then(|at| facts.get(at)?.stacks.first()).map(|stack| path::hops(stack)).unwrap_or_default();
-        let hop = hops.iter().find(|hop| !blame::waits(hop));
+    let circles = circles.filter_map(|circle| {
         let text = |name: &str| of(circle, name).first().and_then(Value::as_text).map(str::to_owned);
-        let fact =
-            Fact::new("derived.self_deadlock", Origin::derived(circle.origin.member.clone(), "a circle of one task"))
-                .with("pid", pid)
-                .with_opt("comm", text("tasks"))
-                .with_opt("lock", text("symbols"))
-                .with(
-                    "what",
-                    format!(
-                        "waits for {}, which it holds itself",
-                        text("symbols").unwrap_or_else(|| "a lock".to_owned())
-                    ),
-                )
-                .with_opt("function", hop.map(|h| h.function.clone()))
-                .with_opt("module", hop.and_then(|h| h.module.clone()))
-                .with_opt("task_at", at);
-        Some(fact.quoting(circle.quote.clone()))
+        let lock = text("symbols");
+        let what = format!("waits for {}, which it holds itself", lock.as_deref().unwrap_or("a lock"));
+        let found = self_deadlock(facts, circle, of(circle, "pids").first()?.as_int()?);
+        Some(found.with_opt("comm", text("tasks")).with_opt("lock", lock).with("what", what))
     });
     let own = facts.iter().filter(|f| f.kind == "mem.wait" && f.int("waker_pid").is_some());
     let own = own.filter(|f| f.int("waker_pid") == f.int("pid")).filter_map(|wait| {
-        let pid = wait.int("pid")?;
-        let of_task =
-            |f: &Fact| f.kind == "mem.task" && f.int("pid") == Some(pid) && f.origin.member == wait.origin.member;
-        let at = facts.iter().position(of_task);
-        let hops = at.and_then(|at| facts.get(at)?.stacks.first()).map(|stack| path::hops(stack)).unwrap_or_default();
-        let hop = hops.iter().find(|hop| !blame::waits(hop));
         let object = wait.text("symbol").unwrap_or("its own work");
-        let fact = Fact::new(
-            "derived.self_deadlock",
-            Origin::derived(wait.origin.member.clone(), "a wait that only the sleeper can end"),
-        )
-        .with("pid", pid)
-        .with_opt("comm", wait.text("comm"))
-        .with("lock", object)
-        .with("by_work", true)
-        .with("what", format!("waits for {object} to end, and is what runs it"))
-        .with_opt("function", hop.map(|h| h.function.clone()))
-        .with_opt("module", hop.and_then(|h| h.module.clone()))
-        .with_opt("task_at", at);
-        Some(fact.quoting(wait.quote.clone()))
+        let what = format!("waits for {object} to end, and is what runs it");
+        let found = self_deadlock(facts, wait, wait.int("pid")?);
+        let found = found.with_opt("comm", wait.text("comm")).with("lock", object);
+        Some(found.with("by_work", true).with("what", what))
     });
-    found.chain(own).collect()
+    circles.chain(own).collect()
+}
+
+/// The deadlock of one task that a fact tells of, with the place where it waits.
+fn self_deadlock(facts: &[Fact], from: &Fact, pid: i64) -> Fact {
+    let of_task = |f: &Fact| f.kind == "mem.task" && f.int("pid") == Some(pid) && f.origin.member == from.origin.member;
+    let at = facts.iter().position(of_task);
+    let hops = at.and_then(|at| facts.get(at)?.stacks.first()).map(|stack| path::hops(stack)).unwrap_or_default();
+    let hop = hops.iter().find(|hop| !blame::waits(hop));
+    Fact::new(
+        "derived.self_deadlock",
+        Origin::derived(from.origin.member.clone(), "a wait that only the sleeper can end"),
+    )
+    .with("pid", pid)
+    .with_opt("function", hop.map(|h| h.function.clone()))
+    .with_opt("module", hop.and_then(|h| h.module.clone()))
+    .with_opt("task_at", at)
+    .quoting(from.quote.clone())
 }
 
 /// For each report of a hung task the longest time that it and those after it tell, where that is longer than its own.

@@ -6,6 +6,7 @@ use facts::{Fact, FieldDef, FieldType, KindDef};
 use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind, Register};
 
 use crate::flow::{Access, Held};
+use crate::registers::LOWEST;
 use crate::types::TypeRef;
 use crate::what::What;
 use crate::{Arch, Kernel, VirtAddr};
@@ -59,7 +60,6 @@ pub const KINDS: &[KindDef] = &[KindDef {
             unit: "",
             doc: "where memory has that value: where the register had been read from, or where another one points",
         },
-        FieldDef { name: "slot_kind", ty: FieldType::Text, unit: "", doc: "what lies there, as in `mem.register`" },
         FieldDef {
             name: "slot_section",
             ty: FieldType::Text,
@@ -67,7 +67,6 @@ pub const KINDS: &[KindDef] = &[KindDef {
             doc: "text, rodata, data, ... of the kernel or a module",
         },
         FieldDef { name: "slot_module", ty: FieldType::Text, unit: "", doc: "module that it lies in" },
-        FieldDef { name: "slot_holder", ty: FieldType::Text, unit: "", doc: "what lies there, in words" },
     ],
 }];
 
@@ -105,8 +104,6 @@ impl Oops<'_> {
     }
 }
 
-/// User space has no page below this (`vm.mmap_min_addr`): what is less is a number.
-const LOWEST: u64 = 0x1_0000;
 /// Callers looked at for where a parameter comes from.
 const MAX_CALLERS: usize = 4;
 
@@ -218,10 +215,8 @@ impl Kernel<'_> {
                 .with_opt("path", typed.path.clone())
                 .with_opt("pointer", known.then_some(facts::Address(pointer)))
                 .with_opt("slot", from.as_ref().map(|(place, _)| facts::Address(*place)))
-                .with_opt("slot_kind", from.as_ref().map(|(_, what)| what.kind()))
                 .with_opt("slot_section", from.as_ref().and_then(|(_, what)| what.section))
                 .with_opt("slot_module", from.as_ref().and_then(|(_, what)| what.module.clone()))
-                .with_opt("slot_holder", from.as_ref().map(|(_, what)| what.summary()))
                 .quoting(quote)
                 .recheck(format!("crash> dis -rl {}", oops.function))
                 .recheck(match typed.member.as_deref().and_then(|m| m.split_once('.')) {

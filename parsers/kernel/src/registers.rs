@@ -9,7 +9,7 @@ use crate::{Kernel, VirtAddr};
 const MAX_REGISTERS: usize = 64;
 
 /// User space has no page below this (`vm.mmap_min_addr`): what is less is a number.
-const LOWEST: u64 = 0x1_0000;
+pub(crate) const LOWEST: u64 = 0x1_0000;
 
 /// Registers of the machine, not of the function: the fault address and the frames of the trace say the same.
 fn is_general(name: &str) -> bool {

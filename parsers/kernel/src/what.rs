@@ -259,8 +259,8 @@ impl What {
         }
     }
 
-    /// One word for the kind of thing: `slab-object`, `page-structure`, `stack`, `below-stack`, `task`, `cpu-stack`, `per-cpu`, `symbol`, `module`,
-    /// `vmalloc`, `page`, `value`, `module-area`, `unmapped`, `mapped`.
+    /// One word for the kind of thing: `slab-object`, `page-structure`, `stack`, `below-stack`, `task`, `cpu-stack`,
+    /// `per-cpu`, `symbol`, `module`, `vmalloc`, `page`, `value`, `module-area`, `unmapped`, `mapped`.
     pub fn kind(&self) -> &'static str {
         match self {
             What { task: Some(_), .. } => "task",
