@@ -1,0 +1,78 @@
+use std::sync::Arc;
+
+use facts::{Frame, Origin, Stack};
+
+use super::*;
+
+fn report(class: &str, function: &str, frames: &[&str]) -> Fact {
+    let mut stack = Stack::printed("call trace");
+    stack.frames = frames.iter().map(|f| Frame::printed(*f)).collect();
+    let mut fact = Fact::new("log.kasan", Origin::lines("dmesg", 1, 9)).with("class", class).with("function", function);
+    fact.stacks.push(Arc::new(stack));
+    fact
+}
+
+fn names(fact: &Fact) -> Vec<String> {
+    blame(fact).unwrap_or_default().candidates.into_iter().map(|c| c.function).collect()
+}
+
+#[test]
+fn what_an_interrupt_came_upon_is_not_to_blame() {
+    let frames = ["__run_timers", "run_timer_softirq", "irq_exit", "el1_irq", "__rtnl_unlock", "netdev_run_todo"];
+    let named = names(&report("use-after-free", "__run_timers", &frames));
+    assert!(named.contains(&"__run_timers".to_owned()), "{named:?}");
+    assert!(!named.iter().any(|n| n.contains("rtnl") || n == "netdev_run_todo"), "{named:?}");
+}
+
+#[test]
+fn the_function_that_a_message_calls_guilty_comes_first() {
+    let warning = |message: &str| report("warning", "check_it", &["check_it", "suspend"]).with("message", message);
+    for (message, want) in [
+        ("Interrupts enabled after other_resume+0x0/0x40", "other_resume"),
+        ("initcall demo_init+0x0/0x10 [demo] returned with preemption imbalance ", "demo_init"),
+        ("irq 16 handler demo_irq+0x0/0x20 enabled interrupts", "demo_irq"),
+        ("something else at f+0x0/0x20", "check_it"),
+    ] {
+        assert_eq!(names(&warning(message)).first().map(String::as_str), Some(want), "{message}");
+    }
+}
+
+#[test]
+fn a_work_function_is_named_where_all_else_helps() {
+    let oops = report("null-deref", "idr_remove", &["process_one_work", "worker_thread"]);
+    let named = names(&oops.with("workqueue", "ksmbd-io handle_it [ksmbd]"));
+    assert_eq!(named.first().map(String::as_str), Some("handle_it"), "{named:?}");
+    let own = report("null-deref", "xfs_iget", &["process_one_work"]).with("workqueue", "w handle_it [xfs]");
+    assert_eq!(names(&own).first().map(String::as_str), Some("xfs_iget"));
+}
+
+#[test]
+fn who_takes_the_lock_on_which_a_cpu_spins_comes_first() {
+    let way = ["native_queued_spin_lock_slowpath", "_raw_spin_lock", "list_lru_add", "dput", "__fput"];
+    let named = names(&report("soft-lockup", way[0], &way));
+    assert_eq!(named.first().map(String::as_str), Some("list_lru_add"), "{named:?}");
+}
+
+#[test]
+fn what_calls_what_is_said_as_the_trace_has_it() {
+    let way = ["crash_it", "kmem_cache_alloc", "alloc_it", "open_it"];
+    let told = blame(&report("null-deref", way[0], &way)).unwrap_or_default().candidates;
+    let reasons: Vec<&str> = told.iter().map(|c| c.reason.as_str()).collect();
+    assert!(reasons.contains(&"calls kmem_cache_alloc, which leads to crash_it"), "{reasons:?}");
+}
+
+#[test]
+fn helpers_of_drivers_are_passed_over_but_stay_among_the_first() {
+    for (helper, caller) in [
+        ("pm_runtime_get_if_active", "ufshcd_rtc_work"),
+        ("dma_direct_unmap_sg", "qla2xxx_qpair_sp_free_dma"),
+        ("_parse_integer_fixup_radix", "xenbus_transaction_start"),
+        ("set_freepointer", "qla2x00_els_dcmd_sp_free"),
+        ("insert_work", "md_check_recovery"),
+        ("folio_unlock", "netfs_write_begin"),
+    ] {
+        let named = names(&report("null-deref", helper, &[helper, caller, "worker_thread"]));
+        assert_eq!(named.first().map(String::as_str), Some(caller), "{named:?}");
+        assert!(named.contains(&helper.to_owned()), "{named:?}");
+    }
+}
