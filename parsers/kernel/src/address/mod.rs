@@ -193,9 +193,21 @@ impl Space {
         }
     }
 
+    /// Whether the bits that no level takes are all ones, as in every address of the kernel's half: the processor faults on
+    /// others. On x86-64 the highest bit that the top level takes is a sign, on arm64 the choice of the table is not part
+    /// of the index.
+    fn is_canonical(&self, at: VirtAddr) -> bool {
+        let Some(top) = self.levels.first() else { return false };
+        let sign = match self.arch {
+            Arch::X86_64 => top.shift + top.bits - 1,
+            Arch::Aarch64 => top.shift + top.bits,
+        };
+        self.arch.is_kernel(at) && at.0.checked_shr(sign).is_none_or(|above| above == u64::MAX >> sign)
+    }
+
     /// The entry that maps an address, the block's physical address, and the block's size as a power of two.
     fn leaf(&self, at: VirtAddr, physical: &dyn Physical) -> Result<(u64, u64, u32), Fault> {
-        if !self.arch.is_kernel(at) {
+        if !self.is_canonical(at) {
             return Err(Fault::NotPresent);
         }
         let mut table = self.root;
