@@ -146,9 +146,8 @@ fn told(access: Option<String>, unloaded: Option<&Fact>) -> Option<String> {
 /// What the access was after: as registers and address tell, and as the dump's types do.
 fn access(case: &Case, fault: Option<&Fact>, report: &Fact) -> Option<String> {
     let told = fault.and_then(|f| f.text("text"));
-    let function = report.text("function");
-    let typed = case.facts.iter().find(|f| f.kind == "mem.fault" && f.text("function") == function);
-    let typed = typed.filter(|f| f.origin.member == report.origin.member);
+    let typed = crate::derive::access(&case.facts, report);
+    let typed = typed.filter(|_| fault.and_then(|f| f.text("meaning")) != Some("overwritten-code"));
     match (told, typed) {
         // The log may lack the code bytes that the dump has.
         (Some(told), Some(typed)) if fault.is_some_and(|f| f.get("instruction").is_none()) => {

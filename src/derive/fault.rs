@@ -17,6 +17,8 @@ pub(super) struct Fault {
     pub(super) offset: Option<u64>,
     /// A word in which one bit is wrong.
     pub(super) flipped: Option<String>,
+    /// The title that tells more than the report's own.
+    pub(super) title: Option<String>,
 }
 
 /// Classes whose cause is an address.
@@ -72,6 +74,13 @@ pub(super) fn caller<'a>(facts: &'a [Fact], fact: &Fact) -> Option<&'a Fact> {
     facts.iter().filter(|known| known.kind == "mem.bad_call").find(of)
 }
 
+/// What memory tells of a report's access.
+pub(crate) fn access<'a>(facts: &'a [Fact], report: &Fact) -> Option<&'a Fact> {
+    let function = report.text("function");
+    let of = |known: &&Fact| known.text("function") == function && known.origin.member == report.origin.member;
+    facts.iter().filter(|known| known.kind == "mem.fault").find(of)
+}
+
 /// Reads the fault of an event; `None` when it has no address and no instruction that accesses memory. `caller` is what
 /// memory tells of a jump to no code.
 pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
@@ -93,10 +102,29 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
             instruction: None,
             offset: None,
             flipped: None,
+            title: None,
         });
     }
     let registers = registers(fact);
     let address = number(fact.get("address"));
+    if let Some(fill) = fact.text("code").and_then(overwritten) {
+        let place = fact.text("function").unwrap_or("the function");
+        let init = match fill {
+            0xcc => ", or its init code was freed",
+            _ => "",
+        };
+        let what = format!("the code of {place} is overwritten{init}");
+        return Some(Fault {
+            meaning: "overwritten-code",
+            text: format!("{what}: the bytes at the program counter are all {fill:#04x}, which nothing compiles to"),
+            register: None,
+            value: None,
+            instruction: None,
+            offset: None,
+            flipped: None,
+            title: Some(what),
+        });
+    }
     let narrow = registers.contains_key("EAX") && !registers.contains_key("RAX");
     let arm64 = registers.contains_key("X0") || registers.contains_key("X1");
     let x86 = narrow || registers.contains_key("RAX") || registers.contains_key("RBX");
@@ -128,6 +156,7 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
         instruction: decoded.as_ref().map(|d| d.text.clone()),
         offset: None,
         flipped: None,
+        title: None,
     };
     let through = match (&pointer, &decoded) {
         (Some((name, value, _)), Some(decoded)) => format!("`{}` went through {name} = {value:#x}; ", decoded.text),
@@ -137,20 +166,27 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
     // The register tells more than the address: the offset of the access is not in it.
     let by_register = pointer.as_ref().and_then(|(_, value, _)| pointer::read(*value, wide));
     let by_address = pointer::read(address, wide);
+    let top = if wide { u64::MAX } else { u64::from(u32::MAX) };
+    let reaches = pointer.as_ref().is_some_and(|(_, value, offset)| value.wrapping_add(*offset) & top == address);
     let reading = match (by_register, by_address) {
         // NULL in an unrelated register of an indexed access proves nothing.
         (Some(register), Some(address)) if register.meaning == address.meaning => Some((register, true)),
         (Some(register), None) if register.meaning != "null-pointer" => Some((register, true)),
+        // An error number plus a member's offset lies just above NULL, or is the error number still.
+        (Some(register), _) if register.meaning == "error-pointer" && reaches => Some((register, true)),
         (_, Some(address)) => Some((address, false)),
-        (Some(register), None) => {
-            let reaches = pointer.as_ref().is_some_and(|(_, value, offset)| value.wrapping_add(*offset) == address);
-            reaches.then_some((register, true))
-        }
+        (Some(register), None) => reaches.then_some((register, true)),
         (None, None) => None,
     };
     match reading {
         Some((reading, by_register)) => {
             fault.meaning = reading.meaning;
+            if reading.meaning == "error-pointer" {
+                let held = if by_register { fault.value } else { Some(address) };
+                let place = fact.text("function").map(|f| format!(" in {f}")).unwrap_or_default();
+                let error = held.and_then(|value| pointer::sure_error(value, wide));
+                fault.title = error.map(|error| format!("error pointer {error} used as a pointer{place}"));
+            }
             fault.offset = match (&pointer, reading.meaning, by_register) {
                 (Some((_, value, offset)), "null-pointer", true) if *value < 4096 => Some(value.wrapping_add(*offset)),
                 (Some((_, _, offset)), _, true) => Some(offset.wrapping_add(reading.offset.unwrap_or(0))),
@@ -191,6 +227,21 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
             .or_else(|| pointer::one_bit_off(address).filter(|_| pointer::read(address, true).is_none()));
     }
     Some(fault)
+}
+
+/// The byte that code is filled with from the program counter on: no compiler makes eight equal ones but of `nop`.
+fn overwritten(code: &str) -> Option<u8> {
+    const RUN: usize = 8;
+    let mut words = code.split_ascii_whitespace().skip_while(|word| !word.starts_with(['<', '(']));
+    let marked = words.next()?.trim_matches(['<', '>', '(', ')']);
+    // arm64 prints whole words, the marked one as the last or the last but few.
+    if marked.len() == 8 {
+        let bytes = u32::from_str_radix(marked, 16).ok()?.to_le_bytes();
+        return bytes.iter().all(|byte| *byte == bytes[0]).then_some(bytes[0]);
+    }
+    let fill = u8::from_str_radix(marked, 16).ok().filter(|byte| marked.len() == 2 && *byte != 0x90)?;
+    let run = words.take(RUN - 1).filter(|word| u8::from_str_radix(word, 16) == Ok(fill)).count();
+    (run == RUN - 1).then_some(fill)
 }
 
 /// The register of the access, its value, and what is added to it.
@@ -274,6 +325,49 @@ mod tests {
             oops("Unable to handle kernel pointer dereference in virtual kernel address space"),
             Some("user-address")
         );
+    }
+
+    #[test]
+    fn an_error_number_below_null_is_no_null_pointer() {
+        let oops = |rdi: u64, address: u64| {
+            let registers: BTreeMap<String, Value> = [("RAX", 1u64), ("RDI", rdi)]
+                .map(|(name, value)| (name.to_owned(), Value::Address(Address(value))))
+                .into();
+            let oops = Fact::new("log.oops", Origin::lines("dmesg", 1, 2))
+                .with("class", "null-deref")
+                .with("function", "dev_write")
+                .with("address", Address(address))
+                .with("registers", Value::Record(registers))
+                // mov rax,[rdi+20h]
+                .with("code", "90 90 <48> 8b 47 20 48 85 c0 74 05");
+            fault(&oops, None).expect("a fault address is there")
+        };
+        let error = oops(-19i64 as u64, 0xd);
+        assert_eq!((error.meaning, error.offset), ("error-pointer", Some(0x20)));
+        assert!(error.text.contains("RDI = 0xffffffffffffffed; -19 (ENODEV)"), "{}", error.text);
+        assert_eq!(error.title.as_deref(), Some("error pointer -19 (ENODEV) used as a pointer in dev_write"));
+        // What contains a member that is NULL gives such numbers too: not said for sure.
+        assert_eq!(oops(-16i64 as u64, 0x10).title, None);
+        assert_eq!(oops(0, 0x20).meaning, "null-pointer");
+        // The register is not what was accessed through.
+        assert_eq!(oops(-19i64 as u64, 0x20).meaning, "null-pointer");
+    }
+
+    #[test]
+    fn a_run_of_one_byte_is_no_code() {
+        for (code, fill) in [
+            ("5b c3 <00> 00 00 00 00 00 00 00 00", Some(0)),
+            ("5b c3 <6b> 6b 6b 6b 6b 6b 6b 6b", Some(0x6b)),
+            ("<00> 00 00 00 00 00 00", None),
+            ("<00> 00 00 00 00 00 00 48 89", None),
+            ("00 00 00 00 00 00 00 00 <48> 8b 47 20", None),
+            ("<90> 90 90 90 90 90 90 90 90", None),
+            ("aa0003e1 f9400000 (00000000)", Some(0)),
+            ("00000000 00000000 (f9401000)", None),
+            ("", None),
+        ] {
+            assert_eq!(overwritten(code), fill, "{code}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) fn admits(facts: &[Fact]) -> bool {
 
 /// What in an event speaks for hardware. One bit that differs does only where the hardware admits errors: a counter that
 /// is decremented or a flag that is set in freed memory changes one bit too.
-pub(super) fn hardware(fact: &Fact, admitted: bool, detailed: bool) -> Option<Sign> {
+pub(super) fn hardware(fact: &Fact, access: Option<&Fact>, admitted: bool, detailed: bool) -> Option<Sign> {
     if !matches!(fact.text("severity"), Some("failure" | "report" | "panic")) {
         return None;
     }
@@ -86,7 +86,7 @@ pub(super) fn hardware(fact: &Fact, admitted: bool, detailed: bool) -> Option<Si
         "hardware-thermal" => return sign("thermal", "temperature"),
         _ => {}
     }
-    bit(fact).filter(|_| admitted).map(|what| Sign { kind: "bit-flip", uncorrected: true, what })
+    bit(fact, access).filter(|_| admitted).map(|what| Sign { kind: "bit-flip", uncorrected: true, what })
 }
 
 /// Was it read from the banks at boot, when nothing has run yet that could raise it?
@@ -160,7 +160,8 @@ fn stored_bit(fact: &Fact) -> Option<String> {
 }
 
 /// Says that one bit differs from what must stand there.
-pub(super) fn bit(fact: &Fact) -> Option<String> {
+/// `access` is what memory tells of the access.
+pub(super) fn bit(fact: &Fact, access: Option<&Fact>) -> Option<String> {
     let byte = |name| fault::number(fact.get(name));
     if let (Some(found), Some(expected)) = (byte("found_byte"), byte("expected_byte"))
         && matches!(fact.int("length"), None | Some(1))
@@ -176,7 +177,8 @@ pub(super) fn bit(fact: &Fact) -> Option<String> {
     if let Some(what) = stored_bit(fact) {
         return Some(what);
     }
-    fault::fault(fact, None)?.flipped
+    let fault = fault::fault(fact, None)?;
+    fault.flipped.or_else(|| access?.text("one_bit").map(str::to_owned))
 }
 
 /// What to do about a sort of hardware, and how to see that it took.
@@ -237,9 +239,9 @@ mod tests {
             .with("severity", "report")
             .with("found_byte", 0x6au64)
             .with("expected_byte", 0x6bu64);
-        assert!(bit(&slab).is_some_and(|what| what.contains("decremented")));
-        assert!(hardware(&slab, false, false).is_none());
-        assert!(hardware(&slab, true, false).is_some());
+        assert!(bit(&slab, None).is_some_and(|what| what.contains("decremented")));
+        assert!(hardware(&slab, None, false, false).is_none());
+        assert!(hardware(&slab, None, true, false).is_some());
         let edac = Fact::new("log.edac", Origin::lines("dmesg", 1, 9)).with("class", "hardware-memory");
         assert!(admits(&[edac]) && !admits(&[slab]));
     }
@@ -276,7 +278,7 @@ mod tests {
             .with("title", "machine check: exception")
             .with("uncorrected", false)
             .quoting("[Hardware Error]: Deferred error, no action required.");
-        let sign = hardware(&mce, true, true).unwrap();
+        let sign = hardware(&mce, None, true, true).unwrap();
         assert_eq!((sign.kind, sign.uncorrected), ("deferred", false));
         assert!(sign.what.contains("deferred"), "{}", sign.what);
         let nmi = Fact::new("log.nmi", Origin::lines("dmesg", 1, 9))
@@ -284,7 +286,7 @@ mod tests {
             .with("severity", "failure")
             .with("title", "NMI: unknown")
             .with("what", "unknown");
-        assert_eq!(hardware(&nmi, true, false).map(|sign| sign.what), Some("NMI: unknown".to_owned()));
+        assert_eq!(hardware(&nmi, None, true, false).map(|sign| sign.what), Some("NMI: unknown".to_owned()));
     }
 
     #[test]
@@ -296,7 +298,7 @@ mod tests {
                 .with("what", "exception")
                 .with("uncorrected", uncorrected)
         };
-        assert_eq!(hardware(&mce(false), true, true).map(|s| s.uncorrected), Some(false));
-        assert_eq!(hardware(&mce(true), true, true).map(|s| s.uncorrected), Some(true));
+        assert_eq!(hardware(&mce(false), None, true, true).map(|s| s.uncorrected), Some(false));
+        assert_eq!(hardware(&mce(true), None, true, true).map(|s| s.uncorrected), Some(true));
     }
 }

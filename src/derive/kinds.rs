@@ -48,7 +48,7 @@ pub const KINDS: &[KindDef] = &[
             field(
                 "meaning",
                 Text,
-                "null-pointer, error-pointer, poison-freed, poison-uninitialised, list-poison, text, non-canonical, user-address, kernel-address, unmapped, bad-jump, ...",
+                "null-pointer, error-pointer, poison-freed, poison-uninitialised, list-poison, text, non-canonical, user-address, kernel-address, unmapped, bad-jump, overwritten-code, ...",
             ),
             field("text", Text, "the same in a sentence"),
             field("register", Text, "register the access went through"),

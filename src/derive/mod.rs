@@ -41,6 +41,7 @@ use facts::{Address, Fact, Origin, Value};
 
 pub(crate) use copies::NO_HEAD;
 pub(crate) use endings::Moment;
+pub(crate) use fault::access;
 pub use kinds::KINDS;
 pub(crate) use pointer::meaning;
 pub(crate) use rotation::rotation;
@@ -81,7 +82,8 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
             continue;
         }
         let healed = healed.next_if(|recovery| recovery.event == at);
-        if let Some(sign) = storms.get(&at).cloned().or_else(|| hardware::hardware(fact, admitted, detailed)) {
+        let access = fault::access(facts, fact);
+        if let Some(sign) = storms.get(&at).cloned().or_else(|| hardware::hardware(fact, access, admitted, detailed)) {
             let (advice, verify) = hardware::advice(sign.kind, sign.uncorrected);
             derived.push(
                 Fact::new("derived.hardware", origin(fact))
@@ -93,6 +95,10 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
                     .with("verify", verify)
                     .quoting(sign.what),
             );
+        }
+        if let Some(what) = hardware::bit(fact, access) {
+            let one = Fact::new("derived.one_bit", origin(fact)).with("event", at);
+            derived.push(one.with("what", what.as_str()).quoting(what));
         }
         let with_cache = shortage::with_cache(facts, fact);
         let fact = with_cache.as_ref().unwrap_or(fact);
@@ -178,11 +184,6 @@ fn remarks(at: usize, fact: &Fact, healed: Option<&recovery::Recovery>, captured
     let (datum, command) = next::next(fact);
     derived
         .push(Fact::new("derived.next", origin(fact)).with("event", at).with("datum", datum).with("command", command));
-    if let Some(what) = hardware::bit(fact) {
-        derived.push(
-            Fact::new("derived.one_bit", origin(fact)).with("event", at).with("what", what.as_str()).quoting(what),
-        );
-    }
     if fact.kind == "log.slab_corruption"
         && let (Some(cache), Some(problem)) = (fact.text("cache"), fact.text("problem"))
     {
@@ -354,6 +355,9 @@ fn speaks_of_code(fact: &Fact) -> bool {
 /// What one event tells; `caller` is what memory knows of a call that went wrong.
 fn event(at: usize, fact: &Fact, caller: Option<&Fact>, derived: &mut Vec<Fact>) {
     if let Some(fault) = fault::fault(fact, caller) {
+        if let Some(title) = fault.title {
+            derived.push(Fact::new("derived.headline", origin(fact)).with("event", at).with("title", title));
+        }
         derived.push(
             Fact::new("derived.fault", origin(fact))
                 .with("event", at)

@@ -18,6 +18,91 @@ const LOWEST: u64 = 0x1_0000;
 /// The greatest errno that is used as a pointer.
 const MAX_ERRNO: u64 = 4095;
 
+/// Names of error numbers (`include/uapi/asm-generic/errno-base.h` and `errno.h`, `include/linux/errno.h`). Alpha, MIPS,
+/// PA-RISC and SPARC number some of those above 34 otherwise.
+const ERRNO: &[(u64, &str)] = &[
+    (1, "EPERM"),
+    (2, "ENOENT"),
+    (3, "ESRCH"),
+    (4, "EINTR"),
+    (5, "EIO"),
+    (6, "ENXIO"),
+    (7, "E2BIG"),
+    (8, "ENOEXEC"),
+    (9, "EBADF"),
+    (10, "ECHILD"),
+    (11, "EAGAIN"),
+    (12, "ENOMEM"),
+    (13, "EACCES"),
+    (14, "EFAULT"),
+    (15, "ENOTBLK"),
+    (16, "EBUSY"),
+    (17, "EEXIST"),
+    (18, "EXDEV"),
+    (19, "ENODEV"),
+    (20, "ENOTDIR"),
+    (21, "EISDIR"),
+    (22, "EINVAL"),
+    (23, "ENFILE"),
+    (24, "EMFILE"),
+    (25, "ENOTTY"),
+    (26, "ETXTBSY"),
+    (27, "EFBIG"),
+    (28, "ENOSPC"),
+    (29, "ESPIPE"),
+    (30, "EROFS"),
+    (31, "EMLINK"),
+    (32, "EPIPE"),
+    (33, "EDOM"),
+    (34, "ERANGE"),
+    (35, "EDEADLK"),
+    (36, "ENAMETOOLONG"),
+    (38, "ENOSYS"),
+    (39, "ENOTEMPTY"),
+    (40, "ELOOP"),
+    (52, "EBADE"),
+    (61, "ENODATA"),
+    (62, "ETIME"),
+    (67, "ENOLINK"),
+    (70, "ECOMM"),
+    (71, "EPROTO"),
+    (74, "EBADMSG"),
+    (75, "EOVERFLOW"),
+    (84, "EILSEQ"),
+    (90, "EMSGSIZE"),
+    (92, "ENOPROTOOPT"),
+    (93, "EPROTONOSUPPORT"),
+    (95, "EOPNOTSUPP"),
+    (97, "EAFNOSUPPORT"),
+    (98, "EADDRINUSE"),
+    (99, "EADDRNOTAVAIL"),
+    (100, "ENETDOWN"),
+    (101, "ENETUNREACH"),
+    (103, "ECONNABORTED"),
+    (104, "ECONNRESET"),
+    (105, "ENOBUFS"),
+    (107, "ENOTCONN"),
+    (108, "ESHUTDOWN"),
+    (110, "ETIMEDOUT"),
+    (111, "ECONNREFUSED"),
+    (112, "EHOSTDOWN"),
+    (113, "EHOSTUNREACH"),
+    (114, "EALREADY"),
+    (115, "EINPROGRESS"),
+    (116, "ESTALE"),
+    (117, "EUCLEAN"),
+    (121, "EREMOTEIO"),
+    (122, "EDQUOT"),
+    (125, "ECANCELED"),
+    (126, "ENOKEY"),
+    (127, "EKEYEXPIRED"),
+    (128, "EKEYREVOKED"),
+    (129, "EKEYREJECTED"),
+    (512, "ERESTARTSYS"),
+    (517, "EPROBE_DEFER"),
+    (524, "ENOTSUPP"),
+];
+
 /// Words that the kernel writes into dead or fresh memory.
 const PATTERNS: &[(u64, &str, &str)] = &[
     (0x6b6b_6b6b_6b6b_6b6b, "poison-freed", "the slab allocator's poison 6b: read from a freed object"),
@@ -62,11 +147,7 @@ pub(super) fn read(value: u64, wide: bool) -> Option<Reading> {
     let top = if wide { u64::MAX } else { u64::from(u32::MAX) };
     if value <= top && value > top - MAX_ERRNO {
         let errno = top - value + 1;
-        return reading(
-            "error-pointer",
-            format!("-{errno}: an error number used as a pointer, or just below NULL"),
-            None,
-        );
+        return reading("error-pointer", error(errno, wide), None);
     }
     // The nearest below is the pattern; the small ones are of 32-bit machines.
     let list = LISTS
@@ -115,6 +196,28 @@ pub(crate) fn meaning(value: u64) -> Option<String> {
         Some(characters) => characters.to_owned(),
         None => reading.text,
     })
+}
+
+/// An error number that was used as a pointer, in words; `container_of` of NULL makes some of the same values, multiples of
+/// a pointer's size.
+fn error(errno: u64, wide: bool) -> String {
+    let name = ERRNO.iter().find(|(number, _)| *number == errno).map(|(_, name)| *name);
+    match (name, errno.is_multiple_of(if wide { 8 } else { 4 })) {
+        (Some(name), false) => format!("-{errno} ({name}): an error pointer that was not checked"),
+        (Some(name), true) => {
+            format!("-{errno} ({name}): an error pointer that was not checked, or what contains a member that is NULL")
+        }
+        (None, true) => format!("-{errno}: what contains a member that is NULL, or an error pointer"),
+        (None, false) => format!("-{errno}: an error number used as a pointer, or just below NULL"),
+    }
+}
+
+/// The error that a pointer holds, `-19 (ENODEV)`, where it can be nothing else.
+pub(super) fn sure_error(value: u64, wide: bool) -> Option<String> {
+    let top = if wide { u64::MAX } else { u64::from(u32::MAX) };
+    let errno = top.checked_sub(value).filter(|below| *below < MAX_ERRNO)? + 1;
+    let known = ERRNO.iter().find(|(number, _)| *number == errno)?;
+    (!errno.is_multiple_of(if wide { 8 } else { 4 })).then(|| format!("-{errno} ({})", known.1))
 }
 
 /// An access at that offset from NULL, in words.
@@ -191,6 +294,18 @@ mod tests {
         }
         assert_eq!(read(0xffff_8880_1234_5678, true), None);
         assert_eq!(read(0x0010_0104, false).map(|r| r.meaning), Some("list-poison"));
+    }
+
+    #[test]
+    fn an_error_pointer_is_told_from_what_contains_null() {
+        let text = |value: u64, wide| read(value, wide).map(|r| r.text).unwrap_or_default();
+        assert_eq!(text(-19i64 as u64, true), "-19 (ENODEV): an error pointer that was not checked");
+        assert!(text(-16i64 as u64, true).contains("(EBUSY): an error pointer that was not checked, or"));
+        assert!(text(-0x130i64 as u64, true).starts_with("-304: what contains a member that is NULL"));
+        assert_eq!(text(0xffff_fff4, false).split(':').next(), Some("-12 (ENOMEM)"));
+        assert_eq!(sure_error(-19i64 as u64, true).as_deref(), Some("-19 (ENODEV)"));
+        assert_eq!(sure_error(-16i64 as u64, true), None);
+        assert_eq!(sure_error(0, true), None);
     }
 
     #[test]

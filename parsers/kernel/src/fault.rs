@@ -66,6 +66,12 @@ pub const KINDS: &[KindDef] = &[KindDef {
             unit: "",
             doc: "text, rodata, data, ... of the kernel or a module",
         },
+        FieldDef {
+            name: "one_bit",
+            ty: FieldType::Text,
+            unit: "",
+            doc: "the register is one bit off the start of an allocated object, in words",
+        },
         FieldDef { name: "slot_module", ty: FieldType::Text, unit: "", doc: "module that it lies in" },
     ],
 }];
@@ -194,6 +200,8 @@ impl Kernel<'_> {
             (Some(reading), Some(held)) => Some(format!("{reading}; {held}")),
             (reading, held) => reading.or(held),
         };
+        let size = typed.holds.as_deref().and_then(|name| self.types().size_of(bare(name)));
+        let one_bit = self.one_bit_off(pointer, size.unwrap_or(1));
         let quote = match &reading {
             Some(reading) => format!("`{text}`: {register} is {base:#x}, {reading}"),
             None => format!("`{text}`: {register} is {base:#x}, offset {offset:#x}"),
@@ -216,6 +224,7 @@ impl Kernel<'_> {
                 .with_opt("pointer", known.then_some(facts::Address(pointer)))
                 .with_opt("slot", from.as_ref().map(|(place, _)| facts::Address(*place)))
                 .with_opt("slot_section", from.as_ref().and_then(|(_, what)| what.section))
+                .with_opt("one_bit", one_bit)
                 .with_opt("slot_module", from.as_ref().and_then(|(_, what)| what.module.clone()))
                 .quoting(quote)
                 .recheck(format!("crash> dis -rl {}", oops.function))
@@ -224,6 +233,27 @@ impl Kernel<'_> {
                     None => "crash> bt -f".to_owned(),
                 }),
         )
+    }
+
+    /// Says that an address that nothing is mapped at differs in one bit from the start of an allocated slab object of at
+    /// least that many bytes, and of one only.
+    fn one_bit_off(&self, at: u64, size: u64) -> Option<String> {
+        let mapped = |at: u64| self.arch().is_kernel(VirtAddr(at)) && self.translate(VirtAddr(at)).is_ok();
+        if at <= LOWEST || mapped(at) {
+            return None;
+        }
+        let starts = (0..u64::BITS).filter_map(|bit| {
+            let start = VirtAddr(at ^ (1 << bit));
+            let object = self.slab_object(start).filter(|_| mapped(start.0))?;
+            let holds = self.value(object.cache, "kmem_cache", "object_size").unwrap_or(0) & 0xffff_ffff;
+            (object.start == start && object.allocated == Some(true) && holds >= size).then_some((bit, object))
+        });
+        let mut starts = starts.take(2);
+        let (bit, object) = starts.next()?;
+        starts.next().is_none().then(|| {
+            let (start, cache) = (object.start.0, &object.cache_name);
+            format!("{at:#018x} is {start:#018x}, an allocated object of {cache}, with bit {bit} flipped")
+        })
     }
 
     /// Where the base register's value stands in memory, and what lies there: where the code had read it from, else where

@@ -104,6 +104,36 @@ fn the_member_of_a_list_s_entry_is_named() {
     assert_eq!(kernel.fault_fact(&other), None);
 }
 
+/// Tasks are objects of a cache; nothing is mapped 32 TiB away from the direct map of so small a machine.
+#[test]
+fn a_pointer_is_seen_to_be_one_bit_off_an_object() {
+    let dump = Dump::open(&[evidence::committed().join("vmcores/ip6mr-null.kdump")]).unwrap();
+    let kernel = Kernel::open(&dump, Sources::default()).unwrap();
+    let one_bit = |base: u64| {
+        let oops = Oops {
+            function: "ip6mr_sk_done",
+            within: Some(0x5e),
+            address: Some(base + 0x30),
+            registers: [("RBX", base)].into(),
+            ..Oops::default()
+        };
+        kernel.fault_fact(&oops).unwrap().text("one_bit").map(str::to_owned)
+    };
+    let tasks: Vec<u64> =
+        kernel.tasks().items.iter().map(|task| task.address.0).filter(|at| *at >> 44 != 0xfffff).collect();
+    assert!(tasks.len() > 10);
+    for bit in [45, 50, 62] {
+        let told = tasks.iter().filter(|at| {
+            let said = one_bit(**at ^ (1 << bit)).unwrap_or_default();
+            said.contains(&format!("{at:#x}, an allocated object of task_struct, with bit {bit} flipped"))
+        });
+        assert!(told.count() + 2 >= tasks.len(), "bit {bit}");
+    }
+    // The middle of an object, an address that is mapped, and two bits.
+    let at = *tasks.last().unwrap();
+    assert_eq!([(at + 8) ^ (1 << 45), at, at ^ (5 << 45), 0].map(one_bit), [const { None }; 4]);
+}
+
 /// What a pack made of a kernel's types says of its functions, and of the structures that they are given.
 #[test]
 fn a_pack_has_the_prototypes_that_it_was_made_of() {
