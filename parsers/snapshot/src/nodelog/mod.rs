@@ -529,6 +529,19 @@ mod tests {
             ends(&[banner, "[ 9.0] INFO: task x:1 blocked for more than 120 seconds.", banner]),
             is("hung", false)
         );
+        for (last, how) in [
+            ("Jul  5 01:50:02 n sbd[1234]: emerg: do_exit: Rebooting system: reboot", "fenced"),
+            ("[ 9.0] *** ocfs2 is very sorry to be fencing this system by restarting ***", "fenced"),
+            (
+                "Jul  5 01:50:02 n watchdog[608]: shutting down the system because of error 253 = 'load average too high'",
+                "watchdog",
+            ),
+        ] {
+            assert_eq!(ends(&[banner, last, "[ 9.5] reboot: Restarting system", banner]), is(how, true), "{last}");
+        }
+        // Words of an ordinary tool.
+        let update = "Jul  5 01:50:02 n updater[7]: Rebooting system: new image";
+        assert_eq!(ends(&[banner, update, "[ 9.5] reboot: Restarting system", banner]), is("requested", true));
         let capture = "[    0.000000] Command line: BOOT_IMAGE=x elfcorehdr=0x1000";
         assert_eq!(ends(&[banner, "[ 9.0] x", banner, capture]), is("panic", true));
         assert_eq!(

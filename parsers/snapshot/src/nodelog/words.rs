@@ -23,6 +23,12 @@ pub(super) const ENDINGS: &[(&str, &str, u8)] = &[
     ("Initiating system shutdown due to power failure", "power", 8),
     ("battery charge below low limit", "power", 7),
     ("sbd: notice: Rebooting system", "fenced", 8),
+    // sbd's last words: `emerg: do_exit: Rebooting system: reboot`, `crashdump` or `off`.
+    ("do_exit: Rebooting system: ", "fenced", 8),
+    ("emerg: Rebooting system: ", "fenced", 8),
+    ("very sorry to be fencing this system by restarting", "fenced", 8),
+    // The watchdog daemon takes the machine down in order: what follows looks like a wanted shutdown.
+    ("shutting down the system because of error ", "watchdog", 7),
     ("Self-fencing", "fenced", 8),
     ("reboot: Restarting system", "requested", 6),
     ("reboot: Power down", "requested", 6),
