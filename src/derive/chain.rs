@@ -7,26 +7,27 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use facts::{Fact, Origin, Value};
 
-use super::{blame, path};
+use super::io::io;
+use super::{blame, io as io_hang, path};
 
 /// Nobody waits that long for a lock on a healthy machine, whether the kernel reports it or not.
 const LONG_S: i64 = 20;
 /// The same beside hung tasks that the kernel did report: a panic at the first of them leaves the others untold.
 const LONG_BESIDE_S: i64 = 5;
 /// How many tasks are named, and how many of their waits are evidence.
-const MAX_NAMED: usize = 12;
+pub(super) const MAX_NAMED: usize = 12;
 const MAX_WAITS: usize = 6;
 /// How far a way from owner to owner is followed.
 const MAX_DEPTH: usize = 256;
 
 /// What a task waits for.
-struct Wait {
+pub(super) struct Wait {
     /// In words: `rwsem mmap_lock to read`.
     what: String,
     /// The same without the wish of who waits.
     object: String,
     /// Position of the fact that tells it.
-    at: usize,
+    pub(super) at: usize,
     /// Module of the lock or completion.
     module: Option<String>,
     /// Who is waited for does not hold a lock but has to end the wait: it runs the work, serves the file system.
@@ -36,7 +37,7 @@ struct Wait {
 
 /// Where the way along a wait leads.
 #[derive(Clone)]
-enum Leads {
+pub(super) enum Leads {
     /// To the task that holds it.
     Owner {
         pid: i64,
@@ -48,16 +49,16 @@ enum Leads {
 }
 
 /// One task that waits or that others wait for.
-struct Task<'a> {
+pub(super) struct Task<'a> {
     at: usize,
     fact: &'a Fact,
     comm: &'a str,
-    wait: Option<Wait>,
+    pub(super) wait: Option<Wait>,
     /// Its first hung-task report.
     event: Option<usize>,
     /// Where a list of blocked tasks that somebody asked for shows it.
     listed: Option<usize>,
-    seconds: Option<i64>,
+    pub(super) seconds: Option<i64>,
 }
 
 impl Task<'_> {
@@ -93,8 +94,8 @@ fn of_dump(facts: &[Fact], member: &str, only: bool) -> Vec<Fact> {
     for (pid, (root, _)) in &roots {
         held.entry(*root).or_default().push(*pid);
     }
+    let mut out = io_hang::hangs(facts, member, &tasks, &groups, &roots);
     let long = if tasks.values().any(|t| t.event.is_some()) { LONG_BESIDE_S } else { LONG_S };
-    let mut out = Vec::new();
     for (root, waiters) in &held {
         let Some(task) = tasks.get(root) else { continue };
         // A circle has no root: it is told as a deadlock.
@@ -117,10 +118,11 @@ fn of_dump(facts: &[Fact], member: &str, only: bool) -> Vec<Fact> {
 /// The tasks of a dump that matter here: who waits, who is waited for, who was reported.
 fn tasks<'a>(facts: &'a [Fact], member: &str, only: bool) -> BTreeMap<i64, Task<'a>> {
     let here = |fact: &(usize, &'a Fact)| fact.1.origin.member == member;
+    let lowest = io_hang::lowest(facts, member);
     let mut waits: HashMap<i64, Wait> = HashMap::new();
     let mut wanted: BTreeSet<i64> = BTreeSet::new();
     for (at, fact) in facts.iter().enumerate().filter(|f| f.1.kind.starts_with("mem.")).filter(here) {
-        if let (Some(pid), Some(wait)) = (fact.int("pid"), wait(at, fact)) {
+        if let (Some(pid), Some(wait)) = (fact.int("pid"), wait(at, fact, &lowest)) {
             if let Leads::Owner { pid, .. } = wait.leads {
                 wanted.insert(pid);
             }
@@ -155,7 +157,8 @@ fn tasks<'a>(facts: &'a [Fact], member: &str, only: bool) -> BTreeMap<i64, Task<
         let event = events.get(&pid).filter(|(at, _)| is_it(at));
         let listed = lists.get(&pid).copied().filter(is_it);
         let wait = waits.remove(&pid).map(|mut wait| {
-            if let (Leads::Nowhere | Leads::Shared(_), Some(device)) = (&wait.leads, journal(comm)) {
+            let told = facts.get(wait.at).is_some_and(|fact| fact.text("io").is_some());
+            if !told && let (Leads::Nowhere | Leads::Shared(_), Some(device)) = (&wait.leads, journal(comm)) {
                 wait.leads = Leads::Shared(io(device));
                 // In a queue it waits for tasks that still write to the transaction, which is no I/O by itself.
                 let queue = facts.get(wait.at).and_then(|f| f.text("kind")) == Some("queue");
@@ -189,10 +192,6 @@ fn journal(comm: &str) -> Option<&str> {
     comm.strip_prefix("jbd2/")?.rsplit_once('-').map(|(device, _)| device)
 }
 
-fn io(device: &str) -> String {
-    format!("io {device}")
-}
-
 /// Who waits for a commit waits for the journal's thread, where only one is blocked.
 fn journals(tasks: &mut BTreeMap<i64, Task>) {
     let blocked: Vec<i64> =
@@ -215,7 +214,7 @@ fn journals(tasks: &mut BTreeMap<i64, Task>) {
 }
 
 /// What a fact says that its task waits for.
-fn wait(at: usize, fact: &Fact) -> Option<Wait> {
+fn wait(at: usize, fact: &Fact, lowest: &HashMap<&str, &str>) -> Option<Wait> {
     let text = |name: &str| fact.text(name).filter(|t| !t.is_empty());
     let address = |name: &str| fact.get(name).map(ToString::to_string);
     let module = text("module").map(str::to_owned);
@@ -266,6 +265,7 @@ fn wait(at: usize, fact: &Fact) -> Option<Wait> {
                 (_, Some(symbol), ..) => format!("{kind} {symbol}"),
                 _ => format!("a {kind}"),
             };
+            let of_disk = io_hang::wait(fact, lowest);
             // A parent waits for its child for as long as that likes.
             const FORKS: [&str; 4] = ["wait_for_vfork_done", "kernel_clone", "_do_fork", "do_fork"];
             let forks = fact.stacks.iter().any(|stack| stack.functions().any(|f| FORKS.contains(&f)));
@@ -275,13 +275,14 @@ fn wait(at: usize, fact: &Fact) -> Option<Wait> {
                     ends = true;
                     Leads::Owner { pid, certain: true }
                 }
+                _ if let Some((_, shared)) = &of_disk => Leads::Shared(shared.clone()),
                 ("page", Some(device), _) => Leads::Shared(io(device)),
                 (_, _, Some(object)) if symbol.is_some() || fact.int("waiters") > Some(1) => {
                     Leads::Shared(format!("{kind} {object}"))
                 }
                 _ => Leads::Nowhere,
             };
-            (what, leads)
+            (of_disk.map_or(what, |(what, _)| what), leads)
         }
         _ => return None,
     };
@@ -344,7 +345,7 @@ fn root(start: i64, tasks: &BTreeMap<i64, Task>, groups: &HashMap<String, Vec<i6
 }
 
 /// `acme-fw:219`, each.
-fn named(pids: &[i64], tasks: &BTreeMap<i64, Task>) -> Vec<String> {
+pub(super) fn named(pids: &[i64], tasks: &BTreeMap<i64, Task>) -> Vec<String> {
     pids.iter().filter_map(|pid| Some(format!("{}:{pid}", tasks.get(pid)?.comm))).collect()
 }
 
@@ -541,142 +542,4 @@ pub(super) fn lasting(facts: &[Fact]) -> BTreeMap<usize, i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn task(pid: i64, comm: &str, blocked: i64) -> Fact {
-        Fact::new("mem.task", Origin::memory("dump", 0, "struct task_struct"))
-            .with("pid", pid)
-            .with("comm", comm)
-            .with("state", "D")
-            .with("blocked_s", blocked)
-    }
-
-    fn wants(pid: i64, lock: &str, owner: i64, certain: bool) -> Fact {
-        Fact::new("mem.lock_wait", Origin::memory("dump", 0, "struct mutex"))
-            .with("pid", pid)
-            .with("kind", "mutex")
-            .with("symbol", lock)
-            .with("owner_pid", owner)
-            .with("owner_certain", certain)
-    }
-
-    fn waits(pid: i64, kind: &str) -> Fact {
-        Fact::new("mem.wait", Origin::memory("dump", 0, "struct page")).with("pid", pid).with("kind", kind)
-    }
-
-    fn hung(pid: i64, comm: &str) -> Fact {
-        let fact = Fact::new("log.hung_task", Origin::lines("dump", 5, 9)).with("pid", pid).with("comm", comm);
-        fact.with("seconds", 10)
-    }
-
-    fn titles(facts: &[Fact], kind: &str) -> Vec<String> {
-        let found = chains(facts);
-        found.iter().filter(|f| f.kind == kind).filter_map(|f| f.text("title").map(str::to_owned)).collect()
-    }
-
-    /// a holds m and waits for a completion, b holds n and wants m, c wants n.
-    fn chain_of(blocked: i64) -> Vec<Fact> {
-        let done = waits(1, "completion").with("symbol", "done").with("module", "demo");
-        let tasks = [task(1, "a", blocked), task(2, "b", blocked), task(3, "c", blocked)];
-        tasks.into_iter().chain([done, wants(2, "m", 1, true), wants(3, "n", 2, true)]).collect()
-    }
-
-    #[test]
-    fn all_who_wait_have_one_root_whichever_the_log_names() {
-        let mut facts = chain_of(15);
-        assert!(chains(&facts).is_empty(), "nobody was reported, and locks are waited for all the time");
-        facts.push(hung(3, "c"));
-        assert_eq!(
-            titles(&facts, "derived.chain"),
-            ["a:1 holds up 2 tasks: it holds mutex m (1 wait) and has waited 15 s for completion done"]
-        );
-        assert_eq!(titles(&facts, "derived.blocked"), ["c has waited 15 s for mutex n, held by b:2"]);
-        let found = chains(&facts);
-        let blocked = found.iter().find(|f| f.kind == "derived.blocked");
-        assert_eq!(blocked.and_then(|f| f.int("root_pid")), Some(1));
-        let root = found.iter().find(|f| f.kind == "derived.chain");
-        assert_eq!(root.and_then(|f| f.get("reported")).and_then(Value::as_bool), Some(false));
-        assert_eq!(root.and_then(|f| f.text("module")), Some("demo"));
-    }
-
-    #[test]
-    fn a_second_knot_is_told_beside_the_one_that_was_reported() {
-        let mut facts = chain_of(12);
-        facts.extend([task(8, "x", 12), waits(8, "completion"), hung(8, "x")]);
-        assert_eq!(titles(&facts, "derived.chain").len(), 1);
-    }
-
-    #[test]
-    fn who_waits_long_is_told_where_the_log_says_nothing() {
-        assert_eq!(titles(&chain_of(40), "derived.chain").len(), 1);
-    }
-
-    #[test]
-    fn a_reader_is_followed_only_while_it_is_blocked_and_never_into_a_circle() {
-        let of = |last: Fact| [task(1, "a", 30), task(2, "b", 30), wants(2, "m", 1, false), last].to_vec();
-        assert_eq!(titles(&of(waits(1, "completion")), "derived.chain").len(), 1);
-        assert!(titles(&of(wants(1, "n", 2, true)), "derived.chain").is_empty());
-        let mut awake = of(waits(1, "completion"));
-        awake[0].set("state", "S");
-        assert!(titles(&awake, "derived.chain").is_empty());
-    }
-
-    #[test]
-    fn a_reader_that_sleeps_in_the_code_of_the_lock_is_the_root() {
-        let sleeping = |module: &str| {
-            let mut stack = facts::Stack::printed("stack");
-            stack.frames = ["schedule", "cfg_reader"].iter().map(|f| facts::Frame::printed(*f)).collect();
-            if let Some(frame) = stack.frames.get_mut(1) {
-                frame.module = Some(module.into());
-            }
-            let mut reader = task(1, "ev", 0).with("state", "S");
-            reader.stacks.push(std::sync::Arc::new(stack));
-            let wants = |pid| wants(pid, "cfg_sem", 1, false).with("module", "demo");
-            [reader, task(2, "w", 30), task(3, "r", 30), wants(2), wants(3)].to_vec()
-        };
-        let told = titles(&sleeping("demo"), "derived.chain");
-        assert!(told.len() == 1 && told[0].starts_with("ev:1 holds up 2 tasks"), "{told:?}");
-        assert!(titles(&sleeping("other"), "derived.chain").is_empty());
-    }
-
-    #[test]
-    fn a_proven_circle_has_no_root() {
-        let facts = [task(1, "a", 30), task(2, "b", 30), wants(2, "m", 1, true), wants(1, "n", 2, true), hung(1, "a")];
-        let found = chains(&facts);
-        assert!(found.iter().all(|f| f.kind == "derived.blocked"), "{found:?}");
-        assert_eq!(found[0].int("root_pid"), Some(1));
-    }
-
-    #[test]
-    fn who_waits_for_one_device_is_one_group_with_those_behind_it() {
-        let page = |pid| waits(pid, "page").with("filesystem", "dm-0").with("bit", "writeback");
-        let tasks = [task(1, "a", 30), task(2, "b", 30), task(3, "c", 30), task(4, "jbd2/dm-0-8", 30)];
-        let facts: Vec<Fact> = tasks
-            .into_iter()
-            .chain([page(1), page(2), wants(3, "m", 2, true), waits(4, "bit"), hung(2, "b")])
-            .collect();
-        assert_eq!(
-            titles(&facts, "derived.chain"),
-            ["3 tasks have waited 30 s for I/O of dm-0 (b, a, jbd2/dm-0-8); 1 task for what these hold"]
-        );
-    }
-
-    #[test]
-    fn a_task_that_takes_its_own_lock_is_a_circle_of_one() {
-        let circle = Fact::new("mem.lock_cycle", Origin::memory("dump", 0, "struct task_struct"))
-            .with("pids", vec![7])
-            .with("tasks", vec!["a"])
-            .with("symbols", vec!["m"]);
-        let two = circle.clone().with("pids", vec![7, 8]);
-        let found = self_deadlocks(&[task(7, "a", 30), circle, two]);
-        assert_eq!(found.len(), 1);
-        assert_eq!((found[0].int("pid"), found[0].text("lock")), (Some(7), Some("m")));
-    }
-
-    #[test]
-    fn later_reports_tell_how_long_a_task_hangs() {
-        let later = hung(3, "c").with("seconds", 25);
-        assert_eq!(lasting(&[hung(3, "c"), later, hung(4, "d")]), BTreeMap::from([(0, 25)]));
-    }
-}
+mod tests;

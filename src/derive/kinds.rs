@@ -148,6 +148,25 @@ pub const KINDS: &[KindDef] = &[
         ],
     },
     KindDef {
+        kind: "derived.io_hang",
+        doc: "A disk whose I/O tasks are proved to wait for while it has had a request for long, or whose queue is frozen",
+        fields: &[
+            field("device", Text, "the disk: of those that are made of others the lowest"),
+            field("driver", Text, "its driver"),
+            FieldDef { name: "oldest_s", ty: Int, unit: "s", doc: "age of its oldest request, from 5 s on" },
+            field("in_flight", Int, "requests that the driver has"),
+            field("tasks", Int, "how many wait for it, or for who does"),
+            field("pids", List, "their thread ids"),
+            field("who", List, "the first of them as comm:pid"),
+            FieldDef { name: "longest_s", ty: Int, unit: "s", doc: "how long one of them has waited at most" },
+            field("entering", Int, "tasks that wait to enter its queue, which is frozen"),
+            field("freezer", Text, "command name of the task that freezes it"),
+            field("freezer_pid", Int, "its thread id"),
+            field("through", Text, "devices made of it that they wait for"),
+            field("title", Text, "in a sentence"),
+        ],
+    },
+    KindDef {
         kind: "derived.blocked",
         doc: "What a task of a hung-task report waits for, as memory shows it",
         fields: &[

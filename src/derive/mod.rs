@@ -16,6 +16,7 @@ mod hang;
 mod hardware;
 mod headline;
 mod instruction;
+mod io;
 mod kinds;
 mod lockup;
 mod lost_lock;

@@ -79,9 +79,15 @@ pub struct OtherRow {
     pub filesystem: Option<String>,
     /// Inode number of a page's file.
     pub inode: Option<u64>,
-    /// The block device, of a page of one that is read directly.
+    /// The block device whose I/O ends the wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// Of that I/O `read`, `write`, ..., where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// What of the device it waits for: `page`, `buffer`, `bio`, `tag`, `frozen`, ...
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub io: Option<&'static str>,
     /// Tasks in the same queue, this one among them.
     pub waiters: Option<usize>,
     /// The function on whose behalf it sleeps.
@@ -199,7 +205,9 @@ pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
             bit: wait.bit.clone(),
             filesystem: wait.file.as_ref().map(|file| file.filesystem.clone()),
             inode: wait.file.as_ref().map(|file| file.inode),
-            device: wait.file.as_ref().and_then(|file| file.device.clone()),
+            device: wait.io.as_ref().map(|io| io.device.clone()),
+            operation: wait.io.as_ref().and_then(|io| io.operation.clone()),
+            io: wait.io.as_ref().map(|io| io.by),
             waiters: Some(wait.waiters),
             waits_in: stack_of.get(&wait.task.0).and_then(|stack| kernel::locks::waits_in(stack)),
             waker_pid: wait.waker.and_then(name).map(|(pid, _)| pid),
@@ -258,6 +266,8 @@ impl OtherRow {
             filesystem: None,
             inode: None,
             device: None,
+            operation: None,
+            io: None,
             waiters: None,
             waits_in: None,
             waker_pid: None,

@@ -46,6 +46,10 @@ pub struct Disk {
     /// Of a device of device mapper that is suspended (`dmsetup suspend`, a change of its table): how many bios wait
     /// until it is resumed.
     pub suspended: Option<usize>,
+    /// Its driver, `virtio_blk`.
+    pub driver: Option<String>,
+    /// Of a device of device mapper its targets, `linear`, in the order of its table.
+    pub targets: Vec<String>,
     /// Requests that the driver has, the oldest first.
     pub requests: Vec<Request>,
 }
@@ -95,6 +99,8 @@ pub(crate) const KINDS: &[KindDef] = &[
             field("suspended", Bool, "", "a device of device mapper that takes no I/O until it is resumed"),
             field("deferred", Int, "", "bios that wait for that"),
             field("oldest_s", Int, "s", "age of the oldest request that the driver has"),
+            field("driver", Text, "", "its driver; of a SCSI disk with that of its host: `sd on virtio_scsi`"),
+            field("targets", Text, "", "targets of one of device mapper: linear, crypt, ..."),
             field("counted_reads", Int, "", "reads in flight by the device's own counters"),
             field("counted_writes", Int, "", "writes in flight by the device's own counters"),
         ],
@@ -170,6 +176,32 @@ impl Kernel<'_> {
 
     /// Disks, in the order of their making, with the requests that their drivers have.
     pub fn disks(&self) -> Walk<Disk> {
+        let mut found = self.disks_alone();
+        let now = Now { monotonic_ns: self.monotonic_ns(), jiffies: self.jiffies(), hz: self.ticks_per_second() };
+        let mut left = MAX_REQUESTS;
+        let mut by_queue: HashMap<u64, Vec<Request>> = HashMap::new();
+        let mut seen_tags = HashSet::new();
+        for queue in found.items.iter().filter_map(|disk| disk.queue) {
+            self.queue_requests(queue, &now, &mut left, &mut seen_tags, &mut by_queue, &mut found.gaps);
+        }
+        for disk in &mut found.items {
+            let requests = disk.queue.and_then(|queue| by_queue.remove(&queue.0)).unwrap_or_default();
+            disk.requests = requests;
+            disk.requests.sort_by_key(|request| (std::cmp::Reverse(request.age_ns), request.address));
+        }
+        if left == 0 {
+            found.gaps.push(Gap::new(
+                "block requests in flight",
+                self.member(),
+                format!("more than {MAX_REQUESTS} requests to look at"),
+                "",
+            ));
+        }
+        found
+    }
+
+    /// Disks, in the order of their making, without what their drivers have.
+    pub(crate) fn disks_alone(&self) -> Walk<Disk> {
         let types = self.types();
         if self.symbol_count() > 0 && self.symbols("submit_bio").is_empty() {
             return Walk::default(); // a kernel without block layer
@@ -198,10 +230,6 @@ impl Kernel<'_> {
         };
         let devices = self.class_devices(class);
         let mut found = Walk { items: Vec::new(), gaps: devices.gaps };
-        let now = Now { monotonic_ns: self.monotonic_ns(), jiffies: self.jiffies(), hz: self.ticks_per_second() };
-        let mut left = MAX_REQUESTS;
-        let mut by_queue: HashMap<u64, Vec<Request>> = HashMap::new();
-        let mut seen_tags = HashSet::new();
         for device in devices.items {
             // Partitions are devices of this class too.
             let kind = self.pointer(device, "device", "type").and_then(|ty| self.pointer(ty, "device_type", "name"));
@@ -216,25 +244,30 @@ impl Kernel<'_> {
                 found.gaps.push(Gap::new("block device", format!("struct device at {device}"), "it is absent", ""));
                 continue;
             };
-            if let Some(queue) = disk.queue {
-                self.queue_requests(queue, &now, &mut left, &mut seen_tags, &mut by_queue, &mut found.gaps);
-            }
             found.items.push(disk);
         }
-        for disk in &mut found.items {
-            let requests = disk.queue.and_then(|queue| by_queue.remove(&queue.0)).unwrap_or_default();
-            disk.requests = requests;
-            disk.requests.sort_by_key(|request| (std::cmp::Reverse(request.age_ns), request.address));
-        }
-        if left == 0 {
-            found.gaps.push(Gap::new(
-                "block requests in flight",
-                self.member(),
-                format!("more than {MAX_REQUESTS} requests to look at"),
-                "",
-            ));
-        }
         found
+    }
+
+    /// The driver that a disk's parent is bound to, or whose operations the disk has.
+    fn disk_driver(&self, disk: VirtAddr, device: VirtAddr) -> Option<String> {
+        let parent = self.pointer(device, "device", "parent");
+        let bound = parent.and_then(|parent| {
+            let driver = self.pointer(parent, "device", "driver")?;
+            self.cstr(self.pointer(driver, "device_driver", "name")?, 64).ok().filter(|name| !name.is_empty())
+        });
+        if let Some((name, parent)) = bound.zip(parent) {
+            let host = (name == "sd" || name == "sr").then(|| {
+                let device = parent - self.types().offset("scsi_device", "sdev_gendev")?;
+                let host = self.pointer(device, "scsi_device", "host")?;
+                let template = self.pointer(host, "Scsi_Host", "hostt")?;
+                let named = ["proc_name", "name"].iter().find_map(|n| self.pointer(template, "scsi_host_template", n));
+                self.cstr(named?, 64).ok().filter(|host| !host.is_empty())
+            });
+            return Some(host.flatten().map_or(name.clone(), |host| format!("{name} on {host}")));
+        }
+        let operations = self.pointer(disk, "gendisk", "fops")?;
+        self.symbolize(operations)?.module
     }
 
     fn disk(&self, at: VirtAddr, device: VirtAddr) -> Option<Disk> {
@@ -254,6 +287,7 @@ impl Kernel<'_> {
             // A plain number since 7996a8b5511a "blk-mq: fix hang caused by freeze/unfreeze sequence" (v5.3).
             self.first_value(queue, "request_queue", &["mq_freeze_depth", "mq_freeze_depth.counter"])
         });
+        let driver = self.disk_driver(at, device);
         let mut stacked = self.stacked_on(at);
         stacked.below.extend(self.loop_below(at));
         Some(Disk {
@@ -269,6 +303,8 @@ impl Kernel<'_> {
             label: stacked.label,
             below: stacked.below,
             suspended: stacked.suspended,
+            driver,
+            targets: stacked.targets,
             requests: Vec::new(),
         })
     }
@@ -319,7 +355,7 @@ impl Kernel<'_> {
 
     /// The hardware queues of a request queue: an array of pointers, an xarray from 4e5cc99e1e48 "blk-mq: manage hctx map
     /// via xarray" (v5.18) on, an array again later.
-    fn hardware_queues(&self, queue: VirtAddr, gaps: &mut Vec<Gap>) -> Vec<VirtAddr> {
+    pub(crate) fn hardware_queues(&self, queue: VirtAddr, gaps: &mut Vec<Gap>) -> Vec<VirtAddr> {
         let types = self.types();
         if let Some(table) = self.place(queue, "request_queue", "hctx_table") {
             let walk = self.xarray(table, "xarray", MAX_QUEUES as usize, "hardware queues");
@@ -389,7 +425,7 @@ impl Kernel<'_> {
     }
 
     /// Names of operations by number, `write`. `enum req_op` since ff07a02e9e8e (v6.0), `req_opf` before.
-    fn operations(&self) -> HashMap<u64, String> {
+    pub(crate) fn operations(&self) -> HashMap<u64, String> {
         let types = self.types();
         let all = ["req_op", "req_opf"].iter().map(|name| types.enumerators(name)).find(|all| !all.is_empty());
         let named = all.unwrap_or_default().into_iter().filter_map(|(name, value)| {
@@ -483,6 +519,8 @@ impl Kernel<'_> {
                     .with_opt("suspended", disk.suspended.map(|_| true))
                     .with_opt("deferred", disk.suspended)
                     .with_opt("oldest_s", oldest)
+                    .with_opt("driver", disk.driver.clone())
+                    .with_opt("targets", joined(&disk.targets))
                     .with_opt("counted_reads", disk.counted.map(|(reads, _)| reads))
                     .with_opt("counted_writes", disk.counted.map(|(_, writes)| writes))
                     .quoting(format!(
@@ -536,7 +574,7 @@ impl Kernel<'_> {
 }
 
 /// The disk of a name, which may be that of a partition.
-fn disk_of<'n>(name: &'n str, disks: &[&'n str]) -> &'n str {
+pub(crate) fn disk_of<'n>(name: &'n str, disks: &[&'n str]) -> &'n str {
     let of = |disk: &&&'n str| {
         let Some(rest) = name.strip_prefix(**disk) else { return false };
         // A disk whose name ends with a digit has a `p` before the numbers of its partitions.

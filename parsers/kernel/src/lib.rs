@@ -32,6 +32,7 @@ mod flushed_work;
 mod generated_code;
 mod holder_types;
 mod identity;
+pub mod io_waits;
 mod ip6mr;
 mod irq;
 mod kinds;

@@ -262,6 +262,12 @@ impl StackWords {
         Some(StackWords { start, words })
     }
 
+    /// A stack that holds these words.
+    #[cfg(test)]
+    pub(crate) fn of(start: u64, words: Vec<u64>) -> StackWords {
+        StackWords { start, words }
+    }
+
     /// Where the stack holds a word, lowest first.
     pub(crate) fn places(&self, word: u64) -> impl Iterator<Item = VirtAddr> {
         let hits = self.words.iter().enumerate().filter(move |(_, w)| **w == word);

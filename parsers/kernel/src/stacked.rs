@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use crate::{Kernel, VirtAddr};
 
+/// Targets of one table.
+const MAX_TARGETS: u64 = 4096;
 /// Devices below one device.
 const MAX_BELOW: usize = 4096;
 
@@ -16,6 +18,8 @@ pub(crate) struct Stacked {
     pub(crate) below: Vec<String>,
     /// Of a device of device mapper that is suspended: how many bios wait for it to be resumed.
     pub(crate) suspended: Option<usize>,
+    /// The targets of its table, each kind once.
+    pub(crate) targets: Vec<String>,
 }
 
 /// Bit 0 of `mapped_device.flags`, the same from 3.10 to 7.3 (`DMF_BLOCK_IO_FOR_SUSPEND`): bios are put off. Bit 1
@@ -68,7 +72,22 @@ impl Kernel<'_> {
                 below.extend(name);
             }
         }
-        Stacked { label, below: once(below), suspended: self.suspended(device) }
+        let targets = table.map(|table| self.targets(table)).unwrap_or_default();
+        Stacked { label, below: once(below), suspended: self.suspended(device), targets }
+    }
+
+    /// The kinds of targets in a table.
+    fn targets(&self, table: VirtAddr) -> Vec<String> {
+        let count = self.value(table, "dm_table", "num_targets").map_or(0, |n| n & 0xffff_ffff).min(MAX_TARGETS);
+        let (Some(first), Some(size)) = (self.pointer(table, "dm_table", "targets"), self.types().size_of("dm_target"))
+        else {
+            return Vec::new();
+        };
+        let kinds = (0..count).filter_map(|nth| {
+            let kind = self.pointer(first + nth * size, "dm_target", "type")?;
+            self.cstr(self.pointer(kind, "target_type", "name")?, 64).ok()
+        });
+        once(kinds.collect())
     }
 
     fn suspended(&self, device: VirtAddr) -> Option<usize> {

@@ -83,14 +83,22 @@ pub const KINDS: &[KindDef] = &[
             field("task", Addr, "", "its task_struct"),
             field("pid", Int, "", "thread id"),
             field("comm", Text, "", "command name"),
-            field("kind", Text, "", "completion, bit, variable, page, queue"),
+            field("kind", Text, "", "completion, bit, variable, page, queue, direct-io"),
             field("object", Addr, "", "the completion, word, page or queue"),
             field("symbol", Text, "", "variable it is, or lies in"),
             field("module", Text, "", "module of that variable"),
             field("bit", Text, "", "number of the bit; of a page its name: locked, writeback"),
             field("filesystem", Text, "", "file system (s_id) of the page; bdev for a block device itself"),
             field("inode", Int, "", "inode number of the page's file"),
-            field("device", Text, "", "the block device, of a page of one that is read directly"),
+            field("device", Text, "", "the block device whose I/O ends the wait"),
+            field("disk", Text, "", "the disk of that device"),
+            field("operation", Text, "", "read, write, flush, ..., where what it waits on tells"),
+            field(
+                "io",
+                Text,
+                "",
+                "what of the device it waits for: page, buffer, bio, direct-io, request, log, writeback; before I/O can begin tag, throttle, frozen; freeze: it freezes the queue",
+            ),
             field("waiters", Int, "", "tasks in the same queue"),
             field(
                 "waker",
@@ -312,7 +320,10 @@ impl<'a, 'd> Report<'a, 'd> {
             .with_opt("bit", wait.bit.clone())
             .with_opt("filesystem", wait.file.as_ref().map(|f| f.filesystem.clone()))
             .with_opt("inode", wait.file.as_ref().map(|f| f.inode))
-            .with_opt("device", wait.file.as_ref().and_then(|f| f.device.clone()))
+            .with_opt("device", wait.io.as_ref().map(|io| io.device.as_str()))
+            .with_opt("disk", wait.io.as_ref().map(|io| io.disk.as_str()))
+            .with_opt("operation", wait.io.as_ref().and_then(|io| io.operation.as_deref()))
+            .with_opt("io", wait.io.as_ref().map(|io| io.by))
             .with("waiters", wait.waiters);
         let waker = wait.waker.and_then(|at| self.task(at));
         if let Some(waker) = waker {
@@ -334,6 +345,10 @@ impl<'a, 'd> Report<'a, 'd> {
             (WaitKind::Page, Some(bit), None) => format!("page {object} ({bit})"),
             (WaitKind::Bit, Some(bit), _) => format!("bit {bit} of {object}"),
             _ => format!("{} {object}", wait.kind.name()),
+        };
+        let what = match &wait.io {
+            Some(io) => format!("{what}, {}", io.words()),
+            None => what,
         };
         let of = waker.zip(wait.waker_by).map(|(waker, by)| match waker.address == wait.task {
             true => format!(", which it has to end itself: it {by}"),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::io_waits::Io;
 use crate::locks::{Frozen, Ring, StackWords, Stacks};
 use crate::stacks::CallStack;
 use crate::tasks::Task;
@@ -29,6 +30,8 @@ pub enum WaitKind {
     Page,
     /// A plain `wait_queue_head`.
     Queue,
+    /// A direct read or write, which wakes its task without a queue.
+    DirectIo,
 }
 
 impl WaitKind {
@@ -40,6 +43,7 @@ impl WaitKind {
             WaitKind::Variable => "variable",
             WaitKind::Page => "page",
             WaitKind::Queue => "queue",
+            WaitKind::DirectIo => "direct-io",
         }
     }
 
@@ -50,6 +54,7 @@ impl WaitKind {
             WaitKind::Bit | WaitKind::Variable => "unsigned long",
             WaitKind::Page => "page",
             WaitKind::Queue => "wait_queue_head",
+            WaitKind::DirectIo => "iomap_dio",
         }
     }
 }
@@ -90,6 +95,28 @@ pub struct QueueWait {
     pub waker_by: Option<&'static str>,
     /// Whether nobody else can end it: work that is flushed, a thread that is to end.
     pub must_end: bool,
+    /// The I/O that ends it.
+    pub io: Option<Io>,
+}
+
+impl QueueWait {
+    /// A wait of which no more is known than what the task waits for.
+    pub(crate) fn of(task: VirtAddr, kind: WaitKind, object: VirtAddr) -> QueueWait {
+        QueueWait {
+            task,
+            kind,
+            object,
+            symbol: None,
+            module: None,
+            bit: None,
+            file: None,
+            waiters: 1,
+            waker: None,
+            waker_by: None,
+            must_end: false,
+            io: None,
+        }
+    }
 }
 
 /// A wait entry on a sleeper's stack.
@@ -136,19 +163,7 @@ impl Kernel<'_> {
     /// What a sleeper waits for, when it is no lock and no pool.
     pub(crate) fn queue_wait(&self, task: &Task, stack: &CallStack, stacks: &Stacks) -> Option<QueueWait> {
         let words = StackWords::read(self, task, stack)?;
-        let mut wait = QueueWait {
-            task: task.address,
-            kind: WaitKind::Queue,
-            object: VirtAddr(0),
-            symbol: None,
-            module: None,
-            bit: None,
-            file: None,
-            waiters: 1,
-            waker: None,
-            waker_by: None,
-            must_end: false,
-        };
+        let mut wait = QueueWait::of(task.address, WaitKind::Queue, VirtAddr(0));
         let completes = |name: &str| name.starts_with("wait_for_completion") || name.contains("wait_for_common");
         let completion = stack.frames.iter().take(6).any(|f| f.function().is_some_and(completes));
         if let Some((object, waiters)) = completion.then(|| self.completion_of(task, &words, stacks)).flatten() {

@@ -78,7 +78,8 @@ impl Kernel<'_> {
             }
             let in_pool = waiting.function.as_deref().is_some_and(|f| f.starts_with("mempool_alloc"));
             if waiting.lock.is_none() && !in_pool && task.is_blocked() {
-                waits.others.extend(self.queue_wait(task, stack, &ranges));
+                let wait = self.queue_wait(task, stack, &ranges);
+                waits.others.extend(wait.or_else(|| self.io_alone(task, stack)));
             }
             if let Some(address) = in_pool.then(|| self.mempool_wait(task, stack, &ranges, &mut pools)).flatten() {
                 waits.sleepers.push((task.address, address));
@@ -100,6 +101,7 @@ impl Kernel<'_> {
         }
         self.flushes(tasks, &mut waits.others);
         self.answers(tasks, &mut waits.others);
+        self.io_waits(tasks, stacks, &mut waits.others);
         self.wakers(tasks, stacks, &ranges, &mut waits);
         self.owners_that_died(tasks, &mut waits.locks);
         waits.cycles = locks::cycles(&waits.locks, &waits.others);
@@ -130,6 +132,7 @@ impl Kernel<'_> {
             let mut wait = [wait];
             self.flushes(tasks, &mut wait);
             self.answers(tasks, &mut wait);
+            self.io_waits(tasks, stacks, &mut wait);
             next.extend(wait.iter().filter_map(|wait| wait.waker));
             waits.others.extend(wait);
         }

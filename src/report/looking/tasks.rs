@@ -290,7 +290,7 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
             let object = w.symbol.clone().or_else(|| w.object.map(address));
             let object = match (object, &w.bit, &w.filesystem, w.inode) {
                 (None, ..) => "-".to_owned(),
-                (Some(_), Some(bit), Some(_), Some(_)) if w.device.is_some() => {
+                (Some(_), Some(bit), Some(filesystem), Some(_)) if filesystem == "bdev" => {
                     format!("{bit}, block device {}", w.device.as_deref().unwrap_or_default())
                 }
                 (Some(_), Some(bit), Some(filesystem), Some(inode)) => {
@@ -298,6 +298,11 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
                 }
                 (Some(object), Some(bit), ..) => format!("{object}, {bit}"),
                 (Some(object), None, ..) => object,
+            };
+            let object = match (&w.device, w.io, &w.operation) {
+                (None, ..) | (_, None | Some("page"), _) => object,
+                (Some(device), _, Some(operation)) => format!("{object}, {operation} on {device}"),
+                (Some(device), Some(io), None) => format!("{object}, {io} of {device}"),
             };
             let object = match (w.waker_pid, &w.waker_comm) {
                 (Some(pid), _) if pid == w.pid => format!("{object}, waits for ITSELF"),
