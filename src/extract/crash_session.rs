@@ -1,6 +1,7 @@
 //! What a session with the crash utility says of the crash, where nobody kept the log: its banner has the last words of
-//! the kernel, its `bt` the stack of the task that crashed.
+//! the kernel, its `bt` the stack of the task that crashed, `foreach UN bt` the tasks that were blocked.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use facts::{Fact, Stack};
@@ -80,6 +81,35 @@ pub(super) fn crash(facts: &[Fact]) -> Option<Fact> {
     Some(crash.quoting(quote))
 }
 
+/// Blocked tasks that are told of, at most.
+const MAX_BLOCKED: usize = 512;
+
+/// The tasks of `foreach UN bt` as the list of blocked tasks that sysrq w prints would have them, those that the log has
+/// no report of.
+pub(super) fn blocked(facts: &[Fact]) -> Vec<Fact> {
+    let reported: BTreeSet<i64> =
+        facts.iter().filter(|f| f.kind == "log.hung_task").filter_map(|f| f.int("pid")).collect();
+    let asked = facts.iter().filter(|f| f.kind == "node.backtrace" && f.text("state") == Some("D"));
+    let asked = asked.filter(|f| f.int("pid").is_some_and(|pid| !reported.contains(&pid)));
+    let told = asked.map(|fact| {
+        let mut blocked = Fact::new("log.hung_task", fact.origin.clone())
+            .with("class", "hung-task")
+            .with("severity", "report")
+            .with("title", "INFO: task hung")
+            .with("state", "D")
+            .with("listed", true)
+            .quoting(fact.quote.clone());
+        for name in ["pid", "comm"] {
+            if let Some(value) = fact.get(name).cloned() {
+                blocked.values.insert(name.into(), value);
+            }
+        }
+        blocked.stacks.clone_from(&fact.stacks);
+        blocked
+    });
+    told.take(MAX_BLOCKED).collect()
+}
+
 /// What the log's reader makes of the last words.
 fn first_event(text: &str, fact: &Fact) -> Option<Fact> {
     let line = format!("[    1.000000] {text}\n");
@@ -96,6 +126,22 @@ mod tests {
     use facts::{Frame, Origin};
 
     use super::*;
+
+    #[test]
+    fn blocked_tasks_that_were_asked_for_are_listed_once() {
+        let blocked_task = |pid: i64| {
+            backtrace(&["__schedule", "schedule", "rwsem_down_write_slowpath", "ext4_file_write_iter"])
+                .with("pid", pid)
+                .with("state", "D")
+        };
+        let known = Fact::new("log.hung_task", Origin::lines("m", 1, 9)).with("pid", 8);
+        let other = backtrace(&["__schedule", "schedule", "do_wait"]).with("pid", 9);
+        let told = blocked(&[blocked_task(7), blocked_task(8), other, known]);
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].int("pid"), Some(7));
+        assert!(told[0].stacks[0].functions().any(|f| f == "ext4_file_write_iter"));
+        assert!(told[0].get("listed").is_some());
+    }
 
     fn backtrace(functions: &[&str]) -> Fact {
         let mut stack = Stack::printed("task");

@@ -91,6 +91,7 @@ pub(super) fn cases(mut pieces: Vec<Piece>, log_only: bool) -> Vec<Case> {
 pub(super) fn concluded(mut cases: Vec<Case>) -> Vec<Case> {
     for case in &mut cases {
         case.facts.extend(crash_session::crash(&case.facts));
+        case.facts.extend(crash_session::blocked(&case.facts));
         derive::clock::by_time(&mut case.facts);
         let derived = derive::derive(&case.facts);
         let endings = derive::endings(&case.facts, &case.identity);

@@ -121,9 +121,13 @@ pub(super) fn tasks(node: &mut Node, input: &Input<'_>) {
 pub(super) fn backtraces(node: &mut Node, input: &Input<'_>) {
     let mut open: Option<(Stack, usize, usize)> = None;
     let mut count = 0;
+    let mut blocked = false;
     for (i, line) in input.text.lines().enumerate() {
-        if let Some(stack) = header(line) {
-            close(node, input, open.take());
+        if let Some((_, command)) = line.split_once("crash> ") {
+            close(node, input, open.take(), blocked);
+            blocked = asks_for_blocked(command);
+        } else if let Some(stack) = header(line) {
+            close(node, input, open.take(), blocked);
             count += 1;
             if count > 2000 {
                 return;
@@ -142,10 +146,16 @@ pub(super) fn backtraces(node: &mut Node, input: &Input<'_>) {
             }
         }
     }
-    close(node, input, open);
+    close(node, input, open, blocked);
 }
 
-fn close(node: &mut Node, input: &Input<'_>, open: Option<(Stack, usize, usize)>) {
+/// `foreach UN bt`: the stacks of all tasks in uninterruptible sleep.
+fn asks_for_blocked(command: &str) -> bool {
+    let mut words = command.split_ascii_whitespace();
+    words.next() == Some("foreach") && words.next() == Some("UN") && words.next() == Some("bt")
+}
+
+fn close(node: &mut Node, input: &Input<'_>, open: Option<(Stack, usize, usize)>, blocked: bool) {
     let Some((stack, first, last)) = open.filter(|(s, _, _)| !s.frames.is_empty()) else { return };
     let origin = Origin::lines(input.member, input.before + first as u64 + 1, input.before + last as u64 + 1);
     let top = stack.functions().next().unwrap_or_default().to_owned();
@@ -154,6 +164,7 @@ fn close(node: &mut Node, input: &Input<'_>, open: Option<(Stack, usize, usize)>
         .with_opt("pid", stack.pid)
         .with("comm", comm.as_str())
         .with("top", top.as_str())
+        .with_opt("state", blocked.then_some("D"))
         .quoting(format!("{comm} in {top}"));
     fact.stacks.push(Arc::new(stack));
     node.push(fact);
@@ -181,4 +192,21 @@ fn frame(line: &str) -> Option<Frame> {
     frame.pc = words.next().and_then(|w| u64::from_str_radix(w, 16).ok()).map(Address);
     frame.module = words.next().and_then(|w| Some(w.strip_prefix('[')?.strip_suffix(']')?.into()));
     Some(frame)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn blocked_tasks_that_were_asked_for_are_known_as_such() {
+        let task = |pid: u32| {
+            format!(
+                "PID: {pid}   TASK: ffff8e1b4a3c8000  CPU: 3   COMMAND: \"x\"\n #0 [ffffb1f3c0b7fc40] __schedule at ffffffff9a5a1f2d\n"
+            )
+        };
+        let text = format!("crash> foreach UN bt\n{}{}crash> bt 3\n{}", task(1), task(2), task(3));
+        let (facts, _) = crate::read("paste.txt", text.as_bytes());
+        let told: Vec<_> =
+            facts.iter().filter(|f| f.kind == "node.backtrace").map(|f| (f.int("pid"), f.text("state"))).collect();
+        assert_eq!(told, [(Some(1), Some("D")), (Some(2), Some("D")), (Some(3), None)]);
+    }
 }
