@@ -101,8 +101,8 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
             let one = Fact::new("derived.one_bit", origin(fact)).with("event", at);
             derived.push(one.with("what", what.as_str()).quoting(what));
         }
-        let with_cache = shortage::with_cache(facts, fact);
-        let fact = with_cache.as_ref().unwrap_or(fact);
+        let with_memory = shortage::with_memory(facts, fact);
+        let fact = with_memory.as_ref().unwrap_or(fact);
         if let Some((module, what)) = shortage::cache_owner(facts, fact) {
             let owner = Fact::new("derived.cache_owner", origin(fact)).with("event", at);
             derived.push(owner.with("module", module).with("what", what.as_str()).quoting(what));

@@ -136,6 +136,12 @@ const UNCOUNTED: Step = Step(
     "who took pages that no counter shows: drivers, a balloon of the hypervisor",
     "the sum of /proc/meminfo against MemTotal; page_owner=on; balloon statistics of the hypervisor (vmware-toolbox-cmd stat balloon; virsh dommemstat)",
 );
+const VMALLOC: Step = Step(
+    "which code allocated it",
+    "vmcoroner mem of the dump; grep -vE 'ioremap|vmap' /proc/vmallocinfo | sort -k2 -n | tail (the caller stands behind the size)",
+);
+const PERCPU: Step =
+    Step("who allocated per-CPU memory", "grep Percpu /proc/meminfo; cat /proc/cgroups; percpu_alloc_percpu events");
 const CGROUP: Step = Step(
     "what the cgroup's memory is",
     "cat memory.stat memory.events memory.max (v1: memory.stat memory.usage_in_bytes memory.kmem.usage_in_bytes memory.kmem.slabinfo) of the cgroup {}",
@@ -191,6 +197,9 @@ impl<'a> Memory<'a> {
             "slab_reclaimable",
             "slab_unreclaimable",
             "pagetables",
+            "sec_pagetables",
+            "kernel_misc_reclaimable",
+            "bounce",
             "free",
             "free_pcp",
         ]);
@@ -264,6 +273,12 @@ impl<'a> Memory<'a> {
         }
     }
 
+    /// What the memory of the dump counts and no report does.
+    fn beyond(&self) -> Vec<(&str, u64)> {
+        let Some(Value::Record(memory)) = self.fact.get(BEYOND) else { return Vec::new() };
+        memory.keys().filter_map(|name| Some((name.as_str(), of(memory, name)?))).collect()
+    }
+
     /// The largest holder.
     fn holder(&self, fact: &Fact) -> Option<Shortage> {
         let of_all = |kb: u64| format!("{} of {}", size(kb), size(self.all_kb));
@@ -280,7 +295,11 @@ impl<'a> Memory<'a> {
                 true => self.all_kb.saturating_sub(self.counted()),
                 false => 0,
             };
-        let all = [slab, shmem, private, huge, cache, tables, locked, uncounted];
+        let beyond = self.beyond();
+        let uncounted = beyond.iter().fold(uncounted, |left, (_, kb)| left.saturating_sub(*kb));
+        let of_memory = |name: &str| beyond.iter().find(|(other, _)| *other == name).map_or(0, |(_, kb)| *kb);
+        let (vmalloc, percpu) = (of_memory("vmalloc"), of_memory("percpu"));
+        let all = [slab, shmem, private, huge, cache, tables, locked, vmalloc, percpu, uncounted];
         let most = all.into_iter().max().filter(|kb| enough(*kb, self.all_kb))?;
         Some(if most == slab {
             let row = rows(fact, "slabs").next();
@@ -310,11 +329,17 @@ impl<'a> Memory<'a> {
                 text: format!("the page cache holds {} and was not given back", of_all(cache)),
                 next: CACHE.pair(""),
             }
+        } else if most == vmalloc {
+            Shortage { text: format!("vmalloc areas hold {}", of_all(vmalloc)), next: VMALLOC.pair("") }
+        } else if most == percpu {
+            Shortage { text: format!("per-CPU areas hold {}", of_all(percpu)), next: PERCPU.pair("") }
         } else {
-            Shortage {
-                text: format!("{} are in no counter: pages of drivers, of a balloon, or huge pages", of_all(uncounted)),
-                next: UNCOUNTED.pair(""),
-            }
+            // A report counts neither vmalloc nor per-CPU areas.
+            let what = match beyond.is_empty() {
+                true => "in no counter of the report: vmalloc or per-CPU areas, pages of drivers, of a balloon",
+                false => "in no counter: pages of drivers, of a balloon",
+            };
+            Shortage { text: format!("{} are {what}", of_all(uncounted)), next: UNCOUNTED.pair("") }
         })
     }
 
@@ -466,9 +491,34 @@ fn rows<'a>(fact: &'a Fact, name: &str) -> impl Iterator<Item = &'a Row> {
     })
 }
 
+/// A shortage with what the memory of its dump says and the log does not.
+pub(super) fn with_memory(facts: &[Fact], fact: &Fact) -> Option<Fact> {
+    let cached = with_cache(facts, fact);
+    let counted = with_counters(facts, cached.as_ref().unwrap_or(fact));
+    counted.or(cached)
+}
+
+/// Where `with_memory` puts what no report counts, in kB.
+const BEYOND: &str = "beyond_kb";
+
+/// The counters of memory that no report has, as far as they fit into what the report leaves open: the dump may have been
+/// taken long after it.
+fn with_counters(facts: &[Fact], fact: &Fact) -> Option<Fact> {
+    if !matches!(&*fact.kind, "log.oom" | "log.page_alloc_failure") {
+        return None;
+    }
+    let memory = Memory::of(fact)?;
+    let open = memory.all_kb.saturating_sub(memory.counted());
+    let of_dump = facts.iter().find(|f| f.kind == "mem.memory" && f.origin.member == fact.origin.member)?;
+    let names = ["vmalloc", "percpu", "iommu", "zsmalloc"].into_iter();
+    let counted: Row = names.filter_map(|name| Some((name.to_owned(), (kb(of_dump, name)? / 1024).into()))).collect();
+    let sum = counted.keys().filter_map(|name| of(&counted, name)).fold(0u64, u64::saturating_add);
+    (sum > 0 && sum <= open.saturating_mul(6) / 5).then(|| fact.clone().with(BEYOND, Value::Record(counted)))
+}
+
 /// A shortage of which the log names no cache, with the largest one of memory, if that is what the log's counter of
 /// unreclaimable slab memory speaks of: most of it, and not more.
-pub(super) fn with_cache(facts: &[Fact], fact: &Fact) -> Option<Fact> {
+fn with_cache(facts: &[Fact], fact: &Fact) -> Option<Fact> {
     if fact.kind != "log.oom" || rows(fact, "slabs").next().is_some() {
         return None;
     }
@@ -564,6 +614,26 @@ mod tests {
             assert!(text.contains(holder), "{text}");
             assert!(text.contains("that task held 400 kB: a victim"), "{text}");
         }
+    }
+
+    #[test]
+    fn what_memory_counts_as_vmalloc_is_in_a_counter() {
+        let counts = |vmalloc: u64, percpu: u64| {
+            Fact::new("mem.memory", Origin::memory("dmesg", 0, "page counters"))
+                .with("vmalloc", vmalloc << 20)
+                .with("percpu", percpu << 20)
+        };
+        let of = |memory: Fact| {
+            let report = oom(&[("free", 100)]);
+            told(&with_memory(&[memory], &report).unwrap_or(report))
+        };
+        let text = of(counts(30_000, 10));
+        assert!(text.contains("vmalloc areas hold 29.2 GB of 32.0 GB") && !text.contains("no counter"), "{text}");
+        assert!(of(counts(10, 30_000)).contains("per-CPU areas hold 29.2 GB"));
+        assert!(of(counts(100, 10)).contains("31.8 GB of 32.0 GB are in no counter: pages of drivers"));
+        // The machine lived on after the report, and vmalloc grew since.
+        assert!(of(counts(60_000, 10)).contains("in no counter of the report: vmalloc or per-CPU"));
+        assert!(told(&oom(&[("free", 100)])).contains("in no counter of the report: vmalloc or per-CPU"));
     }
 
     #[test]
