@@ -31,8 +31,22 @@ pub(super) struct Jump {
     pub(super) address: u64,
 }
 
-/// The bit of an x86 page fault's error code that says that an instruction was fetched.
+/// Bits of an x86 page fault's error code (`arch/x86/include/asm/trap_pf.h`): the page is there, it was written to, an
+/// entry of the tables has a bit set that must be clear, an instruction was fetched.
+const PRESENT: i64 = 1;
+const WRITE: i64 = 1 << 1;
+const RESERVED: i64 = 1 << 3;
 const FETCH: i64 = 1 << 4;
+/// s390x: the page is there, and protected.
+const PROTECTION: i64 = 4;
+
+/// The error code of a page fault on x86, by how its header begins.
+fn page_fault(fact: &Fact) -> Option<i64> {
+    let ours = fact.text("header").is_some_and(|h| {
+        h.starts_with("BUG: unable") || h.starts_with("BUG: kernel") || h.starts_with("Bad pagetable: ")
+    });
+    fact.int("error_code").filter(|code| ours && (0..0x100).contains(code))
+}
 
 /// Reads a fault of which the program counter itself is the address; what stands there is no code, and is not decoded.
 pub(super) fn jump(fact: &Fact) -> Option<Jump> {
@@ -43,8 +57,7 @@ pub(super) fn jump(fact: &Fact) -> Option<Jump> {
     let counter = number(fact.get("pc"));
     // Only x86 begins the header so.
     let x86 = fact.text("header").is_some_and(|h| h.starts_with("BUG: unable") || h.starts_with("BUG: kernel"));
-    let fetched = fact.text("access") == Some("execute")
-        || x86 && fact.int("error_code").is_some_and(|code| (0..0x100).contains(&code) && code & FETCH != 0);
+    let fetched = fact.text("access") == Some("execute") || page_fault(fact).is_some_and(|code| code & FETCH != 0);
     let wide = !registers(fact).contains_key("EAX");
     // The processor goes to an address that cannot be one, and faults there.
     let nowhere = |counter: u64| wide && pointer::non_canonical(counter);
@@ -84,7 +97,8 @@ pub(crate) fn access<'a>(facts: &'a [Fact], report: &Fact) -> Option<&'a Fact> {
 /// Reads the fault of an event; `None` when it has no address and no instruction that accesses memory. `caller` is what
 /// memory tells of a jump to no code.
 pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
-    if !CLASSES.contains(&fact.text("class")?) {
+    let class = fact.text("class")?;
+    if !CLASSES.contains(&class) && class != "invalid-opcode" {
         return None;
     }
     if let Some(jump) = jump(fact) {
@@ -124,6 +138,9 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
             flipped: None,
             title: Some(what),
         });
+    }
+    if class == "invalid-opcode" {
+        return None;
     }
     let narrow = registers.contains_key("EAX") && !registers.contains_key("RAX");
     let arm64 = registers.contains_key("X0") || registers.contains_key("X1");
@@ -178,7 +195,17 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
         (Some(register), None) => reaches.then_some((register, true)),
         (None, None) => None,
     };
+    let header = fact.text("header").unwrap_or_default();
+    let present = page_fault(fact).filter(|code| code & PRESENT != 0);
     match reading {
+        _ if page_fault(fact).is_some_and(|code| code & RESERVED != 0) => {
+            let met = fact.text("function").map(|f| format!(", met in {f}")).unwrap_or_default();
+            fault.meaning = "damaged-page-table";
+            fault.text = format!(
+                "{through}a reserved bit is set in the page tables' entry of {address:#x}: it was overwritten, or memory flips bits"
+            );
+            fault.title = Some(format!("a page table is damaged{met}"));
+        }
         Some((reading, by_register)) => {
             fault.meaning = reading.meaning;
             if reading.meaning == "error-pointer" {
@@ -199,10 +226,19 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
             };
             fault.text = format!("{through}{text}");
         }
-        None if wide && pointer::non_canonical(address) => {
+        // With four levels of page tables more addresses are none than any kernel shows by itself.
+        None if wide && (pointer::non_canonical(address) || header.contains("probably for non-canonical address")) => {
             fault.meaning = "non-canonical";
             fault.text =
                 format!("{through}{address:#x} is no address the CPU can use: the pointer is overwritten or stale");
+        }
+        None if fact.int("error_code") == Some(PROTECTION) && header.contains("in virtual kernel address space") => {
+            fault.meaning = "read-only";
+            fault.text = format!("{through}{address:#x} is mapped read-only, and was written to");
+        }
+        None if x86 && wide && address >> 56 == 0xff && present.is_some_and(|code| code & WRITE != 0) => {
+            fault.meaning = "read-only";
+            fault.text = format!("{through}{address:#x} is mapped read-only, and was written to");
         }
         // MIPS of 64 bits (xuseg) divides its addresses the same way; s390x has its kernel there.
         None if (wide && x86 || address > u64::from(u32::MAX) && fact.quote.contains(", epc == "))
@@ -351,6 +387,33 @@ mod tests {
         assert_eq!(oops(0, 0x20).meaning, "null-pointer");
         // The register is not what was accessed through.
         assert_eq!(oops(-19i64 as u64, 0x20).meaning, "null-pointer");
+    }
+
+    #[test]
+    fn what_the_error_code_says_of_the_page_tables_is_told() {
+        let oops = |header: &str, address: u64, code: i64| {
+            let registers: BTreeMap<String, Value> = [("RAX".to_owned(), Value::Address(Address(1)))].into();
+            let oops = Fact::new("log.oops", Origin::lines("dmesg", 1, 2))
+                .with("class", "paging-fault")
+                .with("function", "f")
+                .with("header", header)
+                .with("address", Address(address))
+                .with("registers", Value::Record(registers))
+                .with("error_code", code);
+            fault(&oops, None).expect("a fault address is there")
+        };
+        let x86 =
+            |code| oops("BUG: unable to handle page fault for address: ffff888058a67000", 0xffff_8880_58a6_7000, code);
+        assert_eq!(x86(0xb).title.as_deref(), Some("a page table is damaged, met in f"));
+        assert_eq!(x86(3).meaning, "read-only");
+        assert_eq!(x86(2).meaning, "kernel-address");
+        assert_eq!(x86(1).meaning, "kernel-address");
+        let s390 = "Unable to handle kernel pointer dereference in virtual kernel address space";
+        assert_eq!(oops(s390, 0x133_b000, 4).meaning, "read-only");
+        assert_ne!(oops(s390, 0x133_b000, 0x11).meaning, "read-only");
+        let gpf = "general protection fault, probably for non-canonical address 0xffff3993e44e4ab8: 0000 [#1]";
+        assert_eq!(oops(gpf, 0xffff_3993_e44e_4ab8, 0).meaning, "non-canonical");
+        assert!(oops("CPU 2 Unable to handle kernel paging request", 0xaffa, 0).text.contains("no pointer"));
     }
 
     #[test]

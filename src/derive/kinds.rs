@@ -48,7 +48,7 @@ pub const KINDS: &[KindDef] = &[
             field(
                 "meaning",
                 Text,
-                "null-pointer, error-pointer, poison-freed, poison-uninitialised, list-poison, text, non-canonical, user-address, kernel-address, unmapped, bad-jump, overwritten-code, ...",
+                "null-pointer, error-pointer, poison-freed, poison-uninitialised, list-poison, text, non-canonical, user-address, kernel-address, unmapped, bad-jump, overwritten-code, damaged-page-table, read-only, ...",
             ),
             field("text", Text, "the same in a sentence"),
             field("register", Text, "register the access went through"),
@@ -253,6 +253,11 @@ pub const KINDS: &[KindDef] = &[
         kind: "derived.headline",
         doc: "The title of an event with the device, driver and numbers it speaks of",
         fields: &[EVENT, field("title", Text, "the title")],
+    },
+    KindDef {
+        kind: "derived.earlier_oops",
+        doc: "An oops came before this report, and is not in the log",
+        fields: &[EVENT, field("text", Text, "the same in a sentence")],
     },
     KindDef {
         kind: "derived.next",

@@ -8,6 +8,7 @@ mod chain;
 pub(crate) mod clock;
 mod copies;
 mod devices;
+mod earlier;
 mod endings;
 mod episode;
 mod fault;
@@ -137,6 +138,9 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
             }
         }
     }
+    if let Some(follower) = earlier::follower(facts) {
+        mark(facts, follower, &mut derived);
+    }
     from_memory(facts, &mut derived);
     derived.extend(order(facts, &derived));
     let explained = derived.iter().filter(|d| d.kind == "derived.follows").filter_map(|d| d.int("event"));
@@ -155,6 +159,29 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     derived.extend(lockup::lockups(facts).into_iter().map(|lockup| lockup_fact(facts, lockup)));
     derived.extend(lockup::stalled(facts).into_iter().map(stalled_fact));
     derived
+}
+
+/// Says of an event in its title, too, that something came before it.
+fn mark(facts: &[Fact], follower: earlier::Follower, derived: &mut Vec<Fact>) {
+    let Some(fact) = facts.get(follower.event) else { return };
+    let is_it = |d: &&mut Fact| d.int("event") == i64::try_from(follower.event).ok();
+    match derived.iter_mut().filter(|d| d.kind == "derived.headline").find(is_it) {
+        Some(headline) => {
+            let title = format!("{}; {}", headline.text("title").unwrap_or_default(), follower.text);
+            headline.values.insert("title".into(), title.into());
+        }
+        None => {
+            let title = format!("{}; {}", fact.text("title").unwrap_or_default(), follower.text);
+            derived
+                .push(Fact::new("derived.headline", origin(fact)).with("event", follower.event).with("title", title));
+        }
+    }
+    derived.push(
+        Fact::new("derived.earlier_oops", origin(fact))
+            .with("event", follower.event)
+            .with("text", follower.text.as_str())
+            .quoting(follower.text),
+    );
 }
 
 /// What an event says beyond its title: of which device, that one bit differs, whose memory was written to.

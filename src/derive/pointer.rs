@@ -261,7 +261,9 @@ pub(super) fn one_bit_off(value: u64) -> Option<String> {
 pub(super) fn null_plus(offset: u64) -> String {
     match offset {
         0 => "NULL itself".to_owned(),
-        _ => format!("NULL plus offset {offset:#x}: a member of a structure that is not there"),
+        // The kernel's own limit for what it calls a NULL pointer.
+        1..0x1000 => format!("NULL plus offset {offset:#x}: a member of a structure that is not there"),
+        _ => format!("{offset:#x}, no pointer: a number taken for one, or NULL and a far offset"),
     }
 }
 

@@ -357,7 +357,9 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
     if let Some(n) = count {
         event.set("count", n);
     }
-    let code = before.trim_end().rsplit(' ').next().and_then(|w| u64::from_str_radix(w, 16).ok());
+    // s390x has the length of the instruction between them.
+    let code = before.trim_end().rsplit(' ').find(|word| !word.starts_with("ilc:"));
+    let code = code.and_then(|word| u64::from_str_radix(word, 16).ok());
     if let Some(code) = code {
         event.fields.entry("error_code".into()).or_insert_with(|| code.into());
     }
