@@ -98,12 +98,19 @@ pub const KINDS: &[KindDef] = &[
     },
     KindDef {
         kind: "derived.lost_lock",
-        doc: "A lock whose owner died with it held, as memory tells",
+        doc: "A lock that nobody will give back, as memory tells",
         fields: &[
             EVENT,
             field("lock", Text, "its address"),
             field("kind", Text, "mutex, rwsem, ..."),
             field("symbol", Text, "its name when it is a variable"),
+            field(
+                "how",
+                Text,
+                "died, exited, returned (its owner is back in user space), unclear (took it twice, or exited)",
+            ),
+            field("owner_pid", Int, "thread id of its owner, or of who has that task_struct"),
+            field("owner_comm", Text, "its command name"),
             field("tasks", List, "command names and pids of those that wait for it"),
             field("pids", List, "their pids"),
             field("died", Text, "command name of the task that the only oops of the log killed"),

@@ -35,6 +35,10 @@ pub struct LockRow {
     /// Address of the task_struct of an owner that died: another task has it since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner_died: Option<Address>,
+    /// `exited`: the owner exited without giving it back; `unclear`: it waits for the lock itself since shortly after its
+    /// start, so one that exited may have had its task_struct.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_left: Option<&'static str>,
     /// False when readers hold the lock: the owner is only the last reader that came.
     pub owner_certain: bool,
     /// Readers that hold it, where the lock counts them.
@@ -179,10 +183,21 @@ pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
             lock: wait.lock.map(Into::into),
             symbol: wait.symbol.clone(),
             module: wait.module.clone(),
-            owner_pid: owner.and_then(|o| name(o.task)).map(|(pid, _)| pid),
-            owner_comm: owner.and_then(|o| name(o.task)).map(|(_, comm)| comm),
+            owner_pid: owner
+                .and_then(|o| name(o.task))
+                .map(|(pid, _)| pid)
+                .or(wait.exited.as_ref().map(|(pid, _)| *pid)),
+            owner_comm: owner
+                .and_then(|o| name(o.task))
+                .map(|(_, comm)| comm)
+                .or(wait.exited.as_ref().map(|(_, comm)| comm.clone())),
             owner: owner.map(|o| o.task.into()),
             owner_died: wait.reused.map(Into::into),
+            owner_left: match (&wait.exited, wait.perhaps_reused) {
+                (Some(_), _) => Some("exited"),
+                (None, true) => Some("unclear"),
+                (None, false) => None,
+            },
             owner_certain: owner.is_some_and(|o| o.certain),
             readers: wait.readers,
             waiters: wait.waiters,

@@ -98,6 +98,11 @@ pub struct LockWait {
     /// Whom it names instead, when that is a task that started after this one fell asleep: the owner died with the lock
     /// held, and its task_struct was given to another.
     pub reused: Option<VirtAddr>,
+    /// The owner that exited with the lock held, while its task_struct is nobody else's yet: thread id and command name.
+    pub exited: Option<(i32, String)>,
+    /// Whether the owner is the task itself or another that waits for the same lock, and is so young that a task which
+    /// exited with the lock held may have had its task_struct just before.
+    pub perhaps_reused: bool,
     /// Readers that hold it, where the lock counts them.
     pub readers: Option<u64>,
     /// Tasks waiting for the same lock, this one among them.
@@ -378,6 +383,8 @@ impl Kernel<'_> {
             module: None,
             owner: None,
             reused: None,
+            exited: None,
+            perhaps_reused: false,
             readers: None,
             waiters: 1,
             frozen: None,
@@ -545,6 +552,8 @@ mod tests {
             module: None,
             owner: Some(Owner { task: VirtAddr(owner), certain }),
             reused: None,
+            exited: None,
+            perhaps_reused: false,
             readers: None,
             waiters: 1,
             frozen: None,

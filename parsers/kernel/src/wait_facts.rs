@@ -71,6 +71,18 @@ pub const KINDS: &[KindDef] = &[
                 "",
                 "the owner died with it: the task that now has its task_struct started later",
             ),
+            field(
+                "owner_exited",
+                Bool,
+                "",
+                "the owner exited without giving it back, and its task_struct is nobody else's",
+            ),
+            field(
+                "owner_perhaps",
+                Bool,
+                "",
+                "the owner waits for it itself since shortly after its start: a task that exited may have had its task_struct",
+            ),
             field("readers", Int, "", "readers that hold the lock"),
             field("waiters", Int, "", "tasks waiting for the same lock"),
             field("frozen", Text, "", "frozen file system (s_id) whose writers the lock holds back"),
@@ -379,8 +391,13 @@ impl<'a, 'd> Report<'a, 'd> {
             .with_opt("symbol", wait.symbol.clone())
             .with_opt("module", wait.module.clone())
             .with_opt("owner", wait.owner.map(|o| Address::from(o.task)))
-            .with_opt("owner_pid", owner.map(|t| t.pid))
-            .with_opt("owner_comm", owner.map(|t| t.comm.as_str()))
+            .with_opt("owner_pid", owner.map(|t| t.pid).or(wait.exited.as_ref().map(|(pid, _)| *pid)))
+            .with_opt(
+                "owner_comm",
+                owner.map(|t| t.comm.as_str()).or(wait.exited.as_ref().map(|(_, comm)| comm.as_str())),
+            )
+            .with_opt("owner_exited", wait.exited.as_ref().map(|_| true))
+            .with_opt("owner_perhaps", wait.perhaps_reused.then_some(true))
             .with_opt("owner_certain", wait.owner.map(|o| o.certain && owner.is_some()))
             .with_opt("owner_waits", wait.owner.map(|o| waiting.contains(&o.task)))
             .with_opt("owner_died", wait.reused.map(|_| true))
@@ -390,6 +407,13 @@ impl<'a, 'd> Report<'a, 'd> {
         let lock = lock_name(wait);
         let holder = match (&wait.frozen, owner, wait.owner) {
             (Some(frozen), ..) => format!("held while the file system on {} is frozen", frozen.name),
+            _ if let Some((pid, comm)) = &wait.exited => {
+                format!("held by {pid} ({comm}), which exited without giving it back")
+            }
+            (None, Some(owner), Some(_)) if wait.perhaps_reused => format!(
+                "held by {} ({}), if not by a task that exited and had its task_struct before",
+                owner.pid, owner.comm
+            ),
             (None, Some(owner), Some(word)) if word.certain => format!("held by {} ({})", owner.pid, owner.comm),
             (None, Some(owner), Some(_)) => {
                 format!("held by readers, the last to come was {} ({})", owner.pid, owner.comm)

@@ -44,6 +44,8 @@ pub struct Unexplained {
 /// How far the clocks of CPUs and the timekeeper may be apart, once their difference is known, and where it is not.
 const CLOCK_SLACK_NS: i64 = 200_000_000;
 const UNKNOWN_SLACK_NS: i64 = 5_000_000_000;
+/// A process that waits for a lock sooner after its start may be another than the one that took it.
+const YOUNG_NS: u64 = 2_000_000_000;
 
 impl Kernel<'_> {
     /// What sleeping tasks wait for. `stacks` are those of `tasks`, in the same order.
@@ -104,6 +106,7 @@ impl Kernel<'_> {
         self.io_waits(tasks, stacks, &mut waits.others);
         self.wakers(tasks, stacks, &ranges, &mut waits);
         self.owners_that_died(tasks, &mut waits.locks);
+        self.owners_that_left(tasks, &mut waits.locks);
         waits.cycles = locks::cycles(&waits.locks, &waits.others);
         waits.pools = pools.into_values().collect();
         waits
@@ -157,6 +160,40 @@ impl Kernel<'_> {
             let later = slept.zip(began).is_some_and(|(slept, began)| began as i64 > slept as i64 - ahead + slack);
             if later {
                 (wait.owner, wait.reused) = (None, Some(owner.task));
+            }
+        }
+    }
+
+    /// Tells the owners that exited with a lock held, and those of which memory cannot tell whether they took it: a process
+    /// that waits for what it holds since shortly after its start may have the task_struct of one that exited.
+    fn owners_that_left(&self, tasks: &[Task], waits: &mut [LockWait]) {
+        let by_address: HashMap<VirtAddr, &Task> = tasks.iter().map(|task| (task.address, task)).collect();
+        for wait in waits.iter_mut() {
+            let Some(owner) = wait.owner.filter(|owner| owner.certain) else { continue };
+            let known = by_address.get(&owner.task);
+            // EXIT_ZOMBIE and EXIT_DEAD have been other bits before 3.15, never others than these.
+            let state = |at| self.value(at, "task_struct", "exit_state").map(|state| state & 0xffff_ffff);
+            let exited = match known {
+                Some(task) => task.exit_state != 0,
+                None => state(owner.task).is_some_and(|state| state & 0x30 != 0 && state & !0x30 == 0),
+            };
+            if exited {
+                let pid = self.value(owner.task, "task_struct", "pid").map_or(0, |pid| pid as i32);
+                wait.exited = self.text(owner.task, "task_struct", "comm").map(|comm| (pid, comm));
+            }
+        }
+        let young = |wait: &LockWait| {
+            let task = by_address.get(&wait.task).filter(|task| !task.kthread)?;
+            let (slept, began) = (task.last_run_ns?, task.start_ns?);
+            let itself = wait.owner.is_some_and(|owner| owner.certain && owner.task == wait.task);
+            (itself && slept.saturating_sub(began) < YOUNG_NS).then_some((wait.lock?, wait.task))
+        };
+        let young: HashSet<(VirtAddr, VirtAddr)> = waits.iter().filter_map(young).collect();
+        for wait in waits {
+            if let (Some(lock), Some(owner)) = (wait.lock, &mut wait.owner)
+                && young.contains(&(lock, owner.task))
+            {
+                (owner.certain, wait.perhaps_reused) = (false, true);
             }
         }
     }

@@ -243,7 +243,7 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
     for cycle in &view.cycles {
         let tasks: Vec<String> = cycle.tasks.iter().map(|(pid, comm)| format!("{pid} {comm}")).collect();
         let first = tasks.first().cloned().unwrap_or_default();
-        let certain = if cycle.confirmed { "DEADLOCK" } else { "possible deadlock (readers hold a lock in it)" };
+        let certain = if cycle.confirmed { "DEADLOCK" } else { "possible deadlock (an owner in it is not certain)" };
         wrapped(&mut out, &printable(&format!("{certain}: {} -> {first}", tasks.join(" -> "))), width);
     }
     if !view.locks.is_empty() {
@@ -257,7 +257,13 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
                 _ if w.owner_died.is_some() => "a task that died".to_owned(),
                 (Some(pid), _) => {
                     let comm = w.owner_comm.as_deref().unwrap_or_default();
-                    format!("{pid} {comm}{}", if w.owner_certain { "" } else { " (last reader)" })
+                    let doubt = match (w.owner_left, w.owner_certain) {
+                        (Some("exited"), _) => " (exited)",
+                        (Some(_), _) => " (or one that exited)",
+                        (None, false) => " (last reader)",
+                        (None, true) => "",
+                    };
+                    format!("{pid} {comm}{doubt}")
                 }
                 (None, Some(at)) => format!("no task at {}", address(at)),
                 _ => "-".to_owned(),
