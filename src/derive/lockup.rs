@@ -95,6 +95,11 @@ fn judge(facts: &[Fact], events: Vec<usize>) -> Lockup {
             (Some(*cpu), one.function.clone(), reason)
         }
         [] if waiting.is_empty() => (None, None, "no trace of a CPU that runs kernel code".to_owned()),
+        [] if let Some(cpu) = masked(facts, &events) => {
+            let function = cpus.get(&cpu).and_then(|c| c.function.clone());
+            let place = function.as_ref().map(|hop| format!(" in {}", hop.function)).unwrap_or_default();
+            (Some(cpu), function, format!("CPU {cpu} has its interrupts off and waits{place}{victims}"))
+        }
         [] => {
             (None, None, format!("every CPU with a trace waits{victims}; the one that holds them up printed no trace"))
         }
@@ -103,6 +108,66 @@ fn judge(facts: &[Fact], events: Vec<usize>) -> Lockup {
         }
     };
     Lockup { events, culprit, waiting, function, reason }
+}
+
+/// The one CPU of which the NMI watchdog says that its interrupts are off.
+fn masked(facts: &[Fact], events: &[usize]) -> Option<u32> {
+    let hard = events.iter().filter_map(|at| facts.get(*at)).filter(|fact| fact.text("class") == Some("hard-lockup"));
+    let mut cpus = hard.map(|fact| fact.int("cpu").and_then(|n| u32::try_from(n).ok()));
+    let first = cpus.next()??;
+    cpus.all(|cpu| cpu == Some(first)).then_some(first)
+}
+
+/// The NMI watchdog looks for ten seconds, and others may have spoken before it.
+const BEFORE_NMI_NS: i64 = 15_000_000_000;
+/// Queues of network devices that time out because the CPU of their interrupt is locked up.
+const AFTER_NMI_NS: i64 = 60_000_000_000;
+
+/// What only suffers from a CPU with its interrupts off, whichever watchdog spoke first: event, hard lockup, reason.
+pub(super) fn victims(facts: &[Fact]) -> Vec<(usize, usize, &'static str)> {
+    let mut found = Vec::new();
+    let locked =
+        |fact: &Fact| fact.kind.starts_with("log.") && fact.text("class").is_some_and(|c| CLASSES.contains(&c));
+    for group in incidents(facts, INCIDENT_NS, |fact| locked(fact) || fact.kind == "log.net_watchdog") {
+        let Some(cpu) = masked(facts, &group) else { continue };
+        let is_hard = |at: &&usize| facts.get(**at).is_some_and(|f| f.text("class") == Some("hard-lockup"));
+        let Some((at, hard)) = group.iter().find(is_hard).and_then(|at| Some((*at, facts.get(*at)?))) else { continue };
+        let modules: Vec<&str> =
+            hard.stacks.iter().flat_map(|stack| &stack.frames).filter_map(|frame| frame.module.as_deref()).collect();
+        for event in group.into_iter().filter(|event| *event != at) {
+            let Some(fact) = facts.get(event) else { continue };
+            let late = fact.time.zip(hard.time).and_then(|(other, hard)| other.since(&hard));
+            let why = match &*fact.kind {
+                "log.rcu_stall" if is_only(fact, cpu) => "the CPU that stalls RCU has its interrupts off",
+                "log.soft_lockup" if fact.int("cpu") != Some(i64::from(cpu)) && waits_for_answer(fact) => {
+                    "it waits for the answer of a CPU that has its interrupts off"
+                }
+                "log.net_watchdog"
+                    if late.is_some_and(|ns| (-BEFORE_NMI_NS..=AFTER_NMI_NS).contains(&ns))
+                        && fact.text("what") == Some("timeout")
+                        && fact.text("driver").is_none_or(|driver| !modules.contains(&driver)) =>
+                {
+                    "a CPU with its interrupts off answers no device"
+                }
+                _ => continue,
+            };
+            found.push((event, at, why));
+        }
+    }
+    found
+}
+
+/// Does an RCU stall name that CPU and no other?
+fn is_only(fact: &Fact, cpu: u32) -> bool {
+    let listed = fact.get("cpus").and_then(Value::as_list).unwrap_or_default();
+    match listed {
+        [] => fact.int("cpu") == Some(i64::from(cpu)),
+        listed => listed.iter().all(|named| named.as_int() == Some(i64::from(cpu))),
+    }
+}
+
+fn waits_for_answer(fact: &Fact) -> bool {
+    waits(&path::interrupted_way(fact, path::main_stack(fact))) == Some(ANSWER)
 }
 
 /// A CPU whose run-queue clock is that far behind takes no interrupts, whatever the log says about when.
@@ -211,11 +276,13 @@ fn own_function(way: &[Hop]) -> Option<Hop> {
 /// Frames in which a wait shows: those at the top.
 const DEPTH: usize = 8;
 
+const ANSWER: &str = "another CPU's answer to an interrupt";
+
 /// What a CPU waits for; `None` when it runs.
 pub(super) fn waits(way: &[Hop]) -> Option<&'static str> {
     const WAITS: &[(&str, &[&str])] = &[
         (
-            "another CPU's answer to an interrupt",
+            ANSWER,
             &[
                 "smp_call_function*",
                 "csd_lock_wait*",
@@ -341,6 +408,31 @@ mod tests {
         assert_eq!(lockups.len(), 1);
         assert_eq!((lockups[0].culprit, lockups[0].waiting.as_slice()), (Some(3), &[0, 1][..]));
         assert_eq!(lockups[0].function.as_ref().map(|h| h.function.as_str()), Some("mem_cgroup_iter"));
+    }
+
+    #[test]
+    fn whoever_waits_for_a_cpu_with_its_interrupts_off_is_its_victim() {
+        let mut hard = stuck(2, &["_raw_spin_lock_irqsave", "update_blocked_averages", "newidle_balance"])
+            .with("class", "hard-lockup");
+        hard.kind = "log.hard_lockup".into();
+        let stall = |cpus: Vec<i64>| {
+            Fact::new("log.rcu_stall", Origin::lines("dmesg", 1, 9)).with("class", "rcu-stall").with("cpus", cpus)
+        };
+        let facts = [
+            stuck(1, &["smp_call_function_many", "native_flush_tlb_others", "flush_tlb_mm_range"]),
+            stall(vec![2]),
+            stall(vec![2, 3]),
+            stuck(3, &["ebt_arp_mt"]),
+            hard.clone(),
+        ];
+        let told: Vec<(usize, usize)> = victims(&facts).into_iter().map(|(event, of, _)| (event, of)).collect();
+        assert_eq!(told, [(0, 4), (1, 4)]);
+        // Two of them: which of the two holds the other up is not known.
+        let other = hard.clone().with("cpu", 5);
+        assert!(victims(&[facts[0].clone(), hard.clone(), other]).is_empty());
+        let alone = lockups(&[facts[0].clone(), hard]);
+        assert_eq!(alone[0].culprit, Some(2));
+        assert!(alone[0].reason.contains("interrupts off"), "{}", alone[0].reason);
     }
 
     #[test]

@@ -246,6 +246,10 @@ fn order(facts: &[Fact], derived: &[Fact]) -> Vec<Fact> {
         })
         .collect();
     let mut follows = sequence::follows(facts, &blamed, &ignored);
+    // A watchdog that waits longer than others may report last what came first.
+    let masked = lockup::victims(facts);
+    follows.retain(|follows| !masked.iter().any(|(event, of, _)| follows.event == *event || follows.event == *of));
+    follows.extend(masked.into_iter().map(|(event, of, why)| sequence::Follows { event, of, why }));
     let known: BTreeSet<usize> = follows.iter().map(|follows| follows.event).collect();
     let victims = hang::victims(facts).into_iter().filter(|(event, _, _)| !known.contains(event));
     follows.extend(victims.map(|(event, of, why)| sequence::Follows { event, of, why }));
