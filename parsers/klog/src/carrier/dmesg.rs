@@ -95,6 +95,11 @@ fn talos<'a>(text: &'a str, prefix: &mut Prefix<'a>) -> Option<()> {
     Some(())
 }
 
+/// Seconds and their fraction behind the decimal sign of the language.
+fn is_delta(delta: &str) -> bool {
+    delta.split_once(['.', ',']).is_some_and(|(seconds, micros)| digits(seconds) && digits(micros))
+}
+
 /// `[Sat Nov 21 10:15:55 2026] `, `[五 7月  3 00:00:50 2020] `, `[Nov21 10:15] `, `[  +0.000669] `, `[12.3 <    0.000669>] `
 fn bracketed(text: &str) -> Option<(Option<Stamp>, &str)> {
     let inside = text.get(1..)?;
@@ -104,14 +109,14 @@ fn bracketed(text: &str) -> Option<(Option<Stamp>, &str)> {
     let rest = rest.strip_prefix(' ').unwrap_or(rest);
     let trimmed = stamp.trim();
     if let Some(delta) = trimmed.strip_prefix('+') {
-        return delta.split_once('.').filter(|(a, b)| digits(a) && digits(b)).map(|_| (None, rest));
+        return is_delta(delta).then_some((None, rest));
     }
     if trimmed.ends_with('>') {
         // `-d`: an absolute stamp, then the difference.
         let (absolute, _) = trimmed.split_once('<')?;
         let absolute = absolute.trim();
         let delta = trimmed.split_once('<').map_or("", |(_, d)| d).trim_end_matches('>').trim();
-        if !delta.split_once('.').is_some_and(|(a, b)| digits(a) && digits(b)) {
+        if !is_delta(delta) {
             return None;
         }
         if absolute.is_empty() {
@@ -216,6 +221,8 @@ mod tests {
             "[ven. juil.  3 10:15:55 2020] body",
             "[  467.167731 <    0.000669>] body",
             "[<    0.000669>] body",
+            "[  467.167731 <    0,000669>] body",
+            "[  +0,000002] body",
             "[Nov21 10:15] body",
             "[Nov 1 10:15] body",
             "[20180812_18:10:10.424695]@0 body",

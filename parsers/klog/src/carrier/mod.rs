@@ -563,7 +563,8 @@ fn foreign(text: &str) -> Option<Prefix<'_>> {
     {
         return Some(Prefix { host: Some(host), ..prefix });
     }
-    kubernetes::strip(text).or_else(|| syslog::inside(text)).or_else(|| syslog::behind_any_stamp(text))
+    let tagged = kubernetes::strip(text).or_else(|| syslog::inside(text)).or_else(|| syslog::behind_any_stamp(text));
+    tagged.or_else(|| syslog::clock_alone(text).filter(|_| first.is_ascii_digit()))
 }
 
 /// The kernel's own prefix inside a collector's one.

@@ -32,6 +32,11 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
     // `ts`, terminal programs and consoles put a stamp before the kernel's line and nothing else.
     let bare = c.rest();
     let rest = c.blanks().rest();
+    // metalog: `Feb 14 01:11:04 [kernel] [19262.384853] text`
+    if let Some(rest) = rest.strip_prefix("[kernel] ") {
+        let time = Some(time).filter(|time| *time != Stamp::default());
+        return Some(Prefix { time, tag: Some("kernel"), writer: Writer::Kernel, rest, ..Prefix::default() });
+    }
     if is_kernel_text(rest) || tagged(rest, &mut prefix).is_none() {
         prefix = Prefix { time: Some(time), rest: bare, ..Prefix::default() };
     }
@@ -56,6 +61,15 @@ fn without_date(text: &str) -> Option<Prefix<'_>> {
     // The tag alone would make a broadcast of the line.
     prefix.tag = None;
     (prefix.writer == Writer::Kernel).then_some(prefix)
+}
+
+/// `16:35:14 text`: a time of day, from which date, host and tag were cut, or which a console's recorder put there.
+pub(super) fn clock_alone(text: &str) -> Option<Prefix<'_>> {
+    let mut c = Cursor::new(text);
+    calendar::clock(&mut c)?;
+    c.take(" ").then_some(())?;
+    // The blanks before a frame are its own.
+    Some(Prefix { rest: c.rest(), ..Prefix::default() }).filter(|prefix| !prefix.rest.trim().is_empty())
 }
 
 /// Does the kernel itself begin so? These texts look like a host and a tag.
