@@ -42,9 +42,10 @@ type Reader = fn(&Kernel<'_>) -> (Vec<Fact>, Vec<Gap>);
 /// out. They run side by side; the facts come in this order.
 const READERS: [(&[&str], Reader); 12] = [
     (&["mem.module"], |kernel| kernel.module_facts()),
-    (&["mem.task", "mem.lock_wait", "mem.lock_cycle", "mem.mempool", "mem.mempool_sleeper", "mem.runq"], |kernel| {
-        kernel.task_facts()
-    }),
+    (
+        &["mem.task", "mem.lock_wait", "mem.lock_cycle", "mem.mempool", "mem.mempool_sleeper", "mem.runq", "mem.spin"],
+        |kernel| kernel.task_facts(),
+    ),
     (&["mem.net_device", "mem.net_summary"], |kernel| kernel.net_facts()),
     (&["mem.memcg_summary", "mem.memcg_pin", "mem.dead_memcg_caches", "mem.dead_memcg_cache"], |kernel| {
         kernel.memcg_facts()

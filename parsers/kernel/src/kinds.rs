@@ -18,6 +18,7 @@ pub fn kinds() -> impl Iterator<Item = &'static KindDef> {
         crate::memory::KINDS,
         crate::mounts::KINDS,
         crate::block::KINDS,
+        crate::spins::KINDS,
         crate::irq::KINDS,
         crate::timers::KINDS,
         crate::workqueue::KINDS,

@@ -64,6 +64,7 @@ mod runq_tasks;
 pub mod search;
 mod settings;
 mod slab;
+mod spins;
 mod stack_depot;
 mod stacked;
 pub mod stacks;

@@ -192,6 +192,7 @@ impl Kernel<'_> {
         report.waits(&waits);
         let mut gaps = tasks.gaps;
         gaps.extend(waits.gaps);
+        report.facts.extend(self.spin_facts(&tasks.items, &stacks));
         gaps.extend(self.cpus().gaps);
         (report.facts, gaps)
     }
