@@ -68,8 +68,6 @@ const PIECE: usize = 256 << 10;
 const LINES_ALONE: u32 = 32;
 /// A panic this many lines behind a report may be its consequence.
 const MAX_LAST: u64 = 500;
-/// Lines between two tasks of a list.
-const MAX_LISTED: u64 = 12;
 
 pub(crate) const CUT_HERE: &str = "[ cut here ]";
 
@@ -236,8 +234,6 @@ struct State {
     cut: Option<Cut>,
     /// Title and last line of the report that ended last.
     last: Option<(String, u64)>,
-    /// Last line of a list of blocked tasks that somebody asked for.
-    listed: Option<u64>,
     /// Line of the last panic.
     panicked: Option<u64>,
     repeats: Repeats,
@@ -256,7 +252,6 @@ impl State {
             open: Vec::new(),
             cut: None,
             last: None,
-            listed: None,
             panicked: None,
             repeats: Repeats::default(),
             beginning: Beginning::default(),
@@ -557,7 +552,6 @@ impl State {
     fn try_open(&mut self, line: &Line<'_>, hits: Hits, current: Option<usize>, sink: &mut dyn FnMut(Item)) -> bool {
         let messages = self.cut.as_ref().map_or(&[][..], |c| &c.messages[..]);
         let last = self.last.as_ref().filter(|(_, at)| line.number < at + MAX_LAST).map(|(title, _)| title.as_str());
-        let listed = self.listed.is_some_and(|at| line.number < at + MAX_LISTED);
         let current_event = current.and_then(|at| self.open.get(at)).map(|r| &r.event);
         let before = Before {
             messages,
@@ -565,7 +559,6 @@ impl State {
             last,
             task: self.beginning.task(),
             work: self.beginning.work(),
-            listed,
             again: self.beginning.is_below_the_end(),
             panicked: self.panicked.is_some_and(|at| line.number < at + MAX_LAST),
         };
@@ -636,14 +629,14 @@ impl State {
             }
             let line = report.event.last_line;
             let reported = report.event.severity == Severity::Report;
-            let list = report.event.family == "sysrq" && report.event.title.ends_with(family::BLOCKED_TASKS);
-            if list || report.event.fields.contains_key("listed") {
-                self.listed = Some(line);
-            }
+            let blocked = report.take_blocked();
             if let Some(title) = sink_report(report, sink)
                 && reported
             {
                 self.last = Some((title, line));
+            }
+            for task in blocked {
+                sink_report(task, sink);
             }
         }
     }
@@ -654,7 +647,6 @@ impl State {
         }
         self.cut = None;
         self.last = None;
-        self.listed = None;
         self.panicked = None;
     }
 }

@@ -146,24 +146,6 @@ const IDLE: &[&str] = &[
 const ASLEEP: &[&str] =
     &["schedule", "context_switch", "switch_to", "io_schedule", "do_nanosleep", "wait_", "poll_schedule"];
 
-/// Functions in which a task waits for a disk for a moment.
-const DISK_WAITS: &[&str] = &[
-    "io_schedule",
-    "bit_wait_io",
-    "submit_bio_wait",
-    "blk_",
-    "blkdev_",
-    "wait_on_page",
-    "folio_wait",
-    "wait_on_buffer",
-    "__wait_on_buffer",
-    "sync_buffer",
-    "jbd2_",
-    "xlog_",
-    "xfs_buf_",
-    "zio_wait",
-];
-
 const SECOND: i64 = 1_000_000_000;
 
 /// Below this a fault address is a NULL pointer and the offset of a member.
@@ -186,7 +168,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         event.comm = Some(task.comm.to_owned());
         event.pid = task.pid;
         event.set("state", "D");
-        event = event.with_opt("workqueue", before.work).with_opt("listed", before.listed.then_some(true));
+        event = event.with_opt("workqueue", before.work);
         return Opened::headless(event);
     }
     let mut event = Event::new(FAMILY.name, class::CORRUPTED, Severity::Report);
@@ -258,13 +240,6 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
 
 fn finish(report: &mut Report) {
     if report.event.family == hung_task::FAMILY.name {
-        // In a list that somebody asked for, one that waits for a disk may do so for a moment only.
-        let functions = report.event.stacks.iter().flat_map(|s| &s.frames).filter_map(|f| f.function.as_deref());
-        let waits = |f: &str| DISK_WAITS.iter().any(|head| f.starts_with(head));
-        if report.event.fields.contains_key("listed") && functions.take(10).any(waits) {
-            report.event.severity = Severity::Notice;
-            report.event.set("consequence", "it waits for a disk");
-        }
         return (hung_task::FAMILY.finish)(report);
     }
     let functions = || report.event.stacks.iter().flat_map(|stack| &stack.frames).filter_map(|f| f.function.as_deref());

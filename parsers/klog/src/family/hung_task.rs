@@ -5,10 +5,10 @@ use facts::FieldType;
 use super::{Before, Family, From, Opened, field, kind};
 use crate::cursor::{Cursor, has, number_after, split};
 use crate::event::{Event, Severity};
-use crate::report::{Report, Step, task_line};
+use crate::report::{Report, Step, Task, task_line};
 use crate::{Line, class};
 
-pub(super) static FAMILY: Family = Family {
+pub(crate) static FAMILY: Family = Family {
     name: "hung_task",
     anchors: &["INFO: task ", "/hung_task_timeout_secs\" disables this message"],
     from: From::Kernel,
@@ -20,7 +20,7 @@ pub(super) static FAMILY: Family = Family {
         "A task slept uninterruptibly for longer than the hung-task timeout",
         &[
             field("seconds", FieldType::Int, "s", "the timeout that passed"),
-            field("listed", FieldType::Bool, "", "of a list of blocked tasks that somebody asked for (sysrq w)"),
+            field("listed", FieldType::Bool, "", "of a list of tasks that somebody asked for (sysrq w or t)"),
             field("state", FieldType::Text, "", "state letter of the task line"),
             field("top", FieldType::Text, "", "first frame that is no part of the scheduler or of a wait primitive"),
             field(
@@ -37,6 +37,38 @@ pub(super) static FAMILY: Family = Family {
 
 /// Lines of held locks that are kept.
 const MAX_LOCKS: usize = 256;
+
+/// Functions in which a task waits for a disk for a moment.
+const DISK_WAITS: &[&str] = &[
+    "io_schedule",
+    "bit_wait_io",
+    "submit_bio_wait",
+    "blk_",
+    "blkdev_",
+    "wait_on_page",
+    "folio_wait",
+    "wait_on_buffer",
+    "__wait_on_buffer",
+    "sync_buffer",
+    "jbd2_",
+    "xlog_",
+    "xfs_buf_",
+    "zio_wait",
+];
+
+/// The report of a blocked task in a list that somebody asked for.
+pub(super) fn listed(task: Task<'_>, line: &Line<'_>) -> Event {
+    let mut event = Event::new(FAMILY.name, class::HUNG_TASK, Severity::Report).titled("INFO: task hung");
+    event.comm = Some(task.comm.to_owned());
+    event.pid = task.pid;
+    event.set("state", "D");
+    event.set("listed", true);
+    event.quote = line.text().to_owned();
+    (event.first_line, event.last_line) = (line.number, line.number);
+    (event.time, event.caller) = (line.time, line.caller);
+    event.host = line.host.map(str::to_owned);
+    event
+}
 
 fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     let mut c = Cursor::new(line.text());
@@ -200,9 +232,17 @@ pub(crate) fn waits(function: &str) -> bool {
 
 fn finish(report: &mut Report) {
     let event = &mut report.event;
-    if event.pid.is_none() && event.stacks.is_empty() {
+    let listed = event.fields.contains_key("listed");
+    if (event.pid.is_none() || listed) && event.stacks.is_empty() {
         report.discard = true;
         return;
+    }
+    let functions = event.stacks.iter().flat_map(|s| &s.frames).filter_map(|f| f.function.as_deref());
+    let waits_for_disk = |f: &str| DISK_WAITS.iter().any(|head| f.starts_with(head));
+    // One that waits for a disk may do so for a moment only.
+    if listed && functions.take(10).any(waits_for_disk) {
+        event.severity = Severity::Notice;
+        event.set("consequence", "it waits for a disk");
     }
     // A trace of wait primitives alone still says for what: `rtnl_lock`, `synchronize_net`.
     let outermost = |s: &facts::Stack| {

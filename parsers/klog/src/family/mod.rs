@@ -16,7 +16,7 @@ mod firmware_fault;
 mod gpu;
 mod headless;
 mod host_adapter;
-mod hung_task;
+pub(crate) mod hung_task;
 mod hypervisor;
 mod interrupts;
 mod iommu_fault;
@@ -99,9 +99,6 @@ pub(crate) enum From {
 /// What `corrupted` says of a report that the text holds without its head.
 pub const NO_HEAD: &str = "its head is not in the text";
 
-/// How the kernel calls the list of blocked tasks (sysrq `w`).
-pub(crate) const BLOCKED_TASKS: &str = "Show Blocked State";
-
 /// A report that begins with a line.
 pub(crate) struct Opened {
     pub(crate) event: Event,
@@ -143,8 +140,6 @@ pub(crate) struct Before<'a> {
     pub(crate) last: Option<&'a str>,
     /// The task whose stack begins here, from the line above.
     pub(crate) task: Option<Task<'a>>,
-    /// The line stands in a list of blocked tasks that somebody asked for.
-    pub(crate) listed: bool,
     /// The line above is the mark at the end of a report: the registers stand behind it once more.
     pub(crate) again: bool,
     /// Work queue and work of that task.

@@ -14,7 +14,7 @@ use facts::{Context, Ended, Found, Frame, Stack, Stamp};
 
 use crate::cursor::{Cursor, has, head_of, split};
 use crate::event::{Event, Location, Severity};
-use crate::family::{Family, Form};
+use crate::family::{Family, Form, hung_task};
 use crate::{Caller, Line};
 
 pub(crate) use task_line::{Task, read as task_line};
@@ -101,6 +101,8 @@ pub(crate) struct Report {
     caller_of_last: Option<Frame>,
     /// Callers of the CPUs that answered.
     answers: Vec<Caller>,
+    /// Of a list of tasks, those that are blocked; the last one has no stack while it is being printed.
+    pub(crate) blocked: Vec<Event>,
 }
 
 /// The stack of the kernel thread that waits for the grace period, in the report of a stall.
@@ -145,6 +147,7 @@ impl Report {
             asks: false,
             answers: Vec::new(),
             caller_of_last: None,
+            blocked: Vec::new(),
         }
     }
 
@@ -290,6 +293,31 @@ impl Report {
             stack.comm = Some(task.comm.to_owned());
             stack.pid = task.pid;
         }
+    }
+
+    /// The blocked task whose stack is being printed.
+    pub(crate) fn awaits_blocked(&mut self) -> Option<&mut Event> {
+        self.blocked.last_mut().filter(|task| task.stacks.is_empty())
+    }
+
+    /// The stack of a blocked task is over: it goes to the report of that task.
+    pub(crate) fn end_blocked(&mut self) {
+        self.end_stack();
+        let last_line = self.event.last_line;
+        if self.awaits_blocked().is_some()
+            && let Some(stack) = self.event.stacks.pop()
+            && let Some(task) = self.blocked.last_mut()
+        {
+            task.stacks.push(stack);
+            task.last_line = last_line;
+        }
+    }
+
+    /// The reports of the blocked tasks of a list that is over.
+    pub(crate) fn take_blocked(&mut self) -> Vec<Report> {
+        self.end_blocked();
+        let tasks = std::mem::take(&mut self.blocked);
+        tasks.into_iter().map(|task| Report::new(task, &hung_task::FAMILY, Form::Trace)).collect()
     }
 
     /// A program counter inside a trace, or at the head of a CPU's stack, is a frame.
