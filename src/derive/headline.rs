@@ -52,11 +52,14 @@ fn named(fact: &Fact) -> Option<String> {
         "log.hung_task" => Some(match (text("comm"), fact.int("seconds")) {
             (Some(comm), Some(seconds)) => format!("{comm} did not run for {seconds} s"),
             (Some(comm), None) if fact.get("listed").is_some() => {
-                format!("{comm} was blocked when the blocked tasks were asked for, nobody knows for how long")
+                format!("{comm} was blocked when its stack was asked for, nobody knows for how long")
             }
             (Some(comm), None) => format!("{comm} was blocked, the log does not say for how long"),
             (None, Some(seconds)) => format!("a task did not run for {seconds} s"),
-            (None, None) => format!("a task was blocked: {title}"),
+            (None, None) => match fact.int("pid").filter(|_| fact.get("listed").is_some()) {
+                Some(pid) => format!("task {pid} was blocked when its stack was asked for, nobody knows for how long"),
+                None => format!("a task was blocked: {title}"),
+            },
         }),
         "log.nvme_error" => {
             let device = device?;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use facts::{Fact, Stack};
 
+use crate::derive;
+
 /// Functions between the exception and the dump, and what they prove: kind of fact, class and title.
 const HANDLERS: &[(&[&str], &str, &str, &str)] = &[
     (&["watchdog_overflow_callback", "watchdog_hardlockup_check"], "log.hard_lockup", "hard-lockup", "hard LOCKUP"),
@@ -84,12 +86,53 @@ pub(super) fn crash(facts: &[Fact]) -> Option<Fact> {
 /// Blocked tasks that are told of, at most.
 const MAX_BLOCKED: usize = 512;
 
-/// The tasks of `foreach UN bt` as the list of blocked tasks that sysrq w prints would have them, those that the log has
-/// no report of.
+/// Functions in which a task sleeps so that no signal but a deadly one wakes it.
+const UNINTERRUPTIBLE: &[&str] = &[
+    "io_schedule*",
+    "bit_wait_io*",
+    "rwsem_down_*",
+    "percpu_rwsem_wait*",
+    "mutex_lock*",
+    "down",
+    "down_common",
+    "lock_page*",
+    "folio_lock",
+    "folio_wait_*",
+    "wait_on_page_*",
+    "wait_on_buffer",
+    "wait_rcu_gp",
+    "synchronize_rcu*",
+    "schedule_timeout_uninterruptible",
+    "msleep",
+    "wait_for_completion",
+    "wait_for_completion_io",
+    "flush_work",
+    "flush_workqueue",
+    "wait_transaction_locked",
+    "jbd2_log_wait_commit",
+    "rpc_wait_bit_killable",
+    "nfs_wait_bit_killable",
+];
+/// Frames between the scheduler and these.
+const MAX_SCHEDULER: usize = 6;
+
+/// Does the task sleep uninterruptibly, by its stack?
+fn sleeps_uninterruptibly(stack: &Stack) -> bool {
+    let first = || stack.functions().take(MAX_SCHEDULER);
+    let is = |f: &str| derive::functions::any(UNINTERRUPTIBLE, derive::names::plain(f).trim_start_matches('_'));
+    first().any(is) && !first().any(|f| CAPTURE.contains(&f)) && !first().any(|f| f.contains("interruptible") && f != "schedule_timeout_uninterruptible")
+}
+
+/// The tasks of which the crash utility's `bt` or `/proc/PID/stack` shows that they are blocked, as the list of blocked
+/// tasks that sysrq w prints would have them: those that the log has no report of.
 pub(super) fn blocked(facts: &[Fact]) -> Vec<Fact> {
     let reported: BTreeSet<i64> =
         facts.iter().filter(|f| f.kind == "log.hung_task").filter_map(|f| f.int("pid")).collect();
-    let asked = facts.iter().filter(|f| f.kind == "node.backtrace" && f.text("state") == Some("D"));
+    let is_blocked = |fact: &Fact| match fact.text("state") {
+        Some(state) => state == "D",
+        None => fact.stacks.first().is_some_and(|stack| sleeps_uninterruptibly(stack)),
+    };
+    let asked = facts.iter().filter(|f| f.kind == "node.backtrace" && is_blocked(f));
     let asked = asked.filter(|f| f.int("pid").is_some_and(|pid| !reported.contains(&pid)));
     let told = asked.map(|fact| {
         let mut blocked = Fact::new("log.hung_task", fact.origin.clone())
@@ -100,7 +143,7 @@ pub(super) fn blocked(facts: &[Fact]) -> Vec<Fact> {
             .with("listed", true)
             .quoting(fact.quote.clone());
         for name in ["pid", "comm"] {
-            if let Some(value) = fact.get(name).cloned() {
+            if let Some(value) = fact.get(name).filter(|value| value.as_text() != Some("")).cloned() {
                 blocked.values.insert(name.into(), value);
             }
         }
@@ -141,6 +184,26 @@ mod tests {
         assert_eq!(told[0].int("pid"), Some(7));
         assert!(told[0].stacks[0].functions().any(|f| f == "ext4_file_write_iter"));
         assert!(told[0].get("listed").is_some());
+    }
+
+    #[test]
+    fn what_a_task_sleeps_in_tells_whether_it_is_blocked() {
+        for (functions, is) in [
+            (&["__schedule", "schedule", "rwsem_down_write_slowpath", "ext4_file_write_iter"][..], true),
+            (&["__mutex_lock.isra.5", "nfsd_dispatch"], true),
+            (&["msleep", "netdev_run_todo", "cleanup_net"], true),
+            (&["__schedule", "schedule", "schedule_timeout", "io_schedule_timeout", "balance_dirty_pages"], true),
+            (&["__schedule", "schedule", "ep_poll", "do_epoll_wait"], false),
+            (&["__mutex_lock", "__mutex_lock_interruptible_slowpath", "uinput_write"], false),
+            (&["__schedule", "schedule", "schedule_timeout", "wait_for_completion_interruptible"], false),
+            (&["worker_thread", "kthread", "ret_from_fork"], false),
+            (&["machine_kexec", "panic", "mutex_lock"], false),
+        ] {
+            assert_eq!(!blocked(&[backtrace(functions)]).is_empty(), is, "{functions:?}");
+        }
+        // Where somebody says so, what it sleeps in decides nothing.
+        let said = backtrace(&["__schedule", "schedule", "msleep"]).with("state", "S");
+        assert!(blocked(&[said]).is_empty());
     }
 
     fn backtrace(functions: &[&str]) -> Fact {

@@ -273,7 +273,7 @@ pub const KINDS: &[KindDef] = kinds! {
     ];
     "node.backtrace", "One task's stack: /proc/PID/stack, bt of crash, drgn", [
         "pid": Int "" "", "comm": Text "" "command", "top": Text "" "innermost function",
-        "state": Text "" "D where the blocked tasks were asked for (foreach UN bt)",
+        "state": Text "" "state letter, where it is known: foreach UN bt, /proc/PID/status",
     ];
     "node.crash_banner", "Banner of the crash utility", [
         "dumpfile": Text "" "", "host": Text "" "", "release": Text "" "", "machine": Text "" "", "panic": Text "" "", "uptime": Text "" "", "date": Text "" "",

@@ -66,6 +66,7 @@ pub(crate) fn finish(node: &mut Node) {
         let quote = format!("{comm} (task {pid}, state {state}) in {top}");
         fact.quote = quote;
         fact.set("comm", comm.as_str());
+        fact.set("state", state.to_string());
     }
     let of = |states: &str| tasks.known.values().filter(|(_, state)| states.contains(*state)).count() as i64;
     let total = tasks.known.len() as i64;
@@ -101,6 +102,8 @@ mod tests {
             told,
             [(Some(1), Some(""), Some("do_wait")), (Some(812), Some("java"), Some("rwsem_down_read_slowpath")),]
         );
+        let states: Vec<_> = stacks.iter().map(|f| f.text("state")).collect();
+        assert_eq!(states, [None, Some("D")]);
         let tasks = facts.iter().find(|f| f.kind == "node.tasks").unwrap();
         assert_eq!((tasks.int("total"), tasks.int("uninterruptible")), (Some(1), Some(1)));
     }
