@@ -120,7 +120,9 @@ const MAX_SCHEDULER: usize = 6;
 fn sleeps_uninterruptibly(stack: &Stack) -> bool {
     let first = || stack.functions().take(MAX_SCHEDULER);
     let is = |f: &str| derive::functions::any(UNINTERRUPTIBLE, derive::names::plain(f).trim_start_matches('_'));
-    first().any(is) && !first().any(|f| CAPTURE.contains(&f)) && !first().any(|f| f.contains("interruptible") && f != "schedule_timeout_uninterruptible")
+    first().any(is)
+        && !first().any(|f| CAPTURE.contains(&f))
+        && !first().any(|f| f.contains("interruptible") && f != "schedule_timeout_uninterruptible")
 }
 
 /// The tasks of which the crash utility's `bt` or `/proc/PID/stack` shows that they are blocked, as the list of blocked
