@@ -40,6 +40,21 @@ const FETCH: i64 = 1 << 4;
 /// s390x: the page is there, and protected.
 const PROTECTION: i64 = 4;
 
+/// What the fault status code of an arm64 data abort says (ESR_EL1, Arm ARM D24.2.40): `Some` where the address is mapped.
+fn arm64_status(fact: &Fact) -> Option<(&'static str, &'static str)> {
+    const ABORTS: [i64; 2] = [0x24, 0x25];
+    let esr = fact.int("error_code").filter(|esr| ABORTS.contains(&(esr >> 26)))?;
+    match esr & 0x3f {
+        0x0c..=0x0f => Some(("permission", "is mapped, and that access to it is not allowed")),
+        0x10 | 0x14..=0x17 => {
+            Some(("external-abort", "is mapped, and nothing answered: the device behind it, its bus, clock or power"))
+        }
+        0x11 => Some(("tag-check", "has another memory tag than the pointer")),
+        0x21 => Some(("alignment", "is not aligned as that access wants it")),
+        _ => None,
+    }
+}
+
 /// The error code of a page fault on x86, by how its header begins.
 fn page_fault(fact: &Fact) -> Option<i64> {
     let ours = fact.text("header").is_some_and(|h| {
@@ -252,6 +267,10 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
             fault.meaning = "unmapped";
             fault.text = format!("{through}{address:#x} is not mapped");
         }
+        None if let Some((meaning, says)) = arm64_status(fact) => {
+            fault.meaning = meaning;
+            fault.text = format!("{through}{address:#x} {says}");
+        }
         None => fault.text = format!("{through}{address:#x} is a kernel address that is not mapped that way"),
     }
     // The sanitizer's check reads the shadow of a pointer: what is off there is no bit of the pointer. An address is a
@@ -413,6 +432,10 @@ mod tests {
         assert_ne!(oops(s390, 0x133_b000, 0x11).meaning, "read-only");
         let gpf = "general protection fault, probably for non-canonical address 0xffff3993e44e4ab8: 0000 [#1]";
         assert_eq!(oops(gpf, 0xffff_3993_e44e_4ab8, 0).meaning, "non-canonical");
+        let abort = "Unhandled fault: synchronous external abort (0x96000210) at 0xffffff80096c61b0";
+        assert_eq!(oops(abort, 0xffff_ff80_096c_61b0, 0x9600_0210).meaning, "external-abort");
+        let arm64 = "Unable to handle kernel write to read-only memory at virtual address ffff800008a00000";
+        assert_eq!(oops(arm64, 0xffff_8000_08a0_0000, 0x9600_004e).meaning, "permission");
         assert!(oops("CPU 2 Unable to handle kernel paging request", 0xaffa, 0).text.contains("no pointer"));
     }
 

@@ -76,6 +76,7 @@ pub(super) fn hardware(fact: &Fact, access: Option<&Fact>, admitted: bool, detai
     }
     match fact.text("class")? {
         "hardware-mce" if fact.kind == "log.nmi" && fact.text("what") == Some("unknown") => return sign("nmi", "NMI"),
+        "hardware-mce" if fact.text("what") == Some("logged") => return sign("logged", "machine check"),
         "hardware-mce" if headline::is_deferred(fact) => return sign("deferred", "machine check"),
         "hardware-mce" => return sign("machine-check", "machine check"),
         "hardware-memory" if fact.kind == "log.gpu_error" => {
@@ -206,6 +207,10 @@ pub(super) fn advice(kind: &str, uncorrected: bool) -> (&'static str, &'static s
         ("memory", false) => (
             "Corrected: nothing was lost. Watch the count of this DIMM and replace it when it grows",
             "ras-mc-ctl --error-count; ras-mc-ctl --errors",
+        ),
+        ("logged", _) => (
+            "Read the record: this log only says that there is one, not whether the error was corrected, or left over from before a reset",
+            "ras-mc-ctl --errors; mcelog --client; journalctl -t mcelog -u rasdaemon",
         ),
         ("machine-check", false) => (
             "Corrected: nothing was lost. Decode the record and watch whether the same bank repeats; update the firmware",

@@ -249,7 +249,7 @@ pub const KINDS: &[KindDef] = &[
         doc: "A sign of failing hardware, to be settled before software is blamed",
         fields: &[
             EVENT,
-            field("sign", Text, "machine-check, memory, gpu-memory, pcie, thermal, nmi, deferred, bit-flip"),
+            field("sign", Text, "machine-check, logged, memory, gpu-memory, pcie, thermal, nmi, deferred, bit-flip"),
             field("uncorrected", Bool, "data was lost or changed: not a corrected error, not mere heat"),
             field("what", Text, "the sign in words"),
             field("advice", Text, "what to do about that sort of hardware"),
@@ -265,6 +265,17 @@ pub const KINDS: &[KindDef] = &[
         kind: "derived.earlier_oops",
         doc: "An oops came before this report, and is not in the log",
         fields: &[EVENT, field("text", Text, "the same in a sentence")],
+    },
+    KindDef {
+        kind: "derived.netdev_wait",
+        doc: "Lines of one wait for the references of a network device: no pause between them is longer than the kernel's",
+        fields: &[
+            EVENT,
+            field("device", Text, "interface"),
+            field("usage", Int, "references left"),
+            field("lines", Int, "lines of this wait"),
+            FieldDef { name: "seconds", ty: Int, unit: "s", doc: "from the first of them to the last" },
+        ],
     },
     KindDef {
         kind: "derived.next",

@@ -35,6 +35,7 @@ mod shortage;
 mod signature;
 mod title;
 mod unloaded;
+mod waiting;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,8 +121,8 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
             derived.push(
                 Fact::new("derived.passing", origin(fact))
                     .with("event", at)
-                    .with("why", passing::WHY)
-                    .quoting(passing::WHY),
+                    .with("why", passing::why(fact))
+                    .quoting(passing::why(fact)),
             );
         }
         if speaks_of_code(fact) {
@@ -141,6 +142,16 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     if let Some(follower) = earlier::follower(facts) {
         mark(facts, follower, &mut derived);
     }
+    derived.extend(waiting::waits(facts).into_iter().filter_map(|wait| {
+        let fact = Fact::new("derived.netdev_wait", origin(facts.get(wait.first)?)).with("event", wait.first);
+        Some(
+            fact.with("device", wait.device)
+                .with("usage", wait.usage)
+                .with("lines", wait.lines)
+                .with("seconds", wait.seconds)
+                .quoting(format!("{} waited for {} s at least", wait.device, wait.seconds)),
+        )
+    }));
     from_memory(facts, &mut derived);
     derived.extend(order(facts, &derived));
     let explained = derived.iter().filter(|d| d.kind == "derived.follows").filter_map(|d| d.int("event"));

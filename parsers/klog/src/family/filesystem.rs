@@ -64,6 +64,10 @@ pub(super) static EXT4: Family = Family {
         "bad geometry: block count",
         "group descriptors corrupted!",
         "delayed block allocation failed",
+        "because of unsupported optional features (",
+        "): error loading journal",
+        "): error: ext2_",
+        "): error: ext3_",
     ],
     from: From::Kernel,
     open: open_ext4,
@@ -248,6 +252,24 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 event.severity = Severity::Notice;
                 return Opened::line(event);
             }
+            // ext3 and ext2 say the same of every ext4 while the root is probed.
+            let unknown = between(rest, "because of unsupported optional features (", ")").filter(|_| name == "ext4");
+            let refused = match unknown {
+                Some(bits) => Some(format!(
+                    "it is not damaged: it has features ({bits}) that this kernel does not know, made by a newer system"
+                )),
+                None if rest == "error loading journal" => Some(
+                    "its journal cannot be read, and it is not mounted: what JBD2 said before tells why".to_owned(),
+                ),
+                None => None,
+            };
+            if let Some(consequence) = refused {
+                let mut event =
+                    event(&EXT4, name, "mount", device).with("detail", rest).with("consequence", consequence);
+                event.severity = Severity::Notice;
+                return Opened::line(event);
+            }
+            let damaged = |rest: &str| rest.starts_with("error: ext2_") || rest.starts_with("error: ext3_");
             let what = if has(rest, "Remounting filesystem read-only") {
                 "read-only"
             } else if has(rest, "I/O error while writing superblock")
@@ -258,7 +280,9 @@ fn open_ext4(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 || rest.starts_with("delayed block allocation failed")
             {
                 "io-error"
-            } else if rest.starts_with("bad geometry: block count") || rest.starts_with("group descriptors corrupted!")
+            } else if rest.starts_with("bad geometry: block count")
+                || rest.starts_with("group descriptors corrupted!")
+                || damaged(rest)
             {
                 "corruption"
             } else {

@@ -9,7 +9,9 @@ use crate::{Line, class};
 
 const LUSTRE: &[&str] = &["Lustre", "LNet"];
 const CIFS: &[&str] = &["CIFS"];
-const CEPH: &[&str] = &["ceph: ", "libceph: ", "rbd: "];
+/// Since v6.7 with the cluster's id and the epoch behind the name.
+const CEPH: &[&str] = &["ceph: ", "libceph: ", "rbd: ", "libceph (", "ceph ("];
+const OSD: &[&str] = &["libceph: osd", "libceph ("];
 const RBD: &[&str] = &["rbd: rbd"];
 const NBD: &[&str] = &["block nbd", "nbd"];
 const SPL: &[&str] = &["Possible memory allocation deadlock", "SPL: Possible memory"];
@@ -74,8 +76,8 @@ const WORDS: &[Word] = &[
     word(CEPH, " authentication failed: -", "mount"),
     word(CEPH, "No mds server is up or the cluster is laggy", "mount"),
     word(CEPH, "!= exp. ", "damaged-packet"),
-    word(&["libceph: osd"], " down", "server-down"),
-    word(&["libceph: osd"], " up", "ok"),
+    word(OSD, " down", "server-down"),
+    word(OSD, " up", "ok"),
     word(&["ceph: "], " hung", "not-responding"),
     word(&["lockd: server "], " not responding", "not-responding"),
     word(&["NFS: nfs4_reclaim_open_state", "nfs4_reclaim_open_state"], "nfs4_reclaim_open_state", "state-recovery"),
@@ -224,7 +226,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 /// The server that a line of Ceph names: `libceph: mon0 (1)10.0.0.1:6789 text`, `ceph: [fsid 4121]: mds0 text`. Any
 /// monitor serves.
 fn ceph_server(text: &str) -> Option<&str> {
-    let rest = after(text, "ceph: ")?;
+    let rest = after(text, "ceph: ").or_else(|| after(text, "ceph (").and_then(|rest| after(rest, "): ")))?;
     let rest = rest.strip_prefix('[').and_then(|r| after(r, "]: ")).unwrap_or(rest);
     let name = rest.split(' ').next()?;
     Some(if name.starts_with("mon") { "monitors" } else { name })
@@ -289,6 +291,8 @@ mod tests {
             ("block nbd0: Connection timed out", "nbd", "not-responding", "io-error"),
             ("rbd: rbd0:   result -108 xferred 1000", "rbd", "io-error", "io-error"),
             ("libceph: mon0 (1)10.0.0.1:6789 session lost, hunting for new mon", "ceph", "not-responding", "io-error"),
+            ("libceph (fb30d64e-7a8c-46d3-bbd7-77a3b1f080d1 e857): osd2 down", "ceph", "server-down", "io-error"),
+            ("libceph (fb30d64e-7a8c-46d3-bbd7-77a3b1f080d1 e859): osd2 up", "ceph", "ok", "clean"),
             (
                 "libceph: mon0 10.0.0.1:6789 feature set mismatch, my 2b84a042aca < server's 40102b84a842aca, missing 401000000000000",
                 "ceph",

@@ -3,13 +3,19 @@
 use facts::FieldType;
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
-use crate::cursor::{number_after, split};
+use crate::cursor::{between, number_after, split};
 use crate::event::{Event, Severity};
 use crate::{Line, class};
 
 pub(super) static FAMILY: Family = Family {
     name: "probe_failure",
-    anchors: &[" failed with error -", " version magic '", "disagrees about version of symbol "],
+    anchors: &[
+        " failed with error -",
+        " version magic '",
+        "disagrees about version of symbol ",
+        ": Unknown symbol ",
+        "failed to validate module [",
+    ],
     from: From::Kernel,
     open,
     body: no_body,
@@ -134,23 +140,36 @@ const MISSED: &[&str] = &[
 /// Error numbers with which a driver says that the device is not there or not its own, or that it must wait for another.
 const NOT_MINE: &[i64] = &[6, 19, 517];
 
+/// A module that the kernel refused.
+fn not_loaded(module: &str, why: &str) -> Event {
+    Event::new(FAMILY.name, class::PROBE_FAILURE, Severity::Notice)
+        .titled(format!("module {module}: not loaded"))
+        .with("module", module)
+        .with("consequence", why)
+}
+
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
+    if let Some(module) = between(text, "failed to validate module [", "] BTF: ") {
+        return Opened::line(not_loaded(module, "its type information is of another build of the kernel"));
+    }
     let (head, rest) = split(text, ": ")?;
     let plain = |name: &str| !name.is_empty() && !name.contains(' ');
     // kernel/module/version.c, kernel/module/main.c
     if rest.starts_with("version magic '") || rest.starts_with("disagrees about version of symbol ") {
-        return plain(head)
-            .then(|| {
-                Event::new(FAMILY.name, class::PROBE_FAILURE, Severity::Notice)
-                    .titled(format!("module {head}: not loaded"))
-                    .with("module", head)
-                    .with(
-                        "consequence",
-                        "it was built for another kernel: what it drives does not work until it is built anew",
-                    )
-            })
-            .and_then(Opened::line);
+        let why = "it was built for another kernel: what it drives does not work until it is built anew";
+        return plain(head).then(|| not_loaded(head, why)).and_then(Opened::line);
+    }
+    // `smith: Unknown symbol __check_object_size (err 0)`: kernel/module/main.c, resolve_symbol_wait() and simplify_symbols()
+    if let Some((symbol, errno)) = rest.strip_prefix("Unknown symbol ").and_then(|rest| split(rest, " (err ")) {
+        (plain(head) && plain(symbol)).then_some(())?;
+        let why = match errno.trim_end_matches(')') {
+            "-22" => {
+                format!("it wants {symbol}, which this kernel has in another version: it was built for another kernel")
+            }
+            _ => format!("it wants {symbol}, which neither this kernel nor a loaded module offers it"),
+        };
+        return Opened::line(not_loaded(head, &why).with("symbol", symbol));
     }
     // `mlx5_core: probe of 0000:03:00.0 failed with error -22`; since 6.9
     // `mlx5_core 0000:03:00.0: probe with driver mlx5_core failed with error -22`
@@ -219,10 +238,15 @@ mod tests {
         for text in [
             "nvidia: disagrees about version of symbol module_layout",
             "zfs: version magic '5.4.0-42-generic SMP mod_unload ' should be '5.4.0-45-generic SMP mod_unload '",
+            "smith: Unknown symbol __check_object_size (err 0)",
+            "nvidia_uvm: Unknown symbol radix_tree_preloads (err -22)",
         ] {
             let text = format!("[   52.261501] {text}");
             let module = text.split("] ").nth(1).and_then(|t| t.split(':').next()).unwrap();
             assert_eq!(fields(&text, &["module", "severity", "class"]), [module, "notice", "probe-failure"], "{text}");
         }
+        let text = "[   13.584881] failed to validate module [tcp_htcp] BTF: -22";
+        assert_eq!(fields(text, &["module", "severity"]), ["tcp_htcp", "notice"]);
+        assert!(events("[   13.584881] gzip: Unknown symbol in the table (err 3) of x").is_empty());
     }
 }

@@ -14,6 +14,16 @@ fn what_ext4_refuses_to_mount_is_damage() {
         "[ 5252.261501] netfs: fscache_begin_operation: cookie state change wait timed out: cookie->state=1 state=1";
     assert_eq!(fields(cookie, &["filesystem", "what"]), ["fscache", "hung"]);
     assert!(events("[    5.261501] EXT4-fs (sdb1): mounted filesystem with ordered data mode").is_empty());
+    for text in [
+        "EXT4-fs (mmcblk1p2): couldn't mount RDWR because of unsupported optional features (400)",
+        "EXT4-fs (sdb1): error loading journal",
+    ] {
+        assert_eq!(fields(&format!("[    4.015655] {text}"), &["what", "severity"]), ["mount", "notice"], "{text}");
+    }
+    let probed = "[    2.015655] EXT3-fs (sda2): error: couldn't mount because of unsupported optional features (240)";
+    assert!(events(probed).is_empty());
+    let damaged = "[    3.768000] EXT2-fs (sda1): error: ext2_lookup: deleted inode referenced: 32905";
+    assert_eq!(fields(damaged, &["what", "device", "class"]), ["corruption", "sda1", "fs-corruption"]);
 }
 
 #[test]
