@@ -63,6 +63,18 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
     if let Some(at) = nearest(&path) {
         return Some((at, "another path of the same map had failed before"));
     }
+    let port = |early: &Fact| is_port_below(early, late) && FABRIC.holds(early, late);
+    if let Some(at) = nearest(&port) {
+        return Some((at, "the remote port that leads there had been given up before"));
+    }
+    let mapped = |early: &Fact| is_way_below(early, late) && DISK.holds(early, late);
+    if let Some(at) = nearest(&mapped) {
+        return Some((at, "the way to the drives below had been lost before"));
+    }
+    let offline = |early: &Fact| is_same_drive(early, late) && DISK.holds(early, late);
+    if let Some(at) = nearest(&offline) {
+        return Some((at, "the drive's commands had failed before, and this is what the kernel does about it"));
+    }
     let link = |early: &Fact| is_link_below(early, late) && FABRIC.holds(early, late);
     if let Some(at) = nearest(&link) {
         return Some((at, "the link of the adapter that leads there had gone down before"));
@@ -182,22 +194,59 @@ fn is_link_below(early: &Fact, late: &Fact) -> bool {
         && matches!(early.text("what"), Some("down" | "no-link" | "port-lost"))
         && early.text("driver").is_some_and(|driver| matches!(driver, "qla2xxx" | "lpfc"));
     // `qla2xxx [0000:05:00.0]-500b:7: LOOP DOWN detected`
-    let host = early.quote.split_once("]-").and_then(|(_, rest)| rest.split(':').nth(1)).map(str::to_owned);
-    let other = late.text("target").map(|target| {
-        let target = target.strip_prefix("rport-").unwrap_or(target);
-        target.split(':').next().unwrap_or(target).to_owned()
-    });
-    let lost = match &*late.kind {
+    let host = early.quote.split_once("]-").and_then(|(_, rest)| rest.split(':').nth(1));
+    let lost = late.text("what") == Some("remote-port") || is_unreachable(late);
+    down && lost && host.zip(scsi_host(late)).is_none_or(|(a, b)| a == b)
+}
+
+/// Was the remote port of a fabric given up, behind which the later event may be?
+fn is_port_below(early: &Fact, late: &Fact) -> bool {
+    early.kind == "log.scsi_error"
+        && early.text("what") == Some("remote-port")
+        && is_unreachable(late)
+        && scsi_host(early).zip(scsi_host(late)).is_none_or(|(a, b)| a == b)
+}
+
+/// Does a drive say that nothing leads to it, or a map that a path of it is gone?
+fn is_unreachable(fact: &Fact) -> bool {
+    match &*fact.kind {
         "log.scsi_error" => {
-            matches!(late.text("what"), Some("remote-port" | "offline" | "rejecting"))
-                || late
+            matches!(fact.text("what"), Some("offline" | "rejecting" | "rejected"))
+                || fact
                     .text("hostbyte")
                     .is_some_and(|byte| byte.starts_with("DID_TRANSPORT") || byte == "DID_NO_CONNECT")
         }
-        "log.raid_error" => late.text("what") == Some("path"),
+        "log.raid_error" => fact.text("what") == Some("path"),
+        _ => false,
+    }
+}
+
+/// The SCSI host in the name of a target or of a remote port.
+fn scsi_host(fact: &Fact) -> Option<&str> {
+    let target = fact.text("target")?;
+    target.strip_prefix("rport-").unwrap_or(target).split(':').next()
+}
+
+/// Was the way to drives lost, over which a mapped device lies? No name joins them.
+fn is_way_below(early: &Fact, late: &Fact) -> bool {
+    let lost = match &*early.kind {
+        "log.host_adapter" => early.text("what") == Some("dead"),
+        "log.scsi_error" => early.text("what") == Some("remote-port"),
+        "log.raid_error" => early.text("what") == Some("path"),
         _ => false,
     };
-    down && lost && host.zip(other).is_none_or(|(a, b)| a == b)
+    lost && late.kind == "log.block_io_error" && late.text("device").is_some_and(|device| device.starts_with("dm-"))
+}
+
+/// Is a drive taken off line whose commands had failed?
+fn is_same_drive(early: &Fact, late: &Fact) -> bool {
+    early.kind == "log.scsi_error"
+        && late.kind == "log.scsi_error"
+        && matches!(late.text("what"), Some("offline" | "rejecting" | "rejected"))
+        && matches!(early.text("severity"), Some("failure" | "report"))
+        && early.text("target").is_some()
+        && early.text("target") == late.text("target")
+        && early.text("device").is_some()
 }
 
 /// Do both tell of a path of one map? It is the map that is in danger.
@@ -309,6 +358,25 @@ mod tests {
         };
         assert_eq!(told(&[path("253:2", "8:32", 10), path("253:2", "8:64", 11)]), [(1, 0)]);
         assert!(told(&[path("253:2", "8:32", 10), path("253:3", "8:64", 11)]).is_empty());
+        let lost = |host: u8| event("log.scsi_error", "target", &format!("rport-{host}:0-2"), "remote-port", 10);
+        let disk = event("log.scsi_error", "device", "sdc", "failed", 10).with("target", "7:0:0:1");
+        let disk = disk.with("hostbyte", "DID_NO_CONNECT");
+        assert_eq!(told(&[lost(7), disk.clone()]), [(1, 0)]);
+        assert!(told(&[lost(8), disk.clone()]).is_empty());
+        let mut offline = event("log.scsi_error", "target", "7:0:0:1", "offline", 12);
+        assert_eq!(told(&[disk.clone(), offline.clone()]), [(1, 0)]);
+        offline.set("target", "7:0:0:2");
+        assert!(told(&[disk, offline]).is_empty());
+        let session = event("log.host_adapter", "driver", "session1", "dead", 10);
+        let mapped = |device: &str| event("log.block_io_error", "device", device, "writeback", 70);
+        assert_eq!(told(&[session.clone(), mapped("dm-4")]), [(1, 0)]);
+        assert!(told(&[session, mapped("sdb")]).is_empty());
+        let command = |driver: &str| event("log.paravirtual", "driver", driver, "command-error", 10);
+        let read = event("log.block_io_error", "device", "sdb", "I/O", 11);
+        assert_eq!(told(&[command("hv_storvsc"), read.clone()]), [(1, 0)]);
+        assert!(told(&[command("hv_netvsc"), read]).is_empty());
+        let sector = event("log.scsi_error", "device", "sdb", "failed", 11).with("title", "sdb: Medium Error");
+        assert_eq!(told(&[command("hv_storvsc"), sector]), [(0, 1)]);
         let card = event("log.device_firmware", "driver", "mlx5_core", "stopped", 10);
         let lost = event("log.nvme_error", "device", "nvme2", "connection-lost", 12);
         assert_eq!(told(&[card.clone(), lost]), [(1, 0)]);

@@ -113,6 +113,15 @@ fn told_before(facts: &[Fact], boot: &[usize], found: &mut Vec<Follows>) {
             }
             continue;
         }
+        if is_virtual_adapter(early) {
+            let said = later.copied().find(|late| {
+                facts.get(*late).is_some_and(|late| is_medium_error(late) && SAME_BREATH.holds(early, late))
+            });
+            if let Some(of) = said {
+                found.push(Follows { event: *at, of, why: "the drive says what its command failed of" });
+            }
+            continue;
+        }
         if !is_abort(early) {
             continue;
         }
@@ -141,6 +150,14 @@ fn is_of_target(early: &Fact, late: &Fact) -> bool {
 /// Was a command aborted, or its device reset, because no answer came?
 fn is_abort(fact: &Fact) -> bool {
     fact.kind == "log.host_adapter" && matches!(fact.text("what"), Some("abort" | "reset"))
+}
+
+/// Did a command fail in the adapter that a hypervisor gives its guests?
+fn is_virtual_adapter(fact: &Fact) -> bool {
+    fact.kind == "log.paravirtual"
+        && fact.text("driver") == Some("hv_storvsc")
+        && fact.text("what") == Some("command-error")
+        && fact.text("severity") == Some("failure")
 }
 
 /// Does the drive say that it cannot read one of its sectors?
@@ -230,7 +247,7 @@ impl Earlier<'_> {
         if matches!(&*late.kind, "log.scsi_error" | "log.block_io_error" | "log.raid_error") {
             let below = |_: usize, early: &Fact| {
                 is_below(early, late)
-                    && !(early.kind == "log.host_adapter" && is_medium_error(late))
+                    && !((early.kind == "log.host_adapter" || is_virtual_adapter(early)) && is_medium_error(late))
                     && SAME_BREATH.holds(early, late)
             };
             return of(self.nearest(below), "the drive below had failed right before");
@@ -506,6 +523,7 @@ fn is_below(early: &Fact, late: &Fact) -> bool {
     let mapped = |fact: &Fact| fact.text("device").is_some_and(|d| d.starts_with("dm-") || d.starts_with("md"));
     match &*early.kind {
         "log.ata_error" | "log.nvme_error" | "log.host_adapter" => is_dead_disk(early),
+        "log.paravirtual" => is_virtual_adapter(early),
         "log.scsi_error" | "log.block_io_error" => is_dead_disk(early) && mapped(late) && !mapped(early),
         _ => false,
     }

@@ -1,6 +1,6 @@
 //! Drives that are lost at one moment: the fault is in what they share. Names tell what that is, or only the time does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use facts::Fact;
 
@@ -33,10 +33,16 @@ struct Drive {
 pub(super) fn shared(facts: &[Fact], explained: &BTreeSet<usize>) -> Vec<Shared> {
     let mut groups: Vec<Vec<(usize, Drive)>> = Vec::new();
     let mut seen: BTreeSet<String> = BTreeSet::new();
+    // Some lines name a drive by its address alone.
+    let mut by_address: BTreeMap<&str, &str> = BTreeMap::new();
     for (at, fact) in facts.iter().enumerate() {
         if fact.kind == "log.boot" {
             groups.push(Vec::new());
             seen.clear();
+            by_address.clear();
+        }
+        if let (Some(target), Some(device)) = (fact.text("target"), fact.text("device")) {
+            by_address.insert(target, device);
         }
         if fact.kind == "log.block_io_error"
             && let Some(group) = groups.last_mut()
@@ -47,7 +53,10 @@ pub(super) fn shared(facts: &[Fact], explained: &BTreeSet<usize>) -> Vec<Shared>
             group.push((at, drive));
             continue;
         }
-        let Some(drive) = drive(fact).filter(|_| !explained.contains(&at)) else { continue };
+        let Some(mut drive) = drive(fact).filter(|_| !explained.contains(&at)) else { continue };
+        if let Some(device) = by_address.get(drive.name.as_str()) {
+            (*device).clone_into(&mut drive.name);
+        }
         // A drive that failed before is lost already, and belongs to the group in which that was.
         if !seen.insert(drive.name.clone()) {
             if let Some(group) =
@@ -165,6 +174,10 @@ mod tests {
         assert!(told.len() == 1 && told[0].0 == 2 && told[0].1.contains("SCSI host 3"), "{told:?}");
         let far = [scsi("sda", "3:0:0:0", 10), scsi("sdb", "3:0:1:0", 100)];
         assert!(told_of(&far).is_empty());
+        let offline = Fact::new("log.scsi_error", Origin::lines("dmesg", 11, 11)).with("severity", "failure");
+        let mut offline = offline.with("target", "3:0:0:0").with("what", "offline");
+        offline.time = Some(Stamp::since_boot(11 * SECOND));
+        assert!(told_of(&[scsi("sda", "3:0:0:0", 10), offline]).is_empty(), "one drive under two names");
         let two_hosts = [scsi("sda", "3:0:0:0", 10), scsi("sdb", "4:0:1:0", 11)];
         assert!(told_of(&two_hosts).is_empty(), "two may be an accident");
         let three = [scsi("sda", "3:0:0:0", 10), scsi("sdb", "4:0:1:0", 11), scsi("sdc", "5:0:1:0", 12)];
