@@ -26,6 +26,7 @@ pub(super) static FAMILY: Family = Family {
         &[
             field("driver", FieldType::Text, "", "driver"),
             field("module", FieldType::Text, "", "module that was not loaded"),
+            field("symbol", FieldType::Text, "", "symbol that it wants and does not get"),
             field("device", FieldType::Text, "", "device as its bus names it"),
             field("errno", FieldType::Int, "", "error number, positive"),
         ],
@@ -141,35 +142,46 @@ const MISSED: &[&str] = &[
 const NOT_MINE: &[i64] = &[6, 19, 517];
 
 /// A module that the kernel refused.
-fn not_loaded(module: &str, why: &str) -> Event {
+fn not_loaded(module: &str, why: Option<String>) -> Event {
     Event::new(FAMILY.name, class::PROBE_FAILURE, Severity::Notice)
         .titled(format!("module {module}: not loaded"))
         .with("module", module)
-        .with("consequence", why)
+        .with_opt("consequence", why)
+}
+
+/// Is the machine still starting, as far as the line tells?
+fn is_booting(line: &Line<'_>) -> bool {
+    const BOOT_NS: i64 = 120_000_000_000;
+    line.time.and_then(|time| time.since_boot_ns).is_some_and(|ns| ns < BOOT_NS)
 }
 
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     if let Some(module) = between(text, "failed to validate module [", "] BTF: ") {
-        return Opened::line(not_loaded(module, "its type information is of another build of the kernel"));
+        return Opened::line(not_loaded(
+            module,
+            Some("its type information is of another build of the kernel".to_owned()),
+        ));
     }
     let (head, rest) = split(text, ": ")?;
     let plain = |name: &str| !name.is_empty() && !name.contains(' ');
     // kernel/module/version.c, kernel/module/main.c
     if rest.starts_with("version magic '") || rest.starts_with("disagrees about version of symbol ") {
         let why = "it was built for another kernel: what it drives does not work until it is built anew";
-        return plain(head).then(|| not_loaded(head, why)).and_then(Opened::line);
+        return plain(head).then(|| not_loaded(head, Some(why.to_owned()))).and_then(Opened::line);
     }
     // `smith: Unknown symbol __check_object_size (err 0)`: kernel/module/main.c, resolve_symbol_wait() and simplify_symbols()
     if let Some((symbol, errno)) = rest.strip_prefix("Unknown symbol ").and_then(|rest| split(rest, " (err ")) {
         (plain(head) && plain(symbol)).then_some(())?;
         let why = match errno.trim_end_matches(')') {
-            "-22" => {
-                format!("it wants {symbol}, which this kernel has in another version: it was built for another kernel")
-            }
-            _ => format!("it wants {symbol}, which neither this kernel nor a loaded module offers it"),
+            "-22" => Some(format!(
+                "it wants {symbol}, which this kernel has in another version: it was built for another kernel"
+            )),
+            // Start-up scripts of boards load what does not fit together at each boot, and nobody misses it.
+            _ if is_booting(line) => None,
+            _ => Some(format!("it wants {symbol}, which neither this kernel nor a loaded module offers it")),
         };
-        return Opened::line(not_loaded(head, &why).with("symbol", symbol));
+        return Opened::line(not_loaded(head, why).with("symbol", symbol));
     }
     // `mlx5_core: probe of 0000:03:00.0 failed with error -22`; since 6.9
     // `mlx5_core 0000:03:00.0: probe with driver mlx5_core failed with error -22`
@@ -245,6 +257,10 @@ mod tests {
             let module = text.split("] ").nth(1).and_then(|t| t.split(':').next()).unwrap();
             assert_eq!(fields(&text, &["module", "severity", "class"]), [module, "notice", "probe-failure"], "{text}");
         }
+        let of_boot = "[   13.584881] wl12xx_sdio: Unknown symbol wl1271_irq (err 0)";
+        assert_eq!(fields(of_boot, &["consequence"]), [""]);
+        let later = of_boot.replace("   13", " 1713");
+        assert_ne!(fields(&later, &["consequence"]), [""]);
         let text = "[   13.584881] failed to validate module [tcp_htcp] BTF: -22";
         assert_eq!(fields(text, &["module", "severity"]), ["tcp_htcp", "notice"]);
         assert!(events("[   13.584881] gzip: Unknown symbol in the table (err 3) of x").is_empty());
