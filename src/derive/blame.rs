@@ -132,6 +132,32 @@ fn is_ending(fact: &Fact) -> bool {
     fact.kind == "log.panic" && (ENDINGS.iter().any(|ending| reason.starts_with(ending)) || exited().is_some())
 }
 
+/// How a process leaves: by itself, by a signal, or because the kernel died in it.
+const WAY_OUT: &[&str] = &[
+    "do_exit",
+    "do_group_exit",
+    "make_task_dead",
+    "rewind_stack*",
+    "get_signal*",
+    "do_signal*",
+    "arch_do_signal*",
+    "do_notify_resume*",
+    "exit_to_user_mode*",
+    "syscall_exit_to_user_mode*",
+    "irqentry_exit*",
+    "prepare_exit_to_usermode",
+    "asm_exc_*",
+    "sys_exit*",
+    "se_sys_exit*",
+    "x64_sys_exit*",
+    "arm64_sys_exit*",
+];
+
+fn is_exit_of_init(fact: &Fact) -> bool {
+    fact.kind == "log.panic"
+        && fact.text("reason").is_some_and(|reason| reason.to_ascii_lowercase().starts_with("attempted to kill init"))
+}
+
 /// The blamed frame of a log event or of a task; `None` when nothing names one.
 pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     let class = fact.text("class").unwrap_or("");
@@ -147,7 +173,7 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
         // The report names the two accesses; a helper that was inlined or not is the same race.
         "data-race" => fault(path::way(fact), &[Helper::Reporting]),
         "lockdep" => lockdep(fact),
-        "hardware-mce" if fact.text("title").is_some_and(|title| title.contains("SError")) => bus_error(fact),
+        "hardware-mce" | "trap" if fact.text("title").is_some_and(|title| title.contains("SError")) => bus_error(fact),
         "soft-lockup" | "hard-lockup" | "rcu-stall" => stall(fact),
         "stack-overflow" | "stack-corruption" if ran_out(fact) => overflow(fact),
         "uninit-value" | "info-leak" => {
@@ -204,6 +230,12 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     if class == "kernel-panic" {
         // What only reports the panic is no culprit.
         blame.candidates.retain(|c| !functions::is(Helper::Reporting, &c.function));
+    }
+    if is_exit_of_init(fact) {
+        // The way out of the process: what killed it is not in the trace, unless it was a fault of the kernel.
+        let way_out = |function: &str| functions::any(WAY_OUT, function.trim_start_matches('_'));
+        blame.candidates.retain(|c| !way_out(&c.function));
+        blame.frames.retain(|h| !way_out(&h.function));
     }
     dedup(&mut blame);
     tell_the_way(fact, &mut blame);

@@ -76,3 +76,55 @@ fn helpers_of_drivers_are_passed_over_but_stay_among_the_first() {
         assert!(named.contains(&helper.to_owned()), "{named:?}");
     }
 }
+
+#[test]
+fn those_who_act_for_a_caller_are_not_to_blame_when_it_is_known() {
+    for way in [
+        ["regmap_mmio_read32le", "_regmap_read", "regmap_read", "find_chip", "platform_probe"],
+        ["page_address", "sg_copy_it", "find_chip", "demo_ioctl", "vfs_ioctl"],
+        ["i2c_smbus_xfer", "i2c_transfer", "i2c_smbus_read_byte_data", "find_chip", "i2c_device_probe"],
+        ["__spi_sync", "spi_sync", "find_chip", "spi_probe", "really_probe"],
+        ["memset_erms", "memremap", "find_chip", "platform_probe", "really_probe"],
+    ] {
+        let named = names(&report("paging-fault", way[0], &way));
+        let first = named.first().map(String::as_str);
+        assert!(matches!(first, Some("find_chip" | "sg_copy_it")), "{way:?} {named:?}");
+    }
+    let way = ["mem_cgroup_reparent_charges", "mem_cgroup_css_offline", "cgroup_destroy_locked"];
+    assert_eq!(names(&report("soft-lockup", way[0], &way))[0], way[0], "it loops until all charges are moved");
+    let way = ["mem_cgroup_try_charge", "wp_page_copy", "handle_mm_fault"];
+    assert_eq!(names(&report("soft-lockup", way[0], &way))[0], "wp_page_copy");
+}
+
+#[test]
+fn the_way_out_of_the_first_process_tells_nothing() {
+    let panic = |frames: &[&str]| {
+        let mut fact = report("init-killed", "", frames);
+        fact.kind = "log.panic".into();
+        fact.values.remove("function");
+        fact.with("reason", "Attempted to kill init! exitcode=0x0000000b")
+    };
+    let out = ["panic", "do_exit", "do_group_exit", "get_signal", "arch_do_signal_or_restart"];
+    assert!(names(&panic(&out)).is_empty());
+    let died = ["panic", "do_exit", "make_task_dead", "rewind_stack_and_make_dead"];
+    assert!(names(&panic(&died)).is_empty());
+    let fault = ["panic", "do_exit", "oops_end", "page_fault", "find_chip", "do_one_initcall"];
+    assert_eq!(names(&panic(&fault)).first().map(String::as_str), Some("find_chip"));
+}
+
+#[test]
+fn a_bus_error_is_blamed_on_what_it_interrupted() {
+    let way =
+        ["do_serror", "el1h_64_error_handler", "el1h_64_error", "regmap_mmio_read32le", "regmap_read", "find_chip"];
+    let fact = report("trap", "regmap_mmio_read32le", &way).with("title", "SError Interrupt in regmap_mmio_read32le");
+    assert_eq!(names(&fact).first().map(String::as_str), Some("find_chip"));
+}
+
+#[test]
+fn a_wrong_function_pointer_is_blamed_on_its_caller() {
+    let way = ["panic", "find_check_fn", "__cfi_slowpath_diag", "call_probe", "really_probe"];
+    let mut fact = report("kernel-panic", "", &way);
+    fact.kind = "log.panic".into();
+    fact.values.remove("function");
+    assert_eq!(names(&fact.with("reason", "CFI failure (target: my_probe+0x0/0x4)"))[0], "call_probe");
+}

@@ -389,7 +389,8 @@ fn finish(report: &mut Report) {
         if matches!(what, Some("held-in-user" | "held-at-exit")) {
             event.place = held.map(|function| Location { function, ..Location::default() });
         } else if let Some(function) = event.fields.get("last_function").and_then(Value::as_text) {
-            event.place = Some(Location { function: function.to_owned(), ..Location::default() });
+            // `func [module]`, up to 5.1 with an offset.
+            event.place = location_at(&mut Cursor::new(function));
         }
     }
     if event.fields.get("what").and_then(Value::as_text) == Some("bad-unlock") && event.place.is_none() {
@@ -521,5 +522,15 @@ mod tests {
         ] {
             assert!(events(text).is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_work_that_kept_a_lock_is_named_with_its_module() {
+        let log = "\
+[  123.100001] BUG: workqueue leaked lock or atomic: kworker/2:1/0x00000001/77
+[  123.100011]      last function: mydrv_poll_work [mydrv]
+[  123.100021] CPU: 2 PID: 77 Comm: kworker/2:1 Tainted: G           OE     5.15.0-91-generic #101-Ubuntu
+";
+        assert_eq!(fields(log, &["function", "module", "what"]), ["mydrv_poll_work", "mydrv", "workqueue-leak"]);
     }
 }
