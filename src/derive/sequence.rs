@@ -229,6 +229,9 @@ impl Earlier<'_> {
     }
 
     fn cause(&self, late: &Fact, function: Option<&str>) -> Option<(usize, &'static str)> {
+        if late.text("what") == Some("ok") {
+            return None;
+        }
         if late.kind == "log.panic" {
             return self.panic(late);
         }
@@ -237,6 +240,12 @@ impl Earlier<'_> {
         }
         let of = |at: Option<usize>, why| at.map(|at| (at, why));
         let class = late.text("class").unwrap_or("");
+        if late.text("severity") == Some("report") && (!is_crash(late) || calls_panic(late)) {
+            let panic = |_: usize, early: &Fact| early.kind == "log.panic" && PANIC.holds(early, late);
+            if let Some(at) = self.nearest(panic) {
+                return Some((at, "the kernel had panicked before: it met this while it stopped"));
+            }
+        }
         if let Some(found) = episode::cause(late, &|fits| self.nearest(|_, early| fits(early))) {
             return Some(found);
         }

@@ -135,3 +135,22 @@ fn warnings_in_one_breath_follow_from_the_first() {
     let facts = [warning(77, "a", 10), warning(77, "b", 20), warning(77, "b", 30), warning(77, "c", 40)];
     assert_eq!(told(&facts), [(1, 0), (3, 0)]);
 }
+
+#[test]
+fn what_the_kernel_meets_while_it_panics_follows_from_the_panic() {
+    let panic = |line| event("log.panic", "init-killed", 10, line).with("reason", "Attempted to kill init!");
+    let warning = |line| event("log.warning", "warning", 10, line).with("function", "native_smp_send_reschedule");
+    assert_eq!(told(&[panic(10), warning(20)]), [(1, 0)]);
+    assert!(told(&[warning(5), panic(10)]).is_empty(), "what was printed before is no consequence");
+    let next_boot = event("log.boot", "clean", 0, 15);
+    assert!(told(&[panic(10), next_boot, warning(20)]).is_empty());
+    let oops = |frames: &[&str]| {
+        let mut fact = event("log.oops", "null-deref", 10, 20).with("function", "dump_it");
+        let mut stack = facts::Stack::printed("call trace");
+        stack.frames = frames.iter().map(|f| facts::Frame::printed(*f)).collect();
+        fact.stacks.push(std::sync::Arc::new(stack));
+        fact
+    };
+    assert_eq!(told(&[panic(10), oops(&["dump_it", "kmsg_dump", "panic"])]), [(1, 0)]);
+    assert!(told(&[panic(10), oops(&["dump_it", "vfs_write"])]).is_empty(), "another processor's own");
+}
