@@ -50,10 +50,10 @@ pub(super) fn recoveries(facts: &[Fact]) -> Vec<Recovery> {
                     .get(*word)
                     .is_some_and(|word| word.origin.member == loss.origin.member && is_of_same(loss, word))
         });
-        if let Some(by) = over {
+        if let Some(by) = over.filter(|by| !has_lost_data(loss, facts.get(at..*by).unwrap_or_default())) {
             let ns = facts.get(by).and_then(|f| f.time).zip(loss.time).and_then(|(b, a)| b.since(&a));
             let starting = loss.time.and_then(|t| t.since_boot_ns).is_some_and(|ns| ns < STARTING_NS);
-            let worth = !starting || loss.get("filesystem").is_some();
+            let worth = !starting || loss.get("filesystem").is_some() || loss.kind == "log.nvme_error";
             found.push(Recovery { event: at, by, seconds: ns.map(|ns| ns.max(0) / 1_000_000_000), worth });
         }
     }
@@ -65,10 +65,20 @@ fn is_loss(fact: &Fact) -> bool {
         "log.link" => matches!(fact.text("what"), Some("down" | "no-link")),
         "log.drbd" => fact.text("what") == Some("peer-lost"),
         "log.raid_error" => fact.text("what") == Some("path"),
+        "log.nvme_error" => matches!(fact.text("what"), Some("timeout" | "down" | "not-ready" | "connection-lost")),
         "log.gpu_error" => matches!(fact.text("what"), Some("ring-timeout" | "reset" | "hang")),
         _ => fact.get("filesystem").is_some() && matches!(fact.text("what"), Some("not-responding" | "server-down")),
     };
     fact.kind.starts_with("log.") && lost && matches!(fact.origin.place, Place::Lines { .. })
+}
+
+/// Did a controller come back too late for requests to its namespaces?
+fn has_lost_data(loss: &Fact, between: &[Fact]) -> bool {
+    let of_it = |fact: &Fact| {
+        let rest = fact.text("device").zip(loss.text("device")).and_then(|(name, of)| name.strip_prefix(of));
+        fact.kind == "log.block_io_error" && rest.is_some_and(|rest| rest.starts_with('n'))
+    };
+    loss.kind == "log.nvme_error" && between.iter().any(of_it)
 }
 
 fn is_of_same(loss: &Fact, word: &Fact) -> bool {
@@ -133,6 +143,27 @@ mod tests {
         assert_eq!(found(&[link("down", 10), link("ok", 14)]), [(0, 1, false)]);
         assert_eq!(found(&[link("down", 4000), link("ok", 4014)]), [(0, 1, true)]);
         assert!(found(&[link("ok", 10), link("down", 14)]).is_empty());
+    }
+
+    #[test]
+    fn a_controller_that_was_reset_is_back_unless_requests_failed() {
+        let nvme = |what: &str, seconds| {
+            let mut fact = line(what, "nvme0", seconds);
+            fact.kind = "log.nvme_error".into();
+            fact.values.remove("filesystem");
+            fact
+        };
+        let found = |facts: &[Fact]| recoveries(facts).iter().map(|r| (r.event, r.by, r.worth)).collect::<Vec<_>>();
+        assert_eq!(found(&[nvme("timeout", 100), nvme("ok", 103)]), [(0, 1, true)]);
+        assert!(found(&[nvme("ok", 2), nvme("timeout", 100)]).is_empty(), "the word of the start is none of a reset");
+        assert!(found(&[nvme("removed", 100), nvme("ok", 103)]).is_empty());
+        let failed = |device: &str| {
+            let mut fact = line("I/O", device, 101);
+            fact.kind = "log.block_io_error".into();
+            fact
+        };
+        assert!(found(&[nvme("timeout", 100), failed("nvme0n1"), nvme("ok", 103)]).is_empty());
+        assert_eq!(found(&[nvme("timeout", 100), failed("nvme1n1"), nvme("ok", 103)]).len(), 1);
     }
 
     #[test]

@@ -538,6 +538,12 @@ fn is_below(early: &Fact, late: &Fact) -> bool {
     }
 }
 
+/// Did the report come about in a panic?
+fn calls_panic(fact: &Fact) -> bool {
+    let way = path::main_stack(fact).map(path::hops).unwrap_or_default();
+    way.iter().skip(1).any(|h| matches!(h.function.as_str(), "panic" | "vpanic" | "nmi_panic" | "crash_kexec"))
+}
+
 /// Does the kernel or the task end with it, or is memory that is not its own used?
 fn is_crash(fact: &Fact) -> bool {
     matches!(&*fact.kind, "log.oops" | "log.kasan" | "log.kfence")
@@ -546,7 +552,7 @@ fn is_crash(fact: &Fact) -> bool {
 /// Drivers of disks speak: the device below a file system does not answer or is gone.
 pub(super) fn is_dead_disk(early: &Fact) -> bool {
     match &*early.kind {
-        "log.nvme_error" => early.text("what") != Some("command-error"),
+        "log.nvme_error" => !matches!(early.text("what"), Some("command-error" | "ok")),
         "log.ata_error" | "log.raid_error" | "log.host_adapter" => early.text("severity") != Some("notice"),
         "log.scsi_error" | "log.block_io_error" => early.text("severity") != Some("notice"),
         "log.usb" => early.text("severity") != Some("notice"),
@@ -625,7 +631,7 @@ fn is_same_device(early: &Fact, late: &Fact) -> bool {
     let dead = match &*early.kind {
         "log.device_firmware" => true,
         "log.net_watchdog" => matches!(early.text("what"), Some("lost" | "unit-hang")),
-        "log.nvme_error" => early.text("what") != Some("command-error"),
+        "log.nvme_error" => !matches!(early.text("what"), Some("command-error" | "ok")),
         "log.gpu_error" | "log.host_adapter" => early.text("severity") != Some("notice"),
         _ => false,
     };

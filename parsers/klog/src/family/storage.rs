@@ -99,6 +99,8 @@ pub(super) static NVME: Family = Family {
         "(sct 0x",
         "no available path - failing I/O",
         "no usable path - requeuing I/O",
+        " default/read/poll queues",
+        "Successfully reconnected (",
     ],
     from: From::Kernel,
     open: open_nvme,
@@ -113,7 +115,7 @@ pub(super) static NVME: Family = Family {
                 "what",
                 FieldType::Text,
                 "",
-                "timeout, down, not-ready, removed, connection-lost, no-path, command-error",
+                "timeout, down, not-ready, removed, connection-lost, no-path, command-error; ok: the controller works (again)",
             ),
             field(
                 "action",
@@ -461,6 +463,14 @@ fn open_nvme(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         let mut event = new("no-path");
         event.severity = Severity::Notice;
         return Opened::line(event.with("consequence", "its requests wait until a path to it is there again"));
+    }
+    // The last words of a reset and of a reconnection that succeed; those of a start, too.
+    if rest.ends_with(" default/read/poll queues") && !rest.starts_with("mapped ")
+        || rest.starts_with("Successfully reconnected (")
+    {
+        let mut event = new("ok");
+        (event.class, event.severity) = (class::CLEAN, Severity::Notice);
+        return Opened::line(event);
     }
     if rest.starts_with("controller is down; will reset") {
         let csts = hex_after(rest, "CSTS=");

@@ -88,6 +88,8 @@ fn nvme_and_raid_failures_name_what_happened() {
             "command-error",
         ),
         ("block nvme0n1: no available path - failing I/O", "nvme_error", "no-path"),
+        ("nvme nvme0: 16/0/0 default/read/poll queues", "nvme_error", "ok"),
+        ("nvme nvme1: Successfully reconnected (1 attempt)", "nvme_error", "ok"),
         ("md/raid1:md0: Disk failure on sda1, disabling device.", "raid_error", "disk-failure"),
         ("md/raid:md0: read error not correctable (sector 8 on sde1).", "raid_error", "read-error"),
         ("device-mapper: multipath: 253:2: Failing path 8:16.", "raid_error", "path"),
