@@ -66,6 +66,12 @@ fn named(fact: &Fact) -> Option<String> {
             let gone = (fault_all_ones(fact)).then_some("gone from the bus");
             Some(format!("{device}: NVMe {}{}", what(), list(&[text("action"), gone])))
         }
+        "log.scsi_error" if text("what") == Some("remote-port") => {
+            Some(format!("{}: the remote port of the fabric did not come back in time", text("target")?))
+        }
+        "log.host_adapter" if fact.quote.contains("session recovery timed out") => {
+            Some(format!("{}: the iSCSI session could not be recovered in time", text("driver")?))
+        }
         "log.scsi_error" => {
             let target = text("target").map(|t| format!("SCSI {t}"));
             let name = match (device, target) {
@@ -434,6 +440,19 @@ mod tests {
                     .with("what", "exception")
                     .with("cause", "timeout"),
                 "ata1.00: ATA exception (timeout)",
+            ),
+            (
+                fact("log.host_adapter", "storage controller: dead")
+                    .with("driver", "session1")
+                    .quoting("session1: session recovery timed out after 120 secs"),
+                "session1: the iSCSI session could not be recovered in time",
+            ),
+            (
+                fact("log.scsi_error", "scsi: remote-port")
+                    .with("what", "remote-port")
+                    .with("target", "rport-7:0-2")
+                    .quoting("rport-7:0-2: blocked FC remote port time out: removing target and saving binding"),
+                "rport-7:0-2: the remote port of the fabric did not come back in time",
             ),
             (
                 fact("log.nvme_error", "nvme: down")
