@@ -2,15 +2,17 @@
 
 use facts::FieldType;
 
-use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
+use super::{Before, Family, From, Opened, field, kind, no_finish};
 use crate::cursor::{Cursor, after, has, number_after, split};
 use crate::event::{Event, Severity};
+use crate::report::{Report, Step};
 use crate::{Line, class};
 
 pub(super) static FAMILY: Family = Family {
     name: "power",
     anchors: &[
         "PM: failed to ",
+        "PM: Device ",
         ": PM: dpm_run_callback(): ",
         "PM: Some devices failed to ",
         "nder-voltage detected",
@@ -19,7 +21,7 @@ pub(super) static FAMILY: Family = Family {
     ],
     from: From::Kernel,
     open,
-    body: no_body,
+    body,
     finish: no_finish,
     kind: kind(
         "log.power",
@@ -66,8 +68,17 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         let tasks = after(counts, " seconds (").and_then(|t| Cursor::new(t).number());
         return Opened::line(new("freeze", TOLD).with_opt("tasks", tasks).with_opt("seconds", seconds));
     }
-    if text.starts_with("PM: Some devices failed to ") {
+    if text.starts_with(SUMMARY) {
         return Opened::line(new("suspend", LEFT_AWAKE));
+    }
+    let slept = |what: &str| {
+        let resume = ["resume", "restore", "thaw"].iter().any(|word| what.contains(word));
+        if resume { new("resume", LEFT_ASLEEP) } else { new("suspend", LEFT_AWAKE) }
+    };
+    // Older kernels do not name the driver: `PM: Device 0002:01:00.0 failed to suspend async: error -16`
+    if let Some((device, what)) = text.strip_prefix("PM: Device ").and_then(|rest| split(rest, " failed to ")) {
+        let errno = number_after(what, ": error -")?;
+        return Opened::lines(slept(what).with("device", device).with("errno", errno));
     }
     // `spd5118 0-0050: PM: failed to resume async: error -6`
     let (head, rest) = split(text, ": PM: ")?;
@@ -82,9 +93,14 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         (after(rest, "dpm_run_callback(): ")?, number_after(rest, " returns -"))
     };
     let errno = errno?;
-    let resume = ["resume", "restore", "thaw"].iter().any(|word| what.contains(word));
-    let event = if resume { new("resume", LEFT_ASLEEP) } else { new("suspend", LEFT_AWAKE) };
-    Opened::line(event.with("driver", driver).with("device", device).with("errno", errno))
+    Opened::lines(slept(what).with("driver", driver).with("device", device).with("errno", errno))
+}
+
+const SUMMARY: &str = "PM: Some devices failed to ";
+
+/// The line that sums up belongs to the device named before it.
+fn body(_: &mut Report, line: &Line<'_>) -> Step {
+    if line.text().starts_with(SUMMARY) { Step::End } else { Step::Pass }
 }
 
 #[cfg(test)]
@@ -114,6 +130,16 @@ mod tests {
         for text in ["Under-voltage detected! (0x00050005)", "hwmon hwmon1: Undervoltage detected!"] {
             assert_eq!(fields(&format!("[  122.261501] {text}"), &["what"]), ["under-voltage"], "{text}");
         }
+        for (text, what, device, errno) in [
+            ("PM: Device 0002:01:00.0 failed to suspend async: error -16", "suspend", "0002:01:00.0", "16"),
+            ("PM: Device 2-1 failed to resume: error -19", "resume", "2-1", "19"),
+        ] {
+            assert_eq!(fields(&format!("[  447.324360] {text}"), &["what", "device", "errno"]), [what, device, errno]);
+        }
+        let summary = "[  447.324673] PM: Some devices failed to suspend, or early wake event detected\n";
+        assert_eq!(events(summary).len(), 1, "alone it is all that is known");
+        let device = "[  447.324360] PM: Device 0002:01:00.0 failed to suspend async: error -16\n";
+        assert_eq!(events(&format!("{device}{summary}")).len(), 1, "it sums up the line before");
         let freeze =
             "[ 8020.310000] Freezing of tasks failed after 20.008 seconds (1 tasks refusing to freeze, wq_busy=0):";
         assert_eq!(fields(freeze, &["what", "tasks", "seconds"]), ["freeze", "1", "20.008"]);
