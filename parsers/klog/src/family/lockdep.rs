@@ -161,12 +161,23 @@ fn rcu_check(text: &str, event: &mut Event) -> bool {
     true
 }
 
+/// `5.15.1 #1 Tainted: G           O`, below the title: the kernel names itself in these reports before the CPU line.
+fn identity(text: &str) -> Option<&str> {
+    let (release, build) = split(text, " #")?;
+    let versioned = release.starts_with(|c: char| c.is_ascii_digit()) && has(release, ".") && !has(release, " ");
+    (versioned && (has(build, " Not tainted") || has(build, " Tainted: "))).then_some(release)
+}
+
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
     if is_rule(text) {
         return Step::Take;
     }
     if (text.ends_with("usage!") || text.ends_with("without protection!")) && rcu_check(text, &mut report.event) {
+        return Step::Take;
+    }
+    if let Some(release) = identity(text) {
+        report.event.release = Some(release.to_owned());
         return Step::Take;
     }
     if let Some((lock, at)) = lock_line(text) {
@@ -455,6 +466,20 @@ mod tests {
 [   12.100000]  dump_stack+0x1/0x2
 [   12.100000]  blkdev_put+0x30/0x520
 ";
+
+    #[test]
+    fn the_release_stands_below_the_title() {
+        let text = "[   12.100000] WARNING: possible circular locking dependency detected\n\
+             [   12.100001] 5.15.1 #1 Tainted: G           O\n\
+             [   12.100002] ------------------------------------------------------\n\
+             [   12.100003] openssl/315 is trying to acquire lock:\n\
+             [   12.100004] c426b840 (&pcr->fcrypt.sem){+.+.}-{3:3}, at: cryptodev_ioctl+0x1cc/0xe1c [cryptodev]\n";
+        assert_eq!(fields(text, &["release", "cpu", "comm"]), ["5.15.1", "", "openssl"]);
+        let whole =
+            format!("{text}[   12.100005] CPU: 1 PID: 315 Comm: openssl Tainted: G           O      5.15.1 #1\n");
+        assert_eq!(fields(&whole, &["release", "cpu", "taint"]), ["5.15.1", "1", "GO"]);
+        assert_eq!(super::identity("5.15.1 #1 of the chain"), None);
+    }
 
     #[test]
     fn a_circle_names_both_locks_and_their_takers() {

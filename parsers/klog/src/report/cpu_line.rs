@@ -47,7 +47,7 @@ pub(super) fn read(text: &str, event: &mut Event) -> bool {
     let end = [" Kdump:", " Tainted:", " pfn:"].iter().filter_map(|word| comm.find(word)).min();
     let comm = end.filter(|_| cut).map_or(comm, |at| &comm[..at]);
     let comm = comm.strip_suffix("Kdump: loaded").unwrap_or(comm).trim_end();
-    if event.release.is_some() || event.taint.is_some() {
+    if event.taint.is_some() {
         // Of another CPU that was asked for its stack.
         if let Some(stack) = event.stacks.last_mut()
             && stack.frames.is_empty()
