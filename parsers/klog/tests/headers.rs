@@ -58,7 +58,7 @@ const EXCEPTIONS: &[Row] = &[
         "paging-fault",
         REPORT,
     ),
-    ("Internal error: Oops: 0000000096000005 [#1] PREEMPT SMP", "oops", "trap", REPORT),
+    ("Internal error: Oops: 0000000096000005 [#1] PREEMPT SMP", "oops", "paging-fault", REPORT),
     ("Internal error: Oops - undefined instruction: 0 [#1] SMP ARM", "oops", "trap", REPORT),
     ("Internal error: synchronous external abort: 96000010 [#1] SMP", "oops", "trap", REPORT),
     ("Internal error: SP/PC alignment exception: 8a000000 [#1] SMP", "oops", "trap", REPORT),

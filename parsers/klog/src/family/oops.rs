@@ -296,6 +296,8 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
         ("Internal error: Oops - BUG", class::BUG_ON),
         ("Internal error: Oops - undefined instruction", class::TRAP),
         ("Internal error: synchronous external abort", class::TRAP),
+        // arm, arm64: bare for a fault of memory access alone, else what it is stands behind a dash.
+        ("Internal error: Oops: ", class::PAGING_FAULT),
         ("Internal error: ", class::TRAP),
         ("Machine check", class::HARDWARE_MCE),
         ("bounds: ", class::TRAP),
@@ -368,6 +370,7 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
         match kind {
             Some((head, class)) => {
                 event.class = class;
+                let head = head.strip_suffix("Oops: ").unwrap_or(head);
                 event.title = head.trim_end_matches([':', ' ', '[', '#', '(']).to_owned();
             }
             None => {
@@ -591,6 +594,19 @@ fn finish(report: &mut Report) {
 #[cfg(test)]
 mod tests {
     use super::super::tests::events;
+
+    #[test]
+    fn an_arm_oops_without_the_line_before_it_is_a_fault_of_access() {
+        for (head, class) in [
+            ("Internal error: Oops: 0000000096000005 [#2] PREEMPT SMP", "paging-fault"),
+            ("Internal error: Oops: 817 [#1] SMP ARM", "paging-fault"),
+            ("Internal error: Oops - BTI: 0000000036000002 [#1] SMP", "trap"),
+        ] {
+            let text = format!("[  100.000000] {head}\n[  100.000002] pc : copy_page+0x1c0/0x230\n");
+            let class_of = |text: &str| events(text)[0].class;
+            assert_eq!((class_of(&text), &*events(&text)[0].title), (class, "Internal error in copy_page"), "{head}");
+        }
+    }
 
     #[test]
     fn a_warning_of_another_cpu_does_not_cut_a_fault_in_two() {
