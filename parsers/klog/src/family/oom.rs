@@ -244,6 +244,13 @@ fn decision(report: &mut Report, text: &str) -> Step {
             let end = nodes.find(|c: char| !c.is_ascii_digit() && !matches!(c, ',' | '-')).unwrap_or(nodes.len());
             event.set("mems_allowed", nodes[..end].trim_end_matches(','));
         }
+        // The victim ends the line (`task=java,pid=2411,uid=1000`): all that is told of it where the next line is lost.
+        if let Some((task, ids)) = after(rest, ",task=").and_then(|task| task.rsplit_once(",pid="))
+            && let Some(pid) = Cursor::new(ids).number()
+        {
+            event.set("killed_comm", task);
+            event.set("killed_pid", pid);
+        }
         return Step::Take;
     }
     let (of_cgroup, rest) = if let Some(rest) = text.strip_prefix("Memory cgroup out of memory: ") {
@@ -369,5 +376,21 @@ fn finish(report: &mut Report) {
     }
     if let Some(comm) = event.fields.get("killed_comm").and_then(Value::as_text) {
         event.title = format!("{}: killed {comm}", event.title);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{events, fields};
+
+    #[test]
+    fn the_line_of_the_constraint_alone_names_the_victim() {
+        let line = "[ 6021.550705] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=a.scope,mems_allowed=0-1,oom_memcg=/kubepods.slice/pod1.slice,task_memcg=/kubepods.slice/pod1.slice/a.scope,task=Web, Content,pid=461754,uid=0\n";
+        let wanted = ["killed_comm", "killed_pid", "cgroup", "task_cgroup", "mems_allowed"];
+        let (pod, scope) = ("/kubepods.slice/pod1.slice", "/kubepods.slice/pod1.slice/a.scope");
+        assert_eq!(fields(line, &wanted), ["Web, Content", "461754", pod, scope, "0-1"]);
+        let cut = line.split_once("task=").unwrap().0;
+        let event = &events(cut)[0];
+        assert!(!event.fields.contains_key("killed_comm"), "a cut line names nobody");
     }
 }
