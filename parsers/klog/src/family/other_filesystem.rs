@@ -22,7 +22,6 @@ const WORDS: &[Word] = &[
     word(LUSTRE, "@@@ Request sent has ", "not-responding"),
     word(LUSTRE, "imed out RDMA with", "not-responding"),
     word(LUSTRE, ") Timed out tx for ", "not-responding"),
-    word(LUSTRE, ": operation ", "not-responding"),
     word(LUSTRE, "This client was evicted by", "evicted"),
     word(LUSTRE, "lock callback timer expired", "evicted"),
     word(LUSTRE, "Connection restored to", "ok"),
@@ -157,11 +156,6 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     if found.text == " hung" && !text.ends_with(" hung") || found.text == "ERROR: (device " && !has(text, "): ") {
         return None;
     }
-    // Not connected, shut down, or timed out: any other number is the server's answer.
-    if found.text == ": operation " && !["-107", "-108", "-110"].iter().any(|rc| text.ends_with(&format!("rc = {rc}")))
-    {
-        return None;
-    }
     let device = between(text, "(device ", ")")
         .or_else(|| between(text, "Pool '", "'"))
         .or_else(|| between(text, " vdev=", " "))
@@ -183,7 +177,6 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             between(text, "onnection to ", " ")
                 .or_else(restored)
                 .or_else(|| between(text, ") Timed out tx for ", ":"))
-                .or_else(|| between(text, " to node ", " "))
                 .filter(|_| name == "lustre")
         })
         .unwrap_or_default();
@@ -194,7 +187,6 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 number_after(text, "Error ")
                     .or_else(|| number_after(text, " error="))
                     .or_else(|| number_after(text, " result "))
-                    .or_else(|| number_after(text, " failed: rc = ").filter(|_| name == "lustre"))
             })
             .map(i64::abs),
     );
@@ -265,12 +257,6 @@ mod tests {
             ),
             (
                 "LNet: 2431:0:(o2iblnd_cb.c:3174:kiblnd_check_conns()) Timed out tx for 172.31.126.87@o2ib: 4 seconds",
-                "lustre",
-                "not-responding",
-                "io-error",
-            ),
-            (
-                "LustreError: 11-0: fs-MDT0000-mdc-ffff88203810d800: operation obd_ping to node 172.31.126.88@o2ib failed: rc = -107",
                 "lustre",
                 "not-responding",
                 "io-error",
@@ -369,7 +355,6 @@ mod tests {
             "exFAT-fs (sda1): Volume was not properly unmounted. Some data may be corrupt. Please run fsck.",
             "UBIFS (ubi0:0): recovery needed",
             "Lustre: Lustre: Build Version: 2.15.5",
-            "LustreError: 11-0: fs-MDT0000-mdc-ffff88203810d800: operation mds_getxattr to node 10.0.0.1@tcp failed: rc = -95",
             "bcachefs (sdb): mounting version 1.4: member_seq",
         ] {
             assert!(events(&format!("[   52.261501] {text}")).is_empty(), "{text}");
