@@ -81,6 +81,13 @@ fn named(fact: &Fact) -> Option<String> {
             };
             Some(format!("{name}: {}", title.strip_prefix("scsi: ").unwrap_or(title)))
         }
+        "log.initramfs" => {
+            let what = match text("what") {
+                Some("no-root") => ("the root was not found", "a shell"),
+                _ => ("a file system was not found", "emergency mode"),
+            };
+            Some(format!("{}{}: the boot ended in {}", what.0, list(&[device]), what.1))
+        }
         "log.block_io_error" => Some(format!("{}: {}", device?, title.strip_prefix("block: ").unwrap_or(title))),
         "log.net_watchdog" => {
             let driver = text("driver").filter(|driver| device != Some(driver));

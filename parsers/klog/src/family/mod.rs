@@ -18,6 +18,7 @@ mod headless;
 mod host_adapter;
 pub(crate) mod hung_task;
 mod hypervisor;
+mod initramfs;
 mod interrupts;
 mod iommu_fault;
 mod kasan;
@@ -253,6 +254,7 @@ pub(crate) static ALL: &[&Family] = &[
     &swap_area::FAMILY,
     &power::FAMILY,
     &lost_function::FAMILY,
+    &initramfs::FAMILY,
     // Where nothing else begins a report.
     &headless::FAMILY,
 ];
