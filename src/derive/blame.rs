@@ -166,6 +166,8 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     }
     let mut blame = match class {
         "hung-task" => hang(fact),
+        // The task that puts a device to sleep or wakes it, and does not come back.
+        "firmware" if fact.kind == "log.power" => hang(fact),
         // Who waits in a section in which nobody may: below the functions that wait.
         "warning" if fact.text("function") == Some("rcu_note_context_switch") => hang(fact),
         "atomic-sleep" => fault(path::way(fact), SLEEP),

@@ -105,6 +105,7 @@ pub(super) const PATTERNS: &[&str] = &[
     "do_trap_*",
     "do_undef*",
     "do_undefinstr",
+    "dpm_watchdog_handler",
     "do_user_addr_fault",
     "double_fault",
     "dtlb_miss_*",

@@ -2,10 +2,10 @@
 
 use facts::FieldType;
 
-use super::{Before, Family, From, Opened, field, kind, no_finish};
+use super::{Before, Family, From, Opened, field, kind};
 use crate::cursor::{Cursor, after, has, number_after, split};
 use crate::event::{Event, Severity};
-use crate::report::{Report, Step};
+use crate::report::{Report, Step, task_line};
 use crate::{Line, class};
 
 pub(super) static FAMILY: Family = Family {
@@ -18,16 +18,22 @@ pub(super) static FAMILY: Family = Family {
         "nder-voltage detected",
         "ndervoltage detected",
         " tasks refusing to freeze",
+        "**** DPM device timeout",
     ],
     from: From::Kernel,
     open,
     body,
-    finish: no_finish,
+    finish,
     kind: kind(
         "log.power",
         "A device could not be put to sleep or woken, or the supply of the board is too weak",
         &[
-            field("what", FieldType::Text, "", "suspend, resume, freeze, under-voltage"),
+            field(
+                "what",
+                FieldType::Text,
+                "",
+                "suspend, resume, freeze, under-voltage, suspend-timeout, resume-timeout",
+            ),
             field("driver", FieldType::Text, "", "driver"),
             field("device", FieldType::Text, "", "device as its bus names it"),
             field("errno", FieldType::Int, "", "error number, positive"),
@@ -80,6 +86,17 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         let errno = number_after(what, ": error -")?;
         return Opened::lines(slept(what).with("device", device).with("errno", errno));
     }
+    // drivers/base/power/main.c: `**** DPM device timeout ****`, since 6.13 `**** DPM device timeout after 60 seconds; 60
+    // seconds until panic ****`; below it the stack of the task that works on the device.
+    if let Some((head, rest)) = split(text, ": **** DPM device timeout") {
+        let (driver, device) = head.split_once(' ')?;
+        let mut event = new("suspend-timeout", LEFT_AWAKE)
+            .with("driver", driver)
+            .with("device", device)
+            .with_opt("seconds", number_after(rest, " after ").and_then(|n| u32::try_from(n).ok()).map(f64::from));
+        event.severity = Severity::Report;
+        return Opened::trace(event);
+    }
     // `spd5118 0-0050: PM: failed to resume async: error -6`
     let (head, rest) = split(text, ": PM: ")?;
     let (driver, device) = head.split_once(' ')?;
@@ -99,8 +116,27 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 const SUMMARY: &str = "PM: Some devices failed to ";
 
 /// The line that sums up belongs to the device named before it.
-fn body(_: &mut Report, line: &Line<'_>) -> Step {
-    if line.text().starts_with(SUMMARY) { Step::End } else { Step::Pass }
+fn body(report: &mut Report, line: &Line<'_>) -> Step {
+    if line.text().starts_with(SUMMARY) {
+        return Step::End;
+    }
+    let Some(task) = task_line(line.text()).filter(|_| !report.has_frames()) else { return Step::Pass };
+    report.event.comm = Some(task.comm.to_owned());
+    report.event.pid = task.pid;
+    Step::Take
+}
+
+fn finish(report: &mut Report) {
+    let event = &mut report.event;
+    if event.severity != Severity::Report {
+        return;
+    }
+    let resumes = |f: &str| ["device_resume", "dpm_resume", "async_resume"].iter().any(|part| f.contains(part));
+    if event.stacks.iter().flat_map(|s| s.functions()).any(resumes) {
+        event.set("what", "resume-timeout");
+    }
+    let what = event.fields.get("what").and_then(|what| what.as_text()).unwrap_or_default().replace('-', " ");
+    event.title = format!("power: device {what}");
 }
 
 #[cfg(test)]
@@ -140,6 +176,17 @@ mod tests {
         assert_eq!(events(summary).len(), 1, "alone it is all that is known");
         let device = "[  447.324360] PM: Device 0002:01:00.0 failed to suspend async: error -16\n";
         assert_eq!(events(&format!("{device}{summary}")).len(), 1, "it sums up the line before");
+        let trace = "[  424.101001] acme-nic 0000:03:00.0: **** DPM device timeout ****\n\
+             [  424.101004] Call Trace:\n[  424.101005]  <TASK>\n[  424.101006]  __schedule+0x2eb/0x8d0\n\
+             [  424.101009]  wait_for_completion+0x90/0x170\n[  424.101010]  acme_fw_cmd+0x88/0xd0 [acme]\n\
+             [  424.101011]  acme_resume+0x44/0x90 [acme]\n[  424.101013]  dpm_run_callback+0x4e/0x120\n\
+             [  424.101014]  device_resume+0x110/0x4b0\n[  424.101020]  ret_from_fork+0x1f/0x30\n\
+             [  424.101022] Kernel panic - not syncing: acme-nic 0000:03:00.0: unrecoverable failure\n";
+        let told = fields(trace, &["what", "driver", "device", "severity", "title"]);
+        assert_eq!(told, ["resume-timeout", "acme-nic", "0000:03:00.0", "report", "power: device resume timeout"]);
+        assert_eq!(events(trace)[0].stacks[0].frames.len(), 7);
+        let later = "[  424.100000] acme-nic 0000:03:00.0: **** DPM device timeout after 60 seconds; 60 seconds until panic ****";
+        assert_eq!(fields(later, &["what", "seconds"]), ["suspend-timeout", "60"]);
         let freeze =
             "[ 8020.310000] Freezing of tasks failed after 20.008 seconds (1 tasks refusing to freeze, wq_busy=0):";
         assert_eq!(fields(freeze, &["what", "tasks", "seconds"]), ["freeze", "1", "20.008"]);
