@@ -21,6 +21,7 @@ impl Recovery {
     pub(super) fn text(&self) -> String {
         match self.seconds {
             Some(seconds) => format!("recovered after {seconds} s"),
+            None if self.by == self.event => "recovered: its link came back".to_owned(),
             None => "recovered later".to_owned(),
         }
     }
@@ -29,8 +30,9 @@ impl Recovery {
 /// The losses of which a later line of the same boot says that they are over.
 pub(super) fn recoveries(facts: &[Fact]) -> Vec<Recovery> {
     let well = |fact: &Fact| fact.text("what") == Some("ok") && fact.kind.starts_with("log.");
+    let mut found = links_back(facts);
     if !facts.iter().any(well) {
-        return Vec::new();
+        return found;
     }
     let mut boot = 0usize;
     let boots: Vec<usize> = facts
@@ -41,7 +43,6 @@ pub(super) fn recoveries(facts: &[Fact]) -> Vec<Recovery> {
         })
         .collect();
     let words: Vec<usize> = facts.iter().enumerate().filter(|(_, f)| well(f)).map(|(at, _)| at).collect();
-    let mut found = Vec::new();
     for (at, loss) in facts.iter().enumerate().filter(|(_, f)| is_loss(f)) {
         let from = words.partition_point(|word| *word < at);
         let over = words[from..].iter().copied().take(400).find(|word| {
@@ -57,14 +58,32 @@ pub(super) fn recoveries(facts: &[Fact]) -> Vec<Recovery> {
             found.push(Recovery { event: at, by, seconds: ns.map(|ns| ns.max(0) / 1_000_000_000), worth });
         }
     }
+    found.sort_by_key(|recovery| recovery.event);
     found
+}
+
+/// Links of SATA ports that came back when they were reset, as long as no request was given up and no port speaks again.
+fn links_back(facts: &[Fact]) -> Vec<Recovery> {
+    let bad = |fact: &Fact| {
+        matches!(&*fact.kind, "log.ata_error" | "log.block_io_error" | "log.scsi_error")
+            && fact.get("link_back").is_none()
+            && fact.text("severity") != Some("notice")
+            && fact.text("what") != Some("ok")
+    };
+    let back = |fact: &Fact| fact.get("link_back").is_some() && fact.get("error").is_none();
+    if facts.iter().any(bad) {
+        return Vec::new();
+    }
+    let healed = facts.iter().enumerate().filter(|(_, fact)| back(fact) && fact.int("repeats").unwrap_or(1) < 3);
+    healed.map(|(at, _)| Recovery { event: at, by: at, seconds: None, worth: true }).collect()
 }
 
 fn is_loss(fact: &Fact) -> bool {
     let lost = match &*fact.kind {
         "log.link" => matches!(fact.text("what"), Some("down" | "no-link")),
         "log.drbd" => fact.text("what") == Some("peer-lost"),
-        "log.raid_error" => fact.text("what") == Some("path"),
+        "log.raid_error" => matches!(fact.text("what"), Some("path" | "disk-failure")),
+        "log.host_adapter" => fact.text("what") == Some("connection-lost"),
         "log.nvme_error" => matches!(fact.text("what"), Some("timeout" | "down" | "not-ready" | "connection-lost")),
         "log.gpu_error" => matches!(fact.text("what"), Some("ring-timeout" | "reset" | "hang")),
         _ => fact.get("filesystem").is_some() && matches!(fact.text("what"), Some("not-responding" | "server-down")),
@@ -78,7 +97,11 @@ fn has_lost_data(loss: &Fact, between: &[Fact]) -> bool {
         let rest = fact.text("device").zip(loss.text("device")).and_then(|(name, of)| name.strip_prefix(of));
         fact.kind == "log.block_io_error" && rest.is_some_and(|rest| rest.starts_with('n'))
     };
-    loss.kind == "log.nvme_error" && between.iter().any(of_it)
+    let given_up = |fact: &Fact| {
+        matches!(&*fact.kind, "log.block_io_error" | "log.scsi_error") && fact.text("severity") != Some("notice")
+    };
+    loss.kind == "log.host_adapter" && between.iter().any(given_up)
+        || loss.kind == "log.nvme_error" && between.iter().any(of_it)
 }
 
 fn is_of_same(loss: &Fact, word: &Fact) -> bool {
@@ -89,6 +112,13 @@ fn is_of_same(loss: &Fact, word: &Fact) -> bool {
             // Lines of one driver name the card or not.
             let other = loss.text("device").zip(word.text("device")).is_some_and(|(a, b)| a != b);
             return same("driver") && !other;
+        }
+        if loss.kind == "log.host_adapter" {
+            return same("driver");
+        }
+        // A member that failed was replaced when the array is whole again.
+        if loss.text("what") == Some("disk-failure") || loss.kind == "log.raid_error" && word.get("device").is_none() {
+            return loss.text("what") == Some("disk-failure") && word.get("device").is_none() && same("array");
         }
         return same("device") && peer && loss.text("of") == word.text("of");
     }
@@ -164,6 +194,32 @@ mod tests {
         };
         assert!(found(&[nvme("timeout", 100), failed("nvme0n1"), nvme("ok", 103)]).is_empty());
         assert_eq!(found(&[nvme("timeout", 100), failed("nvme1n1"), nvme("ok", 103)]).len(), 1);
+    }
+
+    #[test]
+    fn connections_arrays_and_links_come_back() {
+        let event = |kind: &'static str, name: &'static str, value: &str, what: &str, seconds| {
+            let mut fact = line(what, value, seconds);
+            fact.kind = kind.into();
+            fact.values.remove("filesystem");
+            fact.values.remove("device");
+            fact.with(name, value)
+        };
+        let lost = event("log.block_io_error", "device", "sdb", "I/O", 101).with("severity", "failure");
+        let found = |facts: &[Fact]| recoveries(facts).iter().map(|r| (r.event, r.by)).collect::<Vec<_>>();
+        let iscsi = |what: &str, seconds| event("log.host_adapter", "driver", "connection1:0", what, seconds);
+        assert_eq!(found(&[iscsi("connection-lost", 100), iscsi("ok", 110)]), [(0, 1)]);
+        assert!(found(&[iscsi("connection-lost", 100), lost, iscsi("ok", 110)]).is_empty());
+        let raid = |what: &str, seconds| event("log.raid_error", "array", "md0", what, seconds);
+        let failed = raid("disk-failure", 100).with("device", "sdb1");
+        assert_eq!(found(&[failed, raid("ok", 900)]), [(0, 1)]);
+        let path = raid("path", 100).with("device", "8:32");
+        assert!(found(&[path, raid("ok", 900)]).is_empty());
+        let ata = |back: bool, seconds| {
+            event("log.ata_error", "port", "ata3.00", "exception", seconds).with_opt("link_back", back.then_some(true))
+        };
+        assert_eq!(found(&[ata(true, 100)]), [(0, 0)]);
+        assert!(found(&[ata(true, 100), ata(false, 200)]).is_empty());
     }
 
     #[test]

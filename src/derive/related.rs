@@ -59,6 +59,10 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
     if let Some(at) = nearest(&card) {
         return Some((at, "the network card that leads to the drive had stopped before"));
     }
+    let unplugged = |early: &Fact| is_unplugged(early, late) && EVER.holds(early, late);
+    if let Some(at) = nearest(&unplugged) {
+        return Some((at, "the USB device that the disk is was gone"));
+    }
     let path = |early: &Fact| is_path_of_same_map(early, late) && CARD.holds(early, late);
     if let Some(at) = nearest(&path) {
         return Some((at, "another path of the same map had failed before"));
@@ -185,6 +189,13 @@ fn is_card_below(early: &Fact, late: &Fact) -> bool {
         && (late.text("what") == Some("connection-lost")
             || CONNECTION.iter().any(|word| late.quote.contains(word))
             || late.text("what") == Some("timeout") && late.text("action").is_none_or(str::is_empty))
+}
+
+/// Was the USB device unplugged that the disk is?
+fn is_unplugged(early: &Fact, late: &Fact) -> bool {
+    let disk = || name_of(late).is_some_and(|(name, _)| early.text("disk") == Some(name.as_str()));
+    let target = || late.text("target").is_some() && early.text("target") == late.text("target");
+    early.kind == "log.usb_host_error" && early.text("what") == Some("unplugged") && (disk() || target())
 }
 
 /// Did the link of a Fibre Channel adapter go down, behind which the later event may be? Where both name a SCSI host, it must
@@ -338,6 +349,15 @@ mod tests {
         let port = |port: &str, what: &str, seconds| event("log.ata_error", "port", port, what, seconds);
         assert_eq!(told(&[port("ata9", "reset-failed", 10), port("ata9.00", "disabled", 10)]), [(1, 0)]);
         assert!(told(&[port("ata9", "reset-failed", 10), port("ata8.00", "disabled", 10)]).is_empty());
+    }
+
+    #[test]
+    fn a_disk_fails_when_its_usb_device_is_unplugged() {
+        let gone =
+            event("log.usb_host_error", "device", "2-1", "unplugged", 10).with("disk", "sdb").with("target", "6:0:0:0");
+        let block = |device: &str, seconds| event("log.block_io_error", "device", device, "I/O", seconds);
+        let rejected = event("log.scsi_error", "target", "6:0:0:0", "rejected", 500);
+        assert_eq!(told(&[gone.clone(), block("sdb", 11), block("sda", 12), rejected]), [(1, 0), (3, 0)]);
     }
 
     #[test]

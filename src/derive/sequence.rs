@@ -122,6 +122,20 @@ fn told_before(facts: &[Fact], boot: &[usize], found: &mut Vec<Follows>) {
             }
             continue;
         }
+        // The host's answer to a command, then what the disk says of the same one.
+        if early.kind == "log.paravirtual" && early.text("what") == Some("command-error") {
+            let said = later.take(2).copied().find(|late| {
+                facts.get(*late).is_some_and(|late| late.kind == "log.scsi_error" && SAME_BREATH.holds(early, late))
+            });
+            if let Some(of) = said {
+                found.push(Follows {
+                    event: *at,
+                    of,
+                    why: "the disk says right after what was wrong with the command",
+                });
+            }
+            continue;
+        }
         if !is_abort(early) {
             continue;
         }
@@ -404,6 +418,8 @@ impl Raises {
             // The preempt count that stayed raised has the next page fault of the task refused, and kills it (SIGSEGV).
             Raises::Init => match early.int("pid") {
                 pid if early.kind == "log.oops" => pid.is_none_or(|pid| pid <= 1),
+                // init of the initial file system gives up.
+                _ if early.kind == "log.initramfs" => true,
                 pid => class == "atomic-sleep" && pid == Some(1),
             },
             Raises::Report => early.text("severity") == Some("report") && tells_of_code(class),
@@ -429,6 +445,9 @@ const RAISES: &[(&[&str], Raises)] = &[
     (&["not continuing"], Raises::Class(&["hardware-mce"])),
     (&["panic forced after error"], Raises::Class(&["fs-corruption", "fs-shutdown", "io-error"])),
     (&["attempted to kill"], Raises::Init),
+    (&["unable to mount root", "no working init", "no init found"], Raises::Class(&["no-root"])),
+    // drivers/base/power/main.c
+    (&[": unrecoverable failure"], Raises::Class(&["firmware"])),
     (
         &[
             "fatal exception",
@@ -555,7 +574,7 @@ pub(super) fn is_dead_disk(early: &Fact) -> bool {
         "log.nvme_error" => !matches!(early.text("what"), Some("command-error" | "ok")),
         "log.ata_error" | "log.raid_error" | "log.host_adapter" => early.text("severity") != Some("notice"),
         "log.scsi_error" | "log.block_io_error" => early.text("severity") != Some("notice"),
-        "log.usb" => early.text("severity") != Some("notice"),
+        "log.usb_host_error" => early.text("severity") != Some("notice"),
         _ => false,
     }
 }

@@ -5,6 +5,7 @@ use facts::FieldType;
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
 use crate::cursor::{has, split};
 use crate::event::{Event, Severity};
+use crate::line::Writer;
 use crate::{Line, class};
 
 pub(super) static FAMILY: Family = Family {
@@ -78,8 +79,9 @@ pub(super) static FAMILY: Family = Family {
         "Dropped frame(s) detected",
         " whilst initialising ",
         "error occurred in the DASD device driver",
+        " is operational after recovery",
     ],
-    from: From::Kernel,
+    from: From::Anybody,
     open,
     body: no_body,
     finish: no_finish,
@@ -92,7 +94,7 @@ pub(super) static FAMILY: Family = Family {
                 "what",
                 FieldType::Text,
                 "",
-                "abort, abort-failed, gave-up, reset, fault, timeout, connection-lost, frames-lost, not-usable, reported, dead",
+                "abort, abort-failed, gave-up, reset, fault, timeout, connection-lost, frames-lost, not-usable, reported, dead, ok",
             ),
             field("detail", FieldType::Text, "", "the text"),
         ],
@@ -209,6 +211,20 @@ const BOOT_SECONDS: i64 = 60;
 
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
+    // iscsid tells of it: `connection1:0 is operational after recovery (1 attempts)`
+    if let Some((connection, _)) = split(text, " is operational after recovery") {
+        let number = connection.strip_prefix("connection").or_else(|| connection.strip_prefix("Connection"))?;
+        number.bytes().all(|b| b.is_ascii_digit() || b == b':').then_some(())?;
+        let mut event = Event::new(FAMILY.name, class::CLEAN, Severity::Notice)
+            .titled("storage controller: ok")
+            .with("driver", format!("connection{number}"))
+            .with("what", "ok");
+        event.fields.insert("detail".into(), text.into());
+        return Opened::line(event);
+    }
+    if line.writer == Writer::Program {
+        return None;
+    }
     DRIVERS.iter().any(|driver| text.starts_with(driver)).then_some(())?;
     let (_, what) = WORDS.iter().find(|(words, _)| has(text, words))?;
     // `pm80xx pm8001_abort_task 1231:rc= 5` has no head of its own.

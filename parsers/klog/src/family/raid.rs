@@ -48,6 +48,8 @@ pub(super) static RAID: Family = Family {
         "Checksum failed at sector ",
         "INTEGRITY AEAD ERROR",
         "Decompression failed! err=",
+        ": recovery done.",
+        ": resync done.",
     ],
     from: From::Kernel,
     open: open_raid,
@@ -138,6 +140,12 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::line(new(what, array).with_opt("device", device));
     }
     if let Some(rest) = text.strip_prefix("md: ") {
+        // drivers/md/md.c: the array is whole again.
+        if let Some(array) = rest.strip_suffix(": recovery done.").or_else(|| rest.strip_suffix(": resync done.")) {
+            let mut event = new("ok", array);
+            (event.class, event.severity) = (class::CLEAN, Severity::Notice);
+            return Opened::line(event);
+        }
         let what = if rest.starts_with("kicking non-fresh ") {
             "non-fresh"
         } else if rest.starts_with("super_written gets error") {

@@ -151,7 +151,7 @@ pub(super) static ATA: Family = Family {
     from: From::Kernel,
     open: open_ata,
     body: ata_body,
-    finish: no_finish,
+    finish: ata_finish,
     kind: kind(
         "log.ata_error",
         "An ATA port or device raised an exception",
@@ -163,6 +163,12 @@ pub(super) static ATA: Family = Family {
             field("frozen", FieldType::Bool, "", "the port was frozen"),
             field("command", FieldType::Text, "", "command that failed"),
             field("gone", FieldType::Bool, "", "the controller reads as all ones: it left the bus"),
+            field(
+                "link_back",
+                FieldType::Bool,
+                "",
+                "the link was reset, came back, and the drive was taken into use again",
+            ),
             field("cause", FieldType::Text, "", "media error, timeout, ATA bus error, ..."),
             field("status", FieldType::Text, "", "flags of the status register"),
             field("error", FieldType::Text, "", "flags of the error register; UNC is an unreadable sector"),
@@ -274,7 +280,7 @@ fn open_block(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 }
 
 /// `sd 0:0:0:0: [sda] tag#12 rest`
-fn scsi_head(text: &str) -> Option<(&str, Option<&str>, &str)> {
+pub(super) fn scsi_head(text: &str) -> Option<(&str, Option<&str>, &str)> {
     let (driver, rest) = text.split_once(' ')?;
     if !matches!(driver, "sd" | "sr" | "st" | "scsi" | "ses" | "sg" | "ch") {
         return None;
@@ -586,7 +592,16 @@ fn ata_body(report: &mut Report, line: &Line<'_>) -> Step {
         return Step::Stop;
     }
     if rest.starts_with("EH complete") {
+        if report.event.fields.contains_key("link_up") {
+            report.event.set("link_back", true);
+        }
         return Step::End;
+    }
+    // `hard resetting link`, then `SATA link up 6.0 Gbps (SStatus 133 SControl 300)`, then `configured for UDMA/133`
+    if rest.starts_with("SATA link up") {
+        report.event.set("link_up", true);
+    } else if rest.starts_with("SATA link down") {
+        report.event.fields.remove("link_up");
     }
     if rest.starts_with("irq_stat 0xffffffff") {
         report.event.set("gone", true);
@@ -604,6 +619,10 @@ fn ata_body(report: &mut Report, line: &Line<'_>) -> Step {
         report.event.set("cause", cause);
     }
     Step::Take
+}
+
+fn ata_finish(report: &mut Report) {
+    report.event.fields.remove("link_up");
 }
 
 #[cfg(test)]

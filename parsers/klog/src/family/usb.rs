@@ -2,9 +2,10 @@
 
 use facts::FieldType;
 
+use super::storage::scsi_head;
 use super::words::{Word, anchors, driver_and_device, find, word};
-use super::{Before, Family, From, Opened, field, kind, no_finish};
-use crate::cursor::{number_after, split};
+use super::{Before, Family, From, Opened, field, kind};
+use crate::cursor::{has, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -21,6 +22,7 @@ const WORDS: &[Word] = &[
     word(&["xhci"], "xHC CMD_RUN timeout", "no-answer"),
     word(&["xhci"], "host not responding to stop endpoint command", "no-answer"),
     word(&["usb "], "unable to enumerate USB device", "not-enumerated"),
+    word(&["usb "], "USB disconnect, ", "unplugged"),
 ];
 
 static ANCHORS: [&str; WORDS.len()] = anchors(WORDS);
@@ -31,7 +33,7 @@ pub(super) static FAMILY: Family = Family {
     from: From::Kernel,
     open,
     body,
-    finish: no_finish,
+    finish,
     kind: kind(
         "log.usb_host_error",
         "A USB host controller stopped, and its devices are gone; or a port switched its power off",
@@ -39,7 +41,14 @@ pub(super) static FAMILY: Family = Family {
             field("driver", FieldType::Text, "", "driver"),
             field("device", FieldType::Text, "", "PCI address or name of the controller"),
             field("port", FieldType::Int, "", "port of a hub"),
-            field("what", FieldType::Text, "", "dead, system-error, no-answer, over-current, not-enumerated"),
+            field(
+                "what",
+                FieldType::Text,
+                "",
+                "dead, system-error, no-answer, over-current, not-enumerated, unplugged",
+            ),
+            field("disk", FieldType::Text, "", "disk that was in use when its device went"),
+            field("target", FieldType::Text, "", "its address: host:channel:target:lun"),
         ],
     ),
 };
@@ -79,6 +88,17 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         }
         return Opened::line(event);
     }
+    // drivers/usb/core/hub.c: `usb 2-1: USB disconnect, device number 3`
+    if found.what == "unplugged" {
+        let (head, _) = split(text, ": ")?;
+        return Opened::lines(
+            Event::new(FAMILY.name, class::IO_ERROR, Severity::Failure)
+                .titled("USB device: gone while its disk was in use")
+                .with("driver", "usb")
+                .with("device", head.split(' ').next_back().unwrap_or(head))
+                .with("what", found.what),
+        );
+    }
     // `HC died` ends what `not responding, assume dead` began.
     if before.current.is_some_and(|e| e.family == FAMILY.name) {
         return None;
@@ -93,8 +113,26 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     )
 }
 
-fn body(_: &mut Report, line: &Line<'_>) -> Step {
-    if line.text().ends_with("HC died; cleaning up") { Step::End } else { Step::Pass }
+fn body(report: &mut Report, line: &Line<'_>) -> Step {
+    let text = line.text();
+    if report.event.fields.get("what").and_then(|what| what.as_text()) == Some("unplugged") {
+        // What the disk says is a report of its own. The cache of a disk that nobody used is not written either.
+        let lost = has(text, "hostbyte=DID_NO_CONNECT") || has(text, "rejecting I/O to ");
+        if let Some((target, disk, _)) = scsi_head(text).filter(|_| lost && !has(text, "ynchroniz")) {
+            report.event.fields.entry("target".into()).or_insert_with(|| target.into());
+            if let Some(disk) = disk {
+                report.event.fields.entry("disk".into()).or_insert_with(|| disk.into());
+            }
+        }
+        return Step::Pass;
+    }
+    if text.ends_with("HC died; cleaning up") { Step::End } else { Step::Pass }
+}
+
+fn finish(report: &mut Report) {
+    let fields = &report.event.fields;
+    let unplugged = fields.get("what").and_then(|what| what.as_text()) == Some("unplugged");
+    report.discard = unplugged && !fields.contains_key("target");
 }
 
 #[cfg(test)]
@@ -115,6 +153,15 @@ mod tests {
         assert_eq!(fields(port, &["what", "device", "severity"]), ["not-enumerated", "usb2-port1", "notice"]);
         let run = "[ 5252.261501] xhci-hcd xhci-hcd.15.auto: WARN: xHC CMD_RUN timeout";
         assert_eq!(fields(run, &["what", "device", "severity"]), ["no-answer", "xhci-hcd.15.auto", "failure"]);
+        let gone = "[ 5100.101001] usb 2-1: USB disconnect, device number 3\n\
+             [ 5100.101002] sd 6:0:0:0: [sdb] tag#0 FAILED Result: hostbyte=DID_NO_CONNECT driverbyte=DRIVER_OK cmd_age=0s\n\
+             [ 5100.101003] sd 6:0:0:0: [sdb] tag#0 CDB: Write(10) 2a 00 00 10 08 00 00 00 08 00\n";
+        assert_eq!(events(gone).iter().map(|e| e.family).collect::<Vec<_>>(), ["usb_host_error", "scsi_error"]);
+        assert_eq!(fields(gone, &["what", "device", "disk", "target"]), ["unplugged", "2-1", "sdb", "6:0:0:0"]);
+        let unused = "[ 5100.101001] usb 2-1: USB disconnect, device number 3\n\
+             [ 5100.101009] sd 6:0:0:0: [sdb] Synchronizing SCSI cache\n\
+             [ 5100.101010] sd 6:0:0:0: [sdb] Synchronize Cache(10) failed: Result: hostbyte=DID_NO_CONNECT driverbyte=DRIVER_OK\n";
+        assert!(events(unused).is_empty());
         for text in ["usb 1-1: device descriptor read/64, error -110", "usb usb3-port1: config error"] {
             assert!(events(&format!("[   52.261501] {text}")).is_empty(), "{text}");
         }
