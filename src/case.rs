@@ -132,7 +132,8 @@ impl Case {
 
     /// Whether text looks like a saved case.
     pub fn is_saved(text: &[u8]) -> bool {
-        text.starts_with(b"{\"vmcoroner_case\":")
+        let inside = text.trim_ascii_start().strip_prefix(b"{");
+        inside.is_some_and(|inside| inside.trim_ascii_start().starts_with(b"\"vmcoroner_case\""))
     }
 }
 
@@ -140,6 +141,16 @@ impl Case {
 mod tests {
     use super::*;
     use facts::{Frame, Origin};
+
+    #[test]
+    fn a_saved_case_is_known_however_it_is_laid_out() {
+        for text in [&b"{\"vmcoroner_case\":1}"[..], b"{\n  \"vmcoroner_case\": 1\n}", b"\n{ \"vmcoroner_case\" : 1}"] {
+            assert!(Case::is_saved(text), "{text:?}");
+        }
+        for text in [&b""[..], b"{", b"[{\"vmcoroner_case\":1}]", b"{\"message\":\"vmcoroner_case\"}"] {
+            assert!(!Case::is_saved(text), "{text:?}");
+        }
+    }
 
     #[test]
     fn a_saved_case_keeps_equal_stacks_once_and_loads_back() {

@@ -104,8 +104,9 @@ pub(super) fn caller<'a>(facts: &'a [Fact], fact: &Fact) -> Option<&'a Fact> {
 
 /// What memory tells of a report's access.
 pub(crate) fn access<'a>(facts: &'a [Fact], report: &Fact) -> Option<&'a Fact> {
-    let function = report.text("function");
-    let of = |known: &&Fact| known.text("function") == function && known.origin.member == report.origin.member;
+    // Nothing else has its registers and code bytes.
+    let function = report.text("function").filter(|_| report.kind == "log.oops")?;
+    let of = |known: &&Fact| known.text("function") == Some(function) && known.origin.member == report.origin.member;
     facts.iter().filter(|known| known.kind == "mem.fault").find(of)
 }
 

@@ -29,9 +29,11 @@ const INCIDENT_NS: i64 = 120_000_000_000;
 
 /// Groups the lockups of the facts and judges each group.
 pub(super) fn lockups(facts: &[Fact]) -> Vec<Lockup> {
-    let locked =
-        |fact: &Fact| fact.kind.starts_with("log.") && fact.text("class").is_some_and(|c| CLASSES.contains(&c));
-    incidents(facts, INCIDENT_NS, locked).into_iter().map(|group| judge(facts, group)).collect()
+    incidents(facts, INCIDENT_NS, is_lockup).into_iter().map(|group| judge(facts, group)).collect()
+}
+
+fn is_lockup(fact: &Fact) -> bool {
+    fact.kind.starts_with("log.") && fact.text("class").is_some_and(|class| CLASSES.contains(&class))
 }
 
 /// Positions of the events that belong together: of one boot and member, none later than `apart` after the one before.
@@ -126,9 +128,7 @@ const AFTER_NMI_NS: i64 = 60_000_000_000;
 /// What only suffers from a CPU with its interrupts off, whichever watchdog spoke first: event, hard lockup, reason.
 pub(super) fn victims(facts: &[Fact]) -> Vec<(usize, usize, &'static str)> {
     let mut found = Vec::new();
-    let locked =
-        |fact: &Fact| fact.kind.starts_with("log.") && fact.text("class").is_some_and(|c| CLASSES.contains(&c));
-    for group in incidents(facts, INCIDENT_NS, |fact| locked(fact) || fact.kind == "log.net_watchdog") {
+    for group in incidents(facts, INCIDENT_NS, |fact| is_lockup(fact) || fact.kind == "log.net_watchdog") {
         let Some(cpu) = masked(facts, &group) else { continue };
         let is_hard = |at: &&usize| facts.get(**at).is_some_and(|f| f.text("class") == Some("hard-lockup"));
         let Some((at, hard)) = group.iter().find(is_hard).and_then(|at| Some((*at, facts.get(*at)?))) else { continue };

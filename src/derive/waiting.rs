@@ -49,25 +49,11 @@ pub(super) fn waits(facts: &[Fact]) -> Vec<Wait<'_>> {
                 device,
                 usage,
                 lines: run.iter().map(repeats).sum(),
-                seconds: span(facts, run) / SECOND,
+                seconds: facts::span(run.iter().filter_map(|at| facts.get(*at))).unwrap_or(0) / SECOND,
             });
         }
     }
     found
-}
-
-/// Nanoseconds from the first to the last line, by the clock of the boot or by that of one file.
-fn span(facts: &[Fact], run: &[usize]) -> i64 {
-    let mut clocks: BTreeMap<Option<&str>, (i64, i64)> = BTreeMap::new();
-    for fact in run.iter().filter_map(|at| facts.get(*at)) {
-        let Some(time) = fact.time else { continue };
-        let wall = time.wall_ns.map(|ns| (Some(fact.origin.member.as_str()), ns));
-        for (clock, ns) in time.since_boot_ns.map(|ns| (None, ns)).into_iter().chain(wall) {
-            let (first, last) = clocks.entry(clock).or_insert((ns, ns));
-            (*first, *last) = (ns.min(*first), ns.max(*last));
-        }
-    }
-    clocks.values().map(|(first, last)| last.saturating_sub(*first)).max().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -217,20 +217,10 @@ impl<'a> Matcher<'a> {
             .sum()
     }
 
-    /// Seconds from the first to the last fact of a group, each clock by itself: that of the boot is one, and each source
-    /// may have a wall clock of its own.
+    /// Seconds from the first to the last fact of a group.
     fn span(&self, group: &[usize]) -> Option<Value> {
-        let mut clocks: HashMap<Option<&str>, (i64, i64)> = HashMap::new();
-        for fact in group.iter().filter_map(|at| self.fact(*at)) {
-            let Some(time) = fact.time else { continue };
-            let wall = time.wall_ns.map(|ns| (Some(fact.origin.member.as_str()), ns));
-            for (clock, ns) in time.since_boot_ns.map(|ns| (None, ns)).into_iter().chain(wall) {
-                let (first, last) = clocks.entry(clock).or_insert((ns, ns));
-                (*first, *last) = (ns.min(*first), ns.max(*last));
-            }
-        }
-        let spans = clocks.values().map(|(first, last)| last.saturating_sub(*first));
-        spans.max().map(|ns| Value::Float(ns as f64 / 1e9))
+        let ns = facts::span(group.iter().filter_map(|at| self.fact(*at)))?;
+        Some(Value::Float(ns as f64 / 1e9))
     }
 
     fn hold(&self, joins: &[Comparison], way: &Binding) -> bool {

@@ -29,5 +29,5 @@ pub use identity::Identity;
 pub use kinds::{FieldDef, FieldType, KindDef};
 pub use origin::{Origin, Place};
 pub use stack::{Context, Ended, Found, Frame, Stack};
-pub use time::Stamp;
+pub use time::{Stamp, span};
 pub use value::{Address, Value};

@@ -1,6 +1,25 @@
 //! When a fact was observed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::Fact;
+
+/// Nanoseconds from the first to the last of some facts, the longest by any clock: that of the boot is one, and each source
+/// may have a wall clock of its own. `None` when none of them has a time.
+pub fn span<'a>(facts: impl Iterator<Item = &'a Fact>) -> Option<i64> {
+    let mut clocks: BTreeMap<Option<&str>, (i64, i64)> = BTreeMap::new();
+    for fact in facts {
+        let Some(time) = fact.time else { continue };
+        let wall = time.wall_ns.map(|ns| (Some(fact.origin.member.as_str()), ns));
+        for (clock, ns) in time.since_boot_ns.map(|ns| (None, ns)).into_iter().chain(wall) {
+            let (first, last) = clocks.entry(clock).or_insert((ns, ns));
+            (*first, *last) = (ns.min(*first), ns.max(*last));
+        }
+    }
+    clocks.values().map(|(first, last)| last.saturating_sub(*first)).max()
+}
 
 /// Time stamps as the source gave them. Either may be absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
