@@ -43,7 +43,7 @@ pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
             (fact, shown_stack(next.unwrap_or(fact), first).unwrap_or(&none))
         }
     };
-    let remembered = first.and_then(|first| in_memory(case, fact, stack, first));
+    let remembered = crate::derive::remembered(&case.facts, fact, stack);
     let stack = remembered.as_ref().unwrap_or(stack);
     // Kernels without frame pointers or ORC are sure of no frame.
     let sure = stack.frames.iter().any(|f| f.reliable);
@@ -58,6 +58,11 @@ pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
     }
     let above = report_frames(&frames, first);
     frames.drain(..above);
+    let unloaded = about("derived.unloaded");
+    if unloaded.is_some_and(|gone| gone.text("module").is_some()) {
+        // The kernel's own functions only came upon what the module left behind.
+        candidates.retain(|candidate| candidate.module.is_some());
+    }
     Some(Trace {
         origin: fact.origin.to_string(),
         name: stack.name.clone(),
@@ -65,33 +70,11 @@ pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
         pid: stack.pid.or_else(|| fact.int("pid").filter(|_| is_own)),
         comm: stack.comm.clone().or_else(|| fact.text("comm").filter(|_| is_own).map(str::to_owned)),
         blamed: candidates,
-        fault: told(access(case, about("derived.fault"), fact), about("derived.unloaded")),
+        fault: told(access(case, about("derived.fault"), fact), unloaded),
         above,
         left_out: frames.len().saturating_sub(MAX_FRAMES),
         frames: frames.into_iter().take(MAX_FRAMES).collect(),
     })
-}
-
-/// The stack of the report's task from the blamed function on, as memory has it, where the report's own trace is sure of no
-/// frame.
-fn in_memory(case: &Case, report: &Fact, printed: &Stack, blamed: &str) -> Option<Stack> {
-    if printed.frames.is_empty() || printed.frames.iter().any(|frame| frame.reliable) {
-        return None;
-    }
-    let is_of = |f: &&Fact| {
-        f.kind == "mem.task"
-            && f.origin.member == report.origin.member
-            && f.int("pid").is_some()
-            && f.int("pid") == report.int("pid")
-    };
-    let stacks = case.facts.iter().filter(is_of).flat_map(|task| &task.stacks);
-    let from = |stack: &Stack| {
-        let named =
-            |frame: &Frame| frame.reliable && frame.function.as_deref().is_some_and(|f| bare(f) == bare(blamed));
-        let at = stack.frames.iter().position(named)?;
-        Some(Stack { frames: stack.frames.get(at..)?.to_vec(), ..Stack::printed(printed.name.clone()) })
-    };
-    stacks.filter_map(|stack| from(stack)).next()
 }
 
 /// The CPU that holds up the one of the report, with what it runs.

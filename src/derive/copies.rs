@@ -34,7 +34,7 @@ pub(super) fn copies(facts: &[Fact]) -> Vec<Copy> {
     );
     for (at, fact) in facts.iter().enumerate() {
         // A bare head among lines with stamps: prose that gives an example, or asks for one.
-        let bare = fact.time.is_none() && frames(fact) == 0 && lines(fact).is_some_and(|(first, last)| first == last);
+        let bare = fact.time.is_none() && frames(fact) == 0 && is_one_line(fact);
         if bare
             && matches!(&*fact.kind, "log.oops" | "log.warning" | "log.kasan")
             && fact.text("severity") == Some("report")
@@ -58,6 +58,16 @@ pub(super) fn copies(facts: &[Fact]) -> Vec<Copy> {
                 found.push(Copy { event: *at, of: Some(of) });
             }
         }
+        // The log ends behind the head of yet another report of the same.
+        if let Some(last) = events.last().filter(|at| !gone.contains(*at))
+            && let Some(fact) = get(last).filter(|fact| frames(fact) == 0 && is_one_line(fact))
+            && let Some(of) = events.iter().rev().skip(1).find(|at| {
+                get(at).is_some_and(|other| other.kind == fact.kind && other.quote == fact.quote && frames(other) > 0)
+            })
+        {
+            gone.insert(*last);
+            found.push(Copy { event: *last, of: Some(*of) });
+        }
         // Where the log's lines carry stamps, a head without one before them is a mention.
         let stamped = events.iter().filter(|at| !gone.contains(*at)).filter_map(get).filter(|f| f.time.is_some());
         let Some((first, _)) = stamped.filter_map(lines).min() else { continue };
@@ -71,6 +81,10 @@ pub(super) fn copies(facts: &[Fact]) -> Vec<Copy> {
     found.sort_by_key(|copy| (copy.event, copy.of.is_none()));
     found.dedup_by_key(|copy| copy.event);
     found
+}
+
+fn is_one_line(fact: &Fact) -> bool {
+    lines(fact).is_some_and(|(first, last)| first == last)
 }
 
 fn frames(fact: &Fact) -> usize {
@@ -178,6 +192,17 @@ mod tests {
         assert!(told(&[oops(1, Some(9), &[]), oops(50, Some(9000), &["f"])]).is_empty());
         let other = oops(50, Some(9), &["f"]).with("pid", 7);
         assert!(told(&[oops(1, None, &[]).with("pid", 8), other.clone()]).iter().all(|(_, of)| of.is_none()));
+    }
+
+    #[test]
+    fn a_log_that_ends_with_the_head_of_one_more_has_no_other_failure() {
+        let idle = |line, seconds, frames: &[&str]| {
+            let mut fact = oops(line, Some(seconds), frames).quoting("bad: scheduling from the idle thread!");
+            (fact.kind, fact.values) = ("log.atomic_sleep".into(), Default::default());
+            fact.with("severity", "report")
+        };
+        assert_eq!(told(&[idle(1, 9, &["f"]), idle(50, 99, &["f"]), idle(90, 200, &[])]), [(2, Some(1))]);
+        assert!(told(&[idle(1, 9, &[]), idle(50, 99, &[])]).is_empty());
     }
 
     #[test]

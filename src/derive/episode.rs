@@ -67,6 +67,17 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
             return Some(found);
         }
     }
+    if late.kind == "log.bad_page" {
+        let page = |early: &Fact| {
+            early.kind == late.kind
+                && late.int("pfn").is_some()
+                && early.int("pfn") == late.int("pfn")
+                && SHORTAGE.holds(early, late)
+        };
+        if let Some(found) = of(&page, "the same page was bad before: it has been given back while it was in use") {
+            return Some(found);
+        }
+    }
     if step(late).is_some() {
         let disk = |early: &Fact| is_dead_disk(early) && below(early, late) && DISK.holds(early, late);
         if let Some(found) = of(&disk, "the disk below the file system failed before") {
@@ -418,6 +429,15 @@ mod tests {
                 .with("function", function)
         };
         assert_eq!(told(&[paused(0), paused(3)]), [(1, 0)]);
+    }
+
+    #[test]
+    fn a_page_that_two_processes_meet_is_one_matter() {
+        let bad = |pfn: i64, function: &str, seconds: i64| {
+            event("log.bad_page", "bad-page", seconds, 1).with("pfn", pfn).with("function", function)
+        };
+        assert_eq!(told(&[bad(0xa82e, "unmap_page_range", 11), bad(0xa82e, "release_pages", 11)]), [(1, 0)]);
+        assert!(told(&[bad(0xa82e, "unmap_page_range", 11), bad(0xa82f, "release_pages", 11)]).is_empty());
     }
 
     #[test]

@@ -90,6 +90,11 @@ pub(super) fn jump(fact: &Fact) -> Option<Jump> {
         Some(reading) => format!("a function pointer that holds {at:#x} ({})", reading.text),
         None if wide && pointer::non_canonical(at) => format!("a function pointer that is overwritten ({at:#x})"),
         None if wide && x86 && at < 0x0000_8000_0000_0000 => format!("a function pointer into user space ({at:#x})"),
+        None if wide && page_fault(fact).is_some_and(|code| code & (PRESENT | FETCH) == PRESENT | FETCH) => {
+            format!(
+                "a function pointer that is stale or overwritten ({at:#x} is data: its page is there and not executable)"
+            )
+        }
         None => format!("a function pointer that is stale or overwritten ({at:#x} holds no code)"),
     };
     Some(Jump { what, address: at })
@@ -114,7 +119,7 @@ pub(crate) fn access<'a>(facts: &'a [Fact], report: &Fact) -> Option<&'a Fact> {
 /// memory tells of a jump to no code.
 pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
     let class = fact.text("class")?;
-    if !CLASSES.contains(&class) && class != "invalid-opcode" {
+    if !CLASSES.contains(&class) && !matches!(class, "invalid-opcode" | "divide-error") {
         return None;
     }
     if let Some(jump) = jump(fact) {
@@ -155,8 +160,8 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
             title: Some(what),
         });
     }
-    if class == "invalid-opcode" {
-        return None;
+    if matches!(class, "invalid-opcode" | "divide-error") {
+        return operation(fact, class, &registers);
     }
     let narrow = registers.contains_key("EAX") && !registers.contains_key("RAX");
     let arm64 = registers.contains_key("X0") || registers.contains_key("X1");
@@ -261,7 +266,16 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
             && address < 0x0000_8000_0000_0000 =>
         {
             fault.meaning = "user-address";
-            fault.text = format!("{through}{address:#x} is an address of user space");
+            let smap = match present.filter(|code| wide && x86 && code & FETCH == 0) {
+                Some(code) if code & WRITE == 0 => {
+                    ", and its page is there: the kernel used a pointer of user space by itself, without copy_from_user() or get_user(), which SMAP forbids"
+                }
+                Some(_) => {
+                    ", and its page is there: the kernel wrote through a pointer of user space by itself, without copy_to_user() or put_user(), which SMAP forbids, or the page is read-only"
+                }
+                None => "",
+            };
+            fault.text = format!("{through}{address:#x} is an address of user space{smap}");
         }
         // Without registers nothing tells a kernel of 32 bits from a stray pointer of 64.
         None if registers.is_empty() && address <= u64::from(u32::MAX) => {
@@ -285,6 +299,98 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
     Some(fault)
 }
 
+/// The report with the code bytes that it lacks and memory has.
+pub(super) fn with_code(facts: &[Fact], fact: &Fact) -> Option<Fact> {
+    let function = fact.text("function").filter(|_| fact.kind == "log.oops" && fact.get("code").is_none())?;
+    let of = |known: &&Fact| {
+        known.kind == "mem.code"
+            && known.origin.member == fact.origin.member
+            && known.text("function") == Some(function)
+            && known.int("within") == fact.int("offset")
+    };
+    let code = facts.iter().find(of)?.text("code")?;
+    Some(fact.clone().with("code", code))
+}
+
+/// What an instruction of x86 could not do that touches no memory: divide, or be carried out at all.
+fn operation(fact: &Fact, class: &str, registers: &BTreeMap<String, u64>) -> Option<Fault> {
+    let narrow = registers.contains_key("EAX") && !registers.contains_key("RAX");
+    if !narrow && !registers.contains_key("RAX") {
+        return None;
+    }
+    let code = fact.text("code")?;
+    let told = |meaning: &'static str, text: String, instruction: Option<String>, register, value| {
+        Some(Fault { meaning, text, register, value, instruction, offset: None, flipped: None, title: None })
+    };
+    let Some(decoded) = instruction::x86(code, if narrow { 32 } else { 64 }) else {
+        // Only where all bytes of the longest instruction are there.
+        let bytes = code.split_ascii_whitespace().skip_while(|word| !word.starts_with('<'));
+        let text =
+            "the bytes at the program counter are no instruction: the code is overwritten, or something jumped there";
+        return match class == "invalid-opcode" && bytes.count() >= 15 {
+            true => told("no-instruction", text.to_owned(), None, None, None),
+            false => None,
+        };
+    };
+    let text = decoded.text.as_str();
+    match class {
+        "divide-error" => {
+            let held = decoded.divisor.as_ref().map(|register| printed(register, narrow));
+            let held = held.and_then(|name| Some((registers.get(&name).copied()?, name)));
+            let wide = narrow || text.split_ascii_whitespace().nth(1).is_some_and(|operand| operand.starts_with('r'));
+            match held {
+                Some((value, name)) if value == 0 || !wide && value as u32 == 0 => told(
+                    "division-by-zero",
+                    format!("`{text}`: {name} is 0, a division by zero"),
+                    Some(text.to_owned()),
+                    Some(name),
+                    Some(value),
+                ),
+                // Of the narrower names only a part of the register counts.
+                Some((value, name)) if wide || !text.ends_with(['h', 'l']) => told(
+                    "quotient-overflow",
+                    format!(
+                        "`{text}`: {name} is {value:#x}, no division by zero: the quotient does not fit into its register"
+                    ),
+                    Some(text.to_owned()),
+                    Some(name),
+                    Some(value),
+                ),
+                _ => told(
+                    "division",
+                    format!("`{text}` divided by zero, or its quotient does not fit"),
+                    Some(text.to_owned()),
+                    None,
+                    None,
+                ),
+            }
+        }
+        _ if decoded.trap => None,
+        _ => {
+            let needs =
+                decoded.needs.as_ref().map(|needs| format!(" or does not enable ({needs})")).unwrap_or_default();
+            told(
+                "missing-instruction",
+                format!(
+                    "`{text}` is an instruction: one that this CPU does not have{needs}; it is no BUG() and the code is not damaged"
+                ),
+                Some(text.to_owned()),
+                None,
+                None,
+            )
+        }
+    }
+}
+
+/// A register's name as the kernel prints it: iced says R8, the kernel R08; full registers of 32-bit code are E.
+fn printed(name: &str, narrow: bool) -> String {
+    match name.strip_prefix('R').filter(|n| n.len() == 1 && n.starts_with(['8', '9'])) {
+        Some(digit) => format!("R0{digit}"),
+        None if narrow => name.replacen('R', "E", 1),
+        None => name.to_owned(),
+    }
+}
+
 /// The byte that code is filled with from the program counter on: no compiler makes eight equal ones but of `nop`.
 fn overwritten(code: &str) -> Option<u8> {
     const RUN: usize = 8;
@@ -303,12 +409,7 @@ fn overwritten(code: &str) -> Option<u8> {
 /// The register of the access, its value, and what is added to it.
 fn base(decoded: &Decoded, registers: &BTreeMap<String, u64>, narrow: bool) -> Option<(String, u64, u64)> {
     let (name, offset) = decoded.base.as_ref()?;
-    // iced says R8, the kernel prints R08; full registers of 32-bit code are E.
-    let printed = match name.strip_prefix('R').filter(|n| n.len() == 1 && n.starts_with(['8', '9'])) {
-        Some(digit) => format!("R0{digit}"),
-        None if narrow => name.replacen('R', "E", 1),
-        None => name.clone(),
-    };
+    let printed = printed(name, narrow);
     let value = *registers.get(&printed)?;
     Some((printed, value, *offset))
 }
@@ -407,6 +508,48 @@ mod tests {
         assert_eq!(oops(0, 0x20).meaning, "null-pointer");
         // The register is not what was accessed through.
         assert_eq!(oops(-19i64 as u64, 0x20).meaning, "null-pointer");
+    }
+
+    #[test]
+    fn what_an_instruction_could_not_do_is_told() {
+        let oops = |class: &str, rdi: u64, code: &str| {
+            let registers: BTreeMap<String, Value> = [("RAX", 0x10u64), ("RDI", rdi)]
+                .map(|(name, value)| (name.to_owned(), Value::Address(Address(value))))
+                .into();
+            let oops = Fact::new("log.oops", Origin::lines("dmesg", 1, 2)).with("class", class).with("function", "f");
+            let fault = fault(&oops.with("registers", Value::Record(registers)).with("code", code), None);
+            fault.map(|fault| (fault.meaning, fault.text)).unwrap_or(("", String::new()))
+        };
+        // div edi; div byte [mem]; ud2; vpxord zmm0,zmm0,zmm0; no instruction of 64-bit code
+        let zero = oops("divide-error", 0, "31 d2 <f7> f7 c3");
+        assert!(zero.0 == "division-by-zero" && zero.1.contains("RDI is 0"), "{}", zero.1);
+        // EDI alone divides.
+        assert_eq!(oops("divide-error", 0xffff_ffff_0000_0000, "31 d2 <f7> f7 c3").0, "division-by-zero");
+        assert_eq!(oops("divide-error", 0xffff_ffff_0000_0000, "31 d2 <48> f7 f7 c3").0, "quotient-overflow");
+        assert_eq!(oops("divide-error", 0, "<f6> 37 c3").0, "division");
+        assert_eq!(oops("invalid-opcode", 0, "<0f> 0b c3").0, "");
+        let missing = oops("invalid-opcode", 0, "<62> f1 7d 48 ef c0 c3");
+        assert!(missing.0 == "missing-instruction" && missing.1.contains("AVX512F"), "{}", missing.1);
+        assert_eq!(oops("invalid-opcode", 0, &format!("<06>{}", " 48".repeat(15))).0, "no-instruction");
+        assert_eq!(oops("invalid-opcode", 0, "<06> 48").0, "");
+    }
+
+    #[test]
+    fn a_present_page_of_user_space_is_one_that_the_kernel_must_not_touch() {
+        let oops = |code: i64| {
+            let registers: BTreeMap<String, Value> = [("RAX".to_owned(), Value::Address(Address(1)))].into();
+            let oops = Fact::new("log.oops", Origin::lines("dmesg", 1, 2))
+                .with("class", "paging-fault")
+                .with("function", "f")
+                .with("header", "BUG: unable to handle page fault for address: x")
+                .with("address", Address(0x7ffe_9688_0fb8))
+                .with("registers", Value::Record(registers))
+                .with("error_code", code);
+            fault(&oops, None).map(|fault| fault.text).unwrap_or_default()
+        };
+        assert!(oops(1).contains("SMAP"), "{}", oops(1));
+        assert!(oops(3).contains("read-only"), "{}", oops(3));
+        assert!(!oops(0).contains("SMAP"), "{}", oops(0));
     }
 
     #[test]

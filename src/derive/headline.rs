@@ -3,7 +3,7 @@
 
 use facts::{Fact, Value};
 
-use super::{path, shortage, work};
+use super::{init, path, shortage, work};
 
 /// A title that names device, driver and numbers, where the event has them.
 pub(super) fn headline(fact: &Fact) -> Option<String> {
@@ -61,6 +61,7 @@ fn named(fact: &Fact) -> Option<String> {
                 None => format!("a task was blocked: {title}"),
             },
         }),
+        "log.bad_page" => Some(format!("{title} (page frame {:#x})", fact.int("pfn")?)),
         "log.nvme_error" => {
             let device = device?;
             let gone = (fault_all_ones(fact)).then_some("gone from the bus");
@@ -182,7 +183,7 @@ fn named(fact: &Fact) -> Option<String> {
             let errors = fact.text("errors");
             Some(format!("{title}{}", list(&[device, text("fru"), text("location"), errors])))
         }
-        "log.panic" => init(fact.text("reason")?).map(|how| format!("{title}: {how}")),
+        "log.panic" => init::ended(fact).map(|how| format!("{title}: {how}")),
         "log.rcu_stall" => stall(fact, title).or_else(|| fixed.clone()),
         "log.page_alloc_failure" if fact.get("stall_ms").is_some() => Some(format!(
             "a page was waited for during {} s: memory is short",
@@ -358,25 +359,6 @@ fn happened(fact: &Fact) -> Option<String> {
         "no-memory" => "an allocation keeps failing for want of memory".to_owned(),
         "no-space" => "no space left".to_owned(),
         _ => what.replace('-', " "),
-    })
-}
-
-/// How init ended, from the code it left: a signal in the low bits, else an exit status.
-fn init(reason: &str) -> Option<String> {
-    let (_, code) = reason.split_once("Attempted to kill init!")?.1.split_once("exitcode=0x")?;
-    let digits: String = code.chars().take_while(char::is_ascii_hexdigit).collect();
-    let code = u32::from_str_radix(&digits, 16).ok()?;
-    let (signal, status) = (code & 0x7f, code >> 8 & 0xff);
-    Some(match (signal, status) {
-        (0, 0) => "it exited as if all was done".to_owned(),
-        (0, 126) => "it exited with 126: found, but not executable".to_owned(),
-        (0, 127) => "it exited with 127: a program or library it needs was not found".to_owned(),
-        (0, status) => format!("it exited with {status} by itself, look at its own messages above"),
-        (4, _) => "killed by signal 4 (illegal instruction: built for another processor, or damaged)".to_owned(),
-        (7, _) => "killed by signal 7 (bus error: its file could not be read)".to_owned(),
-        (9, _) => "killed by signal 9 (an oops in the kernel, or out of memory)".to_owned(),
-        (11, _) => "killed by signal 11 (segmentation fault)".to_owned(),
-        (signal, _) => format!("killed by signal {signal}"),
     })
 }
 

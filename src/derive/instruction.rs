@@ -1,9 +1,9 @@
 //! The faulting instruction from the `Code:` line, and the registers its memory access goes through.
 
-use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind, Register};
+use iced_x86::{CpuidFeature, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 /// A decoded instruction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Decoded {
     /// In assembler.
     pub(super) text: String,
@@ -15,6 +15,10 @@ pub(super) struct Decoded {
     pub(super) trap: bool,
     /// It accesses memory.
     pub(super) memory: bool,
+    /// The register that a division divides by, in capitals.
+    pub(super) divisor: Option<String>,
+    /// What a CPU must have for it, as the vendors' manuals name it: `AVX512F`. Nothing for what every x86-64 has.
+    pub(super) needs: Option<String>,
 }
 
 /// Bytes of one line; the kernel prints at most 64.
@@ -45,7 +49,42 @@ pub(super) fn x86(code: &str, bits: u32) -> Option<Decoded> {
     let text = kernel::disassemble::intel(&instruction);
     let trap = bytes.starts_with(&[0x0f, 0x0b]) || bytes.starts_with(&[0xcc]) || bytes.starts_with(&[0x0f, 0xb9]);
     let (base, index, memory) = access(&instruction);
-    Some(Decoded { text, base, index, trap, memory })
+    let divides = matches!(instruction.mnemonic(), Mnemonic::Div | Mnemonic::Idiv);
+    let divisor = (divides && instruction.op0_kind() == OpKind::Register)
+        .then(|| format!("{:?}", instruction.op0_register().full_register()).to_uppercase());
+    Some(Decoded { text, base, index, trap, memory, divisor, needs: needs(&instruction) })
+}
+
+/// Every x86-64 has these.
+const ALWAYS: &[CpuidFeature] = &[
+    CpuidFeature::INTEL8086,
+    CpuidFeature::INTEL8086_ONLY,
+    CpuidFeature::INTEL186,
+    CpuidFeature::INTEL286,
+    CpuidFeature::INTEL386,
+    CpuidFeature::INTEL486,
+    CpuidFeature::X64,
+    CpuidFeature::CMOV,
+    CpuidFeature::CPUID,
+    CpuidFeature::CX8,
+    CpuidFeature::FPU,
+    CpuidFeature::FPU287,
+    CpuidFeature::FPU387,
+    CpuidFeature::FXSR,
+    CpuidFeature::MMX,
+    CpuidFeature::MSR,
+    CpuidFeature::MULTIBYTENOP,
+    CpuidFeature::PAUSE,
+    CpuidFeature::SSE,
+    CpuidFeature::SSE2,
+    CpuidFeature::SYSCALL,
+    CpuidFeature::TSC,
+];
+
+fn needs(instruction: &Instruction) -> Option<String> {
+    let features = instruction.cpuid_features().iter().filter(|feature| !ALWAYS.contains(feature));
+    let names: Vec<String> = features.map(|feature| format!("{feature:?}")).collect();
+    (!names.is_empty()).then(|| names.join(" and "))
 }
 
 type Access = (Option<(String, u64)>, Option<(String, u32)>, bool);
@@ -96,13 +135,7 @@ pub(super) fn arm64(code: &str) -> Option<Decoded> {
             "w"
         };
         let text = format!("{verb} {target}{}, [{base}, #{offset:#x}]", word & 31);
-        return Some(Decoded {
-            text,
-            base: Some((base.to_uppercase(), offset)),
-            index: None,
-            trap: false,
-            memory: true,
-        });
+        return Some(Decoded { text, base: Some((base.to_uppercase(), offset)), memory: true, ..Decoded::default() });
     }
     // Load/store pair: x0 101 V 0 ...
     if word & 0x3a00_0000 == 0x2800_0000 {
@@ -112,20 +145,14 @@ pub(super) fn arm64(code: &str) -> Option<Decoded> {
         let offset = (imm << scale) as u64;
         let verb = if load { "ldp" } else { "stp" };
         let text = format!("{verb} x{}, x{}, [{base}, #{}]", word & 31, word >> 10 & 31, imm << scale);
-        return Some(Decoded {
-            text,
-            base: Some((base.to_uppercase(), offset)),
-            index: None,
-            trap: false,
-            memory: true,
-        });
+        return Some(Decoded { text, base: Some((base.to_uppercase(), offset)), memory: true, ..Decoded::default() });
     }
     // Exclusive and ordered accesses: no offset.
     if word & 0x3f00_0000 == 0x0800_0000 {
         let text = format!("exclusive access [{base}]");
-        return Some(Decoded { text, base: Some((base.to_uppercase(), 0)), index: None, trap: false, memory: true });
+        return Some(Decoded { text, base: Some((base.to_uppercase(), 0)), memory: true, ..Decoded::default() });
     }
-    trap.then(|| Decoded { text: "brk".to_owned(), base: None, index: None, trap: true, memory: false })
+    trap.then(|| Decoded { text: "brk".to_owned(), trap: true, ..Decoded::default() })
 }
 
 #[cfg(test)]
@@ -138,6 +165,10 @@ mod tests {
         assert_eq!(decoded.text, "mov rax,[rax+20h]");
         assert_eq!(decoded.base, Some(("RAX".to_owned(), 0x20)));
         assert!(x86("<0f> 0b 48", 64).unwrap().trap);
+        // div edi; mov rax,[rdi]; vpxord zmm0,zmm0,zmm0
+        assert_eq!(x86("<f7> f7 48", 64).unwrap().divisor.as_deref(), Some("RDI"));
+        assert_eq!(x86("<48> 8b 07", 64).unwrap().needs, None);
+        assert_eq!(x86("<62> f1 7d 48 ef c0", 64).unwrap().needs.as_deref(), Some("AVX512F"));
         assert_eq!(x86("48 8b 40 20", 64), None);
         assert_eq!(x86("", 64), None);
     }

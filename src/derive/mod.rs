@@ -16,6 +16,7 @@ pub mod functions;
 mod hang;
 mod hardware;
 mod headline;
+mod init;
 mod instruction;
 mod io;
 mod kinds;
@@ -46,6 +47,7 @@ pub(crate) use copies::NO_HEAD;
 pub(crate) use endings::Moment;
 pub(crate) use fault::access;
 pub use kinds::KINDS;
+pub(crate) use path::remembered;
 pub(crate) use pointer::meaning;
 pub(crate) use rotation::rotation;
 
@@ -103,7 +105,9 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
             let one = Fact::new("derived.one_bit", origin(fact)).with("event", at);
             derived.push(one.with("what", what.as_str()).quoting(what));
         }
-        let with_memory = shortage::with_memory(facts, fact);
+        let with_memory = shortage::with_memory(facts, fact)
+            .or_else(|| init::with_fault(facts, at, fact))
+            .or_else(|| fault::with_code(facts, fact));
         let fact = with_memory.as_ref().unwrap_or(fact);
         if let Some((module, what)) = shortage::cache_owner(facts, fact) {
             let owner = Fact::new("derived.cache_owner", origin(fact)).with("event", at);
@@ -126,7 +130,7 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
             );
         }
         if speaks_of_code(fact) {
-            let fact = path::joined(fact, facts.get(at + 1));
+            let fact = path::joined(facts, fact, facts.get(at + 1));
             event(at, &fact, fault::caller(facts, &fact), &mut derived);
             if let Some(gone) = unloaded::unloaded(facts, &fact) {
                 derived.push(

@@ -103,7 +103,43 @@ pub(super) fn hops(stack: &Stack) -> Vec<Hop> {
     if hops.is_empty() {
         hops = take(|f| f.reliable);
     }
-    if hops.is_empty() { take(|_| true) } else { hops }
+    if hops.is_empty() { guessed(take(|_| true)) } else { hops }
+}
+
+/// Stubs through which compiled code returns or calls since Retpoline; they stand on the stack beside everything.
+const THUNKS: &[&str] = &["*_return_thunk", "x86_indirect_*", "*_untrain_ret", "entry_ibpb"];
+
+/// Words on the stack that look like return addresses: without those that are surely not of the way.
+fn guessed(mut hops: Vec<Hop>) -> Vec<Hop> {
+    hops.retain(|hop| !functions::any(THUNKS, hop.function.trim_start_matches('_')));
+    hops.dedup_by(|next, hop| next.function == hop.function);
+    hops
+}
+
+/// The stack that memory has of the task in a report, from the innermost frame on that the report's trace shows too, where
+/// that trace is sure of no frame (`?` before each).
+pub(crate) fn remembered(facts: &[Fact], report: &Fact, printed: &Stack) -> Option<Stack> {
+    if printed.frames.is_empty() || printed.frames.iter().any(|frame| frame.reliable) {
+        return None;
+    }
+    let is_of = |f: &&Fact| {
+        f.kind == "mem.task"
+            && f.origin.member == report.origin.member
+            && f.int("pid").is_some()
+            && f.int("pid") == report.int("pid")
+    };
+    let listed: Vec<&str> = printed.frames.iter().filter_map(|f| f.function.as_deref()).map(names::plain).collect();
+    let shown = |frame: &Frame| {
+        let known = frame.function.as_deref().map(names::plain);
+        frame.reliable && known.is_some_and(|function| listed.contains(&function))
+    };
+    let from = |stack: &Stack| {
+        let reports = |frame: &Frame| frame.function.as_deref().is_some_and(|f| functions::is(Helper::Reporting, f));
+        // What handles the fault is in the dump and not in the report, or in both.
+        let at = stack.frames.iter().position(|frame| shown(frame) && !reports(frame))?;
+        Some(Stack { frames: stack.frames.get(at..)?.to_vec(), ..Stack::printed(printed.name.clone()) })
+    };
+    facts.iter().filter(is_of).flat_map(|task| &task.stacks).find_map(|stack| from(stack))
 }
 
 /// The first stack that tells how the kernel came to the place: not that of an allocation or of a free. A leak has
@@ -135,7 +171,19 @@ const NEAR: u64 = 4;
 
 /// The event with the trace of the report that follows it at once: with `panic_on_warn` the report itself prints none,
 /// and a file system's assertion is followed by the BUG or warning that it ends in.
-pub(super) fn joined<'a>(fact: &'a Fact, next: Option<&Fact>) -> Cow<'a, Fact> {
+///
+/// A trace that is sure of nothing gives way to the one of memory.
+pub(super) fn joined<'a>(facts: &[Fact], fact: &'a Fact, next: Option<&Fact>) -> Cow<'a, Fact> {
+    if let Some(printed) = main_stack(fact)
+        && let Some(remembered) = remembered(facts, fact, printed)
+    {
+        let mut joined = fact.clone();
+        let main = joined.stacks.iter_mut().find(|stack| std::ptr::eq(stack.as_ref(), printed));
+        if let Some(main) = main {
+            *main = remembered.into();
+        }
+        return Cow::Owned(joined);
+    }
     let lines = |fact: &Fact| match fact.origin.place {
         Place::Lines { first, last } => Some((first, last)),
         _ => None,

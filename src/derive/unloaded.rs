@@ -3,6 +3,7 @@
 use facts::Fact;
 
 use super::fault::{self, number};
+use super::{functions, path};
 
 /// Where x86-64 keeps modules if the kernel's place is random (arch/x86/include/asm/pgtable_64_types.h), up to the fixed
 /// maps; an address here without a page is of no module that is loaded.
@@ -45,6 +46,7 @@ pub(super) fn unloaded(facts: &[Fact], fact: &Fact) -> Option<Unloaded> {
         });
     }
     let address = address?;
+    let left = left_behind(fact).map(|left| format!("; its exit has to {left}")).unwrap_or_default();
     let looked_up = facts.iter().filter(of).any(|known| {
         known.kind == "mem.register"
             && known.text("kind") == Some("module-area")
@@ -56,10 +58,37 @@ pub(super) fn unloaded(facts: &[Fact], fact: &Fact) -> Option<Unloaded> {
         && fact.int("error_code").is_some_and(|code| code & PRESENT == 0);
     (looked_up || by_log).then(|| Unloaded {
         what: format!(
-            "{address:#x} is in the area of modules, and none is loaded there: it belonged to a module that was unloaded{last}"
+            "{address:#x} is in the area of modules, and none is loaded there: it belonged to a module that was unloaded{last}{left}"
         ),
         module,
     })
+}
+
+/// What the exit of a module has to do so that nothing of it is called later, by the function that calls it. Only where
+/// that one stands at the top: what it calls is the module's.
+const REMEDIES: &[(&[&str], &str)] = &[
+    (
+        &["rcu_do_batch", "rcu_process_callbacks", "rcu_nocb_kthread", "srcu_invoke_callbacks"],
+        "wait for its callbacks of RCU (rcu_barrier)",
+    ),
+    (
+        &["call_timer_fn", "run_timers", "expire_timers", "run_timer_softirq", "run_timer_base"],
+        "stop its timers (timer_shutdown_sync, del_timer_sync before 6.2)",
+    ),
+    (&["hrtimer_run_queues", "run_hrtimer", "hrtimer_interrupt"], "cancel its high-resolution timers (hrtimer_cancel)"),
+    (&["process_one_work", "worker_thread"], "cancel its work items (cancel_work_sync, cancel_delayed_work_sync)"),
+    (&["tasklet_action*"], "kill its tasklets (tasklet_kill)"),
+    (&["handle_irq_event*", "irq_thread*"], "give its interrupts back (free_irq)"),
+    (&["*notifier_call_chain*", "notifier_call_chain*"], "unregister its notifiers"),
+    (&["irq_work_run*", "irq_work_single"], "wait for its irq_work (irq_work_sync)"),
+    (&["nf_hook_slow*"], "unregister its netfilter hooks"),
+];
+
+fn left_behind(fact: &Fact) -> Option<&'static str> {
+    let way = path::way(fact);
+    let innermost = way.iter().find(|hop| !hop.helps(functions::Helper::Reporting))?;
+    let name = innermost.function.trim_start_matches('_');
+    REMEDIES.iter().find(|(callers, _)| functions::any(callers, name)).map(|(_, remedy)| *remedy)
 }
 
 #[cfg(test)]
@@ -88,6 +117,18 @@ mod tests {
         assert!(unloaded(&[register], &unnamed).is_some_and(|u| u.module.is_none()));
         let elsewhere = oops().with("address", Address(0xffff_8880_1234_5678)).with("error_code", 2);
         assert!(unloaded(&[], &elsewhere.with("last_unloaded", "nvx")).is_none());
+    }
+
+    #[test]
+    fn the_caller_tells_what_the_module_left_behind() {
+        let of = |function: &str| {
+            let log = oops().with("address", Address(0xffff_ffff_c03c_47c8)).with("error_code", 2);
+            let log = log.with("last_unloaded", "nvx").with("function", function);
+            unloaded(&[], &log).map(|u| u.what).unwrap_or_default()
+        };
+        assert!(of("rcu_do_batch").contains("rcu_barrier"), "{}", of("rcu_do_batch"));
+        assert!(of("__run_timers").contains("timer_shutdown_sync"));
+        assert!(!of("vfs_write").contains("its exit"));
     }
 
     #[test]

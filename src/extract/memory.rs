@@ -150,6 +150,9 @@ fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
         };
         if fact.kind == "log.oops" && fact.text("function").is_some() {
             found.extend(kernel.fault_fact(&oops));
+            if matches!(fact.text("class"), Some("divide-error" | "invalid-opcode")) {
+                found.extend(kernel.code_fact(&oops));
+            }
         }
         // Who called what is no code stands on the stack, whether or not the log's trace is sure of it.
         let called =

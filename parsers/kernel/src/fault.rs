@@ -11,70 +11,96 @@ use crate::types::TypeRef;
 use crate::what::What;
 use crate::{Arch, Kernel, VirtAddr};
 
-/// The kinds made here.
-pub const KINDS: &[KindDef] = &[KindDef {
-    kind: "mem.fault",
-    doc: "The access of an oops: the register it went through, and the member at that offset.",
+const CODE: KindDef = KindDef {
+    kind: "mem.code",
+    doc: "The bytes at the program counter of a report that does not print them, as memory has them.",
     fields: &[
-        FieldDef { name: "function", ty: FieldType::Text, unit: "", doc: "function of the faulting instruction" },
-        FieldDef { name: "instruction", ty: FieldType::Text, unit: "", doc: "the instruction" },
-        FieldDef { name: "register", ty: FieldType::Text, unit: "", doc: "base register of the access" },
-        FieldDef { name: "base", ty: FieldType::Address, unit: "", doc: "what the register held" },
+        FieldDef { name: "function", ty: FieldType::Text, unit: "", doc: "function of the instruction" },
+        FieldDef { name: "within", ty: FieldType::Int, unit: "bytes", doc: "offset in the function" },
         FieldDef {
-            name: "null_pointer",
-            ty: FieldType::Bool,
-            unit: "",
-            doc: "the register held zero, and base plus offset is the fault address",
-        },
-        FieldDef { name: "offset", ty: FieldType::Int, unit: "bytes", doc: "offset of the access from the register" },
-        FieldDef {
-            name: "member",
+            name: "code",
             ty: FieldType::Text,
             unit: "",
-            doc: "structure member at that offset: by what the code shows the register to hold, else of the structures \
-                  this function is known to walk",
+            doc: "as a `Code:` line from the mark on: `<f7> f7 48`",
         },
-        FieldDef {
-            name: "holds",
-            ty: FieldType::Text,
-            unit: "",
-            doc: "what the register points into, inferred from the types of parameters, results and members, and from \
-                  the code up to the access: `struct mr_table`",
-        },
-        FieldDef { name: "reading", ty: FieldType::Text, unit: "", doc: "member, way and type in words" },
-        FieldDef {
-            name: "path",
-            ty: FieldType::Text,
-            unit: "",
-            doc: "how the code came by the pointer: `net->ipv6.mr6_tables.next`; inferred likewise",
-        },
-        FieldDef {
-            name: "pointer",
-            ty: FieldType::Address,
-            unit: "",
-            doc: "that pointer: the register less what the code had added to it",
-        },
-        FieldDef {
-            name: "slot",
-            ty: FieldType::Address,
-            unit: "",
-            doc: "where memory has that value: where the register had been read from, or where another one points",
-        },
-        FieldDef {
-            name: "slot_section",
-            ty: FieldType::Text,
-            unit: "",
-            doc: "text, rodata, data, ... of the kernel or a module",
-        },
-        FieldDef {
-            name: "one_bit",
-            ty: FieldType::Text,
-            unit: "",
-            doc: "the register is one bit off the start of an allocated object, in words",
-        },
-        FieldDef { name: "slot_module", ty: FieldType::Text, unit: "", doc: "module that it lies in" },
     ],
-}];
+};
+
+/// The longest instruction of x86 and one byte more, so that a cut one is not taken for a bad one.
+const CODE_BYTES: usize = 16;
+
+/// The kinds made here.
+pub const KINDS: &[KindDef] = &[
+    CODE,
+    KindDef {
+        kind: "mem.fault",
+        doc: "The access of an oops: the register it went through, and the member at that offset.",
+        fields: &[
+            FieldDef { name: "function", ty: FieldType::Text, unit: "", doc: "function of the faulting instruction" },
+            FieldDef { name: "instruction", ty: FieldType::Text, unit: "", doc: "the instruction" },
+            FieldDef { name: "register", ty: FieldType::Text, unit: "", doc: "base register of the access" },
+            FieldDef { name: "base", ty: FieldType::Address, unit: "", doc: "what the register held" },
+            FieldDef {
+                name: "null_pointer",
+                ty: FieldType::Bool,
+                unit: "",
+                doc: "the register held zero, and base plus offset is the fault address",
+            },
+            FieldDef {
+                name: "offset",
+                ty: FieldType::Int,
+                unit: "bytes",
+                doc: "offset of the access from the register",
+            },
+            FieldDef {
+                name: "member",
+                ty: FieldType::Text,
+                unit: "",
+                doc: "structure member at that offset: by what the code shows the register to hold, else of the structures \
+                  this function is known to walk",
+            },
+            FieldDef {
+                name: "holds",
+                ty: FieldType::Text,
+                unit: "",
+                doc: "what the register points into, inferred from the types of parameters, results and members, and from \
+                  the code up to the access: `struct mr_table`",
+            },
+            FieldDef { name: "reading", ty: FieldType::Text, unit: "", doc: "member, way and type in words" },
+            FieldDef {
+                name: "path",
+                ty: FieldType::Text,
+                unit: "",
+                doc: "how the code came by the pointer: `net->ipv6.mr6_tables.next`; inferred likewise",
+            },
+            FieldDef {
+                name: "pointer",
+                ty: FieldType::Address,
+                unit: "",
+                doc: "that pointer: the register less what the code had added to it",
+            },
+            FieldDef {
+                name: "slot",
+                ty: FieldType::Address,
+                unit: "",
+                doc: "where memory has that value: where the register had been read from, or where another one points",
+            },
+            FieldDef {
+                name: "slot_section",
+                ty: FieldType::Text,
+                unit: "",
+                doc: "text, rodata, data, ... of the kernel or a module",
+            },
+            FieldDef {
+                name: "one_bit",
+                ty: FieldType::Text,
+                unit: "",
+                doc: "the register is one bit off the start of an allocated object, in words",
+            },
+            FieldDef { name: "slot_module", ty: FieldType::Text, unit: "", doc: "module that it lies in" },
+        ],
+    },
+];
 
 /// Which structures a function walks, for kernels whose types do not tell what a function takes (3.10 with a pack):
 /// function, then members it reads.
@@ -232,6 +258,25 @@ impl Kernel<'_> {
                     Some((structure, _)) => format!("crash> struct -o {structure}"),
                     None => "crash> bt -f".to_owned(),
                 }),
+        )
+    }
+
+    /// The `mem.code` fact of a report that lacks its code bytes: `Unable to access opcode bytes`, as kernels print whose
+    /// probe of their own text fails. Only x86 has instructions that depend on what the CPU can do, or divide errors.
+    pub fn code_fact(&self, oops: &Oops<'_>) -> Option<Fact> {
+        let at = self.faulting_address(oops).filter(|_| oops.code.is_none() && self.arch() == Arch::X86_64)?;
+        let bytes = self.bytes(at, CODE_BYTES).ok()?;
+        let words: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (first, rest) = words.split_first()?;
+        let code = format!("<{first}> {}", rest.join(" "));
+        let origin = facts::Origin::derived(self.member(), "memory at the program counter");
+        Some(
+            Fact::new("mem.code", origin)
+                .with("function", oops.function)
+                .with_opt("within", oops.within)
+                .with("code", code.as_str())
+                .quoting(code)
+                .recheck(format!("crash> dis -rl {}", oops.function)),
         )
     }
 

@@ -410,7 +410,8 @@ impl State {
         if self.broken.is_some() && self.mended(line, sink) {
             return;
         }
-        let hits = self.headless(line, hits);
+        let found = hits;
+        let hits = self.headless(line, found);
         if hits > 1 && self.repeats.is_echo(line) {
             return;
         }
@@ -420,8 +421,12 @@ impl State {
             self.close(at, sink);
         }
         if let Some(at) = self.report_of(line) {
-            // Two consoles on one line print each header twice.
-            if hits > 1 && self.open[at].form == Form::Trace && self.repeats.is_last_again(line) {
+            // Two consoles on one line print each header twice, one below the other.
+            if hits > 1
+                && self.open[at].form == Form::Trace
+                && self.repeats.is_last_again(line)
+                && !self.open[at].has_frames()
+            {
                 return;
             }
             let report = &mut self.open[at];
@@ -461,6 +466,7 @@ impl State {
                 }
                 Step::Stop => {
                     self.close(at, sink);
+                    let hits = self.headless(line, found);
                     if hits > 1 && self.try_open(line, hits, None, sink) {
                         return;
                     }

@@ -20,6 +20,7 @@ pub(super) const PATTERNS: &[&str] = &[
     "console_lock",
     "context_switch",
     "delayacct_*",
+    "dequeue_task_idle",
     "do_read_cache_*",
     "do_sleep*",
     "do_wait",

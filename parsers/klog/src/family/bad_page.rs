@@ -67,6 +67,14 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         report.event.fields.entry("page_flags".into()).or_insert_with(|| flags.into());
         return Step::Take;
     }
+    // A bad entry of a page table prints its page below the head.
+    if !report.event.fields.contains_key("pfn")
+        && (text.starts_with("page:") || text.starts_with("page: "))
+        && let Some(pfn) = hex_after(text, " pfn:")
+    {
+        report.event.set("pfn", pfn);
+        return Step::Take;
+    }
     if page_dump(text) {
         return Step::Take;
     }
@@ -89,6 +97,15 @@ mod tests {
             ["bad-page", "syz executor", "107187", "nonzero mapcount", "6.1.0"]
         );
         assert_eq!(events(text).len(), 1);
+    }
+
+    #[test]
+    fn a_bad_entry_of_a_page_table_names_its_page() {
+        let text = "[   11.088059] BUG: Bad page map in process init  pte:800000000a82e867 pmd:02651067\n\
+             [   11.088558] page:000000002198eee5 refcount:1 mapcount:-1 mapping:0000000000000000 index:0x1425c pfn:0xa82e\n\
+             [   11.088560] flags: 0xfffffc0000000(node=0|zone=1|lastcpupid=0x1fffff)\n\
+             [   11.088561] page dumped because: bad pte\n[   11.088562] addr:0000000000401000 vm_flags:00000075 anon_vma:0000000000000000\n";
+        assert_eq!(fields(text, &["what", "comm", "pfn", "reason"]), ["map", "init", "43054", "bad pte"]);
     }
 
     #[test]

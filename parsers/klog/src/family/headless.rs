@@ -5,7 +5,7 @@ use super::{Before, Family, From, Opened, hung_task, kasan, kind, panic};
 use crate::cursor::{Cursor, has, head_of, split};
 use crate::event::{Event, Severity};
 use crate::line::Writer;
-use crate::report::{Report, Step, frame, is_frame, is_trace_head, task_line};
+use crate::report::{Report, Step, frame, is_frame, is_trace_head, speaks_of, task_line};
 use crate::{Line, class};
 
 pub(super) static FAMILY: Family = Family {
@@ -224,6 +224,10 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         report.event.set("reason", reason.trim_start_matches(':').trim());
         return Step::End;
     }
+    // Every report prints its CPU line above its trace: this one begins the next report.
+    if report.has_frames_here() && speaks_of(text).is_some() {
+        return Step::Stop;
+    }
     let modules = text.starts_with("Modules linked in:");
     let passed = line.time.zip(report.event.time).and_then(|(now, then)| now.since(&then));
     let later = passed.is_some_and(|ns| ns > SECOND);
@@ -377,6 +381,19 @@ mod tests {
 ";
         let title = "BUG: unable to handle kernel NULL pointer dereference in foo_read";
         assert_eq!(one(text), ("oops", "null-deref", title.to_owned()));
+    }
+
+    #[test]
+    fn the_cpu_line_of_another_report_ends_one() {
+        let frames = |names: [&str; 5]| names.map(|n| format!("[    5.000002]  {n}+0x1/0x20\n")).concat();
+        let first = frames(["foo_confirm", "nf_hook_slow", "ip_rcv", "netif_receive_skb", "process_backlog"]);
+        let second = frames(["dump_stack_lvl", "__warn", "bar_release", "__fput", "task_work_run"]);
+        let found = events(&format!(
+            "{first}[    6.000000] a head that nobody knows\n[    6.000000] CPU: 1 PID: 77 Comm: x Not tainted 6.1.0 #1\n\
+             [    6.000000] Call Trace:\n{second}"
+        ));
+        let said: Vec<_> = found.iter().map(|e| (e.class, e.comm.as_deref())).collect();
+        assert_eq!(said, [("corrupted", None), ("warning", Some("x"))]);
     }
 
     #[test]

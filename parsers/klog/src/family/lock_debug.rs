@@ -40,6 +40,7 @@ pub(super) static ATOMIC_SLEEP: Family = Family {
         "BUG: sleeping function called from invalid context",
         "BUG: assuming atomic context at",
         "BUG: assuming non migratable context at",
+        IDLE_SLEEPS,
     ],
     from: From::Kernel,
     open: open_atomic_sleep,
@@ -49,7 +50,7 @@ pub(super) static ATOMIC_SLEEP: Family = Family {
         "log.atomic_sleep",
         "Code that must not sleep slept or could have slept",
         &[
-            field("what", FieldType::Text, "", "scheduling, sleeping-function, assumption"),
+            field("what", FieldType::Text, "", "scheduling, idle, sleeping-function, assumption"),
             field("file", FieldType::Text, "", "source file of the sleeping function"),
             field("line", FieldType::Int, "", "line in it"),
             field("preempt_count", FieldType::Int, "", "preemption count"),
@@ -95,7 +96,14 @@ fn open_spinlock(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     Opened::trace(event)
 }
 
+/// The idle task called the scheduler itself: what interrupted it slept (dequeue_task_idle() of kernel/sched/idle.c).
+const IDLE_SLEEPS: &str = "bad: scheduling from the idle thread!";
+
 fn open_atomic_sleep(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
+    if line.text() == IDLE_SLEEPS {
+        let event = Event::new(ATOMIC_SLEEP.name, class::ATOMIC_SLEEP, Severity::Report);
+        return Opened::trace(event.titled("BUG: scheduling from the idle thread").with("what", "idle"));
+    }
     let rest = line.text().strip_prefix("BUG: ")?;
     let event = Event::new(ATOMIC_SLEEP.name, class::ATOMIC_SLEEP, Severity::Report);
     if let Some(rest) = rest.strip_prefix("scheduling while atomic") {
@@ -280,6 +288,19 @@ mod tests {
             fields(text, &["title", "called_from", "pid"]),
             ["BUG: using __this_cpu_read() in preemptible code", "__this_cpu_preempt_check", "3344"]
         );
+        let text = "[   15.934981] bad: scheduling from the idle thread!\n\
+             [   15.934981] CPU: 0 PID: 0 Comm: swapper/0 Tainted: G        W  OE      6.1.0-50-cloud-amd64 #1  Debian 6.1.176-1\n\
+             [   15.934981] Call Trace:\n[   15.934981]  <IRQ>\n[   15.934981]  dump_stack_lvl+0x44/0x5c\n\
+             [   15.934981]  dequeue_task_idle+0x25/0x40\n[   15.934981]  schedule+0x5a/0xd0\n[   15.934981]  msleep+0x29/0x40\n\
+             [   15.934981]  hb_fn+0x1b/0x1000 [heartbt]\n[   15.934981]  call_timer_fn+0x27/0x130\n[   15.934981]  </IRQ>\n";
+        // A ring that begins in the middle of the first of them.
+        let tail = "[   15.934980]  handle_softirqs+0xd7/0x280\n[   15.934980]  __irq_exit_rcu+0xac/0xe0\n\
+             [   15.934980]  sysvec_apic_timer_interrupt+0x6e/0x90\n[   15.934980]  </IRQ>\n[   15.934980]  <TASK>\n\
+             [   15.934980]  default_idle+0xa/0x10\n[   15.934980]  do_idle+0x206/0x2b0\n[   15.934980]  </TASK>\n";
+        let found = events(&format!("{tail}{}", text.repeat(3)));
+        let whole: Vec<_> = found.iter().filter(|e| e.corrupted.is_none()).collect();
+        assert_eq!((found.len(), whole.len()), (4, 3), "{found:#?}");
+        assert!(whole.iter().all(|e| e.class == "atomic-sleep" && e.stacks[0].functions().any(|f| f == "hb_fn")));
         let text = "[   35.184476] BUG: scheduling while atomic: syz-executor.4/21395/0x00000201\n";
         assert_eq!(fields(text, &["comm", "preempt_count"]), ["syz-executor.4", "513"]);
     }

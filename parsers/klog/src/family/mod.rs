@@ -18,6 +18,7 @@ mod headless;
 mod host_adapter;
 pub(crate) mod hung_task;
 mod hypervisor;
+mod init_fault;
 mod initramfs;
 mod interrupts;
 mod iommu_fault;
@@ -255,6 +256,7 @@ pub(crate) static ALL: &[&Family] = &[
     &power::FAMILY,
     &lost_function::FAMILY,
     &initramfs::FAMILY,
+    &init_fault::FAMILY,
     // Where nothing else begins a report.
     &headless::FAMILY,
 ];

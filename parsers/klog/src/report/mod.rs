@@ -346,7 +346,8 @@ impl Report {
         true
     }
 
-    fn has_frames_here(&self) -> bool {
+    /// Has its last stack got any frame?
+    pub(crate) fn has_frames_here(&self) -> bool {
         self.event.stacks.last().is_some_and(|s| !s.frames.is_empty())
     }
 
