@@ -32,6 +32,8 @@ pub(super) struct Wait {
     module: Option<String>,
     /// Who is waited for does not hold a lock but has to end the wait: it runs the work, serves the file system.
     ends: bool,
+    /// Why it is that one.
+    by: Option<String>,
     leads: Leads,
 }
 
@@ -287,7 +289,8 @@ fn wait(at: usize, fact: &Fact, lowest: &HashMap<&str, &str>) -> Option<Wait> {
         _ => return None,
     };
     let object = what.strip_suffix(wish.as_str()).unwrap_or(&what).to_owned();
-    Some(Wait { what, object, at, module, ends, leads })
+    let by = text("waker_by").filter(|_| ends).map(str::to_owned);
+    Some(Wait { what, object, at, module, ends, by, leads })
 }
 
 /// For what several tasks wait for: all of them, the one that stands for them first. That is who was reported first, else
@@ -449,8 +452,9 @@ fn chain(
 fn held_by(wait: &Wait, tasks: &BTreeMap<i64, Task>) -> String {
     let Leads::Owner { pid, certain } = wait.leads else { return String::new() };
     let Some(owner) = tasks.get(&pid) else { return String::new() };
+    let by = wait.by.as_deref().map(|by| format!(": it {by}")).unwrap_or_default();
     match (wait.ends, certain) {
-        (true, _) => format!(", which {}:{pid} has to end", owner.comm),
+        (true, _) => format!(", which {}:{pid} has to end{by}", owner.comm),
         (false, true) => format!(", held by {}:{pid}", owner.comm),
         (false, false) => format!(", held perhaps by {}:{pid}", owner.comm),
     }

@@ -104,7 +104,7 @@ pub struct OtherRow {
     pub waker_comm: Option<String>,
     /// Why it is that one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub waker_by: Option<&'static str>,
+    pub waker_by: Option<String>,
 }
 
 /// A memory pool that tasks wait for.
@@ -227,7 +227,7 @@ pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
             waits_in: stack_of.get(&wait.task.0).and_then(|stack| kernel::locks::waits_in(stack)),
             waker_pid: wait.waker.and_then(name).map(|(pid, _)| pid),
             waker_comm: wait.waker.and_then(name).map(|(_, comm)| comm),
-            waker_by: wait.waker_by,
+            waker_by: wait.waker_by.as_ref().map(ToString::to_string),
             ..OtherRow::of(task)
         };
         Some(other)

@@ -54,7 +54,8 @@ impl Kernel<'_> {
             };
             let Some(file) = files.iter().find(|file| fits(file) && served(file)) else { continue };
             wait.symbol = name(file).map(|symbol| format!("queue of {}", symbol.name));
-            (wait.waker, wait.waker_by) = (Some(file.task), Some("has the file open through which it is answered"));
+            (wait.waker, wait.waker_by) =
+                (Some(file.task), Some("has the file open through which it is answered".into()));
         }
     }
 

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use crate::tasks::Task;
 use crate::wait_queues::{QueueWait, WaitKind};
-use crate::{Kernel, VirtAddr, Walk, WorkerPool};
+use crate::waits::Scene;
+use crate::{Kernel, VirtAddr};
 
 /// Work behind a barrier that is walked through.
 const MAX_WORK: usize = 10_000;
@@ -16,20 +17,18 @@ const MAX_WORK: usize = 10_000;
 impl Kernel<'_> {
     /// Fills in whom waits for flushed work and for threads that are to end wait for. A worker that flushes the queue whose
     /// work it runs waits for itself.
-    pub(crate) fn flushes(&self, tasks: &[Task], waits: &mut [QueueWait]) {
-        let mut pools: Option<Walk<WorkerPool>> = None;
+    pub(crate) fn flushes(&self, scene: &Scene<'_>, waits: &mut [QueueWait]) {
         let mut ends: Option<HashMap<u64, (VirtAddr, &'static str)>> = None;
         for wait in waits.iter_mut().filter(|wait| wait.kind == WaitKind::Completion && wait.waker.is_none()) {
             let flushed = self.barrier_of(wait.object).map(Flushed::Work);
             let Some(flushed) = flushed.or_else(|| self.flushed_queue(wait.object).map(Flushed::Queue)) else {
-                let ends = ends.get_or_insert_with(|| self.thread_ends(tasks));
+                let ends = ends.get_or_insert_with(|| self.thread_ends(scene.tasks));
                 if let Some((task, by)) = ends.get(&wait.object.0) {
-                    (wait.waker, wait.waker_by, wait.must_end) = (Some(*task), Some(*by), true);
+                    (wait.waker, wait.waker_by, wait.must_end) = (Some(*task), Some((*by).into()), true);
                 }
                 continue;
             };
-            let pools = pools.get_or_insert_with(|| self.worker_pools());
-            let busy = || pools.items.iter().flat_map(|pool| &pool.busy);
+            let busy = || scene.pools(self).iter().flat_map(|pool| &pool.busy);
             wait.waker = match flushed {
                 Flushed::Work(barrier) => {
                     let scheduled = self.types().offset("worker", "scheduled");
@@ -57,10 +56,11 @@ impl Kernel<'_> {
             };
             wait.must_end = wait.waker.is_some();
             if wait.must_end {
-                wait.waker_by = Some(match flushed {
+                let by = match flushed {
                     Flushed::Work(_) => "runs the work that is flushed",
                     Flushed::Queue(_) => "runs work of the queue that is flushed",
-                });
+                };
+                wait.waker_by = Some(by.into());
             }
         }
     }

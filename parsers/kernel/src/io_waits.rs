@@ -88,7 +88,8 @@ impl Kernel<'_> {
                 }
                 WaitKind::Queue if wait.symbol.is_none() => {
                     if let Some(thread) = self.journal_thread(wait.object) {
-                        (wait.waker, wait.waker_by) = (Some(thread), Some("is the thread that commits the journal"));
+                        (wait.waker, wait.waker_by) =
+                            (Some(thread), Some("is the thread that commits the journal".into()));
                         continue;
                     }
                     let log = self.io_of_log(wait.object);
@@ -107,7 +108,7 @@ impl Kernel<'_> {
         let freezes: Vec<(VirtAddr, VirtAddr)> = freezes.collect();
         for wait in waits.iter_mut().filter(|wait| of("frozen", wait)) {
             if let Some((_, task)) = freezes.iter().find(|(queue, _)| *queue == wait.object) {
-                (wait.waker, wait.waker_by) = (Some(*task), Some("freezes the queue"));
+                (wait.waker, wait.waker_by) = (Some(*task), Some("freezes the queue".into()));
             }
         }
     }

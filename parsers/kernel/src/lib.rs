@@ -19,6 +19,7 @@
 
 mod address;
 mod answering;
+mod async_waits;
 mod bad_call;
 mod block;
 mod characters;

@@ -343,8 +343,8 @@ impl<'a, 'd> Report<'a, 'd> {
             fact.set("waker", Address::from(waker.address));
             fact.set("waker_pid", waker.pid);
             fact.set("waker_comm", waker.comm.as_str());
-            if let Some(by) = wait.waker_by {
-                fact.set("waker_by", by);
+            if let Some(by) = &wait.waker_by {
+                fact.set("waker_by", by.as_ref());
             }
         }
         let object = wait.symbol.clone().unwrap_or_else(|| wait.object.to_string());
@@ -363,7 +363,7 @@ impl<'a, 'd> Report<'a, 'd> {
             Some(io) => format!("{what}, {}", io.words()),
             None => what,
         };
-        let of = waker.zip(wait.waker_by).map(|(waker, by)| match waker.address == wait.task {
+        let of = waker.zip(wait.waker_by.as_ref()).map(|(waker, by)| match waker.address == wait.task {
             true => format!(", which it has to end itself: it {by}"),
             false => format!(", which {} ({}) has to end: it {by}", waker.pid, waker.comm),
         });

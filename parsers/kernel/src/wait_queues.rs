@@ -3,6 +3,7 @@
 //! All of these leave an entry on the sleeper's own stack: its task pointer, and a list node whose ring closes on the
 //! queue. What woke function the entry has tells what the queue belongs to.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -92,7 +93,7 @@ pub struct QueueWait {
     /// The task that has to end the wait, where memory tells.
     pub waker: Option<VirtAddr>,
     /// Why it is that one: `has it on its stack`, `runs the work that is flushed`.
-    pub waker_by: Option<&'static str>,
+    pub waker_by: Option<Cow<'static, str>>,
     /// Whether nobody else can end it: work that is flushed, a thread that is to end.
     pub must_end: bool,
     /// The I/O that ends it.
@@ -204,7 +205,7 @@ impl Kernel<'_> {
         }
         // What lies on the sleeper's own stack others were given the address of.
         wait.waker = stacks.owner(wait.object).filter(|owner| *owner != task.address);
-        wait.waker_by = wait.waker.map(|_| "has it on its stack");
+        wait.waker_by = wait.waker.map(|_| "has it on its stack".into());
         if let Some(symbol) = self.symbolize(wait.object) {
             wait.symbol = Some(match symbol.offset {
                 0 => symbol.name,

@@ -1,5 +1,6 @@
 //! Who waits for whom: locks, memory pools and whatever else a task sleeps for.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use facts::Gap;
@@ -9,7 +10,45 @@ use crate::mempool::Mempool;
 use crate::stacks::CallStack;
 use crate::tasks::Task;
 use crate::wait_queues::QueueWait;
-use crate::{Kernel, VirtAddr};
+use crate::{Kernel, VirtAddr, WorkerPool};
+
+/// The tasks among which who has to end a wait is looked for, and what is read of them once the first wait asks for it.
+pub(crate) struct Scene<'a> {
+    pub(crate) tasks: &'a [Task],
+    /// Those of `tasks`, in the same order.
+    pub(crate) stacks: &'a [Option<CallStack>],
+    by_address: HashMap<VirtAddr, usize>,
+    pools: OnceCell<Vec<WorkerPool>>,
+}
+
+impl<'a> Scene<'a> {
+    pub(crate) fn of(tasks: &'a [Task], stacks: &'a [Option<CallStack>]) -> Scene<'a> {
+        let by_address = tasks.iter().enumerate().map(|(n, task)| (task.address, n)).collect();
+        Scene { tasks, stacks, by_address, pools: OnceCell::new() }
+    }
+
+    /// The same with these workers.
+    #[cfg(test)]
+    pub(crate) fn with_pools(self, pools: Vec<WorkerPool>) -> Self {
+        Scene { pools: OnceCell::from(pools), ..self }
+    }
+
+    /// A task with its stack.
+    pub(crate) fn task(&self, at: VirtAddr) -> Option<(&'a Task, Option<&'a CallStack>)> {
+        let nth = *self.by_address.get(&at)?;
+        Some((self.tasks.get(nth)?, self.stacks.get(nth)?.as_ref()))
+    }
+
+    /// Whether a task sleeps, by its reliable frames, below this function.
+    pub(crate) fn goes_through(&self, at: VirtAddr, function: &str) -> bool {
+        self.task(at).and_then(|(_, stack)| stack).is_some_and(|stack| stack.goes_through(function))
+    }
+
+    /// The pools of workers.
+    pub(crate) fn pools(&self, kernel: &Kernel<'_>) -> &[WorkerPool] {
+        self.pools.get_or_init(|| kernel.worker_pools().items)
+    }
+}
 
 /// Everything found about tasks that wait.
 #[derive(Debug, Default)]
@@ -51,6 +90,7 @@ impl Kernel<'_> {
     /// What sleeping tasks wait for. `stacks` are those of `tasks`, in the same order.
     pub fn waits(&self, tasks: &[Task], stacks: &[Option<CallStack>]) -> Waits {
         let ranges = Stacks::of(self, tasks);
+        let scene = Scene::of(tasks, stacks);
         let mut waits = Waits::default();
         let mut pools = BTreeMap::new();
         for (task, stack) in tasks.iter().zip(stacks) {
@@ -101,10 +141,8 @@ impl Kernel<'_> {
                 });
             }
         }
-        self.flushes(tasks, &mut waits.others);
-        self.answers(tasks, &mut waits.others);
-        self.io_waits(tasks, stacks, &mut waits.others);
-        self.wakers(tasks, stacks, &ranges, &mut waits);
+        self.enders(&scene, &mut waits.others);
+        self.wakers(&scene, &ranges, &mut waits);
         self.owners_that_died(tasks, &mut waits.locks);
         self.owners_that_left(tasks, &mut waits.locks);
         waits.cycles = locks::cycles(&waits.locks, &waits.others);
@@ -112,30 +150,31 @@ impl Kernel<'_> {
         waits
     }
 
+    /// Fills in who has to end waits, and the I/O that ends them.
+    fn enders(&self, scene: &Scene<'_>, waits: &mut [QueueWait]) {
+        self.flushes(scene, waits);
+        self.async_waits(scene, waits);
+        self.answers(scene.tasks, waits);
+        self.io_waits(scene.tasks, scene.stacks, waits);
+    }
+
     /// What those tasks wait for that have to end the waits of others, whatever their state: a parallel lookup waits for the
     /// one that asked first, and that one for a server.
-    fn wakers(&self, tasks: &[Task], stacks: &[Option<CallStack>], ranges: &Stacks, waits: &mut Waits) {
+    fn wakers(&self, scene: &Scene<'_>, ranges: &Stacks, waits: &mut Waits) {
         let mut known: HashSet<VirtAddr> = waits.others.iter().map(|wait| wait.task).collect();
         known.extend(waits.locks.iter().map(|wait| wait.task));
         let mut next: Vec<VirtAddr> = waits.others.iter().filter_map(|wait| wait.waker).collect();
-        if next.is_empty() {
-            return;
-        }
-        let by_address: HashMap<VirtAddr, usize> = tasks.iter().enumerate().map(|(n, t)| (t.address, n)).collect();
         while let Some(waker) = next.pop() {
             if !known.insert(waker) {
                 continue;
             }
-            let Some(nth) = by_address.get(&waker) else { continue };
-            let (Some(task), Some(Some(stack))) = (tasks.get(*nth), stacks.get(*nth)) else { continue };
+            let Some((task, Some(stack))) = scene.task(waker) else { continue };
             if task.running {
                 continue;
             }
             let Some(wait) = self.queue_wait(task, stack, ranges) else { continue };
             let mut wait = [wait];
-            self.flushes(tasks, &mut wait);
-            self.answers(tasks, &mut wait);
-            self.io_waits(tasks, stacks, &mut wait);
+            self.enders(scene, &mut wait);
             next.extend(wait.iter().filter_map(|wait| wait.waker));
             waits.others.extend(wait);
         }

@@ -18,6 +18,7 @@ const STALLED_FROM_S: u64 = 15;
 
 /// A pool of workers.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(Default))]
 pub struct WorkerPool {
     /// Address of its `struct worker_pool`.
     pub address: VirtAddr,
@@ -64,6 +65,9 @@ pub struct Worker {
     /// The `struct workqueue_struct` that its work is of.
     #[serde(skip)]
     pub(crate) queue: Option<VirtAddr>,
+    /// The `struct work_struct` that it runs.
+    #[serde(skip)]
+    pub(crate) work: Option<VirtAddr>,
 }
 
 const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
@@ -195,6 +199,7 @@ impl Kernel<'_> {
                     description: self.text(worker, "worker", "desc").filter(|text| !text.is_empty()),
                     address: worker,
                     queue,
+                    work: value("current_work"),
                     busy_ns: started.filter(|ticks| *ticks != 0).and_then(since),
                 });
             }

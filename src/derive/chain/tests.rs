@@ -133,3 +133,16 @@ fn later_reports_tell_how_long_a_task_hangs() {
     let later = hung(3, "c").with("seconds", 25);
     assert_eq!(lasting(&[hung(3, "c"), later, hung(4, "d")]), BTreeMap::from([(0, 25)]));
 }
+
+#[test]
+fn why_it_is_that_one_is_told_of_who_has_to_end_a_wait() {
+    let done = waits(2, "queue").with("symbol", "async_done").with("waker_pid", 1);
+    let done = done.with("waker_comm", "kworker").with("waker_by", "runs probe for phyx.3");
+    let found = chains(&[task(1, "kworker", 40), task(2, "insmod", 40), done]);
+    let root = found.iter().find(|f| f.kind == "derived.chain").unwrap();
+    assert_eq!(
+        root.text("title").unwrap(),
+        "kworker:1 holds up 1 task: it has to end the wait for queue async_done (1 wait) and has slept 40 s, and memory does not tell for what"
+    );
+    assert_eq!(root.quote, "insmod:2 waits for queue async_done, which kworker:1 has to end: it runs probe for phyx.3");
+}
