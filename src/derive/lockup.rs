@@ -379,6 +379,26 @@ pub(super) fn lines(facts: &[Fact], events: &[usize]) -> Option<(u64, u64)> {
     range
 }
 
+/// A lockup with what memory tells of the loop that its CPU is in.
+pub(super) fn with_loop(facts: &[Fact], lockup: &Fact) -> Option<Fact> {
+    if !matches!(&*lockup.kind, "log.soft_lockup" | "log.hard_lockup") || lockup.get("consequence").is_some() {
+        return None;
+    }
+    // Of those that wait for another CPU the chain of waiters tells more.
+    let function = lockup.text("function")?;
+    if waits(&[Hop::named(function)]).is_some() {
+        return None;
+    }
+    let of = |known: &&Fact| {
+        known.kind == "mem.loop"
+            && known.origin.member == lockup.origin.member
+            && known.text("function") == Some(function)
+            && known.int("within") == lockup.int("offset")
+    };
+    let what = facts.iter().find(of)?.text("what")?;
+    Some(lockup.clone().with("consequence", what))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -408,6 +428,24 @@ mod tests {
         assert_eq!(lockups.len(), 1);
         assert_eq!((lockups[0].culprit, lockups[0].waiting.as_slice()), (Some(3), &[0, 1][..]));
         assert_eq!(lockups[0].function.as_ref().map(|h| h.function.as_str()), Some("mem_cgroup_iter"));
+    }
+
+    #[test]
+    fn a_loop_that_memory_shows_to_be_endless_is_told() {
+        let lockup = |function: &str| stuck(0, &[]).with("function", function).with("offset", 9);
+        let known = |function: &str| {
+            Fact::new("mem.loop", Origin::derived("dmesg", "code"))
+                .with("function", function)
+                .with("within", 9)
+                .with("what", "it goes round until clk_seq changes")
+        };
+        let told = |function: &str| {
+            let fact = with_loop(&[known(function)], &lockup(function))?;
+            fact.text("consequence").map(str::to_owned)
+        };
+        assert!(told("clk_read").is_some_and(|told| told.contains("clk_seq")));
+        assert_eq!(told("smp_call_function_many_cond"), None, "another CPU holds it up");
+        assert!(with_loop(&[known("clk_read")], &lockup("clk_read").with("offset", 12)).is_none());
     }
 
     #[test]

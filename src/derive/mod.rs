@@ -107,7 +107,8 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
         }
         let with_memory = shortage::with_memory(facts, fact)
             .or_else(|| init::with_fault(facts, at, fact))
-            .or_else(|| fault::with_code(facts, fact));
+            .or_else(|| fault::with_code(facts, fact))
+            .or_else(|| lockup::with_loop(facts, fact));
         let fact = with_memory.as_ref().unwrap_or(fact);
         if let Some((module, what)) = shortage::cache_owner(facts, fact) {
             let owner = Fact::new("derived.cache_owner", origin(fact)).with("event", at);

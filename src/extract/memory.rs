@@ -154,6 +154,9 @@ fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
                 found.extend(kernel.code_fact(&oops));
             }
         }
+        if matches!(fact.kind.as_ref(), "log.soft_lockup" | "log.hard_lockup") && looked_up < MAX_LOOKED_UP {
+            found.extend(kernel.loop_fact(&oops));
+        }
         // Who called what is no code stands on the stack, whether or not the log's trace is sure of it.
         let called =
             jumped.filter(|_| looked_up < MAX_LOOKED_UP).and_then(|at| kernel.bad_call_fact(&oops, at, back(fact)));

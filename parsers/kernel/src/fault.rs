@@ -317,7 +317,7 @@ impl Kernel<'_> {
 
     /// Where the instruction lies: the function's place in memory plus the distance that the log tells, where the bytes
     /// there are those of the log's `Code:` line, if it has one.
-    fn faulting_address(&self, oops: &Oops<'_>) -> Option<VirtAddr> {
+    pub(crate) fn faulting_address(&self, oops: &Oops<'_>) -> Option<VirtAddr> {
         let within = oops.within?;
         let starts = self.starts(oops.function, oops.module);
         let wanted = oops.code.map(|code| marked_bytes(code, self.arch())).filter(|bytes| !bytes.is_empty());

@@ -14,6 +14,7 @@ pub fn kinds() -> impl Iterator<Item = &'static KindDef> {
         KINDS,
         crate::wait_facts::KINDS,
         crate::bad_call::KINDS,
+        crate::loops::KINDS,
         crate::fault::KINDS,
         crate::memory::KINDS,
         crate::mounts::KINDS,

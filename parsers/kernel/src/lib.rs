@@ -40,6 +40,7 @@ mod kinds;
 pub mod lines;
 pub mod locks;
 mod log;
+mod loops;
 mod maple;
 mod memcg;
 mod memcg_caches;
