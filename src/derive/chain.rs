@@ -262,6 +262,10 @@ fn wait(at: usize, fact: &Fact, lowest: &HashMap<&str, &str>) -> Option<Wait> {
             let what = match (kind, symbol, text("filesystem"), text("bit")) {
                 ("page", _, Some(device), Some("writeback")) => format!("a page of {device} to be written"),
                 ("page", _, Some(device), _) => format!("a page of {device}"),
+                ("threads", Some(process), ..) => format!("the threads of {process}"),
+                ("core-dump", Some(process), ..) => format!("the core dump of {process}"),
+                ("program", Some(path), ..) => format!("the program {path}"),
+                ("grace-period", Some(of), ..) => format!("a grace period of {of}"),
                 // `queue of fanotify_fops`
                 (_, Some(symbol), ..) if symbol.starts_with(kind) => format!("the {symbol}"),
                 (_, Some(symbol), ..) => format!("{kind} {symbol}"),

@@ -69,7 +69,7 @@ pub struct OtherRow {
     pub comm: String,
     /// Its state letter.
     pub state: char,
-    /// `completion`, `bit`, `variable`, `page`, `queue`, `time`; `null` where nothing on its stack tells.
+    /// `completion`, `bit`, `variable`, `page`, `queue`, `threads`, `core-dump`, `program`, `grace-period`, `time`; `null` where nothing on its stack tells.
     pub kind: Option<&'static str>,
     /// The completion, word, page or queue.
     pub object: Option<Address>,

@@ -62,6 +62,28 @@ impl std::ops::Deref for CallStack {
 }
 
 impl CallStack {
+    /// A stack with these functions, innermost first.
+    #[cfg(test)]
+    pub(crate) fn of(functions: &[&str]) -> CallStack {
+        let frame = |name: &&str| Frame {
+            name: Some((*name).into()),
+            offset: 1,
+            size: None,
+            module: None,
+            pc: VirtAddr(0),
+            found: Found::Orc,
+            exact: false,
+            interrupted: false,
+            context: Context::Task,
+        };
+        let frames = functions.iter().map(frame).collect();
+        CallStack {
+            frames: Arc::new(Frames { frames, ended: Ended::Properly }),
+            sps: vec![0; functions.len()],
+            registers: Vec::new(),
+        }
+    }
+
     /// Whether two stacks share their frames: same addresses, found alike, ended alike.
     pub fn same_as(&self, other: &CallStack) -> bool {
         Arc::ptr_eq(&self.frames, &other.frames)

@@ -82,6 +82,36 @@ pub struct Task {
 }
 
 impl Task {
+    /// A thread of a process of which no more is known.
+    #[cfg(test)]
+    pub(crate) fn of(address: VirtAddr, pid: i32, tgid: i32, state: char) -> Task {
+        Task {
+            address,
+            pid,
+            tgid,
+            ppid: 1,
+            comm: format!("task{pid}"),
+            state,
+            state_raw: 0,
+            exit_state: 0,
+            flags: 0,
+            cpu: None,
+            running: false,
+            idle: false,
+            kthread: false,
+            stack: None,
+            mm: None,
+            start_ns: None,
+            last_run_ns: None,
+            nvcsw: None,
+            nivcsw: None,
+            cgroup: None,
+            css_set: None,
+            namespaces: None,
+            make_it_fail: false,
+        }
+    }
+
     /// Whether it sleeps uninterruptibly, as hung tasks do.
     pub fn is_blocked(&self) -> bool {
         self.state == 'D'

@@ -33,6 +33,14 @@ pub enum WaitKind {
     Queue,
     /// A direct read or write, which wakes its task without a queue.
     DirectIo,
+    /// The end of other threads or workers of its process, `struct signal_struct` or `struct io_wq`.
+    Threads,
+    /// The core dump of its process, `struct core_state`.
+    CoreDump,
+    /// A program that the kernel starts, `struct subprocess_info`.
+    Program,
+    /// A grace period of RCU, `struct rcu_node` or `struct srcu_struct`.
+    GracePeriod,
 }
 
 impl WaitKind {
@@ -45,6 +53,10 @@ impl WaitKind {
             WaitKind::Page => "page",
             WaitKind::Queue => "queue",
             WaitKind::DirectIo => "direct-io",
+            WaitKind::Threads => "threads",
+            WaitKind::CoreDump => "core-dump",
+            WaitKind::Program => "program",
+            WaitKind::GracePeriod => "grace-period",
         }
     }
 
@@ -56,6 +68,10 @@ impl WaitKind {
             WaitKind::Page => "page",
             WaitKind::Queue => "wait_queue_head",
             WaitKind::DirectIo => "iomap_dio",
+            WaitKind::Threads => "signal_struct",
+            WaitKind::CoreDump => "core_state",
+            WaitKind::Program => "subprocess_info",
+            WaitKind::GracePeriod => "rcu_node",
         }
     }
 }

@@ -39,6 +39,12 @@ impl<'a> Scene<'a> {
         Some((self.tasks.get(nth)?, self.stacks.get(nth)?.as_ref()))
     }
 
+    /// Of these tasks who has slept longest, one that is blocked before any other.
+    pub(crate) fn longest(&self, of: impl Fn(&Task) -> bool) -> Option<&'a Task> {
+        let tasks = self.tasks.iter().filter(|task| task.exit_state == 0 && of(task));
+        tasks.min_by_key(|task| (!task.is_blocked(), task.last_run_ns, task.pid))
+    }
+
     /// Whether a task sleeps, by its reliable frames, below this function.
     pub(crate) fn goes_through(&self, at: VirtAddr, function: &str) -> bool {
         self.task(at).and_then(|(_, stack)| stack).is_some_and(|stack| stack.goes_through(function))
@@ -120,8 +126,8 @@ impl Kernel<'_> {
             }
             let in_pool = waiting.function.as_deref().is_some_and(|f| f.starts_with("mempool_alloc"));
             if waiting.lock.is_none() && !in_pool && task.is_blocked() {
-                let wait = self.queue_wait(task, stack, &ranges);
-                waits.others.extend(wait.or_else(|| self.io_alone(task, stack)));
+                let wait = self.queue_wait(task, stack, &ranges).or_else(|| self.io_alone(task, stack));
+                waits.others.extend(wait.or_else(|| self.threads_alone(&scene, task, stack)));
             }
             if let Some(address) = in_pool.then(|| self.mempool_wait(task, stack, &ranges, &mut pools)).flatten() {
                 waits.sleepers.push((task.address, address));
@@ -154,6 +160,8 @@ impl Kernel<'_> {
     fn enders(&self, scene: &Scene<'_>, waits: &mut [QueueWait]) {
         self.flushes(scene, waits);
         self.async_waits(scene, waits);
+        self.thread_waits(scene, waits);
+        self.program_waits(scene, waits);
         self.answers(scene.tasks, waits);
         self.io_waits(scene.tasks, scene.stacks, waits);
     }
