@@ -266,6 +266,9 @@ fn wait(at: usize, fact: &Fact, lowest: &HashMap<&str, &str>) -> Option<Wait> {
                 ("core-dump", Some(process), ..) => format!("the core dump of {process}"),
                 ("program", Some(path), ..) => format!("the program {path}"),
                 ("grace-period", Some(of), ..) => format!("a grace period of {of}"),
+                ("reference", Some(of), ..) => format!("the last reference to a {of}"),
+                ("file-lock", Some(lock), ..) => format!("the {lock}"),
+                ("pipe" | "cpu", Some(what), ..) => what.to_owned(),
                 // `queue of fanotify_fops`
                 (_, Some(symbol), ..) if symbol.starts_with(kind) => format!("the {symbol}"),
                 (_, Some(symbol), ..) => format!("{kind} {symbol}"),
@@ -278,10 +281,11 @@ fn wait(at: usize, fact: &Fact, lowest: &HashMap<&str, &str>) -> Option<Wait> {
             let waker = fact.int("waker_pid").filter(|waker| Some(*waker) != fact.int("pid") && !forks);
             let leads = match (kind, text("filesystem"), address("object")) {
                 _ if let Some(pid) = waker => {
-                    ends = true;
+                    ends = !matches!(kind, "file-lock" | "cpu");
                     Leads::Owner { pid, certain: true }
                 }
                 _ if let Some((_, shared)) = &of_disk => Leads::Shared(shared.clone()),
+                ("pipe", ..) => Leads::Nowhere,
                 ("page", Some(device), _) => Leads::Shared(io(device)),
                 (_, _, Some(object)) if symbol.is_some() || fact.int("waiters") > Some(1) => {
                     Leads::Shared(format!("{kind} {object}"))
@@ -293,7 +297,8 @@ fn wait(at: usize, fact: &Fact, lowest: &HashMap<&str, &str>) -> Option<Wait> {
         _ => return None,
     };
     let object = what.strip_suffix(wish.as_str()).unwrap_or(&what).to_owned();
-    let by = text("waker_by").filter(|_| ends).map(str::to_owned);
+    // That of a lock is that it holds it.
+    let by = text("waker_by").filter(|_| text("kind") != Some("file-lock")).map(str::to_owned);
     Some(Wait { what, object, at, module, ends, by, leads })
 }
 
@@ -385,7 +390,11 @@ fn chain(
         Some(module) => format!(" in {f} [{module}]"),
         None => format!(" in {f}"),
     });
-    let place = place.unwrap_or_default();
+    // Where a task was stopped or frozen has nothing to do with it, nor where one was that has a CPU for itself.
+    let halted = task.fact.text("halted");
+    let has_cpu = holds.keys().any(|(_, what)| what.starts_with("CPU "));
+    let by_chance = has_cpu || halted.is_some_and(|halted| halted.starts_with("is "));
+    let place = place.filter(|_| !by_chance).unwrap_or_default();
     let seconds = task.seconds.map(|s| format!(" {s} s")).unwrap_or_default();
     let wait = task.wait.as_ref();
     let group = wait.and_then(|wait| match &wait.leads {
@@ -394,6 +403,7 @@ fn chain(
     });
     let does = match (wait, task.state()) {
         (Some(wait), _) => format!("has waited{seconds} for {}{place}", wait.what),
+        (None, _) if let Some(halted) = halted => format!("{halted}{place}"),
         (None, "D") => format!("has slept{seconds}{place}, and memory does not tell for what"),
         (None, _) if task.fact.get("running").and_then(Value::as_bool) == Some(true) => format!("runs{place}"),
         (None, state) => format!("is in state {state}{place}"),
@@ -429,6 +439,9 @@ fn chain(
     if let Some(of_lock) = wait.and_then(|w| w.module.clone()) {
         module = Some(of_lock);
     }
+    // The module in which it does not go on is not why.
+    let module = module.filter(|_| halted.is_none());
+    let cpu = task.fact.int("cpu").filter(|_| has_cpu);
     let more = waiters.len().saturating_sub(evidence.len());
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     let waiting: BTreeSet<i64> = waiters.iter().copied().collect();
@@ -447,6 +460,8 @@ fn chain(
         .with_opt("function", function)
         .with_opt("module", module)
         .with_opt("seconds", task.seconds)
+        .with_opt("cpu", cpu)
+        .with_opt("halted", halted)
         .with("dump", member)
         .with("title", title)
         .quoting(format!("{}{more}", evidence.join("; ")))
@@ -459,7 +474,7 @@ fn held_by(wait: &Wait, tasks: &BTreeMap<i64, Task>) -> String {
     let by = wait.by.as_deref().map(|by| format!(": it {by}")).unwrap_or_default();
     match (wait.ends, certain) {
         (true, _) => format!(", which {}:{pid} has to end{by}", owner.comm),
-        (false, true) => format!(", held by {}:{pid}", owner.comm),
+        (false, true) => format!(", held by {}:{pid}{by}", owner.comm),
         (false, false) => format!(", held perhaps by {}:{pid}", owner.comm),
     }
 }

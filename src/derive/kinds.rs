@@ -150,6 +150,8 @@ pub const KINDS: &[KindDef] = &[
             field("function", Text, "where the root is"),
             field("module", Text, "module of what it waits for, else of that function"),
             FieldDef { name: "seconds", ty: Int, unit: "s", doc: "how long the root waits" },
+            field("cpu", Int, "the CPU that the root has and others do not get"),
+            field("halted", Text, "what keeps the root from going on: stopped, frozen, without a CPU"),
             field("dump", Text, "the dump"),
             field("title", Text, "in a sentence"),
         ],

@@ -314,6 +314,8 @@ fn from_memory(facts: &[Fact], derived: &mut Vec<Fact>) {
 fn chains(facts: &[Fact], derived: &mut Vec<Fact>) {
     for chain in chain::chains(facts) {
         let unreported = chain.kind == "derived.chain" && chain.get("event").is_none();
+        // What was stopped or gets no CPU is where it is by chance.
+        let unreported = unreported && chain.get("halted").is_none() && chain.get("cpu").is_none();
         let task = chain.int("task_at").and_then(|at| usize::try_from(at).ok()).filter(|_| unreported);
         if let Some((at, task)) = task.and_then(|at| Some((at, facts.get(at)?))) {
             event(at, &task.clone().with("class", "hung-task"), None, derived);

@@ -74,9 +74,23 @@ impl Kernel<'_> {
     /// The open files of all processes that belong to something.
     fn open_files(&self, tasks: &[Task]) -> Vec<Open> {
         let types = self.types();
-        let (mut found, mut seen, mut left) = (Vec::new(), HashSet::new(), MAX_ALL_FILES);
         let members = (types.offset("file", "f_op"), types.offset("file", "private_data"));
-        let (Some(operations), Some(private)) = members else { return found };
+        let (Some(operations), Some(private)) = members else { return Vec::new() };
+        let open = |(task, file): (VirtAddr, VirtAddr)| {
+            let (operations, private) = (self.ptr(file + operations).ok()?, self.ptr(file + private).ok()?);
+            self.arch().is_kernel(private).then_some(Open { task, operations, private })
+        };
+        self.files_of(tasks).into_iter().filter_map(open).collect()
+    }
+
+    /// Whether a process has a file open.
+    pub(crate) fn has_open(&self, task: &Task, file: VirtAddr) -> bool {
+        self.files_of(std::slice::from_ref(task)).iter().any(|(_, open)| *open == file)
+    }
+
+    /// The open files of processes, each with the first task that has it.
+    pub(crate) fn files_of(&self, tasks: &[Task]) -> Vec<(VirtAddr, VirtAddr)> {
+        let (mut found, mut seen, mut left) = (Vec::new(), HashSet::new(), MAX_ALL_FILES);
         for task in tasks.iter().filter(|task| !task.kthread) {
             // Threads share them.
             let files = self.pointer(task.address, "task_struct", "files").filter(|files| seen.insert(files.0));
@@ -86,14 +100,7 @@ impl Kernel<'_> {
             let Some(array) = self.pointer(table, "fdtable", "fd") else { continue };
             let (bytes, _) = self.bytes_with_holes(array, (count * 8) as usize);
             let files = bytes.as_chunks::<8>().0.iter().map(|word| VirtAddr(u64::from_le_bytes(*word)));
-            for file in files.filter(|file| self.arch().is_kernel(*file)) {
-                let (Ok(operations), Ok(private)) = (self.ptr(file + operations), self.ptr(file + private)) else {
-                    continue;
-                };
-                if self.arch().is_kernel(private) {
-                    found.push(Open { task: task.address, operations, private });
-                }
-            }
+            found.extend(files.filter(|file| self.arch().is_kernel(*file)).map(|file| (task.address, file)));
         }
         found
     }

@@ -40,6 +40,13 @@ impl Kernel<'_> {
                     let worker = busy().find(runs);
                     let function = worker.and_then(|worker| worker.function.as_ref());
                     wait.symbol = function.map(|function| format!("work {function}")).or(wait.symbol.take());
+                    if worker.is_none()
+                        && let Some((task, what)) = self.worker_to_come(scene, &ring)
+                    {
+                        (wait.waker, wait.symbol) = (Some(task), what.or(wait.symbol.take()));
+                        wait.waker_by = Some("is ready, to run the work that is flushed".into());
+                        continue;
+                    }
                     worker.map(|worker| worker.task)
                 }
                 Flushed::Queue(queue) => {
@@ -63,6 +70,20 @@ impl Kernel<'_> {
                 wait.waker_by = Some(by.into());
             }
         }
+    }
+
+    /// The worker that is ready to run work which has not begun, with what that is: the work is in the list of its pool, and
+    /// one of its workers was woken for it.
+    fn worker_to_come(&self, scene: &Scene<'_>, ring: &[VirtAddr]) -> Option<(VirtAddr, Option<String>)> {
+        let types = self.types();
+        let [list, workers] = ["worklist", "workers"].map(|member| types.offset("worker_pool", member));
+        let (list, workers, node) = (list?, workers?, types.offset("worker", "node")?);
+        let pool = scene.pools(self).iter().find(|pool| ring.contains(&(pool.address + list)))?;
+        let all = self.list(pool.address + workers, MAX_WORK, "workers of a pool").items;
+        let tasks = all.into_iter().filter_map(|at| self.pointer(at - node, "worker", "task"));
+        let ready = |at: &VirtAddr| scene.task(*at).is_some_and(|(task, _)| task.state == 'R' && !task.running);
+        let what = pool.first_pending.as_ref().map(|function| format!("work behind {function}"));
+        Some(({ tasks }.find(ready)?, what))
     }
 
     /// Completions that a thread has to end: that of its own end or parking, which kthread_stop() and kthread_park() wait for,

@@ -134,7 +134,8 @@ impl Kernel<'_> {
         Some(QueueWait { io: Some(io), ..QueueWait::of(task.address, kind, object) })
     }
 
-    fn kernel_words<'w>(&'w self, words: &'w StackWords) -> impl Iterator<Item = VirtAddr> + 'w {
+    /// Words of a stack that are addresses of the kernel, each once.
+    pub(crate) fn kernel_words<'w>(&'w self, words: &'w StackWords) -> impl Iterator<Item = VirtAddr> + 'w {
         let mut seen = HashSet::new();
         let words = words.iter().take(MAX_WORDS).filter(|word| word & 7 == 0).map(VirtAddr);
         words.filter(move |at| self.arch().is_kernel(*at) && seen.insert(at.0))

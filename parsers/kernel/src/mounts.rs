@@ -312,20 +312,40 @@ impl Kernel<'_> {
                 return None;
             }
             let root = self.pointer(parent, "mount", "mnt.mnt_root")?;
-            let mut dentry = self.pointer(mount, "mount", "mnt_mountpoint")?;
-            while dentry != root {
-                let name = self.pointer(dentry, "dentry", "d_name.name")?;
-                parts.push(self.cstr(name, 256).ok()?);
-                let up = self.pointer(dentry, "dentry", "d_parent")?;
-                if up == dentry || parts.len() > MAX_DEPTH {
-                    break;
-                }
-                dentry = up;
-            }
+            self.names_up(self.pointer(mount, "mount", "mnt_mountpoint")?, root, &mut parts)?;
             mount = parent;
         }
         parts.reverse();
         Some(format!("/{}", parts.join("/")))
+    }
+
+    /// The names from an entry up to a root, innermost first.
+    fn names_up(&self, dentry: VirtAddr, root: VirtAddr, parts: &mut Vec<String>) -> Option<()> {
+        let mut dentry = dentry;
+        while dentry != root {
+            let name = self.pointer(dentry, "dentry", "d_name.name")?;
+            let up = self.pointer(dentry, "dentry", "d_parent")?;
+            if up == dentry || parts.len() > MAX_DEPTH {
+                break;
+            }
+            parts.push(self.cstr(name, 256).ok()?);
+            dentry = up;
+        }
+        Some(())
+    }
+
+    /// The path of an open file, from the root of its mount's namespace.
+    pub(crate) fn file_path(&self, file: VirtAddr) -> Option<String> {
+        let mount = self.pointer(file, "file", "f_path.mnt")?;
+        let mut parts = Vec::new();
+        self.names_up(
+            self.pointer(file, "file", "f_path.dentry")?,
+            self.pointer(mount, "vfsmount", "mnt_root")?,
+            &mut parts,
+        )?;
+        parts.reverse();
+        let below = self.mount_path(mount - self.types().offset("mount", "mnt")?)?;
+        Some(format!("{}/{}", below.trim_end_matches('/'), parts.join("/")))
     }
 
     /// `mem.super_block` facts of file systems on block devices and of frozen ones, `mem.freeze_wait` facts.

@@ -193,7 +193,7 @@ impl Kernel<'_> {
 
     /// Whether the code of a function has an address, or that of a variable which holds it (x86-64): absolute in 32 bits, or
     /// relative to the next instruction.
-    fn code_names(&self, start: u64, size: u64, same: &dyn Fn(u64) -> bool) -> bool {
+    pub(crate) fn code_names(&self, start: u64, size: u64, same: &dyn Fn(u64) -> bool) -> bool {
         let Ok(code) = self.bytes(VirtAddr(start), size.min(MAX_CODE) as usize) else { return false };
         code.windows(4).enumerate().any(|(nth, word)| {
             let number = i64::from(i32::from_le_bytes(word.try_into().unwrap_or_default())) as u64;

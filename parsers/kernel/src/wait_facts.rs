@@ -11,7 +11,7 @@ use crate::mempool::Mempool;
 use crate::stacks::CallStack;
 use crate::tasks::Task;
 use crate::wait_queues::{PageOwner, QueueWait, WaitKind};
-use crate::waits::Waits;
+use crate::waits::{self, Waits};
 use crate::{Kernel, VirtAddr};
 
 const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
@@ -43,7 +43,18 @@ pub const KINDS: &[KindDef] = &[
             field("pid_ns", Int, "", "inode number of the pid namespace that its children get"),
             field("start_ns", Int, "ns", "monotonic time of its start"),
             field("last_run_ns", Int, "ns", "when it last got a CPU, on that CPU's run-queue clock"),
-            field("blocked_s", Int, "s", "how long ago it last ran, for a task in state D"),
+            field(
+                "blocked_s",
+                Int,
+                "s",
+                "how long ago it last ran, for a task in state D, one that waits for the lock of a file or dumps core",
+            ),
+            field(
+                "halted",
+                Text,
+                "",
+                "what keeps a task from going on that waits for nothing: `is stopped by SIGSTOP`, `is frozen with its cgroup /a`, `may not run: ...`",
+            ),
             field("make_it_fail", Bool, "", "faults are injected into its allocations"),
         ],
     },
@@ -90,7 +101,7 @@ pub const KINDS: &[KindDef] = &[
     },
     KindDef {
         kind: "mem.wait",
-        doc: "A task in state D, or one that such a task waits for, that sleeps for something that is neither lock nor pool.",
+        doc: "A task in state D, one that waits for the lock of a file or dumps core, or one that these wait for, that sleeps for something that is neither lock nor pool.",
         fields: &[
             field("task", Addr, "", "its task_struct"),
             field("pid", Int, "", "thread id"),
@@ -99,14 +110,14 @@ pub const KINDS: &[KindDef] = &[
                 "kind",
                 Text,
                 "",
-                "completion, bit, variable, page, queue, direct-io; threads, core-dump, program, grace-period where memory tells what of",
+                "completion, bit, variable, page, queue, direct-io; threads, core-dump, program, grace-period, file-lock, reference, pipe, cpu where memory tells what of",
             ),
             field("object", Addr, "", "the completion, word, page or queue"),
             field(
                 "symbol",
                 Text,
                 "",
-                "variable it is, or lies in; of threads their process, of a program its path, of a grace period RCU or the srcu_struct",
+                "variable it is, or lies in; of threads their process, of a program its path, of a grace period RCU or the srcu_struct, of a lock its kind and file",
             ),
             field("module", Text, "", "module of that variable"),
             field("bit", Text, "", "number of the bit; of a page its name: locked, writeback"),
@@ -245,9 +256,10 @@ impl<'a, 'd> Report<'a, 'd> {
             let waits_in = stack.as_ref().filter(|_| !task.running).and_then(|s| locks::waiting(s).function);
             let blocked = task
                 .last_run_ns
-                .filter(|_| task.is_blocked())
+                .filter(|_| stack.as_ref().map_or(task.is_blocked(), |stack| waits::concerns(task, stack)))
                 .and_then(|ran| clocks.get(&task.cpu?)?.checked_sub(ran))
                 .map(|ns| ns / 1_000_000_000);
+            let halted = self.kernel.halted(task, stack.as_ref());
             let mut fact = self
                 .fact("mem.task", task.address, "struct task_struct")
                 .with("address", Address::from(task.address))
@@ -270,9 +282,11 @@ impl<'a, 'd> Report<'a, 'd> {
                 .with_opt("start_ns", task.start_ns)
                 .with_opt("last_run_ns", task.last_run_ns)
                 .with_opt("blocked_s", blocked)
+                .with_opt("halted", halted.clone())
                 .with("make_it_fail", task.make_it_fail);
             fact.quote = match (waits_in, task.running) {
                 (_, true) => format!("task {} ({}) runs on CPU {}", task.pid, task.comm, task.cpu.unwrap_or(0)),
+                _ if let Some(halted) = &halted => format!("task {} ({}) {halted}", task.pid, task.comm),
                 (Some(function), _) => {
                     format!("task {} ({}) in state {} waits in {function}", task.pid, task.comm, task.state)
                 }

@@ -41,6 +41,14 @@ pub enum WaitKind {
     Program,
     /// A grace period of RCU, `struct rcu_node` or `struct srcu_struct`.
     GracePeriod,
+    /// The lock of a file, `struct file_lock`.
+    FileLock,
+    /// References that others have, `struct percpu_ref`.
+    Reference,
+    /// Room or data in a pipe, `struct pipe_inode_info`.
+    Pipe,
+    /// A CPU that a real-time task has, `struct rq`.
+    Cpu,
 }
 
 impl WaitKind {
@@ -57,6 +65,10 @@ impl WaitKind {
             WaitKind::CoreDump => "core-dump",
             WaitKind::Program => "program",
             WaitKind::GracePeriod => "grace-period",
+            WaitKind::FileLock => "file-lock",
+            WaitKind::Reference => "reference",
+            WaitKind::Pipe => "pipe",
+            WaitKind::Cpu => "cpu",
         }
     }
 
@@ -72,6 +84,10 @@ impl WaitKind {
             WaitKind::CoreDump => "core_state",
             WaitKind::Program => "subprocess_info",
             WaitKind::GracePeriod => "rcu_node",
+            WaitKind::FileLock => "file_lock",
+            WaitKind::Reference => "percpu_ref",
+            WaitKind::Pipe => "pipe_inode_info",
+            WaitKind::Cpu => "rq",
         }
     }
 }

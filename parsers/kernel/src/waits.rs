@@ -86,6 +86,13 @@ pub struct Unexplained {
     pub timed: bool,
 }
 
+/// Whether it is asked what a task waits for though nobody is known to wait for it: it sleeps uninterruptibly, for the lock of
+/// a file, or is dead and dumps core.
+pub(crate) fn concerns(task: &Task, stack: &CallStack) -> bool {
+    let dumps = || ["do_coredump", "vfs_coredump"].iter().any(|function| stack.goes_through(function));
+    task.is_blocked() || task.state == 'S' && (crate::file_locks::waits_for_one(stack) || dumps())
+}
+
 /// How far the clocks of CPUs and the timekeeper may be apart, once their difference is known, and where it is not.
 const CLOCK_SLACK_NS: i64 = 200_000_000;
 const UNKNOWN_SLACK_NS: i64 = 5_000_000_000;
@@ -125,9 +132,10 @@ impl Kernel<'_> {
                 }
             }
             let in_pool = waiting.function.as_deref().is_some_and(|f| f.starts_with("mempool_alloc"));
-            if waiting.lock.is_none() && !in_pool && task.is_blocked() {
+            if waiting.lock.is_none() && !in_pool && concerns(task, stack) {
                 let wait = self.queue_wait(task, stack, &ranges).or_else(|| self.io_alone(task, stack));
-                waits.others.extend(wait.or_else(|| self.threads_alone(&scene, task, stack)));
+                let wait = wait.or_else(|| self.threads_alone(&scene, task, stack));
+                waits.others.extend(wait.or_else(|| self.grace_period(&scene, task, stack)));
             }
             if let Some(address) = in_pool.then(|| self.mempool_wait(task, stack, &ranges, &mut pools)).flatten() {
                 waits.sleepers.push((task.address, address));
@@ -162,8 +170,13 @@ impl Kernel<'_> {
         self.async_waits(scene, waits);
         self.thread_waits(scene, waits);
         self.program_waits(scene, waits);
+        self.grace_periods(scene, waits);
+        self.srcu_waits(scene, waits);
+        self.file_lock_waits(scene, waits);
+        self.pipe_waits(scene, waits);
         self.answers(scene.tasks, waits);
         self.io_waits(scene.tasks, scene.stacks, waits);
+        self.reference_waits(waits);
     }
 
     /// What those tasks wait for that have to end the waits of others, whatever their state: a parallel lookup waits for the
@@ -172,12 +185,19 @@ impl Kernel<'_> {
         let mut known: HashSet<VirtAddr> = waits.others.iter().map(|wait| wait.task).collect();
         known.extend(waits.locks.iter().map(|wait| wait.task));
         let mut next: Vec<VirtAddr> = waits.others.iter().filter_map(|wait| wait.waker).collect();
+        // Who holds a lock and is ready may not get a CPU.
+        let ready = |at: &VirtAddr| scene.task(*at).is_some_and(|(task, _)| task.state == 'R');
+        next.extend(waits.locks.iter().filter_map(|wait| wait.owner.map(|owner| owner.task)).filter(ready));
         while let Some(waker) = next.pop() {
             if !known.insert(waker) {
                 continue;
             }
             let Some((task, Some(stack))) = scene.task(waker) else { continue };
-            if task.running {
+            if let Some(wait) = self.starved(task) {
+                waits.others.push(wait);
+                continue;
+            }
+            if task.running || task.state == 'R' || self.halted(task, Some(stack)).is_some() {
                 continue;
             }
             let Some(wait) = self.queue_wait(task, stack, ranges) else { continue };

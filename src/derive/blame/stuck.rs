@@ -12,7 +12,7 @@ const SHARED_WAITS: &[(&str, &str, &str)] = &[
     ("rtnl_lock", "rtnl_lock", "the RTNL lock"),
     ("rtnl_net_lock", "rtnl_lock", "the RTNL lock"),
     ("synchronize_rcu*", "synchronize_rcu", "an RCU grace period"),
-    ("synchronize_srcu*", "synchronize_rcu", "an SRCU grace period"),
+    ("synchronize_srcu*", "synchronize_srcu", "an SRCU grace period"),
     ("synchronize_sched*", "synchronize_rcu", "an RCU grace period"),
     ("synchronize_net*", "synchronize_rcu", "an RCU grace period"),
 ];

@@ -146,3 +146,45 @@ fn why_it_is_that_one_is_told_of_who_has_to_end_a_wait() {
     );
     assert_eq!(root.quote, "insmod:2 waits for queue async_done, which kworker:1 has to end: it runs probe for phyx.3");
 }
+
+#[test]
+fn a_root_that_was_stopped_or_gets_no_cpu_is_told_with_the_reason_and_no_module() {
+    let mut holder = task(1, "batch", 40).with("halted", "may not run: the CPU time of cgroup /batch is used up");
+    holder.set("state", "R");
+    let found = chains(&[holder, task(2, "router", 40), wants(2, "table_lock", 1, true)]);
+    let root = found.iter().find(|f| f.kind == "derived.chain").unwrap();
+    assert_eq!(
+        root.text("title").unwrap(),
+        "batch:1 holds up 1 task: it holds mutex table_lock (1 wait) and may not run: the CPU time of cgroup /batch is used up"
+    );
+    assert_eq!((root.text("module"), root.get("halted").is_some()), (None, true));
+    let mut frozen = task(1, "dbbackup", 0).with("halted", "is frozen with its cgroup /backup");
+    frozen.set("state", "S");
+    let lock = waits(2, "file-lock").with("symbol", "flock on /tmp/db.lock").with("waker_pid", 1);
+    let lock = lock.with("waker_by", "holds it");
+    let mut client = task(2, "client", 25);
+    client.set("state", "S");
+    let found = chains(&[frozen, client, lock]);
+    let root = found.iter().find(|f| f.kind == "derived.chain").unwrap();
+    assert_eq!(
+        root.text("title").unwrap(),
+        "dbbackup:1 holds up 1 task: it holds the flock on /tmp/db.lock (1 wait) and is frozen with its cgroup /backup"
+    );
+    assert_eq!(root.quote, "client:2 waits for the flock on /tmp/db.lock, held by dbbackup:1");
+}
+
+#[test]
+fn who_has_the_cpu_of_a_worker_holds_up_those_that_wait_for_its_work() {
+    let mut hog = task(1, "motionctl", 0).with("running", true).with("cpu", 1);
+    hog.set("state", "R");
+    let mut worker = task(2, "kworker/1:0", 0);
+    worker.set("state", "R");
+    let cpu = waits(2, "cpu").with("symbol", "CPU 1").with("waker_pid", 1);
+    let cpu = cpu.with("waker_by", "has it as SCHED_FIFO 90");
+    let work = waits(3, "completion").with("symbol", "work behind drain").with("waker_pid", 2);
+    let found = chains(&[hog, worker, task(3, "sh", 36), cpu, work]);
+    let root = found.iter().find(|f| f.kind == "derived.chain").unwrap();
+    assert_eq!(root.text("title").unwrap(), "motionctl:1 holds up 2 tasks: it holds CPU 1 (1 wait) and runs");
+    assert_eq!(root.int("cpu"), Some(1));
+    assert!(root.quote.starts_with("kworker/1:0:2 waits for CPU 1, held by motionctl:1: it has it as SCHED_FIFO 90"));
+}
