@@ -269,6 +269,7 @@ fn wait(at: usize, fact: &Fact, lowest: &HashMap<&str, &str>) -> Option<Wait> {
                 ("reference", Some(of), ..) => format!("the last reference to a {of}"),
                 ("file-lock", Some(lock), ..) => format!("the {lock}"),
                 ("pipe" | "cpu", Some(what), ..) => what.to_owned(),
+                ("server", Some(server), ..) => format!("the answer of {server}"),
                 // `queue of fanotify_fops`
                 (_, Some(symbol), ..) if symbol.starts_with(kind) => format!("the {symbol}"),
                 (_, Some(symbol), ..) => format!("{kind} {symbol}"),
@@ -522,10 +523,12 @@ pub(super) fn self_deadlocks(facts: &[Fact]) -> Vec<Fact> {
     let own = facts.iter().filter(|f| f.kind == "mem.wait" && f.int("waker_pid").is_some());
     let own = own.filter(|f| f.int("waker_pid") == f.int("pid")).filter_map(|wait| {
         let object = wait.text("symbol").unwrap_or("its own work");
-        let what = format!("waits for {object} to end, and is what runs it");
+        // Work that is behind the task in a queue that runs no more at a time.
+        let behind = wait.text("waker_by").filter(|by| by.contains("max_active"));
+        let what = format!("waits for {object} to end, and {}", behind.unwrap_or("is what runs it"));
         let found = self_deadlock(facts, wait, wait.int("pid")?);
         let found = found.with_opt("comm", wait.text("comm")).with("lock", object);
-        Some(found.with("by_work", true).with("what", what))
+        Some(found.with("by_work", true).with_opt("perhaps", behind.map(|_| true)).with("what", what))
     });
     circles.chain(own).collect()
 }

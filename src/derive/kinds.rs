@@ -201,6 +201,7 @@ pub const KINDS: &[KindDef] = &[
             field("lock", Text, "the lock, or the work queue"),
             field("what", Text, "what it waits for and why that never ends"),
             field("by_work", Bool, "it waits for work, not for a lock"),
+            field("perhaps", Bool, "other work may end its wait too"),
             field("function", Text, "where it waits"),
             field("module", Text, "module of that function"),
             field("task_at", Int, "position of its mem.task"),

@@ -219,7 +219,7 @@ pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
             module: wait.module.clone(),
             bit: wait.bit.clone(),
             filesystem: wait.file.as_ref().map(|file| file.filesystem.clone()),
-            inode: wait.file.as_ref().map(|file| file.inode),
+            inode: wait.file.as_ref().and_then(|file| file.inode),
             device: wait.io.as_ref().map(|io| io.device.clone()),
             operation: wait.io.as_ref().and_then(|io| io.operation.clone()),
             io: wait.io.as_ref().map(|io| io.by),

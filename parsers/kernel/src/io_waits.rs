@@ -143,8 +143,10 @@ impl Kernel<'_> {
 
     /// A page that is written, or read for the first time.
     fn io_of_page(&self, wait: &QueueWait) -> Option<Io> {
-        let mapping = self.pointer(wait.object, "page", "mapping").filter(|at| at.0 & 3 == 0)?;
-        let device = self.device_of_mapping(mapping)?;
+        let device = self.swap_device(wait.object).or_else(|| {
+            let mapping = self.pointer(wait.object, "page", "mapping").filter(|at| at.0 & 3 == 0)?;
+            self.device_of_mapping(mapping)
+        })?;
         let write = match wait.bit.as_deref() {
             Some("writeback") => Some(true),
             Some("locked") => {

@@ -112,19 +112,20 @@ impl Kernel<'_> {
         StackWords::read(self, task, stack).is_some_and(|words| words.places(word.0).next().is_some())
     }
 
-    /// Whether the first bytes of a function call one of these.
-    fn calls(&self, start: u64, size: u64, targets: &[u64]) -> bool {
+    /// Whether the first bytes of a function call one of these, or go on there as their last step.
+    pub(crate) fn calls(&self, start: u64, size: u64, targets: &[u64]) -> bool {
         let Ok(code) = self.bytes(VirtAddr(start), size.min(MAX_CODE) as usize) else { return false };
         match self.arch() {
             Arch::X86_64 => code.windows(5).enumerate().any(|(nth, bytes)| {
-                let [0xe8, rest @ ..] = bytes else { return false };
+                let [0xe8 | 0xe9, rest @ ..] = bytes else { return false };
                 let Ok(distance) = rest.try_into().map(i32::from_le_bytes) else { return false };
                 targets.contains(&start.wrapping_add(nth as u64 + 5).wrapping_add(i64::from(distance) as u64))
             }),
             Arch::Aarch64 => code.as_chunks::<4>().0.iter().enumerate().any(|(nth, word)| {
                 let word = u32::from_le_bytes(*word);
                 let distance = i64::from((word << 6) as i32 >> 4) as u64;
-                word >> 26 == 0x25 && targets.contains(&start.wrapping_add(nth as u64 * 4).wrapping_add(distance))
+                matches!(word >> 26, 0x25 | 0x05)
+                    && targets.contains(&start.wrapping_add(nth as u64 * 4).wrapping_add(distance))
             }),
         }
     }

@@ -110,7 +110,7 @@ pub const KINDS: &[KindDef] = &[
                 "kind",
                 Text,
                 "",
-                "completion, bit, variable, page, queue, direct-io; threads, core-dump, program, grace-period, file-lock, reference, pipe, cpu where memory tells what of",
+                "completion, bit, variable, page, queue, direct-io; threads, core-dump, program, grace-period, file-lock, reference, pipe, cpu, server where memory tells what of",
             ),
             field("object", Addr, "", "the completion, word, page or queue"),
             field(
@@ -356,7 +356,7 @@ impl<'a, 'd> Report<'a, 'd> {
             .with_opt("module", wait.module.clone())
             .with_opt("bit", wait.bit.clone())
             .with_opt("filesystem", wait.file.as_ref().map(|f| f.filesystem.clone()))
-            .with_opt("inode", wait.file.as_ref().map(|f| f.inode))
+            .with_opt("inode", wait.file.as_ref().and_then(|f| f.inode))
             .with_opt("device", wait.io.as_ref().map(|io| io.device.as_str()))
             .with_opt("disk", wait.io.as_ref().map(|io| io.disk.as_str()))
             .with_opt("operation", wait.io.as_ref().and_then(|io| io.operation.as_deref()))
@@ -376,11 +376,20 @@ impl<'a, 'd> Report<'a, 'd> {
             (WaitKind::Page, Some(bit), Some(PageOwner { device: Some(device), .. })) => {
                 format!("page {object} ({bit}) of block device {device}")
             }
-            (WaitKind::Page, Some(bit), Some(file)) => {
-                format!("page {object} ({bit}) of inode {} on {}", file.inode, file.filesystem)
+            (WaitKind::Page, Some(bit), Some(PageOwner { filesystem, inode: Some(inode), .. })) => {
+                format!("page {object} ({bit}) of inode {inode} on {filesystem}")
             }
+            (WaitKind::Page, Some(bit), Some(file)) => format!("page {object} ({bit}) of {}", file.filesystem),
             (WaitKind::Page, Some(bit), None) => format!("page {object} ({bit})"),
             (WaitKind::Bit, Some(bit), _) => format!("bit {bit} of {object}"),
+            (WaitKind::Threads, ..) => format!("the threads of {object}"),
+            (WaitKind::CoreDump, ..) => format!("the core dump of {object}"),
+            (WaitKind::Program, ..) => format!("the program {object}"),
+            (WaitKind::GracePeriod, ..) => format!("a grace period of {object}"),
+            (WaitKind::FileLock, ..) => format!("the {object}"),
+            (WaitKind::Reference, ..) => format!("the last reference to a {object}"),
+            (WaitKind::Server, ..) => format!("the answer of {object}"),
+            (WaitKind::Pipe | WaitKind::Cpu, ..) => object,
             _ => format!("{} {object}", wait.kind.name()),
         };
         let what = match &wait.io {

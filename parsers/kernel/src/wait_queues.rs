@@ -49,6 +49,8 @@ pub enum WaitKind {
     Pipe,
     /// A CPU that a real-time task has, `struct rq`.
     Cpu,
+    /// The answer of a server to a call of SunRPC, `struct rpc_xprt`.
+    Server,
 }
 
 impl WaitKind {
@@ -69,6 +71,7 @@ impl WaitKind {
             WaitKind::Reference => "reference",
             WaitKind::Pipe => "pipe",
             WaitKind::Cpu => "cpu",
+            WaitKind::Server => "server",
         }
     }
 
@@ -88,6 +91,7 @@ impl WaitKind {
             WaitKind::Reference => "percpu_ref",
             WaitKind::Pipe => "pipe_inode_info",
             WaitKind::Cpu => "rq",
+            WaitKind::Server => "rpc_xprt",
         }
     }
 }
@@ -97,8 +101,8 @@ impl WaitKind {
 pub struct PageOwner {
     /// `s_id` of the file system: a device name, or `bdev` for a block device read directly.
     pub filesystem: String,
-    /// Inode number.
-    pub inode: u64,
+    /// Inode number; none of a page of swap.
+    pub inode: Option<u64>,
     /// Of a block device read directly its name, `sda1`.
     pub device: Option<String>,
 }
@@ -298,13 +302,16 @@ impl Kernel<'_> {
     }
 
     fn page_owner(&self, page: VirtAddr) -> Option<PageOwner> {
+        if let Some(device) = self.swap_device(page) {
+            return Some(PageOwner { filesystem: format!("swap on {device}"), inode: None, device: None });
+        }
         // An anonymous page marks its mapping in the low bits.
         let mapping = self.pointer(page, "page", "mapping").filter(|at| at.0 & 3 == 0)?;
         let inode = self.pointer(mapping, "address_space", "host")?;
         let block = self.pointer(inode, "inode", "i_sb")?;
         Some(PageOwner {
             filesystem: self.text(block, "super_block", "s_id").filter(|name| !name.is_empty())?,
-            inode: self.value(inode, "inode", "i_ino")?,
+            inode: Some(self.value(inode, "inode", "i_ino")?),
             device: self.device_of_inode(inode),
         })
     }

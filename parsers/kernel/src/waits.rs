@@ -177,6 +177,8 @@ impl Kernel<'_> {
         self.answers(scene.tasks, waits);
         self.io_waits(scene.tasks, scene.stacks, waits);
         self.reference_waits(waits);
+        self.rpc_waits(waits);
+        self.inactive_waits(scene, waits);
     }
 
     /// What those tasks wait for that have to end the waits of others, whatever their state: a parallel lookup waits for the

@@ -302,6 +302,7 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
                 (Some(_), Some(bit), Some(filesystem), Some(inode)) => {
                     format!("{bit}, inode {inode} on {filesystem}")
                 }
+                (Some(_), Some(bit), Some(filesystem), None) => format!("{bit}, {filesystem}"),
                 (Some(object), Some(bit), ..) => format!("{object}, {bit}"),
                 (Some(object), None, ..) => object,
             };
