@@ -20,6 +20,7 @@ mod init;
 mod instruction;
 mod io;
 mod kinds;
+mod list;
 mod lockup;
 mod lost_lock;
 pub mod names;
@@ -47,6 +48,7 @@ pub(crate) use copies::NO_HEAD;
 pub(crate) use endings::Moment;
 pub(crate) use fault::access;
 pub use kinds::KINDS;
+pub(crate) use list::words as list_words;
 pub(crate) use path::remembered;
 pub(crate) use pointer::meaning;
 pub(crate) use rotation::rotation;
@@ -108,7 +110,8 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
         let with_memory = shortage::with_memory(facts, fact)
             .or_else(|| init::with_fault(facts, at, fact))
             .or_else(|| fault::with_code(facts, fact))
-            .or_else(|| lockup::with_loop(facts, fact));
+            .or_else(|| lockup::with_loop(facts, fact))
+            .or_else(|| list::with_meaning(facts, fact));
         let fact = with_memory.as_ref().unwrap_or(fact);
         if let Some((module, what)) = shortage::cache_owner(facts, fact) {
             let owner = Fact::new("derived.cache_owner", origin(fact)).with("event", at);

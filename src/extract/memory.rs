@@ -117,19 +117,24 @@ fn back(fact: &Fact) -> Option<(&str, Option<&str>, u64)> {
 fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
     let (mut found, mut gaps) = (Vec::new(), Vec::new());
     let mut looked_up = 0;
-    for fact in log.iter().filter(|f| WITH_REGISTERS.contains(&f.kind.as_ref())) {
+    for fact in log {
+        let words = crate::derive::list_words(fact);
+        if !WITH_REGISTERS.contains(&fact.kind.as_ref()) && words.is_empty() {
+            continue;
+        }
         // A jump to nowhere has no function: whoever called it left the registers.
         let caller = || fact.stacks.first()?.frames.iter().find(|f| f.reliable && !f.inline)?.function.as_deref();
         let jumped = crate::derive::jump(fact);
         let Some(function) = fact.text("function").or_else(caller).or(jumped.map(|_| "")) else { continue };
         let registers = match fact.get("registers") {
-            Some(Value::Record(map)) => map.iter().filter_map(|(name, value)| match value {
+            Some(Value::Record(map)) => Some(map.iter().filter_map(|(name, value)| match value {
                 Value::Address(a) => Some((name.as_str(), a.0)),
                 _ => None,
-            }),
-            _ => continue,
+            })),
+            _ if words.is_empty() => continue,
+            _ => None,
         };
-        let registers: BTreeMap<&str, u64> = registers.collect();
+        let registers: BTreeMap<&str, u64> = registers.into_iter().flatten().chain(words).collect();
         let faulted = registers.get("CR2").filter(|_| fact.text("class") == Some("stack-overflow"));
         let address = match fact.get("address") {
             Some(Value::Address(a)) => Some(a.0),
