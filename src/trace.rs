@@ -70,7 +70,10 @@ pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
         pid: stack.pid.or_else(|| fact.int("pid").filter(|_| is_own)),
         comm: stack.comm.clone().or_else(|| fact.text("comm").filter(|_| is_own).map(str::to_owned)),
         blamed: candidates,
-        fault: told(access(case, about("derived.fault"), fact), unloaded),
+        fault: told(
+            access(case, about("derived.fault"), fact),
+            unloaded.and_then(|f| f.text("what")).map(str::to_owned).or_else(|| gone(case, fact)),
+        ),
         above,
         left_out: frames.len().saturating_sub(MAX_FRAMES),
         frames: frames.into_iter().take(MAX_FRAMES).collect(),
@@ -117,13 +120,26 @@ fn report_frames(frames: &[String], blamed: Option<&str>) -> usize {
     }
 }
 
-/// The access, and what shows that it was after something of a module that is gone.
-fn told(access: Option<String>, unloaded: Option<&Fact>) -> Option<String> {
-    let gone = unloaded.and_then(|fact| fact.text("what")).map(str::to_owned);
+/// The access, and what shows that it was after something that is gone.
+fn told(access: Option<String>, gone: Option<String>) -> Option<String> {
     match (access, gone) {
         (Some(access), Some(gone)) => Some(format!("{access}; {gone}")),
         (access, gone) => access.or(gone),
     }
+}
+
+/// The area of vmalloc memory that was at the fault address, or before it, as memory has it.
+fn gone(case: &Case, report: &Fact) -> Option<String> {
+    let of = |fact: &&Fact| {
+        fact.kind == "mem.register"
+            && fact.origin.member == report.origin.member
+            && fact.text("function") == report.text("function")
+            && fact.text("register") == Some("fault address")
+            && fact.get("value") == report.get("address")
+    };
+    let fact = case.facts.iter().find(of)?;
+    let known = matches!(fact.text("kind"), Some("vmalloc-freed" | "vmalloc-guard"));
+    fact.text("what").filter(|_| known).map(|what| format!("it is {what}"))
 }
 
 /// What the access was after: as registers and address tell, and as the dump's types do.

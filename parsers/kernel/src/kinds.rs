@@ -199,7 +199,7 @@ const KINDS: &[KindDef] = &[
                 "kind",
                 Text,
                 "",
-                "slab-object, free-pointer (what a freed object holds), page-structure, stack, below-stack, cpu-stack, task, per-cpu, symbol, module, vmalloc, page, value, unmapped, mapped",
+                "slab-object, free-pointer (what a freed object holds), page-structure, stack, below-stack, cpu-stack, task, per-cpu, symbol, module, vmalloc, vmalloc-freed (given back), vmalloc-guard (behind an area), page, value, unmapped, mapped",
             ),
             field("what", Text, "", "the same in a sentence"),
             field("symbol", Text, "", "symbol it points at, name+0x10"),

@@ -70,7 +70,12 @@ fn what(what: &What) -> String {
     }
     if let Some(area) = &what.vmalloc {
         let by = area.caller.as_ref().map(|caller| format!(", made by {caller}")).unwrap_or_default();
-        row("vmalloc", format!("{} bytes from {}{by}", area.size, address(area.start)));
+        let state = match (area.freed, area.guard) {
+            (true, _) => ", given back",
+            (false, true) => ", its guard page",
+            (false, false) => "",
+        };
+        row("vmalloc", format!("{} bytes from {}{by}{state}", area.size, address(area.start)));
     }
     if let Some(value) = &what.value {
         row("value", value.clone());
