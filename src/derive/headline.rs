@@ -3,7 +3,7 @@
 
 use facts::{Fact, Value};
 
-use super::{init, path, shortage, work};
+use super::{folded, init, path, shortage, work};
 
 /// A title that names device, driver and numbers, where the event has them.
 pub(super) fn headline(fact: &Fact) -> Option<String> {
@@ -191,18 +191,24 @@ fn named(fact: &Fact) -> Option<String> {
         )),
         "log.oom" | "log.memcg_oom" | "log.page_alloc_failure" => shortage::headline(fact, title),
         "log.soft_lockup" | "log.hard_lockup" => {
-            // Without a function these are all there is.
-            let seconds = fact.int("seconds").map(|s| format!("{s} s"));
-            let cpu = fact.int("cpu").map(|cpu| format!("CPU {cpu}"));
-            let details = list(&[cpu.as_deref(), seconds.as_deref(), text("comm")]);
-            let bare = || (!title.contains(" in ") && !details.is_empty()).then(|| format!("{title}{details}"));
+            let grew = fact.get("longest").is_some();
+            let seconds = fact.int("seconds").map(|s| format!("{}{s} s", if grew { "up to " } else { "" }));
+            let named = title.contains(" in ");
+            let comm = text("comm").filter(|_| !named);
+            let details = list(&[cpu_names(&folded::cpus(fact)).as_deref(), seconds.as_deref(), comm]);
+            // Without a function these are all there is; with one, what several reports differ in.
+            let worth = !named || grew || fact.get("cpus").is_some();
+            let bare = || (worth && !details.is_empty()).then(|| format!("{title}{details}"));
             work::idle(fact).map(|why| format!("{title}: {why}")).or_else(bare).or_else(|| fixed.clone())
         }
         "log.workqueue_lockup" => {
-            let item = work::in_flight(fact).into_iter().next()?;
-            let module = item.module.map(|m| format!(" [{m}]")).unwrap_or_default();
-            let seconds = fact.int("seconds").map(|s| format!(" for {s} s")).unwrap_or_default();
-            Some(format!("{title}{seconds}: its pool runs {}{module}", item.function))
+            let up_to = if fact.get("longest").is_some() { "up to " } else { "" };
+            let seconds = fact.int("seconds").map(|s| format!(" for {up_to}{s} s")).unwrap_or_default();
+            let runs = work::in_flight(fact).into_iter().next().map(|item| {
+                let module = item.module.map(|m| format!(" [{m}]")).unwrap_or_default();
+                format!(": its pool runs {}{module}", item.function)
+            });
+            (runs.is_some() || !up_to.is_empty()).then(|| format!("{title}{seconds}{}", runs.unwrap_or_default()))
         }
         "log.slab_alloc_failure" => Some(format!(
             "{title}: the cache of the memory cgroup {}, whose limit refused it, not the machine",
@@ -365,18 +371,15 @@ fn happened(fact: &Fact) -> Option<String> {
 /// Which CPUs hold up a grace period, and for how long.
 fn stall(fact: &Fact, title: &str) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
-    if let Some(cpus) = fact.get("cpus").and_then(Value::as_list).filter(|cpus| !cpus.is_empty()) {
-        let names: Vec<String> = cpus.iter().take(8).map(ToString::to_string).collect();
-        let more = if cpus.len() > 8 { ", ..." } else { "" };
-        let word = if cpus.len() == 1 { "CPU" } else { "CPUs" };
-        parts.push(format!("{word} {}{more}", names.join(", ")));
-    }
-    let tasks = fact.get("blocked_tasks").and_then(Value::as_list).map_or(0, <[_]>::len);
-    if tasks > 0 {
-        parts.push(format!("{tasks} preempted task{}", if tasks == 1 { "" } else { "s" }));
+    parts.extend(fact.get("cpus").and_then(|_| cpu_names(&folded::cpus(fact))));
+    match fact.get("blocked_tasks").and_then(Value::as_list).unwrap_or_default() {
+        [] => {}
+        [pid] => parts.push(format!("task {pid}, which was preempted within a read-side section")),
+        several => parts.push(format!("{} preempted tasks", several.len())),
     }
     if let Some(jiffies) = fact.int("jiffies") {
-        parts.push(format!("{jiffies} jiffies"));
+        let up_to = if fact.get("longest").is_some() { "up to " } else { "" };
+        parts.push(format!("{up_to}{jiffies} jiffies"));
     }
     if let Some(starved) = fact.int("kthread_starved") {
         parts.push(format!("its own thread did not run for {starved} jiffies"));
@@ -384,12 +387,37 @@ fn stall(fact: &Fact, title: &str) -> Option<String> {
     if let Some(late) = fact.int("timer_late") {
         parts.push(format!("a timer is {late} jiffies late"));
     }
+    if let Some(cpu) = fact.int("timer_cpu") {
+        parts.push(format!("CPU {cpu} may not handle its timers"));
+    }
     if fact.int("ticks_max") == Some(0) && fact.get("idle").and_then(Value::as_bool) == Some(true) {
         parts.push(
             "no tick reached these CPUs and they idle: the virtual machine was stopped, or a timer was lost".to_owned(),
         );
     }
     (!parts.is_empty()).then(|| format!("{title}: {}", parts.join(", ")))
+}
+
+/// `CPU 3`, `CPUs 1, 3`, `CPUs 0-3, 8`.
+fn cpu_names(cpus: &[i64]) -> Option<String> {
+    let mut cpus = cpus.to_vec();
+    cpus.sort_unstable();
+    cpus.dedup();
+    let mut runs: Vec<(i64, i64)> = Vec::new();
+    for cpu in &cpus {
+        match runs.last_mut().filter(|(_, last)| last.checked_add(1) == Some(*cpu)) {
+            Some((_, last)) => *last = *cpu,
+            None => runs.push((*cpu, *cpu)),
+        }
+    }
+    let names = runs.iter().take(8).map(|(first, last)| match last - first {
+        0 => first.to_string(),
+        1 => format!("{first}, {last}"),
+        _ => format!("{first}-{last}"),
+    });
+    let more = if runs.len() > 8 { ", ..." } else { "" };
+    let word = if cpus.len() == 1 { "CPU" } else { "CPUs" };
+    (!cpus.is_empty()).then(|| format!("{word} {}{more}", names.collect::<Vec<_>>().join(", ")))
 }
 
 fn list(parts: &[Option<&str>]) -> String {

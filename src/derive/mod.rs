@@ -12,6 +12,7 @@ mod earlier;
 mod endings;
 mod episode;
 mod fault;
+mod folded;
 pub mod functions;
 mod hang;
 mod hardware;
@@ -172,6 +173,7 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
             .with("text", shared.text.as_str())
             .quoting(shared.text)
     }));
+    folded::fold(facts, &mut derived);
     chains(facts, &mut derived);
     derived.extend(lost_lock::lost_locks(facts));
     derived.extend(hang::hangs(facts).into_iter().map(|hang| hang_fact(facts, hang)));

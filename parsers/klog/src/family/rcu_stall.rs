@@ -44,6 +44,7 @@ pub(super) static FAMILY: Family = Family {
                 "jiffies",
                 "the timer that wakes the grace-period kthread did not fire for so long",
             ),
+            field("timer_cpu", FieldType::Int, "", "CPU whose timers the kernel suspects"),
         ],
     ),
 };
@@ -84,7 +85,9 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         event.fields.entry("jiffies".into()).or_insert(jiffies.into());
     }
     if let Some(on) = after(text, "on CPU ") {
-        event.cpu = Cursor::new(on.trim_start_matches(['{', ' '])).number().and_then(|n| u32::try_from(n).ok());
+        if let Some(cpu) = Cursor::new(on.trim_start_matches(['{', ' '])).number() {
+            add_cpu(cpu, &mut event);
+        }
     }
     if let Some((inside, _)) = after(text, "{").and_then(|t| t.split_once('}')) {
         for word in inside.split([' ', ',']) {
@@ -92,6 +95,7 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
                 add_cpu(cpu, &mut event);
             }
         }
+        add_tasks(inside, &mut event);
     }
     Opened::trace(event)
 }
@@ -99,11 +103,23 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
 fn add_cpu(cpu: u64, event: &mut Event) {
     match event.fields.get_mut("cpus") {
         // 8192 is the most CPUs a kernel can have.
-        Some(Value::List(cpus)) if cpus.len() < 8192 => cpus.push(cpu.into()),
+        Some(Value::List(cpus)) if cpus.len() < 8192 && !cpus.contains(&cpu.into()) => cpus.push(cpu.into()),
         Some(_) => {}
         None => event.set("cpus", vec![cpu]),
     }
     event.cpu = event.cpu.or(u32::try_from(cpu).ok());
+}
+
+/// `P955/2:b..l P392`: tasks that were preempted within a read-side section.
+fn add_tasks(words: &str, event: &mut Event) {
+    for task in words.split(' ').filter_map(|t| t.strip_prefix('P')) {
+        let Some(pid) = Cursor::new(task).number() else { continue };
+        match event.fields.get_mut("blocked_tasks") {
+            Some(Value::List(pids)) if pids.len() < 256 && !pids.contains(&pid.into()) => pids.push(pid.into()),
+            Some(_) => {}
+            None => event.set("blocked_tasks", vec![pid]),
+        }
+    }
 }
 
 fn numbers(text: &str, event: &mut Event) {
@@ -148,6 +164,10 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         }
         return Step::Take;
     }
+    if let Some(cpu) = number_after(text, "Possible timer handling issue on cpu=") {
+        report.event.set("timer_cpu", cpu);
+        return Step::Take;
+    }
     if has(text, "kthread starved for") {
         if let Some(n) = number_after(text, "starved for ") {
             report.event.set("kthread_starved", n);
@@ -155,14 +175,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         return Step::Take;
     }
     if let Some((_, tasks)) = split(text, "Tasks blocked on ").and_then(|(_, t)| split(t, ": ")) {
-        for task in tasks.split(' ').filter_map(|t| t.strip_prefix('P')) {
-            let Some(pid) = Cursor::new(task).number() else { continue };
-            match report.event.fields.get_mut("blocked_tasks") {
-                Some(Value::List(pids)) if pids.len() < 256 => pids.push(pid.into()),
-                Some(_) => {}
-                None => report.event.set("blocked_tasks", vec![pid]),
-            }
-        }
+        add_tasks(tasks, &mut report.event);
         return Step::Take;
     }
     const HEADS: &[&str] = &[
@@ -176,7 +189,6 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         "cputime: ",
         "All QSes seen",
         "blocking rcu_node",
-        "Possible timer handling",
         "offline",
     ];
     let Some(head) = head_of(text, HEADS) else { return Step::Pass };
@@ -225,5 +237,22 @@ mod tests {
             stacks,
             [("grace-period kthread", vec!["__schedule", "rcu_gp_kthread"]), ("CPU 1", vec!["spins", "kthread"])]
         );
+    }
+
+    #[test]
+    fn tasks_and_cpus_of_a_stall_are_read_wherever_they_stand() {
+        use super::super::tests::fields;
+        let text = "[   12.000000] rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { P392 } 21382 jiffies s: 117 root: 0x0/T\n";
+        assert_eq!(fields(text, &["blocked_tasks", "cpus", "jiffies"]), ["392", "", "21382"]);
+        let text = "[   12.000000] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:\n\
+            [   12.000000] rcu: \tTasks blocked on level-0 rcu_node (CPUs 0-11): P955/2:b..l P955/2:b..l\n\
+            [   12.000000] rcu: \t(detected by 6, t=21002 jiffies, g=12009, q=3846 ncpus=8)\n\
+            [   12.000000] rcu: rcu_preempt kthread timer wakeup didn't happen for 20999 jiffies! g12009 f0x2 RCU_GP_WAIT_FQS(5) ->state=0x200\n\
+            [   12.000000] rcu: \tPossible timer handling issue on cpu=4 timer-softirq=1303\n";
+        assert_eq!(fields(text, &["blocked_tasks", "timer_late", "timer_cpu"]), ["955", "20999", "4"]);
+        let text = "[ 5914.420208] INFO: rcu_sched_state detected stall on CPU 1 (t=60031 jiffies)\n";
+        assert_eq!(fields(text, &["cpus", "cpu", "jiffies"]), ["1", "1", "60031"]);
+        let text = "[ 5914.420208] INFO: rcu_sched self-detected stall on CPU { 3}  (t=15000 jiffies g=1 c=0 q=2)\n";
+        assert_eq!(fields(text, &["cpus", "cpu", "jiffies"]), ["3", "3", "15000"]);
     }
 }
