@@ -141,7 +141,7 @@ pub(super) fn next(fact: &Fact) -> (String, String) {
         ("log.pcie_error", _) | (_, "hardware-pcie") => {
             pair("state of the link and the error registers", format!("lspci -vvv -s {}; lspci -tv", or("DEVICE")))
         }
-        ("log.ata_error", _) if fact.text("cause").is_some_and(|cause| cause.contains("bus error")) => pair(
+        ("log.ata_error", _) if fact.text("cause").is_some_and(|cause| cause.contains("bus error") || cause.contains("interface error")) => pair(
             "whether cable, backplane or port is bad rather than the medium",
             format!("{}; its UDMA_CRC_Error_Count; another cable and another port", devices::look_at(fact)),
         ),

@@ -55,6 +55,10 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
     ) {
         return None;
     }
+    let command = |early: &Fact| is_same_command(early, late) && DISK.holds(early, late);
+    if let Some(at) = nearest(&command) {
+        return Some((at, "its port had told of the same command before"));
+    }
     let card = |early: &Fact| is_card_below(early, late) && CARD.holds(early, late);
     if let Some(at) = nearest(&card) {
         return Some((at, "the network card that leads to the drive had stopped before"));
@@ -123,6 +127,39 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
             && REFUSED.holds(early, late)
     };
     nearest(&refused).map(|at| (at, "the IOMMU had refused an access of its driver's device before"))
+}
+
+/// Does the disk tell of the command that failed at a port of SATA? Their names are not joined where the log does not begin
+/// at boot, but the sector is the same.
+fn is_same_command(early: &Fact, late: &Fact) -> bool {
+    if early.kind != "log.ata_error" || name_of(late).is_some_and(|(name, _)| !name.starts_with("sd")) {
+        return false;
+    }
+    let sector = match &*late.kind {
+        "log.block_io_error" => late.int("sector"),
+        "log.scsi_error" => late.text("cdb").and_then(block_of_command),
+        _ => None,
+    };
+    let sectors = early.get("sectors").and_then(facts::Value::as_list).unwrap_or_default();
+    sector.filter(|sector| *sector > 0).is_some_and(|sector| {
+        // The block layer counts 512 bytes each, the drive perhaps 4096.
+        sectors.iter().filter_map(facts::Value::as_int).any(|at| at == sector || at.checked_mul(8) == Some(sector))
+    })
+}
+
+/// The block at which `Read(10) 28 00 00 00 00 e0 00 01 00 00` begins.
+fn block_of_command(cdb: &str) -> Option<i64> {
+    let bytes: Vec<i64> = cdb
+        .split(' ')
+        .filter(|word| word.len() == 2)
+        .map_while(|word| i64::from_str_radix(word, 16).ok())
+        .collect();
+    let address = match bytes.first()? {
+        0x28 | 0x2a => bytes.get(2..6)?,
+        0x88 | 0x8a => bytes.get(2..10)?,
+        _ => return None,
+    };
+    address.iter().try_fold(0i64, |sum, byte| sum.checked_mul(256)?.checked_add(*byte))
 }
 
 /// Is the later event of a part of what the earlier one speaks of?
@@ -430,6 +467,18 @@ mod tests {
         let port = |port: &str, seconds| event("log.ata_error", "port", port, "exception", seconds);
         assert_eq!(told(&[port("ata7.00", 10).with("gone", true), port("ata8.00", 40)]), [(1, 0)]);
         assert!(told(&[port("ata7.00", 10), port("ata8.00", 40)]).is_empty());
+    }
+
+    #[test]
+    fn a_disk_tells_of_the_command_that_failed_at_its_port() {
+        let port = event("log.ata_error", "port", "ata5.00", "exception", 26).with("sectors", vec![224]);
+        let block = |sector: i64| event("log.block_io_error", "device", "sda", "I/O", 60).with("sector", sector);
+        assert_eq!(told(&[port.clone(), block(224)]), [(1, 0)]);
+        assert_eq!(told(&[port.clone(), block(224 * 8)]), [(1, 0)]);
+        assert!(told(&[port.clone(), block(4096)]).is_empty());
+        let disk = |cdb: &str| event("log.scsi_error", "device", "sda", "failed", 60).with("cdb", cdb);
+        assert_eq!(told(&[port.clone(), disk("Read(10) 28 00 00 00 00 e0 00 01 00 00")]), [(1, 0)]);
+        assert!(told(&[port, disk("Read(16) 88 00 00 00 00 01 00 00 00 e0 00 00 00 08 00 00")]).is_empty());
     }
 
     #[test]

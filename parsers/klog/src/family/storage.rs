@@ -1,6 +1,6 @@
 //! Disks and what lies between them and the filesystems: the block layer, SCSI, NVMe and ATA.
 
-use facts::{Address, FieldType};
+use facts::{Address, FieldType, Value};
 
 use super::{Before, Family, From, Opened, field, kind, no_body, no_finish};
 use crate::cursor::{Cursor, after, between, has, hex_after, number_after, split};
@@ -169,7 +169,8 @@ pub(super) static ATA: Family = Family {
                 "",
                 "the link was reset, came back, and the drive was taken into use again",
             ),
-            field("cause", FieldType::Text, "", "media error, timeout, ATA bus error, ..."),
+            field("cause", FieldType::Text, "", "media error, timeout, ATA bus error, interface error of the link, ..."),
+            field("sectors", FieldType::List, "sectors", "where the commands that failed begin, in sectors of the drive"),
             field("status", FieldType::Text, "", "flags of the status register"),
             field("error", FieldType::Text, "", "flags of the error register; UNC is an unreadable sector"),
         ],
@@ -613,6 +614,16 @@ fn ata_body(report: &mut Report, line: &Line<'_>) -> Step {
             return Step::Take;
         }
     }
+    if rest.starts_with("irq_stat ") && has(rest, "interface fatal error") {
+        report.event.fields.entry("cause".into()).or_insert_with(|| LINK_ERROR.into());
+    }
+    if let Some(sector) = rest.strip_prefix("cmd ").and_then(sector_of_command) {
+        match report.event.fields.get_mut("sectors") {
+            Some(Value::List(sectors)) if sectors.len() < 32 => sectors.push(sector.into()),
+            Some(_) => {}
+            None => report.event.set("sectors", vec![sector]),
+        }
+    }
     if let Some((_, tail)) = split(rest, "res ")
         && let Some(cause) = between(tail, "(", ")")
     {
@@ -621,8 +632,38 @@ fn ata_body(report: &mut Report, line: &Line<'_>) -> Step {
     Step::Take
 }
 
+/// Of the port's SError register: decoding, disparity, checksum, handshake and link sequence errors. A drive that was
+/// exchanged has some of them, too.
+const SERROR_LINK: i64 = 0x00f8_0000;
+const SERROR_EXCHANGED: i64 = 0x0400_0000;
+const LINK_ERROR: &str = "interface error of the link: cable, backplane, power or port";
+
 fn ata_finish(report: &mut Report) {
-    report.event.fields.remove("link_up");
+    let event = &mut report.event;
+    event.fields.remove("link_up");
+    let serror = event.fields.get("serror").and_then(Value::as_int).unwrap_or(0);
+    if serror & SERROR_LINK != 0 && serror & SERROR_EXCHANGED == 0 {
+        event.fields.entry("cause".into()).or_insert_with(|| LINK_ERROR.into());
+    }
+}
+
+/// Where a command of `cmd 60/00:a8:e0:00:00/01:00:00:00:00/40 tag 21 ncq dma 131072 in` begins: command, feature, count
+/// and the low bytes of the address, the same again with its high bytes, device.
+fn sector_of_command(text: &str) -> Option<u64> {
+    const LONG: &[u64] = &[0x24, 0x25, 0x29, 0x34, 0x35, 0x39, 0x3d, 0x60, 0x61];
+    const SHORT: &[u64] = &[0x20, 0x30, 0xc4, 0xc5, 0xc8, 0xca];
+    let registers: Vec<u64> = text
+        .split(' ')
+        .next()?
+        .split(['/', ':'])
+        .map(|byte| u64::from_str_radix(byte, 16).ok().filter(|byte| *byte < 256))
+        .collect::<Option<_>>()?;
+    let [command, _, _, low, mid, high, _, _, low2, mid2, high2, device] = registers[..] else { return None };
+    let short = low | mid << 8 | high << 16;
+    if LONG.contains(&command) {
+        return Some(short | low2 << 24 | mid2 << 32 | high2 << 40);
+    }
+    SHORT.contains(&command).then_some(short | (device & 0xf) << 24)
 }
 
 #[cfg(test)]

@@ -121,3 +121,31 @@ fn links_that_fail_often_and_storage_that_fills_are_notices() {
         assert!(events(&format!("[ 5252.261501] {text}")).is_empty(), "{text}");
     }
 }
+
+#[test]
+fn errors_of_a_sata_link_are_told_from_those_of_the_drive() {
+    let text = "[  368.570000] ata1.00: exception Emask 0x12 SAct 0x2 SErr 0x1280500 action 0x6 frozen\n\
+        [  368.580000] ata1.00: irq_stat 0x08000000, interface fatal error\n\
+        [  368.590000] ata1: SError: { UnrecovData Proto 10B8B BadCRC TrStaTrns }\n";
+    assert_eq!(fields(text, &["cause"]), [super::LINK_ERROR]);
+    let text = "[   26.759285] ata5.00: exception Emask 0x10 SAct 0x200000 SErr 0xb00100 action 0x6\n\
+        [   26.759309] ata5: SError: { UnrecovData Dispar BadCRC LinkSeq }\n\
+        [   26.759320] ata5.00: failed command: READ FPDMA QUEUED\n\
+        [   26.759326] ata5.00: cmd 60/00:a8:e0:00:00/01:00:00:00:00/40 tag 21 ncq dma 131072 in\n";
+    assert_eq!(fields(text, &["cause", "sectors"]), [super::LINK_ERROR, "224"]);
+    // A drive that was pulled out, and one that does not answer.
+    for text in [
+        "[   26.759285] ata5: exception Emask 0x10 SAct 0x0 SErr 0x4090000 action 0xe frozen\n",
+        "[   26.759285] ata5.00: exception Emask 0x0 SAct 0x0 SErr 0x0 action 0x6 frozen\n",
+    ] {
+        assert_eq!(fields(text, &["cause"]), [""], "{text}");
+    }
+    for (command, sector) in [
+        ("c8/00:08:10:20:30/00:00:00:00:00/e4 tag 0 dma 4096 in", Some(0x0430_2010)),
+        ("25/00:08:10:20:30/00:00:01:02:00/e0 tag 0 dma 4096 in", Some(0x0002_0130_2010)),
+        ("ea/00:00:00:00:00/00:00:00:00:00/a0 tag 30", None),
+        ("60/00", None),
+    ] {
+        assert_eq!(super::sector_of_command(command), sector, "{command}");
+    }
+}
