@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use facts::{Fact, Value};
 
+use super::sequence::{Near, SECOND};
 use super::{headline, origin};
 
 /// The time that a watchdog says, by what it grows.
@@ -23,7 +24,8 @@ pub(super) fn fold(facts: &[Fact], derived: &mut Vec<Fact>) {
         let function = blamed.get(&at).copied().or(fact.text("function")).unwrap_or("");
         groups.entry((fact.text("class").unwrap_or(""), function)).or_default().push(at);
     }
-    let titles: Vec<(usize, String, String)> = groups.values().flat_map(|group| titles(facts, group)).collect();
+    let mut titles: Vec<(usize, String, String)> = groups.values().flat_map(|group| titles(facts, group)).collect();
+    titles.extend(senses(facts));
     for (at, old, new) in titles {
         let is_it = |d: &&mut Fact| d.kind == "derived.headline" && event_of(d) == Some(at);
         match derived.iter_mut().find(is_it) {
@@ -37,6 +39,23 @@ pub(super) fn fold(facts: &[Fact], derived: &mut Vec<Fact>) {
             }
         }
     }
+}
+
+/// The block layer has its words for a command, the drive its own: where the drive says what is wrong with it, that is the
+/// headline, whatever line stands first.
+fn senses(facts: &[Fact]) -> Vec<(usize, String, String)> {
+    const OWN_WORDS: &[&str] = &["Medium Error", "Hardware Error", "Data Protect", "Blank Check"];
+    const WHILE: Near = Near { ns: 60 * SECOND, lines: 200 };
+    let speaks = |fact: &Fact| {
+        fact.kind == "log.scsi_error" && fact.text("sense_key").is_some_and(|key| OWN_WORDS.contains(&key))
+    };
+    let drives: Vec<&Fact> = facts.iter().filter(|fact| speaks(fact)).collect();
+    let title = |(at, fact): (usize, &Fact)| {
+        let device = fact.text("device").filter(|_| fact.kind == "log.block_io_error")?;
+        let drive = drives.iter().find(|d| d.text("device") == Some(device) && WHILE.holds(fact, d))?;
+        Some((at, headline::headline(fact)?, headline::headline(drive)?))
+    };
+    facts.iter().enumerate().filter_map(title).collect()
 }
 
 fn is_watchdog(fact: &Fact) -> bool {
@@ -91,6 +110,31 @@ mod tests {
         let derived = derive(facts);
         let first = derived.iter().find(|d| d.kind == "derived.headline" && d.int("event") == Some(0));
         first.or(facts.first()).and_then(|d| d.text("title")).unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn what_a_drive_says_of_itself_leads() {
+        let block = |device: &str| {
+            Fact::new("log.block_io_error", Origin::lines("dmesg", 1, 1))
+                .with("class", "io-error")
+                .with("severity", "failure")
+                .with("title", "block: critical target error")
+                .with("device", device)
+        };
+        let drive = Fact::new("log.scsi_error", Origin::lines("dmesg", 2, 5))
+            .with("class", "io-error")
+            .with("severity", "failure")
+            .with("title", "scsi: Hardware Error")
+            .with("sense_key", "Hardware Error")
+            .with("sense", "No defect spare location available")
+            .with("target", "0:0:5:0")
+            .with("device", "sdf");
+        assert_eq!(
+            title_of(&[block("sdf"), drive.clone()]),
+            "sdf (SCSI 0:0:5:0): Hardware Error (No defect spare location available); no spare sectors are left: replace it"
+        );
+        assert_eq!(title_of(&[block("sdg"), drive.clone()]), "sdg: critical target error");
+        assert_eq!(title_of(&[block("sdf"), drive.with("sense_key", "Not Ready")]), "sdf: critical target error");
     }
 
     #[test]

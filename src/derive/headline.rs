@@ -80,7 +80,10 @@ fn named(fact: &Fact) -> Option<String> {
                 (Some(device), None) => device.to_owned(),
                 (None, target) => target?,
             };
-            Some(format!("{name}: {}", title.strip_prefix("scsi: ").unwrap_or(title)))
+            let worn = text("sense").is_some_and(|sense| sense.starts_with("No defect spare location"));
+            let worn = if worn { "; no spare sectors are left: replace it" } else { "" };
+            let bare = title.strip_prefix("scsi: ").unwrap_or(title);
+            Some(format!("{name}: {bare}{}{worn}", list(&[text("sense")])))
         }
         "log.initramfs" => {
             let what = match text("what") {
