@@ -12,6 +12,8 @@ use super::work;
 const DISK: Near = Near { ns: 120 * SECOND, lines: 2000 };
 /// From an error to what the filesystem does about it: it stops at once, and refuses the next mount.
 const FILESYSTEM: Near = Near { ns: 60 * SECOND, lines: 600 };
+/// A filesystem that has stopped stays so until it is unmounted; write-back tries for long.
+const STOPPED: Near = Near { ns: 3600 * SECOND, lines: 4000 };
 /// Two errors of one filesystem that are one.
 const AT_ONCE: Near = Near { ns: 5 * SECOND, lines: 20 };
 /// From a refused charge to the task that cannot go on.
@@ -84,7 +86,22 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
             return Some(found);
         }
         let stop = |early: &Fact| is_same_filesystem(early, late) && leads_to(early, late);
-        return of(&stop, "the filesystem had met an error before, and this is what it does about it");
+        if let Some(found) = of(&stop, "the filesystem had met an error before, and this is what it does about it") {
+            return Some(found);
+        }
+        let refused = |early: &Fact| {
+            is_refused(late) && is_same_filesystem(early, late) && is_stopped(early) && STOPPED.holds(early, late)
+        };
+        return of(&refused, AFTER_STOP);
+    }
+    // File systems on iomap say it of the device: `dm-0: writeback error on inode 89598`.
+    if late.kind == "log.block_io_error" && late.text("what") == Some("writeback") {
+        let refused = |early: &Fact| {
+            is_stopped(early) && early.text("device") == late.text("device") && STOPPED.holds(early, late)
+        };
+        if let Some(found) = of(&refused, AFTER_STOP) {
+            return Some(found);
+        }
     }
     if late.kind == "log.oom" && late.int("gfp") == Some(0) {
         // pagefault_out_of_memory(): nobody asked for a page, the fault's handler was refused one.
@@ -165,6 +182,18 @@ fn step(fact: &Fact) -> Option<u8> {
         "mount" => Some(3),
         _ => Some(0),
     }
+}
+
+const AFTER_STOP: &str = "the filesystem had stopped before, and refuses what was still to be written";
+
+/// Did the filesystem stop, so that it writes nothing any more?
+fn is_stopped(fact: &Fact) -> bool {
+    matches!(step(fact), Some(1 | 2))
+}
+
+/// Is it a write that fails? No damage is found by one.
+fn is_refused(fact: &Fact) -> bool {
+    step(fact) == Some(0) && fact.text("class") == Some("io-error") && matches!(fact.int("errno"), None | Some(5 | 30))
 }
 
 fn leads_to(early: &Fact, late: &Fact) -> bool {
@@ -389,6 +418,19 @@ mod tests {
             of_fs("xfs", "sdb1", "fs-corruption", "corruption", 300),
         ];
         assert_eq!(told(&facts), [(1, 0)]);
+    }
+
+    #[test]
+    fn a_filesystem_that_has_stopped_refuses_writes() {
+        let stop = of_fs("xfs", "dm-11", "fs-shutdown", "shutdown", 10);
+        let write = |device: &str, class: &str| of_fs("xfs", device, class, "io-error", 400);
+        assert_eq!(told(&[stop.clone(), write("dm-11", "io-error")]), [(1, 0)]);
+        assert!(told(&[stop.clone(), write("dm-12", "io-error")]).is_empty());
+        assert!(told(&[stop.clone(), write("dm-11", "fs-corruption")]).is_empty());
+        assert!(told(&[write("dm-11", "io-error")]).is_empty());
+        let inode =
+            event("log.block_io_error", "io-error", 60, 60).with("what", "writeback").with("device", "dm-11");
+        assert_eq!(told(&[stop, inode]), [(1, 0)]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use facts::Fact;
 
-use super::sequence::{Near, SECOND, is_dead_disk};
+use super::sequence::{Near, SECOND, is_dead_disk, is_virtual_adapter};
 
 /// A drive that is gone is gone for all that comes.
 const EVER: Near = Near { ns: i64::MAX, lines: u64::MAX };
@@ -82,6 +82,15 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
     let offline = |early: &Fact| is_same_drive(early, late) && DISK.holds(early, late);
     if let Some(at) = nearest(&offline) {
         return Some((at, "the drive's commands had failed before, and this is what the kernel does about it"));
+    }
+    let answer = |early: &Fact| {
+        is_virtual_adapter(early)
+            && late.kind == "log.scsi_error"
+            && matches!(late.text("what"), Some("offline" | "rejecting" | "rejected"))
+            && DISK.holds(early, late)
+    };
+    if let Some(at) = nearest(&answer) {
+        return Some((at, "the host had answered its commands with errors before"));
     }
     let link = |early: &Fact| is_link_below(early, late) && FABRIC.holds(early, late);
     if let Some(at) = nearest(&link) {
@@ -430,6 +439,9 @@ mod tests {
         assert!(told(&[session, mapped("sdb")]).is_empty());
         let command = |driver: &str| event("log.paravirtual", "driver", driver, "command-error", 10);
         let read = event("log.block_io_error", "device", "sdb", "I/O", 11);
+        let gone = event("log.scsi_error", "target", "1:0:0:0", "offline", 35);
+        assert_eq!(told(&[command("hv_storvsc"), gone.clone()]), [(1, 0)]);
+        assert!(told(&[command("hv_netvsc"), gone]).is_empty());
         assert_eq!(told(&[command("hv_storvsc"), read.clone()]), [(1, 0)]);
         assert!(told(&[command("hv_netvsc"), read]).is_empty());
         let sector = event("log.scsi_error", "device", "sdb", "failed", 11).with("title", "sdb: Medium Error");

@@ -167,7 +167,7 @@ fn is_abort(fact: &Fact) -> bool {
 }
 
 /// Did a command fail in the adapter that a hypervisor gives its guests?
-fn is_virtual_adapter(fact: &Fact) -> bool {
+pub(super) fn is_virtual_adapter(fact: &Fact) -> bool {
     fact.kind == "log.paravirtual"
         && fact.text("driver") == Some("hv_storvsc")
         && fact.text("what") == Some("command-error")
@@ -375,6 +375,16 @@ impl Earlier<'_> {
         };
         if let Some(at) = self.nearest(fits) {
             return Some((at, "the task waits for a device or server that had failed before"));
+        }
+        // The watchdog looks at all tasks in one go: of one whose trace is cut off the others tell.
+        if way.is_empty() {
+            let beside = |_: usize, early: &Fact| {
+                early.kind == "log.hung_task" && path::main_stack(early).is_some() && AT_ONCE.holds(early, late)
+            };
+            let found = self.nearest(beside).and_then(|at| self.facts.get(at)).and_then(|early| self.hung(early));
+            if let Some((at, _)) = found.filter(|(at, _)| self.facts.get(*at).is_some_and(is_dead_disk)) {
+                return Some((at, "told in one go with a task that waits for a disk that had failed before"));
+            }
         }
         // Code that stopped at an assertion, or died, keeps what it holds.
         let module = super::blame::sleeper(&way).and_then(|h| h.module.clone());

@@ -43,6 +43,20 @@ fn a_panic_ends_the_nearest_report_that_can_raise_it() {
 }
 
 #[test]
+fn a_task_without_a_trace_waits_for_what_the_one_beside_it_waits_for() {
+    let abort = event("log.host_adapter", "io-error", 100, 10).with("what", "abort").with("driver", "sd 0:0:0:0");
+    let hung = |comm: &str, seconds: i64, line: u64| {
+        event("log.hung_task", "hung-task", seconds, line).with("comm", comm).with("pid", line).with("seconds", 120)
+    };
+    let mut journal = hung("jbd2/sda3-8", 103, 20);
+    let mut stack = facts::Stack::printed("call trace");
+    stack.frames.push(facts::Frame::printed("jbd2_journal_commit_transaction"));
+    journal.stacks.push(std::sync::Arc::new(stack));
+    assert_eq!(told(&[abort.clone(), journal.clone(), hung("systemd-journal", 103, 40)]), [(1, 0), (2, 0)]);
+    assert_eq!(told(&[abort, journal, hung("systemd-journal", 223, 40)]), [(1, 0)]);
+}
+
+#[test]
 fn a_drive_that_cannot_read_explains_the_commands_that_were_aborted() {
     let abort = event("log.host_adapter", "io-error", 10, 10).with("what", "abort").with("driver", "sd 2:0:0:0");
     let medium = |target: &str| {

@@ -370,6 +370,12 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     }
     let what = if rest.starts_with("xlog_write: reservation ran out") {
         "abort"
+    } else if has(rest, "xfs_trans_read_buf() returned error ") {
+        // Which buffer it was, the verifier has said before.
+        if before.current.is_some_and(|e| e.family == XFS.name) {
+            return None;
+        }
+        "io-error"
     } else if has(rest, "metadata I/O error")
         || rest.starts_with("log I/O error")
         || rest.starts_with("log recovery write I/O error")

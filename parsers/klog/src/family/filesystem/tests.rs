@@ -79,6 +79,13 @@ fn every_filesystem_names_device_and_kind_of_failure() {
             "io-error",
         ),
         (
+            "XFS (dm-11): xfs_imap_to_bp: xfs_trans_read_buf() returned error -117.",
+            "xfs",
+            "dm-11",
+            "corruption",
+            "fs-corruption",
+        ),
+        (
             "XFS (nvme0n1p1): Corruption of in-memory data detected.  Shutting down filesystem",
             "xfs",
             "nvme0n1p1",
