@@ -145,6 +145,16 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
             return Some(found);
         }
     }
+    // The B-trees of device mapper's targets check what they read, also while a transaction is given up.
+    const MAPPED: &[&str] = &["dm_persistent_data", "dm_thin_pool", "dm_cache", "dm_era", "dm_clone"];
+    if late.text("module").is_some_and(|module| MAPPED.contains(&module)) {
+        let given_up = |early: &Fact| {
+            early.kind == "log.raid_error" && early.text("what") != Some("ok") && AT_ONCE.holds(early, late)
+        };
+        if let Some(found) = of(&given_up, "a mapped device had failed to use its metadata right before") {
+            return Some(found);
+        }
+    }
     if late.kind == "log.net_watchdog" {
         let same = |early: &Fact| is_same_timeout(early, late) && TIMEOUT.holds(early, late);
         return of(&same, "the driver tells of the same timeout");
@@ -480,6 +490,16 @@ mod tests {
         };
         assert_eq!(told(&[bad(0xa82e, "unmap_page_range", 11), bad(0xa82e, "release_pages", 11)]), [(1, 0)]);
         assert!(told(&[bad(0xa82e, "unmap_page_range", 11), bad(0xa82f, "release_pages", 11)]).is_empty());
+    }
+
+    #[test]
+    fn a_check_of_a_pools_tree_follows_from_its_metadata() {
+        let pool = event("log.raid_error", "io-error", 31, 3).with("what", "pool").with("array", "253:5");
+        let bug = |module: &str| {
+            event("log.oops", "bug-on", 32, 6).with("severity", "report").with("function", "node_check").with("module", module)
+        };
+        assert_eq!(told(&[pool.clone(), bug("dm_persistent_data")]), [(1, 0)]);
+        assert!(told(&[pool, bug("xfs")]).is_empty());
     }
 
     #[test]

@@ -68,6 +68,7 @@ pub(super) static RAID: Family = Family {
                 "disk-failure, read-error, failed, non-fresh, superblock, path, pool, cache, metadata, \
                  snapshot, integrity, mismatch, corrected, degraded, ok",
             ),
+            field("errno", FieldType::Int, "", "error number"),
             field("detail", FieldType::Text, "", "the text"),
         ],
     ),
@@ -75,9 +76,10 @@ pub(super) static RAID: Family = Family {
 
 fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
+    let sort = if text.starts_with("device-mapper: ") { "mapped device" } else { "raid" };
     let new = |what: &'static str, array: &str| {
         Event::new(RAID.name, class::IO_ERROR, Severity::Failure)
-            .titled(format!("raid: {what}"))
+            .titled(format!("{sort}: {what}"))
             .with("what", what)
             .with("array", array)
             .with("detail", text)
@@ -210,9 +212,18 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "snapshots" if has(rest, "nvalidating snapshot: ") => Opened::line(new("snapshot", "")),
         "integrity" if has(rest, "Checksum failed at sector ") => Opened::line(new("integrity", array)),
         "crypt" if has(rest, "INTEGRITY AEAD ERROR") => Opened::line(new("integrity", array)),
-        "thin" if has(rest, "metadata operation '") || has(rest, "no free data space available") => {
-            Opened::line(new("pool", array))
+        "thin" | "cache" if has(rest, "metadata operation '") => {
+            // drivers/md/dm-thin.c, dm-cache-target.c: the error is that of the B-tree below.
+            let errno = number_after(rest, "error = -");
+            let says = match errno {
+                Some(28) => Some("its metadata is full; it becomes read-only, and thin_check and thin_repair may be due"),
+                Some(5) => Some("its metadata could not be read or written: look at the disk below"),
+                Some(15 | 61 | 74 | 84 | 117) => Some("its metadata is damaged"),
+                _ => None,
+            };
+            Opened::line(new("pool", array).with_opt("errno", errno).with_opt("consequence", says))
         }
+        "thin" if has(rest, "no free data space available") => Opened::line(new("pool", array)),
         _ => None,
     }
 }
@@ -253,6 +264,18 @@ mod tests {
             let text = format!("[ 5252.261501] {text}");
             assert_eq!(fields(&text, &["what", "array", "device"]), [what, array, device], "{text}");
         }
+    }
+
+    #[test]
+    fn a_pool_says_by_its_error_what_it_lacks() {
+        let of = |errno: u8| {
+            let text = format!(
+                "[   31.994000] device-mapper: thin: 253:5: metadata operation 'dm_thin_insert_block' failed: error = -{errno}"
+            );
+            fields(&text, &["title", "array", "errno", "consequence"])
+        };
+        assert_eq!(of(28)[..3], ["mapped device: pool", "253:5", "28"]);
+        assert!(of(28)[3].contains("full") && of(61)[3].contains("damaged") && of(22)[3].is_empty());
     }
 
     #[test]
