@@ -59,6 +59,15 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
     if let Some(at) = nearest(&command) {
         return Some((at, "its port had told of the same command before"));
     }
+    // `mmc1: error -22 whilst initialising SDIO card`
+    let chip = |early: &Fact| {
+        early.kind == "log.device_firmware"
+            && early.text("driver").is_some_and(|driver| SDIO_CHIPS.iter().any(|chip| driver.starts_with(chip)))
+            && CARD.holds(early, late)
+    };
+    if late.kind == "log.host_adapter" && late.text("class") == Some("firmware") {
+        return nearest(&chip).map(|at| (at, "it is the wireless chip that had stopped before"));
+    }
     let card = |early: &Fact| is_card_below(early, late) && CARD.holds(early, late);
     if let Some(at) = nearest(&card) {
         return Some((at, "the network card that leads to the drive had stopped before"));
@@ -220,6 +229,9 @@ fn name_of(fact: &Fact) -> Option<(String, u8)> {
     }
     None
 }
+
+/// Drivers of wireless chips on SDIO.
+const SDIO_CHIPS: &[&str] = &["brcmfmac", "mwifiex", "ath10k_sdio", "ath6kl", "mt76", "mt79", "rtw", "wl1"];
 
 /// Cards that carry NVMe over Fabrics with RDMA or an offload of their own.
 const FABRIC_CARDS: &[&str] =

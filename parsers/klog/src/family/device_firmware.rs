@@ -35,6 +35,8 @@ const WORDS: &[Word] = &[
     word(&["bnx2x"], "MC assert!", "stopped"),
     word(&["bnx2x"], "begin crash dump -----", "crash"),
     word(&["virtio"], " is not a head!", "bad-ring"),
+    // drivers/net/wireless/intel/iwlwifi/pcie/tx.c
+    word(&["iwlwifi"], " stuck for ", "queue-stuck"),
     word(&["iwlwifi"], "Microcode SW error detected", "crash"),
     word(&["iwlwifi"], "Microcode HW error", "crash"),
     word(&["rtw"], "failed to send h2c command", "no-answer"),
@@ -43,8 +45,17 @@ const WORDS: &[Word] = &[
     word(&["iwlwifi"], "Start IWL Error Log Dump", "crash"),
     word(&["iwlwifi"], "Failed to wake NIC for hcmd", "stopped"),
     word(&["ath10k"], "firmware crashed!", "crash"),
+    // drivers/net/wireless/ath/ath10k/pci.c, core.c
+    word(&["ath10k"], "failed to reset chip: -", "recovery-failed"),
+    word(&["ath10k"], "ould not init hif: -", "recovery-failed"),
     word(&["ath11k", "ath12k"], "firmware crashed: ", "crash"),
-    word(&["brcmfmac"], "irmware has halted or crashed", "crash"),
+    // drivers/net/wireless/broadcom/brcm80211/brcmfmac
+    word(&["brcmfmac", "ieee80211"], "irmware has halted or crashed", "crash"),
+    word(&["brcmfmac"], "failed backplane access over SDIO, halting", "stopped"),
+    word(&["brcmfmac"], "failed to read data F", "no-answer"),
+    word(&["brcmfmac"], "failed to write data F", "no-answer"),
+    word(&["brcmfmac", "ieee80211"], "brcmf_sdio_bus_rxctl: resumed on timeout", "no-answer"),
+    word(&["brcmfmac", "ieee80211"], "imeout on response for query command", "no-answer"),
     word(&["mt79", "mt76"], "chip reset failed", "stopped"),
     word(&["mt79", "mt76"], ") timeout", "command-timeout"),
     word(&["sof-audio", "snd_sof"], "DSP dump start", "crash"),
@@ -79,6 +90,7 @@ const WORDS: &[Word] = &[
 
 const WIRELESS: &[&str] = &["iwlwifi", "ath1", "brcmfmac", "mt7", "mwifiex", "rtw", "Bluetooth"];
 
+const NOT_RESTARTED: &str = "its driver could not start it anew: look at its slot, link and power";
 const RESTARTED: &str = "its driver starts it anew, and connections over it end";
 
 /// Devices are asked while they wake up, and asked again.
@@ -103,9 +115,10 @@ pub(super) static FAMILY: Family = Family {
                 "what",
                 FieldType::Text,
                 "",
-                "stopped, crash, restarted, command-timeout, no-answer, recovery-failed, bad-ring",
+                "stopped, crash, restarted, command-timeout, no-answer, recovery-failed, bad-ring, queue-stuck",
             ),
             field("command", FieldType::Text, "", "command that got no answer"),
+            field("gone", FieldType::Bool, "", "its registers read as all ones: it left the bus"),
             field("syndrome", FieldType::Text, "", "what the firmware says of itself"),
             field("detail", FieldType::Text, "", "the text"),
         ],
@@ -115,7 +128,14 @@ pub(super) static FAMILY: Family = Family {
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let text = line.text();
     let found = find(WORDS, text)?;
-    let (driver, mut device) = driver_and_device(text);
+    let (mut driver, mut device) = driver_and_device(text);
+    if driver == "ieee80211" {
+        // Since 5.6 the message bears the name of the wireless interface: `ieee80211 phy0: brcmf_fw_crashed: ..`
+        if !text.contains(": brcmf_") {
+            return None;
+        }
+        driver = "brcmfmac";
+    }
     if driver == "Bluetooth" {
         // `Bluetooth: hci0: text`
         device = split(text, ": ").and_then(|(_, rest)| split(rest, ": ")).map(|(device, _)| device);
@@ -133,6 +153,9 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let consequence = match found.what {
         // Cards that die do so when they are started.
         "crash" if wireless && driver != "iwlwifi" => Some(RESTARTED),
+        "stopped" if driver == "brcmfmac" => Some("the bus to the chip is down, and the driver cannot start it anew"),
+        "recovery-failed" if wireless => Some(NOT_RESTARTED),
+        "queue-stuck" => Some("a frame was not sent for so long that the driver restarted the firmware; the error dump below, if any, is of its own making"),
         _ if line.is_of_boot(BOOT_SECONDS) => None,
         "no-answer" => Some("the device does not answer its driver, which asks again, starts it anew or gives it up"),
         "restarted" if wireless => Some(RESTARTED),
@@ -144,7 +167,11 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let event = Event::new(FAMILY.name, class::FIRMWARE, severity)
         .titled(format!(
             "{driver}: {}",
-            if no_answer { "no answer".to_owned() } else { format!("firmware {}", found.what) }
+            match found.what {
+                "no-answer" => "no answer".to_owned(),
+                "queue-stuck" => "transmit queue stuck".to_owned(),
+                what => format!("firmware {}", what.replace("recovery-failed", "recovery failed")),
+            }
         ))
         .with("driver", driver)
         .with_opt("device", device)
@@ -216,6 +243,16 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     if OWN.iter().any(|head| rest.starts_with(head)) {
         return Step::Take;
     }
+    // ath10k prints the registers of its copy engines in decimal: `[07]: 0x00059000 4294967295 4294967295 ...`
+    if rest.starts_with('[') && rest.split(' ').skip(2).take(2).filter(|word| *word == "4294967295").count() == 2 {
+        report.event.set("gone", true);
+        return Step::Take;
+    }
+    if rest.starts_with("failed to reset chip: -") || rest.starts_with("Could not init hif: -") {
+        report.event.set("consequence", NOT_RESTARTED);
+        report.event.severity = Severity::Failure;
+        return Step::Take;
+    }
     // Lines of other kinds may open reports of their own.
     if after(text, "Microcode SW error").is_some() { Step::Take } else { Step::Pass }
 }
@@ -226,6 +263,10 @@ fn finish(report: &mut Report) {
     let crash = event.fields.get("what").and_then(|w| w.as_text()) == Some("crash");
     if crash && event.last_line > event.first_line {
         event.severity = Severity::Failure;
+    }
+    if event.fields.contains_key("gone") {
+        event.severity = Severity::Failure;
+        event.set("consequence", "its registers read as all ones: it is gone from the bus, look at its slot, link and power");
     }
 }
 
@@ -244,6 +285,54 @@ mod tests {
             fields(text, &["what", "driver", "device", "syndrome", "class", "severity"]),
             ["stopped", "mlx5_core", "0000:5e:00.0", "irisc not responding", "firmware", "failure"]
         );
+    }
+
+    #[test]
+    fn a_card_that_does_not_start_anew_is_told() {
+        let text = "[   52.261501] ath10k_pci 0000:01:00.0: firmware crashed! (guid 14b3e18b)\n\
+             [   52.261502] ath10k_pci 0000:01:00.0: Copy Engine register dump:\n\
+             [   52.261503] ath10k_pci 0000:01:00.0: [06]: 0x00058c00 4294967295 4294967295 4294967295 4294967295\n\
+             [   52.261504] ath10k_pci 0000:01:00.0: failed to reset chip: -5\n\
+             [   52.261505] ath10k_pci 0000:01:00.0: Could not init hif: -5\n";
+        assert_eq!(events(text).len(), 1);
+        assert_eq!(fields(text, &["what", "severity", "gone"]), ["crash", "failure", "true"]);
+        let alive = "[   52.261501] ath10k_pci 0000:01:00.0: firmware crashed! (guid 14b3e18b)\n\
+             [   52.261503] ath10k_pci 0000:01:00.0: [06]: 0x00058c00  20   3  14  15\n";
+        assert_eq!(fields(alive, &["consequence", "gone"]), [super::RESTARTED, ""]);
+        let late = "[   59.261504] ath10k_pci 0000:01:00.0: failed to reset chip: -5\n";
+        assert_eq!(fields(late, &["what", "consequence"]), ["recovery-failed", super::NOT_RESTARTED]);
+    }
+
+    #[test]
+    fn a_stuck_queue_is_no_crash_of_the_firmware() {
+        let text = "[35370.871896] iwlwifi 0000:01:00.0: Queue 3 is active on fifo 5 and stuck for 10000 ms. SW [106, 10] HW [106, 10] FH TRB=0x080503071\n\
+             [35370.885112] iwlwifi 0000:01:00.0: Microcode SW error detected.  Restarting 0x2000000.\n\
+             [35370.893367] iwlwifi 0000:01:00.0: Start IWL Error Log Dump:\n\
+             [35370.914429] iwlwifi 0000:01:00.0: 0x00000084 | NMI_INTERRUPT_UNKNOWN\n";
+        assert_eq!(events(text).len(), 1);
+        assert_eq!(fields(text, &["what", "title"]), ["queue-stuck", "iwlwifi: transmit queue stuck"]);
+        assert_eq!(fields("[35370.871896] iwlwifi 0000:01:00.0: Queue 11 stuck for 10000 ms.\n", &["what"]), ["queue-stuck"]);
+    }
+
+    #[test]
+    fn a_wireless_chip_on_sdio_that_is_gone_is_told() {
+        for (text, what) in [
+            ("ieee80211 phy0: brcmf_fw_crashed: Firmware has halted or crashed", "crash"),
+            ("brcmfmac: brcmf_sdio_dpc: failed backplane access over SDIO, halting operation", "stopped"),
+            ("brcmfmac: brcmf_sdiod_regrw_helper: failed to read data F1@0x0b800, err: -110", "no-answer"),
+            ("brcmfmac: brcmf_sdio_bus_rxctl: resumed on timeout", "no-answer"),
+        ] {
+            let text = format!("[ 9266.052038] {text}");
+            assert_eq!(fields(&text, &["driver", "what"]), ["brcmfmac", what], "{text}");
+            assert!(!fields(&text, &["consequence"])[0].is_empty(), "{text}");
+        }
+        for text in [
+            "ieee80211 phy0: Hardware restart was requested",
+            "brcmfmac: brcmf_c_preinit_dcmds: Firmware: BCM4345/6 wl0: Apr 15 2021 03:03:20",
+            "ieee80211 phy0: brcmf_p2p_create_p2pdev: set p2p_disc error",
+        ] {
+            assert!(events(&format!("[   12.261501] {text}")).is_empty(), "{text}");
+        }
     }
 
     #[test]

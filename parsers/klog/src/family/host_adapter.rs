@@ -253,7 +253,12 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     // The target closed the connection: at the first login and when it fails over. Where the session does not come back,
     // `recovery timed out` follows.
     let closed = text.ends_with("conn error (1020)");
+    // A wireless chip, as a rule: no storage.
+    let sdio = text.ends_with(" whilst initialising SDIO card");
     let consequence = match *what {
+        "not-usable" if sdio && !line.is_of_boot(BOOT_SECONDS) => {
+            Some("the SDIO device (a wireless chip, as a rule) does not answer and is not there")
+        }
         "gave-up" => {
             Some("an initiator gave up a command: the storage behind this target had not completed it in time")
         }
@@ -268,8 +273,8 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let notice = matches!(*what, "gave-up" | "not-usable" | "frames-lost");
     let severity = if empty || closed || logged || notice { Severity::Notice } else { Severity::Failure };
     Opened::line(
-        Event::new(FAMILY.name, class::IO_ERROR, severity)
-            .titled(format!("storage controller: {}", said.map_or_else(|| what.replace('-', " "), str::to_owned)))
+        Event::new(FAMILY.name, if sdio { class::FIRMWARE } else { class::IO_ERROR }, severity)
+            .titled(format!("{}: {}", if sdio { "SDIO device" } else { "storage controller" }, said.map_or_else(|| what.replace('-', " "), str::to_owned)))
             .with("driver", driver)
             .with("what", *what)
             .with_opt("consequence", consequence)
