@@ -158,10 +158,11 @@ pub(super) fn main_stack(fact: &Fact) -> Option<&Stack> {
     present.next()
 }
 
-/// A stack of the past: where an object was allocated, freed, where a lock was taken.
+/// A stack of the past: where an object was allocated, freed, where a lock was taken. Or that of a CPU which a panic
+/// stopped, whatever it ran.
 pub(super) fn is_history(stack: &Stack) -> bool {
     let name = stack.name.to_ascii_lowercase();
-    ["alloc", "freed", "free ", "creat", "stored", "last ", "took", "registered", "earlier", "kthread", "owner", "held"]
+    ["alloc", "freed", "free ", "creat", "stored", "last ", "took", "registered", "earlier", "kthread", "owner", "held", "stopped"]
         .iter()
         .any(|word| name.contains(word))
 }

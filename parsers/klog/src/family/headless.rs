@@ -5,7 +5,7 @@ use super::{Before, Family, From, Opened, hung_task, kasan, kind, panic};
 use crate::cursor::{Cursor, has, head_of, split};
 use crate::event::{Event, Severity};
 use crate::line::Writer;
-use crate::report::{Report, Step, frame, is_frame, is_trace_head, speaks_of, task_line};
+use crate::report::{Report, STOPPED, Step, frame, is_frame, is_trace_head, speaks_of, task_line};
 use crate::{Line, class};
 
 pub(super) static FAMILY: Family = Family {
@@ -259,8 +259,12 @@ fn finish(report: &mut Report) {
     let frames = functions().count();
     let sanitized = report.event.family == "kasan";
     // A stack that was asked for, of a task that sleeps or of a CPU that does nothing, is no report.
-    let silent =
-        begins(&["dump_stack", "show_stack", "dump_backtrace", "unwind_backtrace"]) || begins(ASLEEP) || begins(IDLE);
+    // The end of the dump of one CPU that a panic stopped, and the dump of the next.
+    let stops = report.event.stacks.iter().any(|stack| stack.name.starts_with(STOPPED)) && !placed;
+    let silent = stops
+        || begins(&["dump_stack", "show_stack", "dump_backtrace", "unwind_backtrace"])
+        || begins(ASLEEP)
+        || begins(IDLE);
     let summary = report.event.family == "oops" && frames == 0 && placed && report.event.place.is_some();
     if known.is_none() && !panics && !sanitized && !summary && (silent || frames == 0 || frames < ENOUGH && !placed) {
         report.discard = true;

@@ -198,4 +198,33 @@ mod tests {
              [   17.812571] ---[ end Kernel panic - not syncing: Fatal exception in interrupt ]---\n";
         assert_eq!(fields(at_end, &["reason", "group"]), ["Fatal exception in interrupt", "oops"]);
     }
+
+    #[test]
+    fn what_a_stopped_cpu_ran_is_no_part_of_the_panic() {
+        let text = "[ 1990.430846] Kernel panic - not syncing: Fatal exception in interrupt\n\
+             [ 1990.441248] CPU3: stopping\n\
+             [ 1990.447787] CPU: 3 PID: 24 Comm: ksoftirqd/3 Tainted: G      D         4.14.37-v7 #1\n\
+             [ 1990.466591] [<8010ffe0>] (unwind_backtrace) from [<8010c21c>] (show_stack+0x20/0x24)\n\
+             [ 1990.478256] [<8010c21c>] (show_stack) from [<8078669c>] (dump_stack+0xc8/0x10c)\n\
+             [ 1990.489500] [<8078669c>] (dump_stack) from [<8010e49c>] (handle_IPI+0x2b4/0x334)\n\
+             [ 1990.567394] [<807a21fc>] (__irq_svc) from [<80123c34>] (tasklet_action+0xf4/0x108)\n";
+        let event = &events(text)[0];
+        assert_eq!((event.cpu, event.pid, event.comm.as_deref()), (None, None, None));
+        assert_eq!(event.release.as_deref(), Some("4.14.37-v7"));
+        let stack = &event.stacks[0];
+        assert_eq!((stack.name.as_str(), stack.cpu, stack.pid), ("stopped CPU 3", Some(3), Some(24)));
+        // The end of a dump whose head is not in the text, and the next one.
+        let dumps = "[   48.238399] [<ffffff8008082fb4>] el1_irq+0xb4/0x140\n\
+             [   48.238829] [<ffffff8008859358>] cpuidle_enter_state+0x140/0x318\n\
+             [   48.239361] [<ffffff80088595a4>] cpuidle_enter+0x34/0x48\n\
+             [   48.240818] [<ffffff800808e314>] secondary_start_kernel+0x164/0x1d0\n\
+             [   48.241735] CPU5: stopping\n\
+             [   48.241988] CPU: 5 PID: 0 Comm: swapper/5 Tainted: G      D         4.4.179 #6\n\
+             [   48.243206] Call trace:\n\
+             [   48.243434] [<ffffff8008089908>] dump_backtrace+0x0/0x238\n\
+             [   48.243907] [<ffffff8008089b64>] show_stack+0x24/0x30\n\
+             [   48.244358] [<ffffff80084241fc>] dump_stack+0x9c/0xc0\n\
+             [   48.244809] [<ffffff800808ea70>] handle_IPI+0x290/0x2a0\n";
+        assert!(events(dumps).is_empty());
+    }
 }

@@ -58,10 +58,14 @@ pub(super) fn read(text: &str, event: &mut Event) -> bool {
         }
         return true;
     }
-    event.cpu = event.cpu.or(cpu);
-    event.pid = event.pid.or(pid);
-    if event.comm.is_none() && !comm.is_empty() {
-        event.comm = Some(comm.to_owned());
+    let comm = Some(comm.to_owned()).filter(|c| !c.is_empty());
+    match event.stacks.last_mut().filter(|stack| stack.name.starts_with(super::STOPPED)) {
+        Some(stack) => (stack.pid, stack.comm) = (pid, comm),
+        None => {
+            event.cpu = event.cpu.or(cpu);
+            event.pid = event.pid.or(pid);
+            event.comm = event.comm.take().or(comm);
+        }
     }
     if rest.is_empty() {
         return true;

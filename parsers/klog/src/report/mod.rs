@@ -109,6 +109,8 @@ pub(crate) struct Report {
 pub(crate) const GRACE_PERIOD: &str = "grace-period kthread";
 /// Head of a CPU's stack that another CPU asked for.
 const NMI_BACKTRACE: &str = "NMI backtrace for cpu ";
+/// The stack of a CPU that a panic stops: what it ran is no part of the report.
+pub(crate) const STOPPED: &str = "stopped CPU ";
 /// CPUs whose answers are told apart by their callers.
 const MAX_ANSWERS: usize = 1024;
 
@@ -452,6 +454,13 @@ impl Report {
             }
             return Step::Take;
         }
+        if let Some(cpu) = stopped_cpu(text) {
+            self.begin_stack(format!("{STOPPED}{cpu}"));
+            if let Some(stack) = self.event.stacks.last_mut() {
+                stack.cpu = Some(cpu);
+            }
+            return Step::Take;
+        }
         if text.starts_with("Sending NMI") || text.starts_with("sending NMI") {
             self.asks = true;
             return Step::Take;
@@ -636,6 +645,11 @@ impl Report {
         }
         (self.hollow > 0).then(|| "a trace was announced and no frame follows".to_owned())
     }
+}
+
+/// `CPU3: stopping` of arm, arm64, csky and RISC-V.
+pub(crate) fn stopped_cpu(text: &str) -> Option<u32> {
+    text.strip_prefix("CPU")?.strip_suffix(": stopping")?.parse().ok()
 }
 
 /// Is what a head names, without an offset, the start of the name that the registers give? The last letter may be one that
