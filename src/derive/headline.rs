@@ -3,7 +3,7 @@
 
 use facts::{Fact, Value};
 
-use super::{folded, init, path, shortage, work};
+use super::{blame, folded, init, path, shortage, work};
 
 /// A title that names device, driver and numbers, where the event has them.
 pub(super) fn headline(fact: &Fact) -> Option<String> {
@@ -187,6 +187,13 @@ fn named(fact: &Fact) -> Option<String> {
             Some(format!("{title}{}", list(&[device, text("fru"), text("location"), errors])))
         }
         "log.panic" => init::ended(fact).map(|how| format!("{title}: {how}")),
+        "log.spinlock_bug" => spinlock(fact, title),
+        "log.atomic_sleep" => {
+            let disabled = |name: &str| text(name).filter(|function| !blame::is_helper(function));
+            let took = disabled("lock_taken_at").map(|f| format!("{title}: {f} holds a spinlock that it took"));
+            let off = || disabled("preemption_disabled_at").map(|f| format!("{title}: {f} had disabled preemption"));
+            took.or_else(off).or_else(|| fixed.clone())
+        }
         "log.rcu_stall" => stall(fact, title).or_else(|| fixed.clone()),
         "log.page_alloc_failure" if fact.get("stall_ms").is_some() => Some(format!(
             "a page was waited for during {} s: memory is short",
@@ -371,6 +378,31 @@ fn happened(fact: &Fact) -> Option<String> {
     })
 }
 
+/// What the line that shows a spinlock says of it (kernel/locking/spinlock_debug.c).
+fn spinlock(fact: &Fact, title: &str) -> Option<String> {
+    /// `SPINLOCK_MAGIC`, `RWLOCK_MAGIC`
+    const MAGIC: [i64; 2] = [0xdead_4ead, 0xdeaf_1eed];
+    let name = fact.text("lock_name").map(|name| format!("; lock {name}")).unwrap_or_default();
+    let said = match fact.int("magic") {
+        Some(0) => "the lock was never initialised, or was zeroed".to_owned(),
+        Some(0x6b6b_6b6b) => "the lock lies in freed memory".to_owned(),
+        Some(magic) if !MAGIC.contains(&magic) => {
+            format!("the lock is overwritten: {magic:#010x} stands where its magic was")
+        }
+        _ => {
+            let (comm, pid) = fact.text("owner")?.rsplit_once('/')?;
+            let pid: i64 = pid.parse().ok()?;
+            match fact.int("owner_cpu").filter(|cpu| *cpu >= 0) {
+                _ if pid > 0 && fact.int("pid") == Some(pid) => "the task holds it already".to_owned(),
+                Some(cpu) => format!("{comm} (pid {pid}) holds it on CPU {cpu}"),
+                _ if pid < 0 => return (!name.is_empty()).then(|| format!("{title}{name}")),
+                None => format!("{comm} (pid {pid}) holds it"),
+            }
+        }
+    };
+    Some(format!("{title}: {said}{name}"))
+}
+
 /// Which CPUs hold up a grace period, and for how long.
 fn stall(fact: &Fact, title: &str) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
@@ -500,6 +532,34 @@ mod tests {
                 fact("log.panic", "kernel panic: Attempted to kill init!")
                     .with("reason", "Attempted to kill init! exitcode=0x00000100"),
                 "kernel panic: Attempted to kill init!: it exited with 1 by itself, look at its own messages above",
+            ),
+            (
+                fact("log.spinlock_bug", "BUG: spinlock lockup suspected")
+                    .with("pid", 0)
+                    .with("magic", 0xdead_4eadu64)
+                    .with("owner", "mali-cmar-backe/801")
+                    .with("owner_cpu", 2),
+                "BUG: spinlock lockup suspected: mali-cmar-backe (pid 801) holds it on CPU 2",
+            ),
+            (
+                fact("log.spinlock_bug", "BUG: spinlock recursion")
+                    .with("pid", 77)
+                    .with("magic", 0xdead_4eadu64)
+                    .with("owner", "x/77")
+                    .with("owner_cpu", 1),
+                "BUG: spinlock recursion: the task holds it already",
+            ),
+            (
+                fact("log.spinlock_bug", "BUG: spinlock bad magic").with("magic", 0).with("lock_name", "reboot_lock"),
+                "BUG: spinlock bad magic: the lock was never initialised, or was zeroed; lock reboot_lock",
+            ),
+            (
+                fact("log.spinlock_bug", "BUG: spinlock bad magic").with("magic", 0x40),
+                "BUG: spinlock bad magic: the lock is overwritten: 0x00000040 stands where its magic was",
+            ),
+            (
+                fact("log.atomic_sleep", "BUG: scheduling while atomic").with("preemption_disabled_at", "demo_send"),
+                "BUG: scheduling while atomic: demo_send had disabled preemption",
             ),
             (
                 fact("log.rcu_stall", "INFO: rcu detected stall")

@@ -26,6 +26,7 @@ pub(super) static SPINLOCK: Family = Family {
                 "bad magic, recursion, lockup suspected, wrong owner, already unlocked, ...",
             ),
             field("lock", FieldType::Address, "", "the lock"),
+            field("lock_name", FieldType::Text, "", "its symbol, where it is no part of an object"),
             field("magic", FieldType::Int, "", "its magic; 0xdead4ead unless the memory was freed or overwritten"),
             field("owner", FieldType::Text, "", "command name and pid of the owner"),
             field("owner_cpu", FieldType::Int, "", "CPU of the owner; -1 is none"),
@@ -57,6 +58,7 @@ pub(super) static ATOMIC_SLEEP: Family = Family {
             field("in_atomic", FieldType::Int, "", "1 when in atomic context"),
             field("irqs_disabled", FieldType::Int, "", "1 when interrupts are off"),
             field("preemption_disabled_at", FieldType::Text, "", "function that disabled preemption"),
+            field("lock_taken_at", FieldType::Text, "", "function that took the spinlock which is held"),
         ],
     ),
 };
@@ -190,6 +192,8 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     if text.starts_with("lock: ") && has(text, ".magic: ") {
         if let Some(lock) = hex_after(text, "lock: ") {
             event.set("lock", facts::Address(lock));
+        } else if let Some((name, _)) = after(text, "lock: ").and_then(|t| t.split_once('+')) {
+            event.set("lock_name", name);
         }
         if let Some(magic) = hex_after(text, ".magic: ") {
             event.set("magic", magic);
@@ -214,6 +218,16 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         && let Some(place) = function(text)
     {
         event.set("preemption_disabled_at", place.function);
+        return Step::Take;
+    }
+    // `#0: (&(&x->lock)->rlock){+.+...}, at: [<..>] f+0x1/0x2`, since 5.7 `(&x->lock){+.+.}-{2:2}, at: f+0x1/0x2`: a spinlock by
+    // the name of its member, or by the sort of its waiters.
+    if text.starts_with('#')
+        && let Some((lock, place)) = split(text, ", at: ")
+        && (has(lock, "rlock)") || has(lock, "}-{2:2}"))
+        && let Some(place) = function(place)
+    {
+        event.fields.entry("lock_taken_at".into()).or_insert_with(|| place.function.into());
         return Step::Take;
     }
     if has(text, " held by ") && has(text, "lock")
@@ -268,6 +282,27 @@ mod tests {
             ["atomic-sleep", "kernel/locking/mutex.c", "908", "1", "257", "464", "call_timer_fn"]
         );
         assert_eq!(events(text)[0].stacks[0].frames.len(), 1);
+    }
+
+    #[test]
+    fn who_took_the_spinlock_is_read() {
+        let head = "[  413.574879] BUG: sleeping function called from invalid context at kernel/locking/mutex.c:586\n\
+             [  413.574901] in_atomic(): 1, irqs_disabled(): 0, pid: 889, name: rina-echo-time\n\
+             [  413.574911] 1 lock held by rina-echo-time/889:\n";
+        for (lock, function) in [
+            (
+                "(&(&instance->data->lock)->rlock){+.+...}, at: [<ffffffffa017df44>] normal_sdu_write+0x24/0xd0 [normal_ipcp]",
+                "normal_sdu_write",
+            ),
+            ("ffff888123456789 (&dev->lock){+.+.}-{2:2}, at: dev_start+0x24/0xd0", "dev_start"),
+            ("ffff888123456789 (&dev->mutex){+.+.}-{3:3}, at: dev_start+0x24/0xd0", ""),
+        ] {
+            let text = format!("{head}[  413.574918]  #0:  {lock}\n");
+            assert_eq!(fields(&text, &["lock_taken_at"]), [function], "{lock}");
+        }
+        let named = "[    3.269287] BUG: spinlock bad magic on CPU#0, reboot/77\n\
+             [    3.281506]  lock: reboot_lock+0x0/0x18, .magic: 00000000, .owner: <none>/-1, .owner_cpu: -1\n";
+        assert_eq!(fields(named, &["lock_name", "magic", "owner"]), ["reboot_lock", "0", "<none>/-1"]);
     }
 
     #[test]
