@@ -167,6 +167,19 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
         if let Some(found) = stuck_before(late, &of) {
             return Some(found);
         }
+        // The driver waits for an answer that does not come, with the CPU to itself.
+        const GPU: Near = Near { ns: 300 * SECOND, lines: 4000 };
+        let modules = path::main_stack(late).map(path::hops).unwrap_or_default().into_iter().filter_map(|h| h.module);
+        let nvidia = late.text("module").map(str::to_owned).into_iter().chain(modules).any(|m| m.starts_with("nvidia"));
+        let silent = |early: &Fact| {
+            early.kind == "log.gpu_error"
+                && early.text("driver") == Some("nvidia")
+                && early.text("severity") == Some("failure")
+                && GPU.holds(early, late)
+        };
+        if nvidia && let Some(found) = of(&silent, "the graphics processor had stopped answering its driver before") {
+            return Some(found);
+        }
         const ENDLESS: Near = Near { ns: 300 * SECOND, lines: 2000 };
         let endless = |early: &Fact| {
             early.text("class") == Some("list-corruption")
@@ -500,6 +513,16 @@ mod tests {
         };
         assert_eq!(told(&[pool.clone(), bug("dm_persistent_data")]), [(1, 0)]);
         assert!(told(&[pool, bug("xfs")]).is_empty());
+    }
+
+    #[test]
+    fn a_driver_that_waits_for_its_gpu_holds_a_cpu() {
+        let gpu = event("log.gpu_error", "io-error", 100, 10).with("driver", "nvidia").with("what", "not-responding");
+        let stuck = |module: &str| {
+            event("log.soft_lockup", "soft-lockup", 160, 50).with("severity", "report").with("cpu", 2).with("module", module)
+        };
+        assert_eq!(told(&[gpu.clone(), stuck("nvidia")]), [(1, 0)]);
+        assert!(told(&[gpu, stuck("xfs")]).is_empty());
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub(super) fn fold(facts: &[Fact], derived: &mut Vec<Fact>) {
     }
     let mut titles: Vec<(usize, String, String)> = groups.values().flat_map(|group| titles(facts, group)).collect();
     titles.extend(senses(facts));
+    titles.extend(outcomes(facts));
     for (at, old, new) in titles {
         let is_it = |d: &&mut Fact| d.kind == "derived.headline" && event_of(d) == Some(at);
         match derived.iter_mut().find(is_it) {
@@ -54,6 +55,28 @@ fn senses(facts: &[Fact]) -> Vec<(usize, String, String)> {
         let device = fact.text("device").filter(|_| fact.kind == "log.block_io_error")?;
         let drive = drives.iter().find(|d| d.text("device") == Some(device) && WHILE.holds(fact, d))?;
         Some((at, headline::headline(fact)?, headline::headline(drive)?))
+    };
+    facts.iter().enumerate().filter_map(title).collect()
+}
+
+/// What came of the resets after a ring that stood still belongs to it.
+fn outcomes(facts: &[Fact]) -> Vec<(usize, String, String)> {
+    const AFTER: Near = Near { ns: 60 * SECOND, lines: 300 };
+    let of = |fact: &Fact| fact.get("outcome").and_then(Value::as_list).unwrap_or_default().to_vec();
+    let title = |(at, fact): (usize, &Fact)| {
+        (fact.kind == "log.gpu_error" && fact.text("what") == Some("ring-timeout")).then_some(())?;
+        let same = |late: &&Fact| {
+            late.kind == "log.gpu_error"
+                && late.text("what") == Some("reset")
+                && late.text("driver") == fact.text("driver")
+                && late.text("device").zip(fact.text("device")).is_none_or(|(a, b)| a == b)
+                && AFTER.holds(fact, late)
+        };
+        let resets: Vec<Value> = facts.iter().skip(at + 1).filter(same).take(1).flat_map(of).collect();
+        (!resets.is_empty()).then_some(())?;
+        let mut all = of(fact);
+        all.extend(resets);
+        Some((at, headline::headline(fact)?, headline::headline(&fact.clone().with("outcome", all))?))
     };
     facts.iter().enumerate().filter_map(title).collect()
 }

@@ -114,7 +114,10 @@ fn named(fact: &Fact) -> Option<String> {
             let name = device.map_or_else(|| driver.to_owned(), |device| format!("{driver} {device}"));
             let comm = text("comm").filter(|comm| !comm.starts_with('<')).map(|comm| format!("process {comm}"));
             let means = fact.int("xid").filter(|_| driver == "nvidia").and_then(meaning_of_xid);
-            Some(format!("{name}: {title}{}", list(&[means, text("ring"), comm.as_deref()])))
+            let outcome = fact.get("outcome").and_then(Value::as_list).unwrap_or_default();
+            let outcome = outcome.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let details = [means, text("ring"), comm.as_deref(), text("fault"), Some(outcome.as_str())];
+            Some(format!("{name}: {title}{}", list(&details)))
         }
         "log.device_firmware" | "log.host_adapter" => {
             let driver = text("driver")?;

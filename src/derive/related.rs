@@ -41,6 +41,19 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
         if let Some(at) = nearest(&announced) {
             return Some((at, "it announces what is to be done about the error before"));
         }
+        // The controller of clocks and voltages, without which no ring goes on.
+        let silent = |early: &Fact| {
+            early.kind == "log.gpu_error"
+                && early.text("what") == Some("not-responding")
+                && early.quote.contains("not done with your previous command")
+                && late.text("what") == Some("ring-timeout")
+                && early.text("driver") == late.text("driver")
+                && early.text("device").zip(late.text("device")).is_none_or(|(a, b)| a == b)
+                && GPU.holds(early, late)
+        };
+        if let Some(at) = nearest(&silent) {
+            return Some((at, "its power controller had stopped answering before"));
+        }
         let stuck = |early: &Fact| is_same_gpu(early, late) && GPU.holds(early, late);
         return nearest(&stuck).map(|at| (at, "the driver resets the processor that had stood still before"));
     }
@@ -481,6 +494,9 @@ mod tests {
             let fact = event("log.gpu_error", "driver", "amdgpu", what, seconds);
             if device.is_empty() { fact } else { fact.with("device", device) }
         };
+        let silent = gpu("0000:0d:00.0", "not-responding", 1)
+            .quoting("amdgpu 0000:0d:00.0: amdgpu: SMU: I'm not done with your previous command: SMN_C2PMSG_66:0x00000012");
+        assert_eq!(told(&[silent, gpu("", "ring-timeout", 10)]), [(1, 0)]);
         let reset = gpu("0000:03:00.0", "reset", 11);
         assert_eq!(told(&[gpu("", "ring-timeout", 10), reset.clone()]), [(1, 0)]);
         assert!(told(&[gpu("0000:04:00.0", "ring-timeout", 10), reset]).is_empty());

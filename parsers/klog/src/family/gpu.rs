@@ -1,7 +1,7 @@
 //! Graphics processors that stopped answering: NVIDIA's Xid numbers, hangs of i915 and xe, timeouts and page faults of
 //! amdgpu, radeon, nouveau and the processors of phones.
 
-use facts::FieldType;
+use facts::{FieldType, Value};
 
 use super::words::{Word, anchors, find, word};
 use super::{Before, Family, From, Opened, field, kind};
@@ -58,6 +58,8 @@ const OTHER: &[&str] = &[
     "RmInitAdapter failed!",
     "imeout waiting for RPC from GSP",
     "imed out waiting for core channel",
+    "rpcSendMessage failed with status 0x",
+    "Failed to query display engine channel state",
     "NVRM: API mismatch",
 ];
 
@@ -100,6 +102,8 @@ pub(super) static FAMILY: Family = Family {
                 "hang, ring-timeout, page-fault, not-initialised, reset, reset-failed, not-responding, flip-timeout, ...",
             ),
             field("ring", FieldType::Text, "", "ring or queue that stood still"),
+            field("fault", FieldType::Text, "", "what the processor found wrong in the program's commands"),
+            field("outcome", FieldType::List, "", "what the driver did about it and what came of that"),
             field("detail", FieldType::Text, "", "the text"),
         ],
     ),
@@ -167,7 +171,10 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::line(new("nvidia", class::IO_ERROR, "GPU: not initialised").with("what", "not-responding"));
     }
     if text.starts_with("NVRM: ") && has(text, "imeout waiting for RPC from GSP")
-        || text.starts_with("nvidia-modeset: ERROR: ") && has(text, "imed out waiting for core channel")
+        || text.starts_with("NVRM: ") && has(text, "rpcSendMessage failed with status 0x")
+        || text.starts_with("nvidia-modeset: ERROR: ")
+            && (has(text, "imed out waiting for core channel")
+                || has(text, "Failed to query display engine channel state"))
     {
         return Opened::line(new("nvidia", class::IO_ERROR, "GPU: not responding").with("what", "not-responding"));
     }
@@ -196,12 +203,63 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     if found.what == "ok" {
         event.class = class::CLEAN;
     }
+    if matches!(driver, "amdgpu" | "radeon") && matches!(found.what, "ring-timeout" | "reset") {
+        return Opened::lines(event);
+    }
     Opened::line(event)
+}
+
+/// What amdgpu says below a ring that stood still, and below the start of a reset: whose job it was, what was wrong with it,
+/// what was reset (drivers/gpu/drm/amd/amdgpu: amdgpu_job.c, amdgpu_device.c, gfx_v*.c).
+fn amd(report: &mut Report, text: &str) -> Step {
+    const OUTCOMES: &[(&str, &str)] = &[
+        ("reset failed", "ring reset failed"),
+        ("reset succeeded", "ring reset"),
+        ("reset success", "ring reset"),
+    ];
+    let event = &mut report.event;
+    let rest = split(text, ": ").map_or(text, |(_, rest)| rest);
+    let rest = rest.strip_prefix("amdgpu: ").unwrap_or(rest);
+    // `Process information: process firefox pid 99 thread firefox:cs0 pid 101`, since 6.12 `Process firefox pid 99 thread ..`
+    let process = between(text, "Process information: process ", " pid ").or_else(|| between(rest, "Process ", " pid "));
+    if let Some(comm) = process {
+        event.comm.get_or_insert_with(|| comm.to_owned());
+        event.pid = event.pid.or_else(|| number_after(text, " pid "));
+        return Step::Take;
+    }
+    if let Some(fault) = after(text, "*ERROR* ").filter(|fault| {
+        fault.starts_with("Illegal opcode in command stream")
+            || fault.starts_with("Illegal register access in command stream")
+            || fault.starts_with("Illegal instruction in command stream")
+    }) {
+        event.set("fault", fault.trim_end_matches(" in command stream").to_lowercase());
+        return Step::Take;
+    }
+    let outcome = if let Some(how) = rest.strip_prefix("Ring ") {
+        OUTCOMES.iter().find(|(words, _)| has(how, words)).map(|(_, outcome)| *outcome)
+    } else if rest.starts_with("VRAM is lost due to GPU reset") {
+        Some("video memory lost")
+    } else {
+        ["MODE1 reset", "MODE2 reset", "BACO reset", "PCI CONFIG reset", "PSP mode1 reset"]
+            .into_iter()
+            .find(|kind| rest == *kind)
+    };
+    let Some(outcome) = outcome else {
+        return if rest.starts_with("GPU reset succeeded, trying to resume") { Step::Take } else { Step::Pass };
+    };
+    match event.fields.get_mut("outcome") {
+        Some(Value::List(outcomes)) if outcomes.len() < 8 => outcomes.push(outcome.into()),
+        Some(_) => {}
+        None => event.set("outcome", vec![outcome]),
+    }
+    Step::Take
 }
 
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
-    let Some(rest) = text.strip_prefix("NVRM: ") else { return Step::Pass };
+    let Some(rest) = text.strip_prefix("NVRM: ") else {
+        return if report.event.title == LOST { Step::Pass } else { amd(report, text) };
+    };
     if has(rest, "fallen off the bus") {
         report.event.severity = Severity::Failure;
         return Step::End;
@@ -264,6 +322,27 @@ mod tests {
         ] {
             assert!(events(&format!("[   52.261501] {text}")).is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn whose_job_it_was_and_what_came_of_the_reset_is_read() {
+        let text = "[   10.100000] amdgpu 0000:2d:00.0: ring gfx_0.0.0 timeout, signaled seq=6715782, emitted seq=6715785\n\
+             [   10.100001] amdgpu 0000:2d:00.0: Process wayvr pid 41460 thread wayvr pid 41461\n\
+             [   10.100002] [drm:gfx_v11_0_bad_op_irq [amdgpu]] *ERROR* Illegal opcode in command stream\n\
+             [   10.100003] amdgpu 0000:2d:00.0: Ring gfx_0.0.0 reset failed\n\
+             [   10.100004] amdgpu 0000:2d:00.0: GPU reset begin!. Source: 1\n\
+             [   10.100005] amdgpu 0000:2d:00.0: MODE1 reset\n\
+             [   10.100006] amdgpu 0000:2d:00.0: GPU reset succeeded, trying to resume\n\
+             [   10.100007] amdgpu 0000:2d:00.0: VRAM is lost due to GPU reset!\n";
+        assert_eq!(fields(text, &["what", "comm", "pid", "fault"]), ["ring-timeout", "wayvr", "41460", "illegal opcode"]);
+        let outcomes: Vec<String> =
+            events(text).iter().map(|e| e.to_fact("t").get("outcome").map(ToString::to_string).unwrap_or_default()).collect();
+        assert_eq!(outcomes, ["ring reset failed", "MODE1 reset, video memory lost"]);
+        let old = "[   10.100000] [drm:amdgpu_job_timedout [amdgpu]] *ERROR* ring gfx timeout, signaled seq=1, emitted seq=3\n\
+             [   10.100001] [drm:amdgpu_job_timedout [amdgpu]] *ERROR* Process information: process firefox pid 99 thread firefox:cs0 pid 101\n";
+        assert_eq!(fields(old, &["comm", "pid", "outcome"]), ["firefox", "99", ""]);
+        let rpc = "[   10.100000] NVRM: _issueRpcAndWait: rpcSendMessage failed with status 0x00000011 for fn 76!";
+        assert_eq!(fields(rpc, &["driver", "what"]), ["nvidia", "not-responding"]);
     }
 
     #[test]
