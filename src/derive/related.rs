@@ -464,7 +464,7 @@ mod tests {
         assert!(told(&[session, mapped("sdb")]).is_empty());
         let command = |driver: &str| event("log.paravirtual", "driver", driver, "command-error", 10);
         let read = event("log.block_io_error", "device", "sdb", "I/O", 11);
-        let gone = event("log.scsi_error", "target", "1:0:0:0", "offline", 35);
+        let gone = event("log.scsi_error", "target", "1:0:0:0", "offline", 35).with("device", "sdb");
         assert_eq!(told(&[command("hv_storvsc"), gone.clone()]), [(1, 0)]);
         assert!(told(&[command("hv_netvsc"), gone]).is_empty());
         assert_eq!(told(&[command("hv_storvsc"), read.clone()]), [(1, 0)]);
