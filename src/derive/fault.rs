@@ -288,6 +288,13 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
         }
         None => fault.text = format!("{through}{address:#x} is a kernel address that is not mapped that way"),
     }
+    if let Some(pc) = nameless(fact).filter(|_| x86 && wide && fault.title.is_none()) {
+        let title = fact.text("title").unwrap_or("fault");
+        fault.title = Some(format!(
+            "{title} at {pc:#x}, where modules and BPF programs lie, in code without a name: {}",
+            fault.text
+        ));
+    }
     // The sanitizer's check reads the shadow of a pointer: what is off there is no bit of the pointer. An address is a
     // poison plus a member's offset; only a register holds the poison itself.
     if wide && x86 && fact.text("kasan").is_none() {
@@ -297,6 +304,13 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
             .or_else(|| pointer::one_bit_off(address).filter(|_| pointer::read(address, true).is_none()));
     }
     Some(fault)
+}
+
+/// The program counter of a report that no symbol names, in x86-64's area for modules (from arch/x86/mm/dump_pagetables.c). Of a
+/// report with a trace that one tells more.
+fn nameless(fact: &Fact) -> Option<u64> {
+    let pc = number(fact.get("pc")).filter(|_| fact.text("function").is_none() && fact.stacks.is_empty())?;
+    (0xffff_ffff_a000_0000..0xffff_ffff_ff00_0000).contains(&pc).then_some(pc)
 }
 
 /// The report with the code bytes that it lacks and memory has.
@@ -436,6 +450,26 @@ mod tests {
     use facts::{Address, Origin};
 
     use super::*;
+
+    #[test]
+    fn code_without_a_name_is_told_by_its_place_and_its_access() {
+        let oops = |pc: u64| {
+            let mut registers = std::collections::BTreeMap::new();
+            registers.insert("RAX".to_owned(), Address(0x8030_0000_0000_0000).into());
+            Fact::new("log.oops", Origin::lines("dmesg", 1, 7))
+                .with("class", "gpf")
+                .with("title", "general protection fault")
+                .with("address", Address(0x8030_0000_0000_0000))
+                .with("pc", Address(pc))
+                .with("code", "48 8b 00 <f6> 80 84 00 00 00 01 0f 84 aa 00 00 00 0f b7 43 32")
+                .with("registers", Value::Record(registers))
+        };
+        let title = |fact: &Fact| fault(fact, None).and_then(|fault| fault.title).unwrap_or_default();
+        let told = title(&oops(0xffff_ffff_c06b_4f00));
+        assert!(told.contains("0xffffffffc06b4f00") && told.contains("RAX = 0x8030000000000000"), "{told}");
+        assert!(title(&oops(0xffff_ffff_8123_4567)).is_empty());
+        assert!(title(&oops(0xffff_ffff_c06b_4f00).with("function", "f")).is_empty());
+    }
 
     #[test]
     fn what_stands_at_a_bad_jump_is_not_decoded() {
