@@ -25,7 +25,18 @@ pub(super) fn admits(facts: &[Fact]) -> bool {
     facts.iter().any(|f| {
         f.text("class").is_some_and(|class| OWN_WORDS.contains(&class))
             && matches!(&*f.kind, "log.mce" | "log.edac" | "log.firmware_error_record")
+            && f.text("what") != Some("no-rendezvous")
     })
+}
+
+/// A machine check was signalled and not every CPU came: there is no record, and what kept them may be the firmware or the
+/// hypervisor as well as a defect.
+fn lacks_cpus(fact: &Fact) -> bool {
+    fact.text("what") == Some("no-rendezvous")
+        || fact.kind == "log.panic"
+            && fact.text("reason").is_some_and(|reason| {
+                reason.contains("Not all CPUs entered broadcast") || reason.contains("Timeout synchronizing machine check")
+            })
 }
 
 /// What in an event speaks for hardware. One bit that differs does only where the hardware admits errors: a counter that
@@ -71,7 +82,7 @@ pub(super) fn hardware(fact: &Fact, access: Option<&Fact>, admitted: bool, detai
         Some(Sign { kind, uncorrected: severe, what })
     };
     // A mapping that is missing or gone is a matter of the driver, the firmware or the passthrough, not of a broken part.
-    if fact.kind == "log.iommu_fault" || fact.text("errors").is_some_and(|errors| errors.contains("ACSViol")) {
+    if lacks_cpus(fact) || fact.kind == "log.iommu_fault" || fact.text("errors").is_some_and(|errors| errors.contains("ACSViol")) {
         return None;
     }
     match fact.text("class")? {
@@ -292,6 +303,17 @@ mod tests {
             .with("title", "NMI: unknown")
             .with("what", "unknown");
         assert_eq!(hardware(&nmi, None, true, false).map(|sign| sign.what), Some("NMI: unknown".to_owned()));
+    }
+
+    #[test]
+    fn a_machine_check_to_which_not_all_came_is_no_proof() {
+        let fact = |kind: &'static str| {
+            Fact::new(kind, Origin::lines("dmesg", 1, 1)).with("class", "hardware-mce").with("severity", "panic")
+        };
+        let panic = |reason: &str| fact("log.panic").with("reason", reason);
+        assert!(hardware(&panic("Timeout: Not all CPUs entered broadcast exception handler"), None, false, false).is_none());
+        assert!(hardware(&panic("Fatal machine check"), None, false, false).is_some());
+        assert!(!admits(&[fact("log.mce").with("what", "no-rendezvous")]));
     }
 
     #[test]

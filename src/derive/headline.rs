@@ -150,7 +150,7 @@ fn named(fact: &Fact) -> Option<String> {
             let plural = if count == 1 { "" } else { "s" };
             Some(format!("{count} {sort}memory error{plural}{place}"))
         }
-        "log.mce" => {
+        "log.mce" if text("what") != Some("no-rendezvous") => {
             let deferred = is_deferred(fact);
             let sort = match fact.get("uncorrected").and_then(Value::as_bool) {
                 _ if deferred => "deferred error",
@@ -185,6 +185,12 @@ fn named(fact: &Fact) -> Option<String> {
             "kernel panic: the board raised an NMI: its watchdog ran out because the system hung, somebody pressed the NMI button, or a bus error"
                 .to_owned(),
         ),
+        "log.panic" if text("reason")?.contains("Not all CPUs entered broadcast") => Some(format!(
+            "{title}: a machine check was signalled and not all CPUs came to handle it, so there is no record of it: hardware, or CPUs that the firmware or the hypervisor held"
+        )),
+        "log.mce" if text("what") == Some("no-rendezvous") => Some(format!(
+            "{title}: hardware, or CPUs that the firmware or the hypervisor held; the list may hold some that did come"
+        )),
         "log.firmware_error_record" => {
             let errors = fact.text("errors");
             Some(format!("{title}{}", list(&[device, text("fru"), text("location"), errors])))

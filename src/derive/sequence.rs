@@ -451,6 +451,7 @@ const RAISES: &[(&[&str], Raises)] = &[
         Raises::Class(&["hardware-mce", "hardware-memory", "hardware-pcie"]),
     ),
     (&["out of memory", "deadlocked on memory", "panic_on_oom"], Raises::Class(&["oom", "memcg-oom"])),
+    (&["not all cpus entered broadcast"], Raises::Class(&["hardware-mce"])),
     (&["serror"], Raises::Class(&["trap", "hardware-mce"])),
     (&["not continuing"], Raises::Class(&["hardware-mce"])),
     (&["panic forced after error"], Raises::Class(&["fs-corruption", "fs-shutdown", "io-error"])),

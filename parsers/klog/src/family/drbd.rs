@@ -11,6 +11,8 @@ pub(super) static FAMILY: Family = Family {
     name: "drbd",
     anchors: &[
         "Split-Brain detected",
+        "=split-brain",
+        "drbdadm split-brain",
         "PingAck did not arrive in time",
         "-> NetworkFailure )",
         "-> Timeout )",
@@ -58,6 +60,9 @@ pub(super) static FAMILY: Family = Family {
 const WORDS: &[(&str, &str)] = &[
     ("neither local nor remote data", "no-data"),
     ("Split-Brain detected", "split-brain"),
+    // 9: how the copies compare, and the program that is to be told.
+    ("uuid_compare()=split-brain", "split-brain"),
+    ("helper command: /sbin/drbdadm split-brain", "split-brain"),
     ("Unrelated data, aborting!", "split-brain"),
     ("Local IO failed in ", "disk-failure"),
     ("meta-data IO failed", "disk-failure"),
@@ -105,7 +110,8 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let minor = words.clone().find(|word| is_minor(word));
     let peer = words.find(|word| !is_minor(word));
     let refused = *what == "state-refused";
-    let severity = if *what == "ok" || refused { Severity::Notice } else { Severity::Failure };
+    let settles = has(said, "split-brain-auto-recover");
+    let severity = if *what == "ok" || refused || settles { Severity::Notice } else { Severity::Failure };
     let class = if *what == "ok" { class::CLEAN } else { class::IO_ERROR };
     Opened::line(
         Event::new(FAMILY.name, class, severity)
@@ -116,7 +122,9 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .with_opt("peer", peer)
             .with_opt(
                 "consequence",
-                refused.then_some("the nodes did not agree on a change of state in time; it is tried again or left"),
+                refused
+                    .then_some("the nodes did not agree on a change of state in time; it is tried again or left")
+                    .or(settles.then_some("the copies differ, and it was told to settle that by itself: one of them loses what it wrote")),
             )
             .with_opt("sector", number_after(said, "sector ").filter(|_| *what == "no-data"))
             .with("detail", said),
@@ -126,6 +134,17 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{events, fields};
+
+    #[test]
+    fn a_split_brain_of_version_9_is_read() {
+        for said in ["uuid_compare()=split-brain-auto-recover by rule=bitmap-both", "helper command: /sbin/drbdadm split-brain"] {
+            let text = format!("[ 1142.904077] drbd pvc-b68/0 drbd43001 k8s-node1: {said}");
+            assert_eq!(fields(&text, &["what", "device", "minor", "peer"]), ["split-brain", "pvc-b68", "drbd43001", "k8s-node1"]);
+        }
+        for said in ["uuid_compare()=no-sync by rule=lost-quorum", "helper command: /sbin/drbdadm before-resync-target"] {
+            assert!(events(&format!("[ 1142.904077] drbd pvc-b68/0 drbd43001 k8s-node1: {said}")).is_empty());
+        }
+    }
 
     #[test]
     fn every_era_names_resource_and_peer() {

@@ -13,6 +13,7 @@ pub(super) static MCE: Family = Family {
     anchors: &[
         "Machine check events logged",
         "Machine Check",
+        "CPUs not responding to MCE broadcast",
         "error, no action required",
         ": machine check (",
         "Memory failure: 0x",
@@ -32,7 +33,12 @@ pub(super) static MCE: Family = Family {
         "log.mce",
         "A machine check, or a page taken out of use because of one",
         &[
-            field("what", FieldType::Text, "", "logged, exception, decoded, maintenance, memory-failure, killed"),
+            field(
+                "what",
+                FieldType::Text,
+                "",
+                "logged, exception, decoded, maintenance, memory-failure, killed, no-rendezvous",
+            ),
             field("bank", FieldType::Int, "", "bank of the machine-check registers"),
             field("status", FieldType::Address, "", "its status register"),
             field("uncorrected", FieldType::Bool, "", "the error was not corrected (bit 61)"),
@@ -104,6 +110,12 @@ fn open_mce(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .titled(format!("machine check: {what}"))
             .with("what", what)
     };
+    // arch/x86/kernel/cpu/mce/core.c, right before the panic: `mce: CPUs not responding to MCE broadcast (may include false
+    // positives): 0-3,8-11`
+    if let Some((_, cpus)) = split(text, "CPUs not responding to MCE broadcast").and_then(|(_, rest)| split(rest, ": ")) {
+        let event = new("no-rendezvous").with("detail", cpus);
+        return Opened::line(event.titled(format!("machine check: CPUs {cpus} did not come to handle one")));
+    }
     if let Some(rest) = text.strip_prefix("Memory failure: 0x") {
         let rest = split(rest, ": ")?.1;
         let what = if has(rest, "hardware memory corruption") { "killed" } else { "memory-failure" };
@@ -384,6 +396,12 @@ fn record_finish(report: &mut Report) {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{events, fields};
+
+    #[test]
+    fn cpus_that_do_not_come_to_a_machine_check_are_read() {
+        let text = "[  431.118732] mce: CPUs not responding to MCE broadcast (may include false positives): 0-3,8-11";
+        assert_eq!(fields(text, &["what", "detail", "uncorrected"]), ["no-rendezvous", "0-3,8-11", ""]);
+    }
 
     #[test]
     fn a_machine_check_is_taken_apart() {
