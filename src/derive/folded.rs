@@ -27,6 +27,7 @@ pub(super) fn fold(facts: &[Fact], derived: &mut Vec<Fact>) {
     let mut titles: Vec<(usize, String, String)> = groups.values().flat_map(|group| titles(facts, group)).collect();
     titles.extend(senses(facts));
     titles.extend(outcomes(facts));
+    titles.extend(not_recovered(facts));
     for (at, old, new) in titles {
         let is_it = |d: &&mut Fact| d.kind == "derived.headline" && event_of(d) == Some(at);
         match derived.iter_mut().find(is_it) {
@@ -79,6 +80,31 @@ fn outcomes(facts: &[Fact]) -> Vec<(usize, String, String)> {
         Some((at, headline::headline(fact)?, headline::headline(&fact.clone().with("outcome", all))?))
     };
     facts.iter().enumerate().filter_map(title).collect()
+}
+
+/// That a device was not recovered is told with the error it was to be recovered from, also where a log is newest first.
+fn not_recovered(facts: &[Fact]) -> Vec<(usize, String, String)> {
+    const BESIDE: Near = Near { ns: 60 * SECOND, lines: 60 };
+    let of = |what: &'static str| {
+        facts.iter().enumerate().filter(move |(_, f)| f.kind == "log.pcie_error" && f.text("what") == Some(what))
+    };
+    let mut titles = Vec::new();
+    for (at, failed) in of("recovery-failed") {
+        let near = |error: &Fact| BESIDE.holds(error, failed) || BESIDE.holds(failed, error);
+        let same = |(_, error): &(usize, &Fact)| {
+            error.text("error_severity") != Some("corrected") && error.text("device") == failed.text("device") && near(error)
+        };
+        let Some((of, error)) = of("error").find(same) else { continue };
+        let why = match error.get("no_callback") {
+            Some(_) => "; it was not recovered, as a driver below it takes no part in recoveries",
+            None => "; it was not recovered",
+        };
+        let (Some(old), Some(said)) = (headline::headline(failed), headline::headline(error)) else { continue };
+        let new = format!("{said}{why}");
+        titles.push((at, old, new.clone()));
+        titles.push((of, said, new));
+    }
+    titles
 }
 
 fn is_watchdog(fact: &Fact) -> bool {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use facts::{Fact, Value};
 
+use super::sequence::{Near, SECOND};
 use super::{fault, headline, pointer};
 
 /// One sign of failing hardware.
@@ -155,6 +156,31 @@ pub(super) fn storms(facts: &[Fact]) -> BTreeMap<usize, Sign> {
     };
     parts.into_iter().filter_map(sign).collect()
 }
+
+/// Recoveries that failed for another reason than a defect: a driver that has no part in them, or an access that was
+/// refused by the bridges. What the error was stands beside it, before it or, newest first, behind it.
+pub(super) fn not_recovered(facts: &[Fact]) -> Vec<usize> {
+    let failed = |fact: &Fact| fact.kind == "log.pcie_error" && fact.text("what") == Some("recovery-failed");
+    let innocent = |error: &Fact| {
+        error.get("no_callback").is_some()
+            || error.text("errors").is_some_and(|errors| errors.split(", ").all(|name| REFUSED.contains(&name)))
+    };
+    let near = |a: &Fact, b: &Fact| RECOVERY.holds(a, b) || RECOVERY.holds(b, a);
+    let beside = |fact: &Fact| {
+        facts.iter().find(|error| {
+            error.kind == "log.pcie_error"
+                && error.text("what") == Some("error")
+                && error.text("error_severity") != Some("corrected")
+                && near(error, fact)
+        })
+    };
+    let excused = facts.iter().enumerate().filter(|(_, fact)| failed(fact) && beside(fact).is_some_and(innocent));
+    excused.map(|(at, _)| at).collect()
+}
+
+/// Requests that were refused, and are nobody's defect.
+const REFUSED: &[&str] = &["ACSViol", "UnsupReq"];
+const RECOVERY: Near = Near { ns: 60 * SECOND, lines: 60 };
 
 /// A generation or address of Btrfs of which one bit is not what it should be, too high for two numbers that are near.
 fn stored_bit(fact: &Fact) -> Option<String> {
@@ -314,6 +340,20 @@ mod tests {
         assert!(hardware(&panic("Timeout: Not all CPUs entered broadcast exception handler"), None, false, false).is_none());
         assert!(hardware(&panic("Fatal machine check"), None, false, false).is_some());
         assert!(!admits(&[fact("log.mce").with("what", "no-rendezvous")]));
+    }
+
+    #[test]
+    fn a_recovery_without_a_driver_that_takes_part_is_no_defect() {
+        let fact = |line: u64, what: &str| {
+            Fact::new("log.pcie_error", Origin::lines("dmesg", line, line)).with("what", what).with("device", "0000:80:1b.4")
+        };
+        let error = |line: u64, errors: &str| fact(line, "error").with("errors", errors).with("error_severity", "non-fatal");
+        let failed = fact(20, "recovery-failed");
+        assert_eq!(not_recovered(&[error(10, "ACSViol"), failed.clone()]), [1]);
+        assert_eq!(not_recovered(&[failed.clone(), error(22, "ACSViol")]), [0]);
+        assert!(not_recovered(&[error(10, "CmpltTO, MalfTLP"), failed.clone()]).is_empty());
+        assert_eq!(not_recovered(&[error(10, "CmpltTO").with("no_callback", true), failed.clone()]), [1]);
+        assert!(not_recovered(&[failed]).is_empty());
     }
 
     #[test]

@@ -85,6 +85,7 @@ fn named(fact: &Fact) -> Option<String> {
             let bare = title.strip_prefix("scsi: ").unwrap_or(title);
             Some(format!("{name}: {bare}{}{worn}", list(&[text("sense")])))
         }
+        "log.initramfs" if text("what") == Some("no-device") => no_device(fact),
         "log.initramfs" => {
             let what = match text("what") {
                 Some("no-root") => ("the root was not found", "a shell"),
@@ -464,6 +465,31 @@ fn cpu_names(cpus: &[i64]) -> Option<String> {
     (!cpus.is_empty()).then(|| format!("{word} {}{more}", names.collect::<Vec<_>>().join(", ")))
 }
 
+/// Which root the kernel was asked for, and what it found in its place.
+fn no_device(fact: &Fact) -> Option<String> {
+    let device = fact.text("device").filter(|device| !device.is_empty());
+    let asked = device.map(|device| format!(", {}", short(device))).unwrap_or_default();
+    let why = match fact.int("errno") {
+        Some(6) => ": no such device",
+        Some(19) => ": no driver or no file system for it",
+        Some(5) => ": it cannot be read, or its journal is damaged",
+        Some(2) => ": it knows no such name",
+        Some(30) => ": it can only be mounted read-only",
+        Some(22) => ": it holds no file system that the kernel knows, or a damaged one",
+        _ => "",
+    };
+    let present = fact.get("present").and_then(Value::as_list).unwrap_or_default();
+    let names: Vec<String> = present.iter().take(12).map(ToString::to_string).collect();
+    let saw = match names.as_slice() {
+        [] => String::new(),
+        names => format!("; it saw {}{}", names.join(", "), if present.len() > 12 { ", ..." } else { "" }),
+    };
+    // Names of file systems are for an initial file system to look up.
+    let lookup = device.is_some_and(|d| d.starts_with("UUID=") || d.starts_with("LABEL=") || d.starts_with("/dev/disk/"));
+    let lookup = if lookup { "; only an initial file system finds that name, and none was loaded" } else { "" };
+    Some(format!("the kernel could not open its root{asked}{why}{lookup}{saw}"))
+}
+
 fn list(parts: &[Option<&str>]) -> String {
     let parts: Vec<&str> = parts.iter().flatten().copied().filter(|p| !p.is_empty()).collect();
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
@@ -569,6 +595,14 @@ mod tests {
             (
                 fact("log.atomic_sleep", "BUG: scheduling while atomic").with("preemption_disabled_at", "demo_send"),
                 "BUG: scheduling while atomic: demo_send had disabled preemption",
+            ),
+            (
+                fact("log.initramfs", "boot: the root was not found")
+                    .with("what", "no-device")
+                    .with("device", "UUID=96991ead")
+                    .with("errno", 6)
+                    .with("present", vec!["sr0"]),
+                "the kernel could not open its root, UUID=96991ead: no such device; only an initial file system finds that name, and none was loaded; it saw sr0",
             ),
             (
                 fact("log.rcu_stall", "INFO: rcu detected stall")

@@ -78,6 +78,7 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
             && !matches!(f.text("what"), Some("logged" | "killed" | "memory-failure"))
     });
     let storms = hardware::storms(facts);
+    let not_recovered = hardware::not_recovered(facts);
     let recoveries = recovery::recoveries(facts);
     let mut healed = recoveries.iter().peekable();
     let captured = capture::events(facts);
@@ -91,7 +92,9 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
         }
         let healed = healed.next_if(|recovery| recovery.event == at);
         let access = fault::access(facts, fact);
-        if let Some(sign) = storms.get(&at).cloned().or_else(|| hardware::hardware(fact, access, admitted, detailed)) {
+        let excused = not_recovered.binary_search(&at).is_ok();
+        if !excused
+            && let Some(sign) = storms.get(&at).cloned().or_else(|| hardware::hardware(fact, access, admitted, detailed)) {
             let (advice, verify) = hardware::advice(sign.kind, sign.uncorrected);
             derived.push(
                 Fact::new("derived.hardware", origin(fact))

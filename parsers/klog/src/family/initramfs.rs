@@ -1,10 +1,10 @@
 //! A boot that ended before the system was there: the root was not found or not mounted, or a file system that the system
 //! needs. User space says so, on the console.
 
-use facts::FieldType;
+use facts::{FieldType, Value};
 
 use super::{Before, Family, From, Opened, field, kind};
-use crate::cursor::{after, has, split};
+use crate::cursor::{after, has, number_after, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
 use crate::{Line, class};
@@ -20,6 +20,7 @@ pub(super) static FAMILY: Family = Family {
         "Timed out waiting for device ",
         "Dependency failed for ",
         "Failed to mount ",
+        "VFS: Cannot open root device ",
     ],
     from: From::Anybody,
     open,
@@ -29,8 +30,10 @@ pub(super) static FAMILY: Family = Family {
         "log.initramfs",
         "A boot that ended in a shell: the root, or a file system that the system needs, was not found or not mounted",
         &[
-            field("what", FieldType::Text, "", "no-root, emergency"),
-            field("device", FieldType::Text, "", "device or mount point that was waited for"),
+            field("what", FieldType::Text, "", "no-root, no-device, emergency"),
+            field("device", FieldType::Text, "", "device or mount point that was waited for or asked for"),
+            field("errno", FieldType::Int, "", "why the kernel could not open it"),
+            field("present", FieldType::List, "", "block devices that the kernel saw in its place"),
             field("detail", FieldType::Text, "", "the text"),
         ],
     ),
@@ -58,6 +61,13 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             .with("what", what)
             .with("detail", text)
     };
+    // init/do_mounts.c: `VFS: Cannot open root device "sda1" or unknown-block(0,0): error -6`; the panic follows.
+    if let Some(rest) = text.strip_prefix("VFS: Cannot open root device ") {
+        let (device, rest) = rest.trim_start_matches('"').split_once(['"', ' ']).unwrap_or((rest, ""));
+        return Opened::lines(
+            new("no-device").with("ended", true).with("device", device).with_opt("errno", number_after(rest, "error -")),
+        );
+    }
     // initramfs-tools, scripts/local
     if text.starts_with("Gave up waiting for root") {
         return Opened::trace(new("no-root").with("ended", true));
@@ -107,6 +117,9 @@ fn waited_for(text: &str) -> Option<&str> {
 
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
+    if report.event.fields.get("what").and_then(|what| what.as_text()) == Some("no-device") {
+        return present(&mut report.event, text);
+    }
     if ENDS.iter().any(|end| has(text, end)) {
         report.event.set("ended", true);
         return Step::End;
@@ -124,6 +137,25 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     if is_systemd(text) && needed(text) { Step::Take } else { Step::Pass }
 }
 
+/// The devices that the kernel has: `0800        976762584 sda`, `  0801 524288 sda1 a1b2-01`, ` driver: sd`.
+fn present(event: &mut Event, text: &str) -> Step {
+    if text.starts_with("Please append a correct \"root=\"") || text.trim_start().starts_with("driver: ") {
+        return Step::Take;
+    }
+    let mut words = text.split_ascii_whitespace();
+    let (Some(number), Some(size), Some(name)) = (words.next(), words.next(), words.next()) else { return Step::Pass };
+    let is_number = number.len() >= 4 && number.bytes().all(|b| b.is_ascii_hexdigit() || b == b':');
+    if !is_number || !size.bytes().all(|b| b.is_ascii_digit()) {
+        return Step::Pass;
+    }
+    match event.fields.get_mut("present") {
+        Some(Value::List(names)) if names.len() < 64 => names.push(name.into()),
+        Some(_) => {}
+        None => event.set("present", vec![name]),
+    }
+    Step::Take
+}
+
 fn finish(report: &mut Report) {
     // What is waited for in vain and not needed ends no boot.
     report.discard = report.event.fields.remove("ended").is_none();
@@ -134,6 +166,25 @@ mod tests {
     use super::super::tests::{events, fields};
 
     const WANT: [&str; 4] = ["what", "device", "class", "severity"];
+
+    #[test]
+    fn the_root_asked_for_and_the_devices_there_are_read() {
+        let text = "[    0.981116] VFS: Cannot open root device \"UUID=96991ead-b3b0\" or unknown-block(0,0): error -6\n\
+             [    0.982578] Please append a correct \"root=\" boot option; here are the available partitions:\n\
+             [    0.983625] 0b00         1048575 sr0 \n\
+             [    0.983627]  driver: sr\n\
+             [    0.983628] 0800       976762584 sda \n\
+             [    0.983629]   0801          524288 sda1 0f1e2d3c-01\n\
+             [    0.984593] List of all bdev filesystems:\n\
+             [    0.987030] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n";
+        assert_eq!(
+            fields(text, &["what", "device", "errno", "present", "class"]),
+            ["no-device", "UUID=96991ead-b3b0", "6", "sr0, sda, sda1", "no-root"]
+        );
+        assert_eq!(events(text).len(), 2);
+        let old = "[    0.981116] VFS: Cannot open root device \"mtdblock1\" or unknown-block(31,1)";
+        assert_eq!(fields(old, &["device", "errno"]), ["mtdblock1", ""]);
+    }
 
     #[test]
     fn a_root_that_is_not_found_ends_the_boot() {

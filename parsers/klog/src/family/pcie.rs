@@ -40,6 +40,7 @@ pub(super) static PCIE: Family = Family {
             field("error_severity", FieldType::Text, "", "corrected, non-fatal, fatal"),
             field("layer", FieldType::Text, "", "Physical Layer, Data Link Layer, Transaction Layer"),
             field("errors", FieldType::Text, "", "names of the status bits"),
+            field("no_callback", FieldType::Bool, "", "a driver below it does not take part in recoveries"),
             field("recovered", FieldType::Bool, "", "the driver took the device into use again"),
             field("what", FieldType::Text, "", "error, containment, frozen, recovery-failed, lost"),
         ],
@@ -181,6 +182,11 @@ fn pcie_body(report: &mut Report, line: &Line<'_>) -> Step {
         event.set("recovered", true);
         return Step::End;
     }
+    // drivers/pci/pcie/err.c; up to 5.x `can't recover (no error_detected callback)` of the device alone.
+    if rest.starts_with("can't recover (no error_detected callback)") {
+        event.set("no_callback", true);
+        return Step::Take;
+    }
     if rest.starts_with("TLP Header:") || rest.starts_with("Error of this Agent") || rest.starts_with("broadcast ") {
         return Step::Take;
     }
@@ -190,6 +196,18 @@ fn pcie_body(report: &mut Report, line: &Line<'_>) -> Step {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{events, fields};
+
+    #[test]
+    fn a_driver_that_takes_no_part_in_a_recovery_is_no_defect() {
+        let text = "[   52.261501] pcieport 0000:80:1b.4: AER: Uncorrectable (Non-Fatal) error message received from 0000:80:1b.4\n\
+             [   52.261501] pcieport 0000:80:1b.4: PCIe Bus Error: severity=Uncorrectable (Non-Fatal), type=Transaction Layer, (Receiver ID)\n\
+             [   52.261501] pcieport 0000:80:1b.4:   device [8086:7f44] error status/mask=00200000/00000000\n\
+             [   52.261501] pcieport 0000:80:1b.4:    [21] ACSViol                (First)\n\
+             [   52.261501] thunderbolt 0000:84:00.0: AER: can't recover (no error_detected callback)\n\
+             [   52.261501] pcieport 0000:80:1b.4: AER: device recovery failed\n";
+        assert_eq!(fields(text, &["errors", "no_callback", "device"]), ["ACSViol", "true", "0000:80:1b.4"]);
+        assert_eq!(events(text).len(), 2);
+    }
 
     #[test]
     fn pcie_errors_by_severity() {
