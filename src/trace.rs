@@ -219,7 +219,9 @@ fn holds(fact: &Fact, function: Option<&str>) -> bool {
 fn shown_stack<'a>(fact: &'a Fact, blamed: Option<&str>) -> Option<&'a Stack> {
     let holds = |s: &Stack| blamed.is_some_and(|b| s.functions().any(|f| bare(f) == bare(b)));
     let stacks = || fact.stacks.iter().map(|s| &**s);
-    stacks().find(|s| holds(s)).or_else(|| stacks().max_by_key(|s| s.functions().count()))
+    // What a CPU ran that a panic stopped tells nothing of the panic.
+    let own = |s: &&Stack| !s.name.starts_with("stopped CPU ");
+    stacks().find(|s| holds(s)).or_else(|| stacks().filter(own).max_by_key(|s| s.functions().count()))
 }
 
 /// The function the registers name, where the printed trace begins with its caller.

@@ -68,12 +68,12 @@ fn outcomes(facts: &[Fact]) -> Vec<(usize, String, String)> {
         (fact.kind == "log.gpu_error" && fact.text("what") == Some("ring-timeout")).then_some(())?;
         let same = |late: &&Fact| {
             late.kind == "log.gpu_error"
-                && late.text("what") == Some("reset")
+                && matches!(late.text("what"), Some("reset" | "not-responding"))
                 && late.text("driver") == fact.text("driver")
                 && late.text("device").zip(fact.text("device")).is_none_or(|(a, b)| a == b)
                 && AFTER.holds(fact, late)
         };
-        let resets: Vec<Value> = facts.iter().skip(at + 1).filter(same).take(1).flat_map(of).collect();
+        let resets: Vec<Value> = facts.iter().skip(at + 1).filter(same).take(2).flat_map(of).collect();
         (!resets.is_empty()).then_some(())?;
         let mut all = of(fact);
         all.extend(resets);

@@ -118,9 +118,14 @@ pub(super) fn next(fact: &Fact) -> (String, String) {
         ),
         ("log.net_watchdog", _) => {
             let device = or("DEVICE");
+            // Drivers that speak before the interface is there, or of the card, name the bus address alone.
+            let (find, device) = match device.contains(':') {
+                true => (format!("ls /sys/bus/pci/devices/{device}/net (its interface); "), "INTERFACE".to_owned()),
+                false => (String::new(), device),
+            };
             pair(
                 "counters, link and firmware of the port",
-                format!("ethtool -S {device}; ethtool -i {device}; ethtool -d {device}; lspci -vvv"),
+                format!("{find}ethtool -S {device}; ethtool -i {device}; ethtool -d {device}; lspci -vvv"),
             )
         }
         ("log.device_firmware", _) => pair(
@@ -168,6 +173,10 @@ pub(super) fn next(fact: &Fact) -> (String, String) {
         (_, "soft-lockup" | "hard-lockup" | "rcu-stall" | "workqueue-lockup") => pair(
             "what every CPU and task did",
             "vmcoroner examine /var/crash/*/vmcore; on the live machine: echo l > /proc/sysrq-trigger; for a dump next time: kernel.softlockup_panic=1".to_owned(),
+        ),
+        ("log.power", _) if fact.text("what") == Some("under-voltage") => pair(
+            "how often and how far the supply fell",
+            "vcgencmd get_throttled; vcgencmd pmic_read_adc; another supply and cable, fewer devices on USB".to_owned(),
         ),
         (_, "firmware") => pair("versions of the firmware and the driver", "dmidecode; fwupdmgr get-devices; modinfo DRIVER".to_owned()),
         (_, "unregister-netdevice") => pair(

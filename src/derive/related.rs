@@ -57,6 +57,16 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
         let stuck = |early: &Fact| is_same_gpu(early, late) && GPU.holds(early, late);
         return nearest(&stuck).map(|at| (at, "the driver resets the processor that had stood still before"));
     }
+    if late.kind == "log.device_firmware" && matches!(late.text("what"), Some("stopped" | "no-answer" | "recovery-failed")) {
+        let crashed = |early: &Fact| {
+            early.kind == "log.device_firmware"
+                && early.text("what") == Some("crash")
+                && early.text("driver").is_some()
+                && early.text("driver") == late.text("driver")
+                && CARD.holds(early, late)
+        };
+        return nearest(&crashed).map(|at| (at, "its firmware had crashed before"));
+    }
     if !matches!(
         &*late.kind,
         "log.ata_error"
@@ -486,6 +496,16 @@ mod tests {
         let port = |target: &str| event("log.scsi_error", "target", target, "remote-port", 40);
         assert_eq!(told(&[link.clone(), port("rport-7:0-1")]), [(1, 0)]);
         assert!(told(&[link, port("rport-8:0-1")]).is_empty());
+    }
+
+    #[test]
+    fn a_chip_on_sdio_fails_with_its_firmware() {
+        let chip = |driver: &str, what: &str, seconds| event("log.device_firmware", "driver", driver, what, seconds);
+        let card = event("log.host_adapter", "driver", "mmc1", "not-usable", 12).with("class", "firmware");
+        assert_eq!(told(&[chip("brcmfmac", "crash", 10), chip("brcmfmac", "stopped", 11), card.clone()]), [(1, 0), (2, 1)]);
+        let disk = card.with("class", "io-error");
+        assert!(told(&[chip("brcmfmac", "crash", 10), disk]).is_empty());
+        assert!(told(&[chip("brcmfmac", "crash", 10), chip("mlx5_core", "stopped", 11)]).is_empty());
     }
 
     #[test]

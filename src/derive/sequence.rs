@@ -186,10 +186,12 @@ fn subject(fact: &Fact, function: Option<&str>) -> Subject {
     if fact.kind == "log.hung_task" {
         return (text("comm").to_owned(), fact.int("pid").unwrap_or(-1).to_string(), String::new());
     }
+    // A finding of failures holds no notices, and the other way round.
+    let class = format!("{}{}", if text("severity") == "notice" { "notice of " } else { "" }, text("class"));
     let function =
         function.or(fact.text("function")).unwrap_or(if text("class") == "warning" { text("title") } else { "" });
     let device = fact.text("device").or(fact.text("port")).filter(|_| text("class") != "warning").unwrap_or("");
-    (text("class").to_owned(), function.to_owned(), device.to_owned())
+    (class, function.to_owned(), device.to_owned())
 }
 
 /// Class, function and device, or task and pid.

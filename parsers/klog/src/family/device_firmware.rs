@@ -91,7 +91,7 @@ const WORDS: &[Word] = &[
 const WIRELESS: &[&str] = &["iwlwifi", "ath1", "brcmfmac", "mt7", "mwifiex", "rtw", "Bluetooth"];
 
 const NOT_RESTARTED: &str = "its driver could not start it anew: look at its slot, link and power";
-const RESTARTED: &str = "its driver starts it anew, and connections over it end";
+const RESTARTED: &str = "its driver tries to start it anew, and connections over it end";
 
 /// Devices are asked while they wake up, and asked again.
 const BOOT_SECONDS: i64 = 60;
@@ -149,7 +149,9 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     // Drivers of wireless cards ask them again and start them again, many times a day on some: `finish` looks for more.
     let wireless = WIRELESS.iter().any(|name| driver.starts_with(name));
     let no_answer = found.what == "no-answer";
-    let severity = if wireless || no_answer { Severity::Notice } else { Severity::Failure };
+    // The bus to it is down for good.
+    let dead = found.what == "stopped" && driver == "brcmfmac";
+    let severity = if (wireless || no_answer) && !dead { Severity::Notice } else { Severity::Failure };
     let consequence = match found.what {
         // Cards that die do so when they are started.
         "crash" if wireless && driver != "iwlwifi" => Some(RESTARTED),

@@ -203,7 +203,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     if found.what == "ok" {
         event.class = class::CLEAN;
     }
-    if matches!(driver, "amdgpu" | "radeon") && matches!(found.what, "ring-timeout" | "reset") {
+    if matches!(driver, "amdgpu" | "radeon") && matches!(found.what, "ring-timeout" | "reset" | "not-responding") {
         return Opened::lines(event);
     }
     Opened::line(event)
@@ -329,6 +329,8 @@ mod tests {
         let text = "[   10.100000] amdgpu 0000:2d:00.0: ring gfx_0.0.0 timeout, signaled seq=6715782, emitted seq=6715785\n\
              [   10.100001] amdgpu 0000:2d:00.0: Process wayvr pid 41460 thread wayvr pid 41461\n\
              [   10.100002] [drm:gfx_v11_0_bad_op_irq [amdgpu]] *ERROR* Illegal opcode in command stream\n\
+             [   10.100003] amdgpu 0000:2d:00.0: MES failed to respond to msg=RESET\n\
+             [   10.100003] amdgpu 0000:2d:00.0: failed to reset legacy queue\n\
              [   10.100003] amdgpu 0000:2d:00.0: Ring gfx_0.0.0 reset failed\n\
              [   10.100004] amdgpu 0000:2d:00.0: GPU reset begin!. Source: 1\n\
              [   10.100005] amdgpu 0000:2d:00.0: MODE1 reset\n\
@@ -337,7 +339,7 @@ mod tests {
         assert_eq!(fields(text, &["what", "comm", "pid", "fault"]), ["ring-timeout", "wayvr", "41460", "illegal opcode"]);
         let outcomes: Vec<String> =
             events(text).iter().map(|e| e.to_fact("t").get("outcome").map(ToString::to_string).unwrap_or_default()).collect();
-        assert_eq!(outcomes, ["ring reset failed", "MODE1 reset, video memory lost"]);
+        assert_eq!(outcomes, ["", "ring reset failed", "MODE1 reset, video memory lost"]);
         let old = "[   10.100000] [drm:amdgpu_job_timedout [amdgpu]] *ERROR* ring gfx timeout, signaled seq=1, emitted seq=3\n\
              [   10.100001] [drm:amdgpu_job_timedout [amdgpu]] *ERROR* Process information: process firefox pid 99 thread firefox:cs0 pid 101\n";
         assert_eq!(fields(old, &["comm", "pid", "outcome"]), ["firefox", "99", ""]);
