@@ -500,7 +500,9 @@ mod tests {
 
     #[test]
     fn a_chip_on_sdio_fails_with_its_firmware() {
-        let chip = |driver: &str, what: &str, seconds| event("log.device_firmware", "driver", driver, what, seconds);
+        let chip = |driver: &str, what: &str, seconds| {
+            event("log.device_firmware", "driver", driver, what, seconds).with("device", what)
+        };
         let card = event("log.host_adapter", "driver", "mmc1", "not-usable", 12).with("class", "firmware");
         assert_eq!(told(&[chip("brcmfmac", "crash", 10), chip("brcmfmac", "stopped", 11), card.clone()]), [(1, 0), (2, 1)]);
         let disk = card.with("class", "io-error");
