@@ -451,8 +451,7 @@ mod tests {
         assert!(told(&[stop.clone(), write("dm-12", "io-error")]).is_empty());
         assert!(told(&[stop.clone(), write("dm-11", "fs-corruption")]).is_empty());
         assert!(told(&[write("dm-11", "io-error")]).is_empty());
-        let inode =
-            event("log.block_io_error", "io-error", 60, 60).with("what", "writeback").with("device", "dm-11");
+        let inode = event("log.block_io_error", "io-error", 60, 60).with("what", "writeback").with("device", "dm-11");
         assert_eq!(told(&[stop, inode]), [(1, 0)]);
     }
 
@@ -509,7 +508,10 @@ mod tests {
     fn a_check_of_a_pools_tree_follows_from_its_metadata() {
         let pool = event("log.raid_error", "io-error", 31, 3).with("what", "pool").with("array", "253:5");
         let bug = |module: &str| {
-            event("log.oops", "bug-on", 32, 6).with("severity", "report").with("function", "node_check").with("module", module)
+            event("log.oops", "bug-on", 32, 6)
+                .with("severity", "report")
+                .with("function", "node_check")
+                .with("module", module)
         };
         assert_eq!(told(&[pool.clone(), bug("dm_persistent_data")]), [(1, 0)]);
         assert!(told(&[pool, bug("xfs")]).is_empty());
@@ -519,7 +521,10 @@ mod tests {
     fn a_driver_that_waits_for_its_gpu_holds_a_cpu() {
         let gpu = event("log.gpu_error", "io-error", 100, 10).with("driver", "nvidia").with("what", "not-responding");
         let stuck = |module: &str| {
-            event("log.soft_lockup", "soft-lockup", 160, 50).with("severity", "report").with("cpu", 2).with("module", module)
+            event("log.soft_lockup", "soft-lockup", 160, 50)
+                .with("severity", "report")
+                .with("cpu", 2)
+                .with("module", module)
         };
         assert_eq!(told(&[gpu.clone(), stuck("nvidia")]), [(1, 0)]);
         assert!(told(&[gpu, stuck("xfs")]).is_empty());

@@ -92,7 +92,9 @@ fn not_recovered(facts: &[Fact]) -> Vec<(usize, String, String)> {
     for (at, failed) in of("recovery-failed") {
         let near = |error: &Fact| BESIDE.holds(error, failed) || BESIDE.holds(failed, error);
         let same = |(_, error): &(usize, &Fact)| {
-            error.text("error_severity") != Some("corrected") && error.text("device") == failed.text("device") && near(error)
+            error.text("error_severity") != Some("corrected")
+                && error.text("device") == failed.text("device")
+                && near(error)
         };
         let Some((of, error)) = of("error").find(same) else { continue };
         let why = match error.get("no_callback") {

@@ -36,7 +36,8 @@ fn lacks_cpus(fact: &Fact) -> bool {
     fact.text("what") == Some("no-rendezvous")
         || fact.kind == "log.panic"
             && fact.text("reason").is_some_and(|reason| {
-                reason.contains("Not all CPUs entered broadcast") || reason.contains("Timeout synchronizing machine check")
+                reason.contains("Not all CPUs entered broadcast")
+                    || reason.contains("Timeout synchronizing machine check")
             })
 }
 
@@ -83,7 +84,10 @@ pub(super) fn hardware(fact: &Fact, access: Option<&Fact>, admitted: bool, detai
         Some(Sign { kind, uncorrected: severe, what })
     };
     // A mapping that is missing or gone is a matter of the driver, the firmware or the passthrough, not of a broken part.
-    if lacks_cpus(fact) || fact.kind == "log.iommu_fault" || fact.text("errors").is_some_and(|errors| errors.contains("ACSViol")) {
+    if lacks_cpus(fact)
+        || fact.kind == "log.iommu_fault"
+        || fact.text("errors").is_some_and(|errors| errors.contains("ACSViol"))
+    {
         return None;
     }
     match fact.text("class")? {
@@ -337,7 +341,9 @@ mod tests {
             Fact::new(kind, Origin::lines("dmesg", 1, 1)).with("class", "hardware-mce").with("severity", "panic")
         };
         let panic = |reason: &str| fact("log.panic").with("reason", reason);
-        assert!(hardware(&panic("Timeout: Not all CPUs entered broadcast exception handler"), None, false, false).is_none());
+        assert!(
+            hardware(&panic("Timeout: Not all CPUs entered broadcast exception handler"), None, false, false).is_none()
+        );
         assert!(hardware(&panic("Fatal machine check"), None, false, false).is_some());
         assert!(!admits(&[fact("log.mce").with("what", "no-rendezvous")]));
     }
@@ -345,9 +351,12 @@ mod tests {
     #[test]
     fn a_recovery_without_a_driver_that_takes_part_is_no_defect() {
         let fact = |line: u64, what: &str| {
-            Fact::new("log.pcie_error", Origin::lines("dmesg", line, line)).with("what", what).with("device", "0000:80:1b.4")
+            Fact::new("log.pcie_error", Origin::lines("dmesg", line, line))
+                .with("what", what)
+                .with("device", "0000:80:1b.4")
         };
-        let error = |line: u64, errors: &str| fact(line, "error").with("errors", errors).with("error_severity", "non-fatal");
+        let error =
+            |line: u64, errors: &str| fact(line, "error").with("errors", errors).with("error_severity", "non-fatal");
         let failed = fact(20, "recovery-failed");
         assert_eq!(not_recovered(&[error(10, "ACSViol"), failed.clone()]), [1]);
         assert_eq!(not_recovered(&[failed.clone(), error(22, "ACSViol")]), [0]);

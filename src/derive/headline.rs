@@ -485,7 +485,8 @@ fn no_device(fact: &Fact) -> Option<String> {
         names => format!("; it saw {}{}", names.join(", "), if present.len() > 12 { ", ..." } else { "" }),
     };
     // Names of file systems are for an initial file system to look up.
-    let lookup = device.is_some_and(|d| d.starts_with("UUID=") || d.starts_with("LABEL=") || d.starts_with("/dev/disk/"));
+    let lookup =
+        device.is_some_and(|d| d.starts_with("UUID=") || d.starts_with("LABEL=") || d.starts_with("/dev/disk/"));
     let lookup = if lookup { "; only an initial file system finds that name, and none was loaded" } else { "" };
     Some(format!("the kernel could not open its root{asked}{why}{lookup}{saw}"))
 }

@@ -94,7 +94,9 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
         let access = fault::access(facts, fact);
         let excused = not_recovered.binary_search(&at).is_ok();
         if !excused
-            && let Some(sign) = storms.get(&at).cloned().or_else(|| hardware::hardware(fact, access, admitted, detailed)) {
+            && let Some(sign) =
+                storms.get(&at).cloned().or_else(|| hardware::hardware(fact, access, admitted, detailed))
+        {
             let (advice, verify) = hardware::advice(sign.kind, sign.uncorrected);
             derived.push(
                 Fact::new("derived.hardware", origin(fact))

@@ -162,9 +162,23 @@ pub(super) fn main_stack(fact: &Fact) -> Option<&Stack> {
 /// stopped, whatever it ran.
 pub(super) fn is_history(stack: &Stack) -> bool {
     let name = stack.name.to_ascii_lowercase();
-    ["alloc", "freed", "free ", "creat", "stored", "last ", "took", "registered", "earlier", "kthread", "owner", "held", "stopped"]
-        .iter()
-        .any(|word| name.contains(word))
+    [
+        "alloc",
+        "freed",
+        "free ",
+        "creat",
+        "stored",
+        "last ",
+        "took",
+        "registered",
+        "earlier",
+        "kthread",
+        "owner",
+        "held",
+        "stopped",
+    ]
+    .iter()
+    .any(|word| name.contains(word))
 }
 
 /// Lines between a report and the panic that carries its trace.

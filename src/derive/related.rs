@@ -57,7 +57,9 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
         let stuck = |early: &Fact| is_same_gpu(early, late) && GPU.holds(early, late);
         return nearest(&stuck).map(|at| (at, "the driver resets the processor that had stood still before"));
     }
-    if late.kind == "log.device_firmware" && matches!(late.text("what"), Some("stopped" | "no-answer" | "recovery-failed")) {
+    if late.kind == "log.device_firmware"
+        && matches!(late.text("what"), Some("stopped" | "no-answer" | "recovery-failed"))
+    {
         let crashed = |early: &Fact| {
             early.kind == "log.device_firmware"
                 && early.text("what") == Some("crash")
@@ -190,11 +192,8 @@ fn is_same_command(early: &Fact, late: &Fact) -> bool {
 
 /// The block at which `Read(10) 28 00 00 00 00 e0 00 01 00 00` begins.
 fn block_of_command(cdb: &str) -> Option<i64> {
-    let bytes: Vec<i64> = cdb
-        .split(' ')
-        .filter(|word| word.len() == 2)
-        .map_while(|word| i64::from_str_radix(word, 16).ok())
-        .collect();
+    let bytes: Vec<i64> =
+        cdb.split(' ').filter(|word| word.len() == 2).map_while(|word| i64::from_str_radix(word, 16).ok()).collect();
     let address = match bytes.first()? {
         0x28 | 0x2a => bytes.get(2..6)?,
         0x88 | 0x8a => bytes.get(2..10)?,
@@ -504,7 +503,10 @@ mod tests {
             event("log.device_firmware", "driver", driver, what, seconds).with("device", what)
         };
         let card = event("log.host_adapter", "driver", "mmc1", "not-usable", 12).with("class", "firmware");
-        assert_eq!(told(&[chip("brcmfmac", "crash", 10), chip("brcmfmac", "stopped", 11), card.clone()]), [(1, 0), (2, 1)]);
+        assert_eq!(
+            told(&[chip("brcmfmac", "crash", 10), chip("brcmfmac", "stopped", 11), card.clone()]),
+            [(1, 0), (2, 1)]
+        );
         let disk = card.with("class", "io-error");
         assert!(told(&[chip("brcmfmac", "crash", 10), disk]).is_empty());
         assert!(told(&[chip("brcmfmac", "crash", 10), chip("mlx5_core", "stopped", 11)]).is_empty());
@@ -516,8 +518,9 @@ mod tests {
             let fact = event("log.gpu_error", "driver", "amdgpu", what, seconds);
             if device.is_empty() { fact } else { fact.with("device", device) }
         };
-        let silent = gpu("0000:0d:00.0", "not-responding", 1)
-            .quoting("amdgpu 0000:0d:00.0: amdgpu: SMU: I'm not done with your previous command: SMN_C2PMSG_66:0x00000012");
+        let silent = gpu("0000:0d:00.0", "not-responding", 1).quoting(
+            "amdgpu 0000:0d:00.0: amdgpu: SMU: I'm not done with your previous command: SMN_C2PMSG_66:0x00000012",
+        );
         assert_eq!(told(&[silent, gpu("", "ring-timeout", 10)]), [(1, 0)]);
         let reset = gpu("0000:03:00.0", "reset", 11);
         assert_eq!(told(&[gpu("", "ring-timeout", 10), reset.clone()]), [(1, 0)]);

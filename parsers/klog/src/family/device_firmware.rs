@@ -157,7 +157,9 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "crash" if wireless && driver != "iwlwifi" => Some(RESTARTED),
         "stopped" if driver == "brcmfmac" => Some("the bus to the chip is down, and the driver cannot start it anew"),
         "recovery-failed" if wireless => Some(NOT_RESTARTED),
-        "queue-stuck" => Some("a frame was not sent for so long that the driver restarted the firmware; the error dump below, if any, is of its own making"),
+        "queue-stuck" => Some(
+            "a frame was not sent for so long that the driver restarted the firmware; the error dump below, if any, is of its own making",
+        ),
         _ if line.is_of_boot(BOOT_SECONDS) => None,
         "no-answer" => Some("the device does not answer its driver, which asks again, starts it anew or gives it up"),
         "restarted" if wireless => Some(RESTARTED),
@@ -268,7 +270,10 @@ fn finish(report: &mut Report) {
     }
     if event.fields.contains_key("gone") {
         event.severity = Severity::Failure;
-        event.set("consequence", "its registers read as all ones: it is gone from the bus, look at its slot, link and power");
+        event.set(
+            "consequence",
+            "its registers read as all ones: it is gone from the bus, look at its slot, link and power",
+        );
     }
 }
 
@@ -313,7 +318,10 @@ mod tests {
              [35370.914429] iwlwifi 0000:01:00.0: 0x00000084 | NMI_INTERRUPT_UNKNOWN\n";
         assert_eq!(events(text).len(), 1);
         assert_eq!(fields(text, &["what", "title"]), ["queue-stuck", "iwlwifi: transmit queue stuck"]);
-        assert_eq!(fields("[35370.871896] iwlwifi 0000:01:00.0: Queue 11 stuck for 10000 ms.\n", &["what"]), ["queue-stuck"]);
+        assert_eq!(
+            fields("[35370.871896] iwlwifi 0000:01:00.0: Queue 11 stuck for 10000 ms.\n", &["what"]),
+            ["queue-stuck"]
+        );
     }
 
     #[test]

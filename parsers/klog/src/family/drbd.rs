@@ -124,7 +124,9 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
                 "consequence",
                 refused
                     .then_some("the nodes did not agree on a change of state in time; it is tried again or left")
-                    .or(settles.then_some("the copies differ, and it was told to settle that by itself: one of them loses what it wrote")),
+                    .or(settles.then_some(
+                        "the copies differ, and it was told to settle that by itself: one of them loses what it wrote",
+                    )),
             )
             .with_opt("sector", number_after(said, "sector ").filter(|_| *what == "no-data"))
             .with("detail", said),
@@ -137,11 +139,17 @@ mod tests {
 
     #[test]
     fn a_split_brain_of_version_9_is_read() {
-        for said in ["uuid_compare()=split-brain-auto-recover by rule=bitmap-both", "helper command: /sbin/drbdadm split-brain"] {
+        for said in
+            ["uuid_compare()=split-brain-auto-recover by rule=bitmap-both", "helper command: /sbin/drbdadm split-brain"]
+        {
             let text = format!("[ 1142.904077] drbd pvc-b68/0 drbd43001 k8s-node1: {said}");
-            assert_eq!(fields(&text, &["what", "device", "minor", "peer"]), ["split-brain", "pvc-b68", "drbd43001", "k8s-node1"]);
+            assert_eq!(
+                fields(&text, &["what", "device", "minor", "peer"]),
+                ["split-brain", "pvc-b68", "drbd43001", "k8s-node1"]
+            );
         }
-        for said in ["uuid_compare()=no-sync by rule=lost-quorum", "helper command: /sbin/drbdadm before-resync-target"] {
+        for said in ["uuid_compare()=no-sync by rule=lost-quorum", "helper command: /sbin/drbdadm before-resync-target"]
+        {
             assert!(events(&format!("[ 1142.904077] drbd pvc-b68/0 drbd43001 k8s-node1: {said}")).is_empty());
         }
     }

@@ -212,16 +212,14 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
 /// What amdgpu says below a ring that stood still, and below the start of a reset: whose job it was, what was wrong with it,
 /// what was reset (drivers/gpu/drm/amd/amdgpu: amdgpu_job.c, amdgpu_device.c, gfx_v*.c).
 fn amd(report: &mut Report, text: &str) -> Step {
-    const OUTCOMES: &[(&str, &str)] = &[
-        ("reset failed", "ring reset failed"),
-        ("reset succeeded", "ring reset"),
-        ("reset success", "ring reset"),
-    ];
+    const OUTCOMES: &[(&str, &str)] =
+        &[("reset failed", "ring reset failed"), ("reset succeeded", "ring reset"), ("reset success", "ring reset")];
     let event = &mut report.event;
     let rest = split(text, ": ").map_or(text, |(_, rest)| rest);
     let rest = rest.strip_prefix("amdgpu: ").unwrap_or(rest);
     // `Process information: process firefox pid 99 thread firefox:cs0 pid 101`, since 6.12 `Process firefox pid 99 thread ..`
-    let process = between(text, "Process information: process ", " pid ").or_else(|| between(rest, "Process ", " pid "));
+    let process =
+        between(text, "Process information: process ", " pid ").or_else(|| between(rest, "Process ", " pid "));
     if let Some(comm) = process {
         event.comm.get_or_insert_with(|| comm.to_owned());
         event.pid = event.pid.or_else(|| number_after(text, " pid "));
@@ -336,9 +334,14 @@ mod tests {
              [   10.100005] amdgpu 0000:2d:00.0: MODE1 reset\n\
              [   10.100006] amdgpu 0000:2d:00.0: GPU reset succeeded, trying to resume\n\
              [   10.100007] amdgpu 0000:2d:00.0: VRAM is lost due to GPU reset!\n";
-        assert_eq!(fields(text, &["what", "comm", "pid", "fault"]), ["ring-timeout", "wayvr", "41460", "illegal opcode"]);
-        let outcomes: Vec<String> =
-            events(text).iter().map(|e| e.to_fact("t").get("outcome").map(ToString::to_string).unwrap_or_default()).collect();
+        assert_eq!(
+            fields(text, &["what", "comm", "pid", "fault"]),
+            ["ring-timeout", "wayvr", "41460", "illegal opcode"]
+        );
+        let outcomes: Vec<String> = events(text)
+            .iter()
+            .map(|e| e.to_fact("t").get("outcome").map(ToString::to_string).unwrap_or_default())
+            .collect();
         assert_eq!(outcomes, ["", "ring reset failed", "MODE1 reset, video memory lost"]);
         let old = "[   10.100000] [drm:amdgpu_job_timedout [amdgpu]] *ERROR* ring gfx timeout, signaled seq=1, emitted seq=3\n\
              [   10.100001] [drm:amdgpu_job_timedout [amdgpu]] *ERROR* Process information: process firefox pid 99 thread firefox:cs0 pid 101\n";

@@ -274,7 +274,11 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let severity = if empty || closed || logged || notice { Severity::Notice } else { Severity::Failure };
     Opened::line(
         Event::new(FAMILY.name, if sdio { class::FIRMWARE } else { class::IO_ERROR }, severity)
-            .titled(format!("{}: {}", if sdio { "SDIO device" } else { "storage controller" }, said.map_or_else(|| what.replace('-', " "), str::to_owned)))
+            .titled(format!(
+                "{}: {}",
+                if sdio { "SDIO device" } else { "storage controller" },
+                said.map_or_else(|| what.replace('-', " "), str::to_owned)
+            ))
             .with("driver", driver)
             .with("what", *what)
             .with_opt("consequence", consequence)

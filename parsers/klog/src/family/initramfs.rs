@@ -65,7 +65,10 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     if let Some(rest) = text.strip_prefix("VFS: Cannot open root device ") {
         let (device, rest) = rest.trim_start_matches('"').split_once(['"', ' ']).unwrap_or((rest, ""));
         return Opened::lines(
-            new("no-device").with("ended", true).with("device", device).with_opt("errno", number_after(rest, "error -")),
+            new("no-device")
+                .with("ended", true)
+                .with("device", device)
+                .with_opt("errno", number_after(rest, "error -")),
         );
     }
     // initramfs-tools, scripts/local

@@ -112,7 +112,8 @@ fn open_mce(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     };
     // arch/x86/kernel/cpu/mce/core.c, right before the panic: `mce: CPUs not responding to MCE broadcast (may include false
     // positives): 0-3,8-11`
-    if let Some((_, cpus)) = split(text, "CPUs not responding to MCE broadcast").and_then(|(_, rest)| split(rest, ": ")) {
+    if let Some((_, cpus)) = split(text, "CPUs not responding to MCE broadcast").and_then(|(_, rest)| split(rest, ": "))
+    {
         let event = new("no-rendezvous").with("detail", cpus);
         return Opened::line(event.titled(format!("machine check: CPUs {cpus} did not come to handle one")));
     }

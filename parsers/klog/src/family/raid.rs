@@ -216,7 +216,9 @@ fn open_raid(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
             // drivers/md/dm-thin.c, dm-cache-target.c: the error is that of the B-tree below.
             let errno = number_after(rest, "error = -");
             let says = match errno {
-                Some(28) => Some("its metadata is full; it becomes read-only, and thin_check and thin_repair may be due"),
+                Some(28) => {
+                    Some("its metadata is full; it becomes read-only, and thin_check and thin_repair may be due")
+                }
                 Some(5) => Some("its metadata could not be read or written: look at the disk below"),
                 Some(15 | 61 | 74 | 84 | 117) => Some("its metadata is damaged"),
                 _ => None,
