@@ -34,6 +34,8 @@ pub(super) struct Wait {
     ends: bool,
     /// Why it is that one.
     by: Option<String>,
+    /// It is the lock of a file, which programs take.
+    of_file: bool,
     leads: Leads,
 }
 
@@ -105,7 +107,10 @@ fn of_dump(facts: &[Fact], member: &str, only: bool) -> Vec<Fact> {
             continue;
         }
         let all = || std::iter::once(task).chain(waiters.iter().filter_map(|pid| tasks.get(pid)));
-        if all().any(|t| t.event.is_some() || t.seconds.is_some_and(|s| s >= long)) {
+        // Programs wait for the locks of files as long as they like, unless who holds one cannot go on.
+        let halted = task.fact.get("halted").is_some();
+        let counts = |t: &&Task| halted || !t.wait.as_ref().is_some_and(|wait| wait.of_file) || t.state() != "S";
+        if all().filter(counts).any(|t| t.event.is_some() || t.seconds.is_some_and(|s| s >= long)) {
             out.push(chain(member, *root, task, waiters, &tasks, &groups));
         }
     }
@@ -300,7 +305,8 @@ fn wait(at: usize, fact: &Fact, lowest: &HashMap<&str, &str>) -> Option<Wait> {
     let object = what.strip_suffix(wish.as_str()).unwrap_or(&what).to_owned();
     // That of a lock is that it holds it.
     let by = text("waker_by").filter(|_| text("kind") != Some("file-lock")).map(str::to_owned);
-    Some(Wait { what, object, at, module, ends, by, leads })
+    let of_file = text("kind") == Some("file-lock");
+    Some(Wait { what, object, at, module, ends, by, of_file, leads })
 }
 
 /// For what several tasks wait for: all of them, the one that stands for them first. That is who was reported first, else

@@ -1,6 +1,6 @@
 //! `waits`: who waits on whom.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use facts::{Address, Gap};
 use kernel::stacks::CallStack;
@@ -155,8 +155,22 @@ pub struct WaitView {
     pub pools: Vec<PoolRow>,
     /// The other tasks in state D.
     pub others: Vec<OtherRow>,
+    /// Of those who are waited for what does not go on: stopped, traced, frozen, without a CPU.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub halted: Vec<HaltedRow>,
     /// What could not be decided.
     pub gaps: Vec<Gap>,
+}
+
+/// A task that others wait for and that does not go on, though it waits for nothing.
+#[derive(Clone, Debug, Serialize)]
+pub struct HaltedRow {
+    /// Thread id.
+    pub pid: i32,
+    /// Command name.
+    pub comm: String,
+    /// Why, as the end of a sentence: `is stopped by SIGSTOP`.
+    pub halted: String,
 }
 
 /// The waits of a dump.
@@ -263,7 +277,16 @@ pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
             "a vmlinux or a pack of this kernel (--vmlinux, --pack)",
         ));
     }
-    WaitView { cycles: cycles.collect(), locks: locks.collect(), pools: pools.collect(), others, gaps }
+    let owners = waits.locks.iter().filter_map(|wait| wait.owner).map(|owner| owner.task);
+    let awaited: BTreeSet<u64> =
+        owners.chain(waits.others.iter().filter_map(|wait| wait.waker)).map(|at| at.0).collect();
+    let halted = awaited.into_iter().filter_map(|at| {
+        let task = by_address.get(&at)?;
+        let halted = kernel.halted(task, stack_of.get(&at).copied())?;
+        Some(HaltedRow { pid: task.pid, comm: task.comm.clone(), halted })
+    });
+    let halted = halted.collect();
+    WaitView { halted, cycles: cycles.collect(), locks: locks.collect(), pools: pools.collect(), others, gaps }
 }
 
 impl OtherRow {

@@ -83,11 +83,6 @@ impl Kernel<'_> {
         self.files_of(tasks).into_iter().filter_map(open).collect()
     }
 
-    /// Whether a process has a file open.
-    pub(crate) fn has_open(&self, task: &Task, file: VirtAddr) -> bool {
-        self.files_of(std::slice::from_ref(task)).iter().any(|(_, open)| *open == file)
-    }
-
     /// The open files of processes, each with the first task that has it.
     pub(crate) fn files_of(&self, tasks: &[Task]) -> Vec<(VirtAddr, VirtAddr)> {
         let (mut found, mut seen, mut left) = (Vec::new(), HashSet::new(), MAX_ALL_FILES);

@@ -37,8 +37,9 @@ impl Kernel<'_> {
                 scene.tasks.iter().filter(of_process).find(owns)
             } else {
                 let file = lock.file;
-                let open = scene.tasks.iter().filter(of_process).filter(|task| task.pid == task.tgid);
-                let mut open = open.filter(|task| file.is_some_and(|file| self.has_open(task, file)));
+                let files = scene.files(self).iter().filter(|(_, open)| Some(*open) == file);
+                let open = files.filter_map(|(task, _)| scene.task(*task)).map(|(task, _)| task);
+                let mut open = open.filter(of_process);
                 // Who took it, or the one that inherited it.
                 let first = open.next();
                 let others: Vec<&Task> = open.collect();

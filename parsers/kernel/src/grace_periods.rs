@@ -74,15 +74,12 @@ impl Kernel<'_> {
     fn reader(&self, scene: &Scene<'_>, waiter: &Task, period: Period) -> Option<(VirtAddr, VirtAddr)> {
         let types = self.types();
         let entry = types.offset("task_struct", "rcu_node_entry")?;
-        let node = types.offset("task_struct", "rcu_blocked_node")?;
-        let nodes: BTreeSet<u64> =
-            scene.tasks.iter().filter_map(|task| self.ptr(task.address + node).ok()).map(|at| at.0).collect();
         let first = match period {
             Period::Normal => "gp_tasks",
             Period::Expedited => "exp_tasks",
         };
         let mut blocking: Vec<(VirtAddr, VirtAddr)> = Vec::new();
-        for node in nodes.into_iter().map(VirtAddr).filter(|at| self.arch().is_kernel(*at)) {
+        for node in scene.nodes_with_readers(self).iter().copied() {
             let Some(first) = self.pointer(node, "rcu_node", first) else { continue };
             let Some(head) = self.place(node, "rcu_node", "blkd_tasks") else { continue };
             let readers = self.list(head, MAX_READERS, "readers of RCU").items;
@@ -95,12 +92,25 @@ impl Kernel<'_> {
         blocking.into_iter().find(|(_, at)| *at == reader.address)
     }
 
+    /// The nodes in whose lists tasks stand.
+    pub(crate) fn nodes_with_readers(&self, tasks: &[Task]) -> Vec<VirtAddr> {
+        let Some(node) = self.types().offset("task_struct", "rcu_blocked_node") else { return Vec::new() };
+        let nodes: BTreeSet<VirtAddr> = tasks.iter().filter_map(|task| self.ptr(task.address + node).ok()).collect();
+        nodes.into_iter().filter(|at| self.arch().is_kernel(*at)).collect()
+    }
+
     /// A CPU that a grace period which is not young still waits for, with its node and what it runs.
     fn busy_cpu(&self, scene: &Scene<'_>, waiter: &Task, period: Period) -> Option<(VirtAddr, VirtAddr, u32)> {
         let old = match period {
             Period::Normal => {
-                let begun = self.symbol_at("rcu_state").and_then(|at| self.value(at, "rcu_state", "gp_start"))?;
-                self.jiffies()?.checked_sub(begun)? / self.ticks_per_second()?.max(1)
+                let state = self.symbol_at("rcu_state")?;
+                let now = self.jiffies()?;
+                let since = |member: &str| {
+                    let ticks = now.checked_sub(self.value(state, "rcu_state", member)?)?;
+                    Some(ticks / self.ticks_per_second()?.max(1))
+                };
+                // Where the thread of the grace periods does not run itself nobody looks at the CPUs.
+                since("gp_start").filter(|_| since("gp_activity").is_some_and(|idle| idle < OLD_S))?
             }
             Period::Expedited => {
                 let slept = waiter.last_run_ns?;

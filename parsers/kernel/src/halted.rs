@@ -14,7 +14,7 @@ const STARVED_NS: u64 = 2_000_000_000;
 
 impl Kernel<'_> {
     /// What keeps a task from going on, as the end of "it ...". `None` for one that runs, or sleeps for something.
-    pub(crate) fn halted(&self, task: &Task, stack: Option<&CallStack>) -> Option<String> {
+    pub fn halted(&self, task: &Task, stack: Option<&CallStack>) -> Option<String> {
         if task.running || task.idle || task.exit_state != 0 {
             return None;
         }

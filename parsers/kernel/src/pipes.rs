@@ -32,7 +32,7 @@ impl Kernel<'_> {
             };
             (wait.kind, wait.object, wait.symbol) = (WaitKind::Pipe, pipe, Some(what.to_owned()));
             let Some(other) = other else { continue };
-            let mut ends = self.files_of(scene.tasks).into_iter().filter(|(task, file)| {
+            let mut ends = scene.files(self).iter().copied().filter(|(task, file)| {
                 let is_it = self.pointer(*file, "file", "private_data") == Some(pipe);
                 *task != wait.task && is_it && self.value(*file, "file", "f_mode").is_some_and(|mode| mode & other != 0)
             });

@@ -72,10 +72,10 @@ mod tests {
             ("rpc_xprt", "state", 24, 8),
         ];
         let known = memory.kernel_with("SYMBOL(xs_tcp_ops)=ffffffff81000000\n", &members);
-        let named = known.symbolize(VirtAddr(0xffff_ffff_8100_0000)).is_some();
+        assert!(known.symbolize(VirtAddr(0xffff_ffff_8100_0000)).is_some());
         let expected = "server 10.9.0.2, to which there is no connection".to_owned();
         let found = known.server_of(VirtAddr(task + 0x20));
-        assert_eq!(found, named.then_some((VirtAddr(transport), expected)));
+        assert_eq!(found, Some((VirtAddr(transport), expected)));
         memory.put64(transport, 0);
         assert_eq!(memory.kernel_with("", &members).server_of(VirtAddr(task + 0x20)), None);
     }

@@ -17,6 +17,7 @@ const READ_LOCKS: [&str; 2] = ["__srcu_read_lock", "__srcu_read_lock_nmisafe"];
 impl Kernel<'_> {
     /// Fills in whose grace period it is, and the reader that keeps it.
     pub(crate) fn srcu_waits(&self, scene: &Scene<'_>, waits: &mut [QueueWait]) {
+        let mut sleeping: HashMap<VirtAddr, Vec<VirtAddr>> = HashMap::new();
         for wait in waits.iter_mut().filter(|wait| wait.kind == WaitKind::Completion && wait.waker.is_none()) {
             let Some((task, Some(stack))) = scene.task(wait.task) else { continue };
             if !stack.goes_through("__synchronize_srcu") {
@@ -33,7 +34,7 @@ impl Kernel<'_> {
             });
             wait.module = symbol.and_then(|symbol| symbol.module);
             let Some(readers) = self.srcu_readers(srcu).filter(|readers| *readers > 0) else { continue };
-            let found = self.sleeping_readers(scene, srcu, wait.task);
+            let found = sleeping.entry(srcu).or_insert_with(|| self.sleeping_readers(scene, srcu));
             // More that look like readers than there are: not all of them are.
             if found.len() as u64 > readers {
                 continue;
@@ -83,12 +84,12 @@ impl Kernel<'_> {
     }
 
     /// Sleeping tasks that are in functions which took it for reading.
-    fn sleeping_readers(&self, scene: &Scene<'_>, srcu: VirtAddr, waiter: VirtAddr) -> Vec<VirtAddr> {
+    fn sleeping_readers(&self, scene: &Scene<'_>, srcu: VirtAddr) -> Vec<VirtAddr> {
         let locks: Vec<u64> = READ_LOCKS.iter().filter_map(|name| self.symbol_at(name)).map(|at| at.0).collect();
         let mut known: HashMap<u64, (bool, bool)> = HashMap::new();
         let mut found = Vec::new();
         for (task, stack) in scene.tasks.iter().zip(scene.stacks) {
-            let Some(stack) = stack.as_ref().filter(|_| !task.running && task.address != waiter) else { continue };
+            let Some(stack) = stack.as_ref().filter(|_| !task.running) else { continue };
             let frames = stack.frames.iter().filter(|f| f.found != facts::Found::Scan && f.name.is_some());
             // Whether the way to the call inside leads by a lock, and whether the code names the structure.
             let mut of_code = frames.map(|frame| {

@@ -19,12 +19,21 @@ pub(crate) struct Scene<'a> {
     pub(crate) stacks: &'a [Option<CallStack>],
     by_address: HashMap<VirtAddr, usize>,
     pools: OnceCell<Vec<WorkerPool>>,
+    files: OnceCell<Vec<(VirtAddr, VirtAddr)>>,
+    blocked_readers: OnceCell<Vec<VirtAddr>>,
 }
 
 impl<'a> Scene<'a> {
     pub(crate) fn of(tasks: &'a [Task], stacks: &'a [Option<CallStack>]) -> Scene<'a> {
         let by_address = tasks.iter().enumerate().map(|(n, task)| (task.address, n)).collect();
-        Scene { tasks, stacks, by_address, pools: OnceCell::new() }
+        Scene {
+            tasks,
+            stacks,
+            by_address,
+            pools: OnceCell::new(),
+            files: OnceCell::new(),
+            blocked_readers: OnceCell::new(),
+        }
     }
 
     /// The same with these workers.
@@ -48,6 +57,16 @@ impl<'a> Scene<'a> {
     /// Whether a task sleeps, by its reliable frames, below this function.
     pub(crate) fn goes_through(&self, at: VirtAddr, function: &str) -> bool {
         self.task(at).and_then(|(_, stack)| stack).is_some_and(|stack| stack.goes_through(function))
+    }
+
+    /// The open files of all processes, each with the first task that has it.
+    pub(crate) fn files(&self, kernel: &Kernel<'_>) -> &[(VirtAddr, VirtAddr)] {
+        self.files.get_or_init(|| kernel.files_of(self.tasks))
+    }
+
+    /// The nodes of RCU that have readers which were switched away from.
+    pub(crate) fn nodes_with_readers(&self, kernel: &Kernel<'_>) -> &[VirtAddr] {
+        self.blocked_readers.get_or_init(|| kernel.nodes_with_readers(self.tasks))
     }
 
     /// The pools of workers.

@@ -164,13 +164,17 @@ fn a_root_that_was_stopped_or_gets_no_cpu_is_told_with_the_reason_and_no_module(
     let lock = lock.with("waker_by", "holds it");
     let mut client = task(2, "client", 25);
     client.set("state", "S");
-    let found = chains(&[frozen, client, lock]);
+    let found = chains(&[frozen, client.clone(), lock.clone()]);
     let root = found.iter().find(|f| f.kind == "derived.chain").unwrap();
     assert_eq!(
         root.text("title").unwrap(),
         "dbbackup:1 holds up 1 task: it holds the flock on /tmp/db.lock (1 wait) and is frozen with its cgroup /backup"
     );
     assert_eq!(root.quote, "client:2 waits for the flock on /tmp/db.lock, held by dbbackup:1");
+    // Who holds one and goes on holds nobody up.
+    let mut works = task(1, "dbbackup", 0);
+    works.set("state", "S");
+    assert!(chains(&[works, client, lock]).is_empty());
 }
 
 #[test]

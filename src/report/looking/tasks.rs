@@ -329,6 +329,9 @@ pub fn waiting(view: &WaitView, width: Option<usize>) -> String {
         let header = [">PID", "COMM", "ST", "WAITS FOR", "OBJECT", "IN", ">WAITERS"];
         out.push_str(&table(&header, rows, width));
     }
+    for task in &view.halted {
+        wrapped(&mut out, &printable(&format!("{} {} {}", task.pid, task.comm, task.halted)), width);
+    }
     for pool in &view.pools {
         let name = pool.symbol.clone().unwrap_or_else(|| address(pool.pool));
         let sleepers: Vec<String> = pool.sleepers.iter().map(|(pid, comm)| format!("{pid} {comm}")).collect();
