@@ -7,6 +7,7 @@ use facts::{FieldDef, FieldType, KindDef, Value};
 use super::{Before, Family, Form, From, Opened, field, kind, memory_state};
 use crate::cursor::{Cursor, after, between, has, hex_after, number_after, split};
 use crate::event::{Event, Severity};
+use crate::line::Writer;
 use crate::report::{Report, Step};
 use crate::{Line, class};
 
@@ -135,6 +136,9 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     if text.starts_with("Killed process ") && !has(text, "total-vm:") {
         return None;
     }
+    // An event of Kubernetes' node problem detector, a mail: the kernel's line within other text.
+    let quoted = text.find("Memory cgroup out of memory: Kill").filter(|_| line.writer != Writer::Kernel);
+    let text = quoted.map_or(text, |at| &text[at..]);
     let mut report = Report::new(event, &FAMILY, Form::Lines);
     match decision(&mut report, text) {
         Step::Pass => None,
@@ -382,6 +386,14 @@ fn finish(report: &mut Report) {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{events, fields};
+
+    #[test]
+    fn the_kernels_line_is_read_within_an_event_of_kubernetes() {
+        let text = "kernel-monitor, gke-cluster-1-default-pool-81a54c78-gl40\t\t\tWarning\t\tOOMKilling\tMemory cgroup out of memory: Kill process 1371 (node) score 2081 or sacrifice child\n\
+             Killed process 1371 (node) total-vm:783352kB, anon-rss:201844kB, file-rss:22852kB\n";
+        assert_eq!(fields(text, &["class", "killed_pid", "killed_comm", "killed_total_vm_kb"]), ["memcg-oom", "1371", "node", "783352"]);
+        assert_eq!(events(text).len(), 1);
+    }
 
     #[test]
     fn the_line_of_the_constraint_alone_names_the_victim() {
