@@ -66,6 +66,7 @@ mod vfs_leftover;
 mod warning;
 mod words;
 mod workqueue_lockup;
+mod xmon;
 
 use facts::KindDef;
 
@@ -257,6 +258,7 @@ pub(crate) static ALL: &[&Family] = &[
     &lost_function::FAMILY,
     &initramfs::FAMILY,
     &init_fault::FAMILY,
+    &xmon::FAMILY,
     // Where nothing else begins a report.
     &headless::FAMILY,
 ];
