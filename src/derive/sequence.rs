@@ -113,6 +113,20 @@ fn told_before(facts: &[Fact], boot: &[usize], found: &mut Vec<Follows>) {
             }
             continue;
         }
+        if early.kind == "log.usb_host_error" && early.text("what") == Some("dead") {
+            let asleep = later.copied().find(|late| {
+                facts.get(*late).is_some_and(|late| {
+                    late.kind == "log.power"
+                        && late.text("what") == Some("resume")
+                        && late.text("device") == early.text("device")
+                        && AT_ONCE.holds(early, late)
+                })
+            });
+            if let Some(of) = asleep {
+                found.push(Follows { event: *at, of, why: "the controller did not come back from suspend" });
+            }
+            continue;
+        }
         if is_virtual_adapter(early) {
             let said = later.copied().find(|late| {
                 facts.get(*late).is_some_and(|late| is_medium_error(late) && SAME_BREATH.holds(early, late))
