@@ -59,8 +59,7 @@ fn a_task_without_a_trace_waits_for_what_the_one_beside_it_waits_for() {
 #[test]
 fn a_controller_that_does_not_wake_up_is_dead_for_that() {
     let dead = event("log.usb_host_error", "io-error", 338, 3).with("what", "dead").with("device", "0000:08:00.0");
-    let resume =
-        |device: &str| event("log.power", "firmware", 338, 5).with("what", "resume").with("device", device);
+    let resume = |device: &str| event("log.power", "firmware", 338, 5).with("what", "resume").with("device", device);
     assert_eq!(told(&[dead.clone(), resume("0000:08:00.0")]), [(0, 1)]);
     assert!(told(&[dead, resume("0000:09:00.0")]).is_empty());
 }

@@ -391,7 +391,10 @@ mod tests {
     fn the_kernels_line_is_read_within_an_event_of_kubernetes() {
         let text = "kernel-monitor, gke-cluster-1-default-pool-81a54c78-gl40\t\t\tWarning\t\tOOMKilling\tMemory cgroup out of memory: Kill process 1371 (node) score 2081 or sacrifice child\n\
              Killed process 1371 (node) total-vm:783352kB, anon-rss:201844kB, file-rss:22852kB\n";
-        assert_eq!(fields(text, &["class", "killed_pid", "killed_comm", "killed_total_vm_kb"]), ["memcg-oom", "1371", "node", "783352"]);
+        assert_eq!(
+            fields(text, &["class", "killed_pid", "killed_comm", "killed_total_vm_kb"]),
+            ["memcg-oom", "1371", "node", "783352"]
+        );
         assert_eq!(events(text).len(), 1);
     }
 
