@@ -84,10 +84,10 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     {
         event.fields.entry("jiffies".into()).or_insert(jiffies.into());
     }
-    if let Some(on) = after(text, "on CPU ") {
-        if let Some(cpu) = Cursor::new(on.trim_start_matches(['{', ' '])).number() {
-            add_cpu(cpu, &mut event);
-        }
+    if let Some(on) = after(text, "on CPU ")
+        && let Some(cpu) = Cursor::new(on.trim_start_matches(['{', ' '])).number()
+    {
+        add_cpu(cpu, &mut event);
     }
     if let Some((inside, _)) = after(text, "{").and_then(|t| t.split_once('}')) {
         for word in inside.split([' ', ',']) {
