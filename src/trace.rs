@@ -169,7 +169,8 @@ fn main_report(case: &Case, rests_on: &[usize]) -> Option<usize> {
     let blamed: HashSet<usize> = case.facts.iter().filter(|f| f.kind == "derived.blamed").filter_map(place).collect();
     let shown = rests_on.iter().copied().filter_map(|at| {
         let fact = case.facts.get(at).filter(|fact| fact.kind.starts_with("log."))?;
-        let any = |keep: fn(&Frame) -> bool| fact.stacks.iter().any(|s| s.frames.iter().any(keep));
+        let any =
+            |keep: fn(&Frame) -> bool| fact.stacks.iter().filter(|s| !is_stopped(s)).any(|s| s.frames.iter().any(keep));
         let doubt = match (any(|f| f.reliable), any(|f| f.function.is_some())) {
             (true, _) => 0,
             (false, true) => 1,
@@ -219,9 +220,12 @@ fn holds(fact: &Fact, function: Option<&str>) -> bool {
 fn shown_stack<'a>(fact: &'a Fact, blamed: Option<&str>) -> Option<&'a Stack> {
     let holds = |s: &Stack| blamed.is_some_and(|b| s.functions().any(|f| bare(f) == bare(b)));
     let stacks = || fact.stacks.iter().map(|s| &**s);
-    // What a CPU ran that a panic stopped tells nothing of the panic.
-    let own = |s: &&Stack| !s.name.starts_with("stopped CPU ");
-    stacks().find(|s| holds(s)).or_else(|| stacks().filter(own).max_by_key(|s| s.functions().count()))
+    stacks().find(|s| holds(s)).or_else(|| stacks().filter(|s| !is_stopped(s)).max_by_key(|s| s.functions().count()))
+}
+
+/// Is it what a CPU ran that a panic stopped? It tells nothing of the panic.
+fn is_stopped(stack: &Stack) -> bool {
+    stack.name.starts_with("stopped CPU ")
 }
 
 /// The function the registers name, where the printed trace begins with its caller.
@@ -294,5 +298,18 @@ mod tests {
         assert_eq!((shown.frames, shown.pid), (vec!["c".to_owned(), "d".to_owned()], Some(7)));
         assert_eq!(shown.fault.as_deref(), Some("NULL"));
         assert!(trace(&case, &[2]).is_none());
+    }
+
+    #[test]
+    fn what_a_stopped_cpu_ran_is_no_trace_of_the_panic() {
+        let panic = |name: &str| {
+            let mut fact = Fact::new("log.panic", Origin::lines("dmesg", 1, 9)).with("severity", "panic");
+            let mut stack = Stack::printed(name);
+            stack.frames = ["handle_IPI", "tasklet_action"].map(Frame::printed).to_vec();
+            fact.stacks = vec![Arc::new(stack)];
+            Case { facts: vec![fact], ..Case::default() }
+        };
+        assert!(trace(&panic("call trace"), &[0]).is_some());
+        assert!(trace(&panic("stopped CPU 3"), &[0]).is_none());
     }
 }
