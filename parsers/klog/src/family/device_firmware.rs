@@ -157,6 +157,10 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         "crash" if wireless && driver != "iwlwifi" => Some(RESTARTED),
         "stopped" if driver == "brcmfmac" => Some("the bus to the chip is down, and the driver cannot start it anew"),
         "recovery-failed" if wireless => Some(NOT_RESTARTED),
+        // The registers of its bus: whoever starts a chip reads them first.
+        "no-answer" if driver == "brcmfmac" && text.contains(" data F") => {
+            Some("the chip does not answer on its bus: its driver gives it up, or cannot use it")
+        }
         "queue-stuck" => Some(
             "a frame was not sent for so long that the driver restarted the firmware; the error dump below, if any, is of its own making",
         ),
@@ -336,6 +340,8 @@ mod tests {
             assert_eq!(fields(&text, &["driver", "what"]), ["brcmfmac", what], "{text}");
             assert!(!fields(&text, &["consequence"])[0].is_empty(), "{text}");
         }
+        let start = "[    3.803688] brcmfmac: brcmf_sdiod_regrw_helper: failed to read data F1@0x0b800, err: -110";
+        assert!(fields(start, &["consequence"])[0].contains("bus"));
         for text in [
             "ieee80211 phy0: Hardware restart was requested",
             "brcmfmac: brcmf_c_preinit_dcmds: Firmware: BCM4345/6 wl0: Apr 15 2021 03:03:20",
