@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use facts::{Fact, Value};
 
 use super::sequence::{Near, SECOND};
-use super::{headline, origin};
+use super::{hardware, headline, origin};
 
 /// The time that a watchdog says, by what it grows.
 const LENGTHS: &[&str] = &["seconds", "jiffies"];
@@ -84,19 +84,11 @@ fn outcomes(facts: &[Fact]) -> Vec<(usize, String, String)> {
 
 /// That a device was not recovered is told with the error it was to be recovered from, also where a log is newest first.
 fn not_recovered(facts: &[Fact]) -> Vec<(usize, String, String)> {
-    const BESIDE: Near = Near { ns: 60 * SECOND, lines: 60 };
-    let of = |what: &'static str| {
-        facts.iter().enumerate().filter(move |(_, f)| f.kind == "log.pcie_error" && f.text("what") == Some(what))
-    };
+    let is_failure = |fact: &Fact| fact.kind == "log.pcie_error" && fact.text("what") == Some("recovery-failed");
     let mut titles = Vec::new();
-    for (at, failed) in of("recovery-failed") {
-        let near = |error: &Fact| BESIDE.holds(error, failed) || BESIDE.holds(failed, error);
-        let same = |(_, error): &(usize, &Fact)| {
-            error.text("error_severity") != Some("corrected")
-                && error.text("device") == failed.text("device")
-                && near(error)
-        };
-        let Some((of, error)) = of("error").find(same) else { continue };
+    for (at, failed) in facts.iter().enumerate().filter(|(_, fact)| is_failure(fact)) {
+        let own = |(_, error): &(usize, &Fact)| error.text("device") == failed.text("device");
+        let Some((of, error)) = hardware::error_of(facts, failed).filter(own) else { continue };
         let why = match error.get("no_callback") {
             Some(_) => "; it was not recovered, as a driver below it takes no part in recoveries",
             None => "; it was not recovered",

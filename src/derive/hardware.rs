@@ -162,24 +162,31 @@ pub(super) fn storms(facts: &[Fact]) -> BTreeMap<usize, Sign> {
 }
 
 /// Recoveries that failed for another reason than a defect: a driver that has no part in them, or an access that was
-/// refused by the bridges. What the error was stands beside it, before it or, newest first, behind it.
+/// refused by the bridges.
 pub(super) fn not_recovered(facts: &[Fact]) -> Vec<usize> {
     let failed = |fact: &Fact| fact.kind == "log.pcie_error" && fact.text("what") == Some("recovery-failed");
     let innocent = |error: &Fact| {
         error.get("no_callback").is_some()
             || error.text("errors").is_some_and(|errors| errors.split(", ").all(|name| REFUSED.contains(&name)))
     };
-    let near = |a: &Fact, b: &Fact| RECOVERY.holds(a, b) || RECOVERY.holds(b, a);
-    let beside = |fact: &Fact| {
-        facts.iter().find(|error| {
-            error.kind == "log.pcie_error"
-                && error.text("what") == Some("error")
-                && error.text("error_severity") != Some("corrected")
-                && near(error, fact)
-        })
-    };
-    let excused = facts.iter().enumerate().filter(|(_, fact)| failed(fact) && beside(fact).is_some_and(innocent));
+    let excused = facts
+        .iter()
+        .enumerate()
+        .filter(|(_, fact)| failed(fact) && error_of(facts, fact).is_some_and(|(_, error)| innocent(error)));
     excused.map(|(at, _)| at).collect()
+}
+
+/// The error of PCI Express that a recovery which failed was of: that of its device, else the first, beside it: before it or,
+/// newest first, behind it.
+pub(super) fn error_of<'a>(facts: &'a [Fact], failed: &Fact) -> Option<(usize, &'a Fact)> {
+    let beside = |error: &Fact| {
+        error.kind == "log.pcie_error"
+            && error.text("what") == Some("error")
+            && error.text("error_severity") != Some("corrected")
+            && (RECOVERY.holds(error, failed) || RECOVERY.holds(failed, error))
+    };
+    let errors = || facts.iter().enumerate().filter(|(_, error)| beside(error));
+    errors().find(|(_, error)| error.text("device") == failed.text("device")).or_else(|| errors().next())
 }
 
 /// Requests that were refused, and are nobody's defect.
@@ -362,6 +369,9 @@ mod tests {
         assert_eq!(not_recovered(&[failed.clone(), error(22, "ACSViol")]), [0]);
         assert!(not_recovered(&[error(10, "CmpltTO, MalfTLP"), failed.clone()]).is_empty());
         assert_eq!(not_recovered(&[error(10, "CmpltTO").with("no_callback", true), failed.clone()]), [1]);
+        // The error of its own device counts, whatever another one next to it says.
+        let other = error(9, "ACSViol").with("device", "0000:00:01.0");
+        assert!(not_recovered(&[other, error(10, "CmpltTO"), failed.clone()]).is_empty());
         assert!(not_recovered(&[failed]).is_empty());
     }
 

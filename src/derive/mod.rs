@@ -37,6 +37,7 @@ mod shared;
 mod shortage;
 mod signature;
 mod title;
+mod told_before;
 mod unloaded;
 mod waiting;
 mod work;

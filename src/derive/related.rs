@@ -3,7 +3,8 @@
 
 use facts::Fact;
 
-use super::sequence::{Near, SECOND, is_dead_disk, is_virtual_adapter};
+use super::sequence::{Near, SECOND, is_dead_disk};
+use super::told_before::is_virtual_adapter;
 
 /// A drive that is gone is gone for all that comes.
 const EVER: Near = Near { ns: i64::MAX, lines: u64::MAX };

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use facts::{Fact, Place};
 
-use super::path;
-use super::{clock, episode, functions, related, rotation};
+use super::told_before::{is_medium_error, is_virtual_adapter};
+use super::{clock, episode, functions, path, related, rotation, told_before};
 
 /// An event that follows from an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,11 +27,11 @@ const SAME_CODE: Near = Near { ns: 300 * SECOND, lines: 2000 };
 /// A driver whose device has just died.
 const SAME_DEVICE: Near = Near { ns: 30 * SECOND, lines: 1000 };
 /// What the layers above a drive say of the command that failed.
-const SAME_BREATH: Near = Near { ns: 2 * SECOND, lines: 12 };
+pub(super) const SAME_BREATH: Near = Near { ns: 2 * SECOND, lines: 12 };
 /// What is lost until somebody says otherwise.
 const LASTING: Near = Near { ns: 86_400 * SECOND, lines: 1_000_000 };
 /// What is printed in the same second.
-const AT_ONCE: Near = Near { ns: SECOND, lines: 100 };
+pub(super) const AT_ONCE: Near = Near { ns: SECOND, lines: 100 };
 /// The report that one task or CPU makes in the same breath.
 const CASCADE: Near = Near { ns: SECOND - 1, lines: 3 };
 
@@ -88,110 +88,9 @@ pub(super) fn follows(facts: &[Fact], blamed: &BTreeMap<usize, &str>, ignored: &
                 found.push(Follows { event: *at, of, why });
             }
         }
-        told_before(facts, &boot, &mut found);
+        told_before::follows(facts, &boot, &mut found);
     }
     found
-}
-
-/// What is said before its cause. Commands that were aborted before the drive said which sector it cannot read: it had tried all that time. These are the
-/// only events that a later one explains, because a drive that tries long says what is wrong last.
-fn told_before(facts: &[Fact], boot: &[usize], found: &mut Vec<Follows>) {
-    const TRIED: Near = Near { ns: 3600 * SECOND, lines: 2000 };
-    let known: BTreeSet<usize> = found.iter().map(|follows| follows.event).collect();
-    for (number, at) in boot.iter().enumerate() {
-        let Some(early) = facts.get(*at).filter(|_| !known.contains(at)) else { continue };
-        let later = boot.iter().skip(number + 1).take(LOOK_BACK);
-        // The watchdog of the clock may speak before those of the processors.
-        if early.kind == "log.clocksource" {
-            let stood = later.copied().find(|late| {
-                facts.get(*late).is_some_and(|late| {
-                    (super::work::is_idle(late) || late.kind == "log.mce") && AT_ONCE.holds(early, late)
-                })
-            });
-            if let Some(of) = stood {
-                found.push(Follows { event: *at, of, why: "the processor that reads the clock had stood still" });
-            }
-            continue;
-        }
-        if early.kind == "log.usb_host_error" && early.text("what") == Some("dead") {
-            let asleep = later.copied().find(|late| {
-                facts.get(*late).is_some_and(|late| {
-                    late.kind == "log.power"
-                        && late.text("what") == Some("resume")
-                        && late.text("device") == early.text("device")
-                        && AT_ONCE.holds(early, late)
-                })
-            });
-            if let Some(of) = asleep {
-                found.push(Follows { event: *at, of, why: "the controller did not come back from suspend" });
-            }
-            continue;
-        }
-        if is_virtual_adapter(early) {
-            let said = later.copied().find(|late| {
-                facts.get(*late).is_some_and(|late| is_medium_error(late) && SAME_BREATH.holds(early, late))
-            });
-            if let Some(of) = said {
-                found.push(Follows { event: *at, of, why: "the drive says what its command failed of" });
-            }
-            continue;
-        }
-        // The host's answer to a command, then what the disk says of the same one.
-        if early.kind == "log.paravirtual" && early.text("what") == Some("command-error") {
-            let said = later.take(2).copied().find(|late| {
-                facts.get(*late).is_some_and(|late| late.kind == "log.scsi_error" && SAME_BREATH.holds(early, late))
-            });
-            if let Some(of) = said {
-                found.push(Follows {
-                    event: *at,
-                    of,
-                    why: "the disk says right after what was wrong with the command",
-                });
-            }
-            continue;
-        }
-        if !is_abort(early) {
-            continue;
-        }
-        let medium = later.copied().find(|late| {
-            facts
-                .get(*late)
-                .is_some_and(|late| is_medium_error(late) && is_of_target(early, late) && TRIED.holds(early, late))
-        });
-        if let Some(of) = medium {
-            found.push(Follows {
-                event: *at,
-                of,
-                why: "the drive says later that it cannot read a sector: it had tried, and was too slow",
-            });
-        }
-    }
-}
-
-/// Do the lines of a controller speak of a drive by its address, or of its host: `sd 2:0:0:0`, `scsi host2`?
-fn is_of_target(early: &Fact, late: &Fact) -> bool {
-    let named = early.text("driver").and_then(|driver| driver.split(' ').next_back());
-    let Some((named, target)) = named.zip(late.text("target")) else { return false };
-    named == target || named.strip_prefix("host").is_some_and(|host| target.split(':').next() == Some(host))
-}
-
-/// Was a command aborted, or its device reset, because no answer came?
-fn is_abort(fact: &Fact) -> bool {
-    fact.kind == "log.host_adapter" && matches!(fact.text("what"), Some("abort" | "reset"))
-}
-
-/// Did a command fail in the adapter that a hypervisor gives its guests?
-pub(super) fn is_virtual_adapter(fact: &Fact) -> bool {
-    fact.kind == "log.paravirtual"
-        && fact.text("driver") == Some("hv_storvsc")
-        && fact.text("what") == Some("command-error")
-        && fact.text("severity") == Some("failure")
-}
-
-/// Does the drive say that it cannot read one of its sectors?
-fn is_medium_error(fact: &Fact) -> bool {
-    matches!(&*fact.kind, "log.scsi_error" | "log.block_io_error")
-        && fact.text("title").is_some_and(|title| title.to_ascii_lowercase().contains("medium error"))
 }
 
 /// What findings of one event are told apart by.
@@ -249,7 +148,7 @@ struct Earlier<'a> {
 const IN_ONE_BREATH: &str = "reported by the same task in the same second, after it";
 
 /// Events that are looked at before one: what lies further back is not near.
-const LOOK_BACK: usize = 400;
+pub(super) const LOOK_BACK: usize = 400;
 
 impl Earlier<'_> {
     /// The nearest earlier event that fits, from the last one backwards.

@@ -140,16 +140,9 @@ mod tests {
         let kernel = memory.kernel_with("", &members);
         let worker = |function: &str, work: u64| Worker {
             task: VirtAddr(0x500),
-            pid: None,
-            comm: None,
             function: Some(function.to_owned()),
-            module: None,
-            workqueue: None,
-            description: None,
-            busy_ns: None,
-            address: VirtAddr(0x600),
-            queue: None,
             work: Some(VirtAddr(work)),
+            ..Worker::default()
         };
         let busy = vec![worker("async_run_entry_fn", entry + 0x20), worker("wb_workfn", entry + 0x20)];
         let scene = Scene::of(&[], &[]).with_pools(vec![WorkerPool { busy, ..WorkerPool::default() }]);

@@ -93,6 +93,7 @@ pub mod types;
 mod unloaded_modules;
 pub mod unwind;
 mod user_registers;
+mod vmalloc;
 mod vmcoreinfo;
 mod wait_facts;
 pub mod wait_queues;

@@ -97,15 +97,9 @@ mod tests {
         let worker = |function: &str| Worker {
             task: kworker,
             pid: Some(20),
-            comm: None,
             function: Some(function.to_owned()),
-            module: None,
-            workqueue: None,
-            description: None,
-            busy_ns: None,
-            address: VirtAddr(0x600),
-            queue: None,
             work: Some(VirtAddr(program)),
+            ..Worker::default()
         };
         let of = |function: &str, completion: u64| {
             let pool = WorkerPool { busy: vec![worker(function)], ..WorkerPool::default() };

@@ -41,7 +41,7 @@ pub struct WorkerPool {
 }
 
 /// A busy worker.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Worker {
     /// Its `task_struct`.
     pub task: VirtAddr,
