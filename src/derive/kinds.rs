@@ -310,6 +310,11 @@ pub const KINDS: &[KindDef] = &[
         fields: &[EVENT, field("why", Text, "why it does no harm")],
     },
     KindDef {
+        kind: "derived.asked_nmi",
+        doc: "An NMI of a virtual machine: its host or a person asked for it",
+        fields: &[EVENT],
+    },
+    KindDef {
         kind: "derived.one_bit",
         doc: "A value that is one bit off; by itself no sign of failing hardware",
         fields: &[EVENT, field("what", Text, "the value and what it should be")],

@@ -55,10 +55,6 @@ pub(crate) use path::remembered;
 pub(crate) use pointer::meaning;
 pub(crate) use rotation::rotation;
 
-/// A virtual machine has no button and no bus that could raise one.
-const ASKED_NMI: &str = "an NMI was sent to this virtual machine: its host or a person asked for it, as a rule to get a dump of \
-     a machine that hung; look at what hung before";
-
 /// Concludes from the facts of one case. The result is in the order of the facts.
 ///
 /// ```
@@ -87,8 +83,9 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     let passing = passing::passing(facts);
     let guest = facts.iter().any(work::is_guest);
     for (at, fact) in facts.iter().enumerate() {
+        // A virtual machine has no button and no bus that could raise one.
         if guest && fact.kind == "log.nmi" {
-            derived.push(Fact::new("derived.headline", origin(fact)).with("event", at).with("title", ASKED_NMI));
+            derived.push(Fact::new("derived.asked_nmi", origin(fact)).with("event", at).quoting(fact.quote.clone()));
             continue;
         }
         let healed = healed.next_if(|recovery| recovery.event == at);

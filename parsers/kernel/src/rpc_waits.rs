@@ -13,14 +13,23 @@ impl Kernel<'_> {
     pub(crate) fn rpc_waits(&self, waits: &mut [QueueWait]) {
         for wait in waits.iter_mut().filter(|wait| wait.kind == WaitKind::Bit && wait.waker.is_none()) {
             let Some((transport, name)) = self.server_of(wait.object) else { continue };
+            // A call that is tried again wakes its task for a moment.
+            wait.since_ns = self.call_of(wait.object).and_then(|call| {
+                self.first_value(call, "rpc_task", &["tk_start.tv64", "tk_start"]).filter(|at| *at != 0)
+            });
             (wait.kind, wait.object) = (WaitKind::Server, transport);
             (wait.symbol, wait.bit) = (Some(name), None);
         }
     }
 
+    /// The call whose state this word is.
+    fn call_of(&self, word: VirtAddr) -> Option<VirtAddr> {
+        Some(word - self.types().offset("rpc_task", "tk_runstate")?)
+    }
+
     /// The transport of the call whose state this word is, and its server in words.
     fn server_of(&self, word: VirtAddr) -> Option<(VirtAddr, String)> {
-        let task = word - self.types().offset("rpc_task", "tk_runstate")?;
+        let task = self.call_of(word)?;
         // By its own member since v3.8 or so, by way of its client where the call has not got one.
         let transport = self.pointer(task, "rpc_task", "tk_xprt").or_else(|| {
             let client = self.pointer(task, "rpc_task", "tk_client").filter(|at| self.arch().is_kernel(*at))?;
@@ -66,6 +75,7 @@ mod tests {
         let members = [
             ("rpc_task", "tk_runstate", 0x20, 8),
             ("rpc_task", "tk_xprt", 8, 8),
+            ("rpc_task", "tk_start", 0x28, 8),
             ("rpc_xprt", "ops", 0, 8),
             ("rpc_xprt", "servername", 8, 8),
             ("rpc_xprt", "address_strings[0]", 16, 8),
@@ -76,6 +86,10 @@ mod tests {
         let expected = "server 10.9.0.2, to which there is no connection".to_owned();
         let found = known.server_of(VirtAddr(task + 0x20));
         assert_eq!(found, Some((VirtAddr(transport), expected)));
+        memory.put64(task + 0x28, 5_000_000_000);
+        let mut waits = [QueueWait::of(VirtAddr(BASE), WaitKind::Bit, VirtAddr(task + 0x20))];
+        memory.kernel_with("SYMBOL(xs_tcp_ops)=ffffffff81000000\n", &members).rpc_waits(&mut waits);
+        assert_eq!((waits[0].kind, waits[0].since_ns), (WaitKind::Server, Some(5_000_000_000)));
         memory.put64(transport, 0);
         assert_eq!(memory.kernel_with("", &members).server_of(VirtAddr(task + 0x20)), None);
     }

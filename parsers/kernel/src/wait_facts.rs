@@ -47,7 +47,7 @@ pub const KINDS: &[KindDef] = &[
                 "blocked_s",
                 Int,
                 "s",
-                "how long ago it last ran, for a task in state D, one that waits for the lock of a file or dumps core",
+                "how long ago it last ran, for a task in state D, one that waits for the lock of a file or dumps core; how long its call of SunRPC takes",
             ),
             field(
                 "halted",
@@ -208,7 +208,7 @@ impl Kernel<'_> {
         let stacks = self.stacks(&tasks.items);
         let waits = self.waits(&tasks.items, &stacks);
         let mut report = Report::new(self, &tasks.items, &stacks);
-        report.tasks();
+        report.tasks(&waits.others);
         report.queues();
         report.waits(&waits);
         let mut gaps = tasks.gaps;
@@ -250,7 +250,10 @@ impl<'a, 'd> Report<'a, 'd> {
         Fact::new(kind, self.kernel.origin(at, type_name))
     }
 
-    fn tasks(&mut self) {
+    fn tasks(&mut self, others: &[QueueWait]) {
+        let now = self.kernel.monotonic_ns();
+        let since = others.iter().filter_map(|wait| Some((wait.task, now?.checked_sub(wait.since_ns?)?)));
+        let since: HashMap<VirtAddr, u64> = since.collect();
         let clocks: HashMap<u32, u64> = self.kernel.run_queues().iter().map(|q| (q.cpu, q.clock_ns)).collect();
         for (task, stack) in self.tasks.iter().zip(self.stacks) {
             let waits_in = stack.as_ref().filter(|_| !task.running).and_then(|s| locks::waiting(s).function);
@@ -258,6 +261,7 @@ impl<'a, 'd> Report<'a, 'd> {
                 .last_run_ns
                 .filter(|_| stack.as_ref().map_or(task.is_blocked(), |stack| waits::concerns(task, stack)))
                 .and_then(|ran| clocks.get(&task.cpu?)?.checked_sub(ran))
+                .max(since.get(&task.address).copied())
                 .map(|ns| ns / 1_000_000_000);
             let halted = self.kernel.halted(task, stack.as_ref());
             let mut fact = self

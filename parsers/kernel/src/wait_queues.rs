@@ -134,6 +134,8 @@ pub struct QueueWait {
     pub must_end: bool,
     /// The I/O that ends it.
     pub io: Option<Io>,
+    /// Monotonic time since when, nanoseconds, of one that is woken in between to look again.
+    pub since_ns: Option<u64>,
 }
 
 impl QueueWait {
@@ -150,6 +152,7 @@ impl QueueWait {
             waiters: 1,
             waker: None,
             waker_by: None,
+            since_ns: None,
             must_end: false,
             io: None,
         }
