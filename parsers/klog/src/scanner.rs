@@ -370,15 +370,15 @@ impl State {
         self.places = places;
     }
 
-    /// Reads the next frame or row of registers of the only report that is open, as [`logical`](Self::logical) would:
-    /// most lines of reports are that.
+    /// Reads the next frame or row of registers of an open report, as [`logical`](Self::logical) would: most lines of
+    /// reports are that.
     fn next_row(&mut self, text: &str, reader: &mut carrier::Reader) -> bool {
-        let [report] = &mut self.open[..] else { return false };
-        if self.broken.is_some() || self.beginning.lasts() {
+        if self.open.is_empty() || self.broken.is_some() || self.beginning.lasts() {
             return false;
         }
         let Some(line) = reader.usual(text, self.number) else { return false };
-        let taken = line.caller.is_none_or(|caller| report.is_by(caller)) && report.next_row(&line);
+        let Some(report) = self.report_of_row(&line) else { return false };
+        let taken = report.next_row(&line);
         if taken {
             reader.pass();
             report.taken(&line);

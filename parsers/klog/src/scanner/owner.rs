@@ -1,10 +1,21 @@
 //! Which of the open reports a line belongs to.
 
-use super::State;
+use super::{MAX_SILENT, State};
 use crate::Line;
 use crate::report::Report;
 
 impl State {
+    /// The report of a line that is a frame or a row of registers, if [`report_of`](Self::report_of) would neither have to
+    /// read the line for it nor close another one first.
+    pub(super) fn report_of_row(&mut self, line: &Line<'_>) -> Option<&mut Report> {
+        match (&mut self.open[..], line.caller) {
+            ([only], caller) => caller.is_none_or(|caller| only.is_by(caller)).then_some(only),
+            (several, _) if several.iter().any(|r| r.taken_at + MAX_SILENT < line.number) => None,
+            (several, Some(caller)) => several.iter_mut().rev().find(|r| r.is_by(caller)),
+            (several, None) => several.iter_mut().max_by_key(|r| r.taken_at).filter(|speaker| !speaker.awaits_trace()),
+        }
+    }
+
     /// The open report that a line most likely belongs to. Callers tell reports apart for certain; without them the
     /// CPU, the pid and the shape of a line do, and the reports remember that it was a guess.
     pub(super) fn report_of(&mut self, line: &Line<'_>) -> Option<usize> {
