@@ -563,7 +563,7 @@ impl State {
             messages,
             current: current_event,
             last,
-            task: self.beginning.task(),
+            task: (hits & family::HEADLESS != 0).then(|| self.beginning.task()).flatten(),
             work: self.beginning.work(),
             again: self.beginning.is_below_the_end(),
             panicked: self.panicked.is_some_and(|at| line.number < at + MAX_LAST),

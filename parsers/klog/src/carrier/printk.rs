@@ -155,54 +155,45 @@ fn priority(c: &mut Cursor<'_>) -> Option<u64> {
 #[inline]
 fn usual_stamp(text: &[u8]) -> Option<(i64, usize)> {
     // Five columns of seconds are enough for a day, and nearly always there.
-    if let Some([b'[', seconds @ .., b'.', _, _, _, _, _, _, b']']) = text.first_chunk::<14>()
-        && let Some(seconds) = number(seconds)
-        && let Some(micros) = text.get(6..).and_then(|text| micros(*text.first_chunk()?))
+    if let Some([b'[', a, b, c, d, e, b'.', m, n, o, p, q, r, b']']) = text.first_chunk::<14>().copied()
+        && let Some(seconds) = number([b' ', b' ', b' ', a, b, c, d, e])
+        && let Some(micros) = number([b' ', b' ', m, n, o, p, q, r]).filter(|_| m != b' ')
     {
         return Some(((seconds * 1_000_000 + micros) * 1000, 14));
     }
     let inside = text.strip_prefix(b"[")?;
     let blanks = inside.iter().position(|b| *b != b' ')?;
     let digits = inside.get(blanks..)?.iter().take(MAX_USUAL).take_while(|b| b.is_ascii_digit()).count();
-    let seconds = number(inside.get(blanks..blanks + digits)?)?;
-    let micros = micros(*inside.get(blanks + digits..)?.first_chunk()?)?;
+    let (seconds, behind) = inside.get(blanks..)?.split_at_checked(digits).filter(|_| digits > 0)?;
+    let seconds = seconds.iter().fold(0, |number, byte| number * 10 + i64::from(byte - b'0'));
+    let [b'.', m, n, o, p, q, r, b']'] = *behind.first_chunk()? else { return None };
+    let micros = number([b' ', b' ', m, n, o, p, q, r]).filter(|_| m != b' ')?;
     Some(((seconds * 1_000_000 + micros) * 1000, 1 + blanks + digits + 8))
 }
 
 /// Digits of seconds since boot; more are of another clock.
 const MAX_USUAL: usize = 9;
 
-/// Decimal digits with blanks before them, at least one.
+/// Decimal digits with blanks before them, at least one: eight bytes at once, as every line has them.
 #[inline]
-fn number(text: &[u8]) -> Option<i64> {
-    let mut number = 0;
-    let mut digits = false;
-    for byte in text {
-        match byte {
-            b'0'..=b'9' => number = number * 10 + i64::from(byte - b'0'),
-            b' ' if !digits => continue,
-            _ => return None,
-        }
-        digits = true;
-    }
-    digits.then_some(number)
-}
-
-/// The number in `.123456]`: eight bytes at once, as every line has them.
-#[inline]
-fn micros(text: [u8; 8]) -> Option<i64> {
-    const DIGITS: u64 = 0x0000_ffff_ffff_ffff;
-    const ZEROS: u64 = 0x3030_3030_3030;
-    const TO_HIGH_BIT: u64 = 0x7676_7676_7676;
-    const HIGH_BITS: u64 = 0x8080_8080_8080;
-    let [b'.', .., b']'] = text else { return None };
-    let digits = ((u64::from_le_bytes(text) >> 8) & DIGITS) ^ ZEROS;
-    // Nothing is carried over: a byte with its high bit set is none, and the others grow past it from ten on.
-    if (digits | ((digits & !HIGH_BITS) + TO_HIGH_BIT)) & HIGH_BITS != 0 {
+fn number(text: [u8; 8]) -> Option<i64> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let text = u64::from_le_bytes(text);
+    // The bit in which a digit and a blank differ. The first bytes are the lowest: no blank may stand above a digit.
+    let digits = (text >> 4) & ONES;
+    let values = (text | ONES << 4) ^ ONES * 0x30;
+    let blanks = digits.trailing_zeros();
+    let in_order = digits == ONES.checked_shl(blanks)?;
+    // A byte above nine has its high bit set with this added, or carries into the next one.
+    let large = (values | values.wrapping_add(ONES * 0x76)) & (ONES << 7);
+    let unblank = values & !(digits * 0xff);
+    if !in_order || large | unblank != 0 {
         return None;
     }
-    let digits = digits.to_le_bytes();
-    Some(digits.iter().take(6).fold(0, |number, digit| number * 10 + i64::from(*digit)))
+    // Pairs of digits, then of these, then of those.
+    let pairs = (values * 10 + (values >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some(((fours * 10_000 + (fours >> 32)) & 0xffff_ffff) as i64)
 }
 
 /// `[ T1234]` directly behind the stamp, and its length.
@@ -349,6 +340,32 @@ mod tests {
         assert_eq!(strip("[    C0] x").unwrap().caller, Some(Caller::Cpu(0)));
         // makedumpfile writes a blank between the two.
         assert_eq!(strip("[    1.000000] [    T1] x").unwrap().rest, "x");
+    }
+
+    #[test]
+    fn eight_columns_are_a_number_where_digits_follow_blanks() {
+        for (text, number) in [
+            ("       0", Some(0)),
+            ("      42", Some(42)),
+            ("00000007", Some(7)),
+            ("99999999", Some(99_999_999)),
+            ("  123456", Some(123_456)),
+            ("        ", None),
+            ("   12 34", None),
+            ("  12345 ", None),
+            ("  12345(", None),
+            ("     (34", None),
+            ("   12:34", None),
+            ("   12/34", None),
+            ("  12a456", None),
+            ("\t\t123456", None),
+        ] {
+            assert_eq!(super::number(*text.as_bytes().first_chunk().unwrap()), number, "{text}");
+        }
+        for byte in 0..=u8::MAX {
+            let wanted = byte.is_ascii_digit().then(|| 1_000_000 + i64::from(byte - b'0') * 1000 + 21);
+            assert_eq!(super::number([b' ', b'1', b'0', b'0', byte, b'0', b'2', b'1']), wanted, "{byte}");
+        }
     }
 
     #[test]

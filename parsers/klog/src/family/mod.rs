@@ -141,7 +141,7 @@ pub(crate) struct Before<'a> {
     pub(crate) current: Option<&'a Event>,
     /// Title of the report that ended last, if that is not long ago.
     pub(crate) last: Option<&'a str>,
-    /// The task whose stack begins here, from the line above.
+    /// The task whose stack begins here, from the line above; for a report without its head.
     pub(crate) task: Option<Task<'a>>,
     /// The line above is the mark at the end of a report: the registers stand behind it once more.
     pub(crate) again: bool,

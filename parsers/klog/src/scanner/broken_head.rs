@@ -3,6 +3,7 @@
 use facts::Stamp;
 
 use super::State;
+use crate::cursor::split;
 use crate::line::Writer;
 use crate::{Caller, Item, Line};
 
@@ -55,8 +56,8 @@ const GLUED: &[&str] = &[
 /// Where a head begins that stands directly behind other text, without a blank between: what a person wrote has one.
 pub(super) fn glued(text: &str) -> Option<usize> {
     GLUED.iter().find_map(|head| {
-        let at = text.find(head)?;
-        let before = text.get(..at)?;
+        let (before, _) = split(text, head)?;
+        let at = before.len();
         // MIPS: `CPU 2 Unable to handle kernel paging request`
         let number = before.trim_end_matches(' ').trim_end_matches(|c: char| c.is_ascii_digit());
         let start = number.strip_suffix("CPU ").map_or(at, str::len);
