@@ -2,7 +2,7 @@
 
 use facts::Stamp;
 
-use super::{Prefix, calendar, printk, vendor};
+use super::{Prefix, calendar, journal, printk, vendor};
 use crate::cursor::{Cursor, Letters};
 use crate::line::Writer;
 
@@ -32,7 +32,8 @@ pub(super) fn strip(text: &str) -> Option<Prefix<'_>> {
         if let Some((time, rest)) = bracketed(rest) {
             prefix.time = time;
             prefix.rest = rest;
-            return Some(prefix);
+            // `journalctl -o short-delta` has a host behind the stamp.
+            return Some(journal::monotonic(rest).map_or(prefix, |inner| prefix.with_inner(inner)));
         }
     } else if rest.starts_with(|c: char| c.is_ascii_digit()) {
         let mut c = Cursor::new(rest);
@@ -100,6 +101,17 @@ fn is_delta(delta: &str) -> bool {
     delta.split_once(['.', ',']).is_some_and(|(seconds, micros)| digits(seconds) && digits(micros))
 }
 
+/// `467.167731`
+fn since_boot(stamp: &str) -> Option<Stamp> {
+    let (seconds, micros) = stamp.split_once('.')?;
+    if !digits(seconds) || !digits(micros) || micros.len() > 9 {
+        return None;
+    }
+    let ns = seconds.parse::<i64>().ok()?.checked_mul(1_000_000_000)?
+        + micros.parse::<i64>().ok()? * 10i64.pow(9 - micros.len() as u32);
+    Some(Stamp::since_boot(ns))
+}
+
 /// `[Sat Nov 21 10:15:55 2026] `, `[五 7月  3 00:00:50 2020] `, `[Nov21 10:15] `, `[  +0.000669] `, `[12.3 <    0.000669>] `
 fn bracketed(text: &str) -> Option<(Option<Stamp>, &str)> {
     let inside = text.get(1..)?;
@@ -122,13 +134,11 @@ fn bracketed(text: &str) -> Option<(Option<Stamp>, &str)> {
         if absolute.is_empty() {
             return Some((None, rest));
         }
-        let (seconds, micros) = absolute.split_once('.')?;
-        if !digits(seconds) || !digits(micros) || micros.len() > 9 {
-            return None;
-        }
-        let ns = seconds.parse::<i64>().ok()?.checked_mul(1_000_000_000)?
-            + micros.parse::<i64>().ok()? * 10i64.pow(9 - micros.len() as u32);
-        return Some((Some(Stamp::since_boot(ns)), rest));
+        return Some((Some(since_boot(absolute)?), rest));
+    }
+    // The first line of `journalctl -o short-delta` has blanks where the difference will be.
+    if stamp.ends_with("    ") {
+        return Some((Some(since_boot(trimmed)?), rest));
     }
     // The day is padded with a blank.
     if let Some((day, clock)) = trimmed.rsplit_once(' ')

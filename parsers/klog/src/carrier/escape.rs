@@ -10,12 +10,16 @@ pub(super) fn is_clean(text: &str) -> bool {
 /// A tabulator as the journal and C print it.
 const TAB: &str = "\\x09";
 
+/// A carriage return at the end of a line, as `cat -v` and editors print it.
+const RETURN: &str = "^M";
+
 fn is_escaped(text: &str) -> bool {
     let bytes = text.as_bytes();
     memchr::memchr2(0x1b, 0, bytes).is_some()
         || memchr::memchr3_iter(b'#', b'^', b'\\', bytes).any(|at| {
             let rest = bytes.get(at..).unwrap_or_default();
-            [&b"#011"[..], b"#033", b"^[[", TAB.as_bytes()].iter().any(|escape| rest.starts_with(escape))
+            rest == RETURN.as_bytes()
+                || [&b"#011"[..], b"#033", b"^[[", TAB.as_bytes()].iter().any(|escape| rest.starts_with(escape))
         })
 }
 
@@ -40,6 +44,8 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
         } else if let Some(tail) = tail.strip_prefix("#011").or_else(|| tail.strip_prefix(TAB)) {
             out.push('\t');
             tail
+        } else if tail == RETURN {
+            ""
         } else if let Some(tail) = tail.strip_prefix('\0') {
             tail
         } else {
@@ -101,6 +107,11 @@ mod tests {
         assert_eq!(clean("#0111-...!: x"), "\t1-...!: x");
         assert_eq!(clean("\\x091-...!: x"), "\t1-...!: x");
         assert_eq!(clean("C:\\x0a"), "C:\\x0a");
+        assert_eq!(
+            clean("Kernel panic - not syncing: Fatal exception^M"),
+            "Kernel panic - not syncing: Fatal exception"
+        );
+        assert_eq!(clean("press ^M now"), "press ^M now");
         assert_eq!(clean("Oops: 0002 [#1] SMP"), "Oops: 0002 [#1] SMP");
         assert_eq!(clean("\u{1b}]0;title\u{7}x\0y"), "xy");
     }
