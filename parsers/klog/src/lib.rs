@@ -31,6 +31,7 @@ mod kept;
 mod line;
 mod names;
 mod newest_first;
+mod parts;
 mod reading;
 mod registers;
 mod report;

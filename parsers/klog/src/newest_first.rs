@@ -1,9 +1,10 @@
-//! Logs that begin with their newest line: `journalctl -r`, and most exports of log stores.
+//! Logs that begin with their newest line: `journalctl -r`, most exports of log stores, pieces of pstore records.
 
 use facts::Stamp;
 
 use crate::carrier;
 use crate::line::Writer;
+use crate::parts;
 
 /// Bytes at each end of a text whose stamps are compared.
 const SAMPLE: usize = 64 << 10;
@@ -29,6 +30,9 @@ impl Turned {
     /// ```
     pub fn is_newest_first(text: &[u8]) -> bool {
         let head = text.get(..SAMPLE).unwrap_or(text);
+        if parts::are_turned(head) {
+            return true;
+        }
         if !falls(b"", head) {
             return false;
         }
@@ -44,6 +48,12 @@ impl Turned {
             return None;
         }
         let lines: Vec<&[u8]> = text.split_inclusive(|b| *b == b'\n').collect();
+        if parts::are_turned(text.get(..SAMPLE).unwrap_or(text)) {
+            let mut turned =
+                Turned { text: Vec::with_capacity(text.len() + 1), numbers: Vec::with_capacity(lines.len()) };
+            parts::order(&lines).into_iter().for_each(|at| turned.add(&lines, at));
+            return Some(turned);
+        }
         // What a log store writes into one record, and the journal below the first line of a message, is indented.
         let goes_on = |line: &[u8]| line.starts_with(b"                ");
         let mut turned = Turned { text: Vec::with_capacity(text.len() + 1), numbers: Vec::with_capacity(lines.len()) };
@@ -73,16 +83,20 @@ impl Turned {
                 start -= 1;
             }
             for at in start..end {
-                let Some(line) = lines.get(at) else { continue };
-                turned.text.extend_from_slice(line);
-                if !line.ends_with(b"\n") {
-                    turned.text.push(b'\n');
-                }
-                turned.numbers.push(u32::try_from(at + 1).unwrap_or(u32::MAX));
+                turned.add(&lines, at);
             }
             end = start;
         }
         Some(turned)
+    }
+
+    fn add(&mut self, lines: &[&[u8]], at: usize) {
+        let Some(line) = lines.get(at) else { return };
+        self.text.extend_from_slice(line);
+        if !line.ends_with(b"\n") {
+            self.text.push(b'\n');
+        }
+        self.numbers.push(u32::try_from(at + 1).unwrap_or(u32::MAX));
     }
 
     /// The number that a line of the turned text has in the text as it was.
