@@ -2,7 +2,7 @@
 
 use facts::FieldType;
 
-use super::{Before, Family, From, Opened, field, kind, warning};
+use super::{Before, Family, From, Opened, field, kind, warning, xmon};
 use crate::cursor::{Cursor, Letters, after, has, head_of, hex_after, row_of, split};
 use crate::event::{Event, Severity};
 use crate::report::{Report, Step};
@@ -478,6 +478,10 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     if bare && event.release.is_none() && rest_of_fault(text, event) {
         return Step::Take;
     }
+    if bare && xmon::takes_over(report, line) {
+        return Step::Take;
+    }
+    let event = &mut report.event;
     // The trap of BUG(), and the line above it, which another console printed later.
     if bare && event.release.is_none() && event.class == class::INVALID_OPCODE && bug_header(text, event) {
         event.class = class::BUG_ON;

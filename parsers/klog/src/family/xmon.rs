@@ -32,7 +32,16 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let mut event = Event::new("oops", class, Severity::Report).titled(title);
     event.cpu = u32::from_str_radix(cpu, 16).ok();
     event.set("header", line.text());
-    Opened::lines(event)
+    Opened::trace(event)
+}
+
+/// The oops that brought the kernel into the debugger: the debugger prints the registers and the trace in its stead.
+pub(super) fn takes_over(report: &mut Report, line: &Line<'_>) -> bool {
+    let opens = report.event.place.is_none() && line.text().starts_with("cpu 0x");
+    let Some(entry) = opens.then(|| open(line, Before::default())).flatten() else { return false };
+    report.event.cpu = report.event.cpu.or(entry.event.cpu);
+    report.family = &FAMILY;
+    true
 }
 
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
@@ -59,9 +68,13 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
     if text.starts_with("pid ") && text.contains(", comm = ") {
         event.pid = after(text, "= ").and_then(|pid| Cursor::new(pid).int());
         event.comm = after(text, ", comm = ").map(|comm| comm.trim().to_owned());
+        return Step::Take;
+    }
+    const OTHERS: &[&str] =
+        &["sp: ", "msr: ", "dsisr: ", "current ", "paca ", "[link register ", "kernel BUG at ", "--- Exception: "];
+    if text.starts_with("enter ? for help") {
         return Step::End;
     }
-    const OTHERS: &[&str] = &["sp: ", "msr: ", "dsisr: ", "current ", "paca "];
     if OTHERS.iter().any(|head| text.starts_with(head)) { Step::Take } else { Step::Pass }
 }
 
@@ -105,5 +118,24 @@ mod tests {
         assert_eq!(fields(&of("300 (Data Access)", "10"), &["class"]), ["null-deref"]);
         assert!(events(&of("100 (System Reset)", "0")).is_empty());
         assert!(events(&of("0 ", "0")).is_empty());
+    }
+
+    #[test]
+    fn the_debugger_prints_the_trace_of_what_brought_the_kernel_into_it() {
+        let found = events(
+            "[   21.083519] kernel BUG at arch/powerpc/mm/pgtable.c:304!\n\
+             cpu 0x0: Vector: 700 (Program Check) at [c000000c6d1e76c0]\n    pc: c00000000009a5ec: assert_pte_locked+0x14c/0x380\n    \
+             lr: c0000000005eeeec: pte_update+0x11c/0x190\n    sp: c000000c6d1e7950\n   msr: 8000000002029033\n  \
+             current = 0xc000000c6d172c80\n  paca    = 0xc000000003ba0000   irqmask: 0x03   irq_happened: 0x01\n    \
+             pid   = 1, comm = swapper/0\nkernel BUG at arch/powerpc/mm/pgtable.c:304!\n\
+             [link register   ] c0000000005eeeec pte_update+0x11c/0x190\n[c000000c6d1e7950] 0000000000000001 (unreliable)\n\
+             [c000000c6d1e79b0] c0000000005eee14 pte_update+0x44/0x190\n\
+             [c000000c6d1e7a10] c000000001a2ca9c pte_advanced_tests+0x160/0x3d8\n",
+        );
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].class, found[0].pid), ("bug-on", Some(1)));
+        assert_eq!(found[0].title, "kernel BUG at arch/powerpc/mm/pgtable.c in assert_pte_locked");
+        let frames: Vec<&str> = found[0].stacks.iter().flat_map(|stack| stack.functions()).collect();
+        assert!(frames.ends_with(&["pte_update", "pte_advanced_tests"]), "{frames:?}");
     }
 }

@@ -106,9 +106,13 @@ pub(crate) fn read(text: &str) -> Option<Frame> {
         }
         rest = behind;
     } else if is_address_pair(rest) {
-        // ppc: `[sp] [ip] sym+0x/0x (unreliable)`
+        // ppc: `[sp] [ip] sym+0x/0x (unreliable)`, and from its debugger `[sp] ip sym+0x/0x`
         let (sp, tail) = rest.strip_prefix('[')?.split_once(']')?;
-        let (ip, tail) = tail.trim_start().strip_prefix('[')?.split_once(']')?;
+        let tail = tail.trim_start();
+        let (ip, tail) = match tail.strip_prefix('[') {
+            Some(tail) => tail.split_once(']')?,
+            None => tail.split_once(' ')?,
+        };
         let mut tail = tail.trim();
         if let Some(inner) = tail.strip_suffix("(unreliable)") {
             reliable = false;
@@ -197,8 +201,9 @@ fn is_address_pair(text: &str) -> bool {
         let digits = text.bytes().take_while(u8::is_ascii_hexdigit).count();
         (8..=16).contains(&digits).then_some(digits)
     };
-    let first = text.strip_prefix('[').and_then(|t| t.get(hex(t)?..)).and_then(|t| t.strip_prefix("] ["));
-    first.and_then(|t| t.get(hex(t)?..)).is_some_and(|t| t.starts_with("] "))
+    let first = text.strip_prefix('[').and_then(|t| t.get(hex(t)?..)).and_then(|t| t.strip_prefix("] "));
+    let second = first.map(|t| t.strip_prefix('[').unwrap_or(t));
+    second.and_then(|t| t.get(hex(t)?..)).is_some_and(|t| t.starts_with("] ") || t.starts_with(' '))
 }
 
 fn nameless(pc: u64, reliable: bool) -> Frame {

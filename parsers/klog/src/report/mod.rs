@@ -23,6 +23,8 @@ pub(crate) use task_line::{Task, read as task_line};
 const MAX_FRAMES: usize = 512;
 /// Name of a stack that nothing else names.
 const TRACE: &str = "call trace";
+/// Name of the stack that holds the last branch before the report.
+const LAST_BRANCH: &str = "last branch";
 /// More stacks than this in one report are dropped: `sysrq-t` prints one for each task.
 const MAX_STACKS: usize = 2048;
 
@@ -461,6 +463,12 @@ impl Report {
             }
             return Step::Take;
         }
+        if text.starts_with("Last Breaking-Event-Address:") {
+            // What s390x prints below the trace: the last branch that was taken, no caller.
+            self.begin_stack(LAST_BRANCH);
+            self.in_trace = true;
+            return Step::Take;
+        }
         if text.starts_with("Sending NMI") || text.starts_with("sending NMI") {
             self.asks = true;
             return Step::Take;
@@ -601,7 +609,7 @@ impl Report {
 
     /// Reports that the kernel prints without a trace.
     fn prints_no_trace(&self) -> bool {
-        matches!(self.family.name, "workqueue_lockup" | "vfs_leftover")
+        matches!(self.family.name, "workqueue_lockup" | "vfs_leftover" | "xmon")
             || self.event.title.starts_with("WARNING: lock held when returning to user space")
     }
 
