@@ -24,7 +24,7 @@ pub(super) static FAMILY: Family = Family {
                 "bug",
                 FieldType::Text,
                 "",
-                "array-index-out-of-bounds, shift-out-of-bounds, ...; undefined-behaviour up to 4.18",
+                "array-index-out-of-bounds, shift-out-of-bounds, ...; undefined-behaviour where a kernel up to 4.18 tells no more",
             ),
             field("file", FieldType::Text, "", "source file"),
             field("line", FieldType::Int, "", "line in it"),
@@ -33,11 +33,30 @@ pub(super) static FAMILY: Family = Family {
     ),
 };
 
+/// The kind that kernels up to 4.18 print of everything.
+const OLD: &str = "undefined-behaviour";
+
+/// What those kernels say on the next line, and the kind that later ones print for it (`lib/ubsan.c`).
+const KINDS: &[(&str, &str)] = &[
+    ("unsigned integer overflow", "unsigned-integer-overflow"),
+    ("signed integer overflow", "signed-integer-overflow"),
+    ("negation of ", "negation-overflow"),
+    ("division", "division-overflow"),
+    ("shift exponent ", "shift-out-of-bounds"),
+    ("left shift of ", "shift-out-of-bounds"),
+    ("is out of range for type ", "array-index-out-of-bounds"),
+    ("load of value ", "invalid-load"),
+    ("null pointer of type ", "null-ptr-deref"),
+    ("misaligned address ", "misaligned-access"),
+    ("with insufficient space", "object-size-mismatch"),
+    ("calling __builtin_unreachable", "unreachable"),
+];
+
 fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let rest = line.text().strip_prefix("UBSAN: ")?;
     let (bug, place) = split(rest, " in ")?;
     // Older kernels print two blanks, and `Undefined behaviour`.
-    let bug = if bug.eq_ignore_ascii_case("undefined behaviour") { "undefined-behaviour" } else { bug };
+    let bug = if bug.eq_ignore_ascii_case("undefined behaviour") { OLD } else { bug };
     if bug.contains(' ') {
         return None;
     }
@@ -76,6 +95,12 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
             "null pointer passed",
             "misaligned",
         ];
+        if report.event.title.ends_with(OLD)
+            && let Some((_, bug)) = KINDS.iter().find(|(head, _)| has(text, head))
+        {
+            report.event.set("bug", *bug);
+            report.event.title = format!("UBSAN: {bug}");
+        }
         if DETAILS.iter().any(|head| text.starts_with(head)) || has(text, "cannot be represented in type") {
             report.event.set("detail", text);
             return Step::Take;
@@ -123,7 +148,7 @@ mod tests {
         assert_eq!(
             fields(text, &["title", "file", "line", "detail", "class"]),
             [
-                "UBSAN: undefined-behaviour in proc_do_submiturb",
+                "UBSAN: shift-out-of-bounds in proc_do_submiturb",
                 "drivers/usb/core/devio.c",
                 "1517",
                 "shift exponent -1 is negative",
@@ -147,5 +172,22 @@ mod tests {
             (found[0].class, found[0].title.as_str()),
             ("out-of-bounds", "UBSAN: array-index-out-of-bounds in f")
         );
+    }
+
+    #[test]
+    fn what_kernels_up_to_4_18_say_on_the_next_line_is_the_kind() {
+        for (detail, bug) in [
+            ("signed integer overflow:", "signed-integer-overflow"),
+            ("index 7 is out of range for type 'u8 [4]'", "array-index-out-of-bounds"),
+            ("division by zero", "division-overflow"),
+            ("load of value 7 is not a valid value for type '_Bool'", "invalid-load"),
+            ("something new", "undefined-behaviour"),
+        ] {
+            let text = format!(
+                "[    1.000000] UBSAN: Undefined behaviour in drivers/md/md.c:8175:15\n[    1.000000] {detail}\n[    1.000000] Call trace:\n\
+                 [    1.000000]  dump_backtrace+0x0/0x310\n[    1.000000]  handle_overflow+0x14c/0x19c\n[    1.000000]  is_mddev_idle+0x338/0x3d8\n"
+            );
+            assert_eq!(fields(&text, &["title"]), [format!("UBSAN: {bug} in is_mddev_idle")]);
+        }
     }
 }
