@@ -218,6 +218,18 @@ const MEMORY: &[Row] = &[
         "usercopy",
         REPORT,
     ),
+    (
+        "usercopy: kernel memory exposure attempt detected from ffff97d72e720000 (buffer_head) (4096 bytes)",
+        "warning",
+        "usercopy",
+        REPORT,
+    ),
+    (
+        "Bad or missing usercopy whitelist? Kernel memory exposure attempt detected from SLUB object 'simplefs_cache' (offset 4, size 4)!",
+        "warning",
+        "usercopy",
+        REPORT,
+    ),
     ("memcpy: detected buffer overflow: 8 byte write of buffer size 4", "warning", "out-of-bounds", REPORT),
     ("CFI failure at f+0x1/0x2 (target: g+0x0/0x1; expected type: 0x1234)", "warning", "trap", REPORT),
     ("do_IRQ: stack overflow: 1072", "warning", "stack-overflow", REPORT),

@@ -19,6 +19,7 @@ pub(super) static FAMILY: Family = Family {
         "list_add double add",
         "refcount_t: ",
         "usercopy: Kernel memory",
+        "Bad or missing usercopy whitelist? ",
         "detected buffer overflow",
         "kernel memory exposure attempt",
         "kernel memory overwrite attempt",
@@ -59,6 +60,7 @@ const MESSAGES: &[(&str, &str)] = &[
     ("refcount_t: ", class::REFCOUNT),
     ("ODEBUG: ", class::ODEBUG),
     ("usercopy: Kernel memory", class::USERCOPY),
+    ("usercopy: kernel memory", class::USERCOPY),
     ("kernel memory exposure attempt", class::USERCOPY),
     ("kernel memory overwrite attempt", class::USERCOPY),
     ("Bad or missing usercopy whitelist", class::USERCOPY),
@@ -302,6 +304,12 @@ fn tells_more(message: &str, event: &mut Event) -> bool {
     false
 }
 
+/// Is there nothing in the line, or what people write where they left something out: `...`, `[snip]`?
+fn is_left_out(text: &str) -> bool {
+    let letters = || text.bytes().filter(u8::is_ascii_alphanumeric);
+    letters().count() < 2 || letters().map(|b| b.to_ascii_lowercase()).eq(*b"snip")
+}
+
 /// Is it a line that every report has, and no message?
 fn is_header_line(text: &str) -> bool {
     const HEADS: &[&str] = &[
@@ -368,6 +376,16 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         {
             return Step::Take;
         }
+        // Or behind it.
+        if report.event.family == "warning"
+            && report.event.fields.contains_key("file")
+            && line.number == report.taken_at + 1
+            && has(text, "+0x")
+            && let Some(function) = location(text.trim())
+        {
+            report.event.place = Some(function);
+            return Step::Take;
+        }
         if report.event.fields.contains_key("file") && report.event.release.is_none() && has(text, ", CPU#") {
             at_symbol(&mut Cursor::new(text), &mut report.event);
             return Step::Take;
@@ -403,7 +421,7 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
         && event.release.is_none()
         && event.modules.is_empty()
         && event.stacks.is_empty()
-        && !text.is_empty()
+        && !is_left_out(text)
         && !is_header_line(text)
     {
         event.set("message", text);
@@ -523,5 +541,22 @@ mod tests {
             fields(text, &["filesystem", "what", "errno", "class", "function"]),
             ["btrfs", "abort", "28", "resource-exhaustion", "btrfs_finish_ordered_io"]
         );
+    }
+
+    #[test]
+    fn a_header_that_a_mail_program_wrapped_before_the_function_is_whole() {
+        let found = events(
+            "[ cut here ]\nrefcount_t: addition on 0; use-after-free.\nWARNING: CPU: 7 PID: 822 at lib/refcount.c:25\n\
+             refcount_warn_saturate+0xb1/0x120\nCPU: 7 UID: 0 PID: 822 Comm: cat Not tainted 6.12.0-rc3+ #1\n\
+             Call Trace:\n <TASK>\n c_show+0x2fc/0x380 [sunrpc]\n seq_read_iter+0x589/0x770\n",
+        );
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].stacks.len(), found[0].class), (1, "refcount"));
+        assert_eq!(found[0].place.as_ref().map(|p| p.function.as_str()), Some("refcount_warn_saturate"));
+        let found = events(
+            "WARNING: CPU: 0 PID: 9647 at drivers/md/md.c:7169 md_ioctl+0x4017/0x5980\n...\n\
+             CPU: 0 PID: 9647 Comm: x Not tainted 5.9.0 #1\nCall Trace:\n blkdev_ioctl+0xece/0x1c10\n",
+        );
+        assert_eq!(found[0].title, "WARNING in md_ioctl");
     }
 }
