@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use facts::{Fact, Stack};
+use facts::{Fact, Frame, Stack};
 
 use crate::derive;
 
@@ -39,7 +39,15 @@ pub(super) fn crash(facts: &[Fact]) -> Option<Fact> {
         let stack = fact.stacks.first()?;
         stack.functions().take(8).any(|f| CAPTURE.contains(&f)).then_some((fact, stack))
     })?;
-    let at = stack.frames.iter().position(|frame| frame.interrupted);
+    // drgn marks no frame: what the exception interrupted stands below its entry.
+    let entry = |frame: &Frame| {
+        let name = frame.function.as_deref().unwrap_or_default();
+        name.starts_with("asm_exc_") || HANDLERS.iter().any(|(names, ..)| names.contains(&name))
+    };
+    let at = stack.frames.iter().position(|frame| frame.interrupted).or_else(|| {
+        let at = stack.frames.iter().rposition(entry)? + 1;
+        (at < stack.frames.len()).then_some(at)
+    });
     let (above, below) = stack.frames.split_at(at.unwrap_or(0));
     let above: Vec<&str> = above.iter().filter_map(|frame| frame.function.as_deref()).collect();
     let said = banner.and_then(|text| first_event(text, fact));
@@ -78,8 +86,14 @@ pub(super) fn crash(facts: &[Fact]) -> Option<Fact> {
     trace.name = "call trace".into();
     trace.frames = below.iter().skip(usize::from(at.is_some())).cloned().collect();
     crash.stacks = vec![Arc::new(trace)];
-    let quote =
-        banner.filter(|text| !text.is_empty()).map_or_else(|| fact.quote.clone(), |text| format!("PANIC: \"{text}\""));
+    let quote = match (banner.filter(|text| !text.is_empty()), crash.text("function")) {
+        (Some(text), _) => format!("PANIC: \"{text}\""),
+        (None, Some(function)) => {
+            let who = fact.text("comm").filter(|comm| !comm.is_empty()).unwrap_or("the task that crashed");
+            format!("{who} in {function}")
+        }
+        (None, None) => fact.quote.clone(),
+    };
     Some(crash.quoting(quote))
 }
 
@@ -91,6 +105,12 @@ const UNINTERRUPTIBLE: &[&str] = &[
     "io_schedule*",
     "bit_wait_io*",
     "rwsem_down_*",
+    "down_read*",
+    "down_write*",
+    "rtnl_lock*",
+    "rtnl_net_lock*",
+    "sleep_on_page*",
+    "sleep_on_buffer",
     "percpu_rwsem_wait*",
     "mutex_lock*",
     "down",
@@ -168,7 +188,7 @@ fn first_event(text: &str, fact: &Fact) -> Option<Fact> {
 
 #[cfg(test)]
 mod tests {
-    use facts::{Frame, Origin};
+    use facts::Origin;
 
     use super::*;
 
@@ -193,6 +213,9 @@ mod tests {
         for (functions, is) in [
             (&["__schedule", "schedule", "rwsem_down_write_slowpath", "ext4_file_write_iter"][..], true),
             (&["__mutex_lock.isra.5", "nfsd_dispatch"], true),
+            (&["rtnl_lock", "unregister_netdevice_notifier", "bcm_release"], true),
+            (&["down_write_killable", "vm_mmap_pgoff"], true),
+            (&["down_read_interruptible", "f"], false),
             (&["msleep", "netdev_run_todo", "cleanup_net"], true),
             (&["__schedule", "schedule", "schedule_timeout", "io_schedule_timeout", "balance_dirty_pages"], true),
             (&["__schedule", "schedule", "ep_poll", "do_epoll_wait"], false),
@@ -233,6 +256,15 @@ mod tests {
         assert_eq!(told.stacks[0].functions().collect::<Vec<_>>(), ["____fput", "task_work_run"]);
         let alone = crash(std::slice::from_ref(&bt)).unwrap();
         assert_eq!((alone.text("class"), alone.text("function")), (Some("bug-on"), Some("__fput")));
+    }
+
+    #[test]
+    fn below_the_entry_of_the_exception_stands_what_crashed() {
+        let bt = backtrace(&["__crash_kexec", "panic", "oops_end", "page_fault_oops", "asm_exc_page_fault", "f", "g"]);
+        let told = crash(std::slice::from_ref(&bt)).unwrap();
+        assert_eq!((told.text("class"), told.text("function")), (Some("paging-fault"), Some("f")));
+        assert_eq!(told.quote, "x in f");
+        assert_eq!(told.stacks[0].functions().collect::<Vec<_>>(), ["g"]);
     }
 
     #[test]
