@@ -6,7 +6,15 @@ use std::collections::BTreeSet;
 
 use facts::Fact;
 
+use super::folded::cpus;
+use super::path;
 use super::sequence::{AT_ONCE, Follows, LOOK_BACK, Near, SAME_BREATH, SECOND};
+
+/// The CPU of a stall that is the only one and of which nothing is shown.
+fn stalled_without_trace(fact: &Fact) -> Option<i64> {
+    let bare = fact.kind == "log.rcu_stall" && fact.text("function").is_none() && path::main_stack(fact).is_none();
+    cpus(fact).first().copied().filter(|_| bare && cpus(fact).len() == 1)
+}
 
 /// The events of a boot that a later one explains.
 pub(super) fn follows(facts: &[Fact], boot: &[usize], found: &mut Vec<Follows>) {
@@ -38,6 +46,21 @@ pub(super) fn follows(facts: &[Fact], boot: &[usize], found: &mut Vec<Follows>) 
             });
             if let Some(of) = asleep {
                 found.push(Follows { event: *at, of, why: "the controller did not come back from suspend" });
+            }
+            continue;
+        }
+        if let Some(cpu) = stalled_without_trace(early) {
+            const AGAIN: Near = Near { ns: 120 * SECOND, lines: 500 };
+            let shown = later.copied().find(|late| {
+                facts.get(*late).is_some_and(|late| {
+                    late.kind == early.kind
+                        && cpus(late) == [cpu]
+                        && stalled_without_trace(late).is_none()
+                        && AGAIN.holds(early, late)
+                })
+            });
+            if let Some(of) = shown {
+                found.push(Follows { event: *at, of, why: "the same CPU, told again with its trace" });
             }
             continue;
         }
@@ -106,4 +129,31 @@ pub(super) fn is_virtual_adapter(fact: &Fact) -> bool {
 pub(super) fn is_medium_error(fact: &Fact) -> bool {
     matches!(&*fact.kind, "log.scsi_error" | "log.block_io_error")
         && fact.text("title").is_some_and(|title| title.to_ascii_lowercase().contains("medium error"))
+}
+
+#[cfg(test)]
+mod tests {
+    use facts::Origin;
+
+    use super::*;
+
+    #[test]
+    fn a_stall_that_is_told_again_with_its_trace_is_one() {
+        let stall = |cpu: i64, line: u64, function: Option<&str>| {
+            Fact::new("log.rcu_stall", Origin::lines("dmesg", line, line + 3))
+                .with("class", "rcu-stall")
+                .with("severity", "report")
+                .with("cpus", vec![cpu])
+                .with_opt("function", function)
+        };
+        let told = |facts: &[Fact]| {
+            let mut found = Vec::new();
+            follows(facts, &[0, 1], &mut found);
+            found.iter().map(|follows| (follows.event, follows.of)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&[stall(14, 1, None), stall(14, 9, Some("kvm_s390_gisa_destroy"))]), [(0, 1)]);
+        assert_eq!(told(&[stall(14, 1, None), stall(3, 9, Some("kvm_s390_gisa_destroy"))]), []);
+        assert_eq!(told(&[stall(14, 1, None), stall(14, 9, None)]), []);
+        assert_eq!(told(&[stall(14, 1, None), stall(14, 9000, Some("kvm_s390_gisa_destroy"))]), []);
+    }
 }
