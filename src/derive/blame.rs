@@ -176,11 +176,15 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
         // Who waits in a section in which nobody may: below the functions that wait.
         "warning" if fact.text("function") == Some("rcu_note_context_switch") => hang(fact),
         "atomic-sleep" => fault(path::way(fact), SLEEP),
-        "page-alloc-failure" | "slab-alloc-failure" if all_help(fact) => Blame::default(),
+        // Whoever allocates next meets what something else did to the page.
+        "page-alloc-failure" | "slab-alloc-failure" | "bad-page" if all_help(fact) => Blame::default(),
         // The report names the two accesses; a helper that was inlined or not is the same race.
         "data-race" => fault(path::way(fact), &[Helper::Reporting]),
         "lockdep" => lockdep(fact),
         "hardware-mce" | "trap" if fact.text("title").is_some_and(|title| title.contains("SError")) => bus_error(fact),
+        "kernel-panic" if fact.text("reason").is_some_and(|reason| reason.starts_with("Asynchronous SError")) => {
+            bus_error(fact)
+        }
         "soft-lockup" | "hard-lockup" | "rcu-stall" => stall(fact),
         "stack-overflow" | "stack-corruption" if ran_out(fact) => overflow(fact),
         "uninit-value" | "info-leak" => {
@@ -216,6 +220,17 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     {
         first.reason = "called the function pointer".to_owned();
     }
+    if let Some(unsure) = unsure(fact, &blame) {
+        blame.candidates.insert(0, unsure);
+    }
+    if fact.text("function").is_none()
+        && fact.text("class") == Some("invalid-opcode")
+        && let Some(last) = fact.stacks.iter().find(|s| s.name == "last branch").and_then(|s| path::hops(s).pop())
+    {
+        let reason = "the last branch that the CPU took was in it: it went to where no code is";
+        blame.candidates.insert(0, Candidate::new(&last, reason));
+        blame.frames.insert(0, last);
+    }
     if let Some(first) = victim_of_a_free_list(fact)
         && let Some(candidate) = blame.candidates.first_mut()
     {
@@ -248,6 +263,21 @@ pub(super) fn blame(fact: &Fact) -> Option<Blame> {
     tell_the_way(fact, &mut blame);
     blame.alternatives.retain(|name| !functions::is(Helper::Reporting, name));
     (!blame.candidates.is_empty()).then_some(blame)
+}
+
+/// Said of a helper whose caller is not in the log.
+const FOR_WHOM: &str = ", and the log does not show for whom";
+
+/// Where the frames that are sure are all of helpers, the first of the others that is none.
+fn unsure(fact: &Fact, blame: &Blame) -> Option<Candidate> {
+    let first = blame.candidates.first().filter(|first| first.reason.ends_with(FOR_WHOM))?;
+    let helper = why(NEVER, &Hop::named(&first.function))?;
+    let stack = path::main_stack(fact)?;
+    let below = stack.frames.iter().position(|f| f.function.as_deref().map(names::plain) == Some(&first.function))?;
+    let rest = path::unsure(stack, below).into_iter().find(|h| !passed(FAULT, h) && !h.groups.hands_over())?;
+    let reason =
+        format!("on the stack below {}, which only {}; the unwinder is not sure of it", first.function, helper.word());
+    Some(Candidate::new(&rest, reason))
 }
 
 /// A bus error that arrives by itself: the access that it is of lies a little before what it interrupted, in code of a driver
@@ -309,13 +339,14 @@ const GUILTY: &[(&str, &str)] = &[
     (" handler ", " enabled interrupts"),
     ("timer: ", " preempt leak"),
     ("last function: ", ""),
+    ("percpu ref (", ") <= 0"),
 ];
 
 fn named_by_message(fact: &Fact) -> Option<Hop> {
     let message = fact.text("message")?;
     let (before, _) = GUILTY.iter().find(|(before, behind)| message.contains(before) && message.contains(behind))?;
     let rest = message.split_once(before)?.1;
-    let (function, _) = rest.split_once("+0x")?;
+    let (function, _) = rest.split_once("+0x").or_else(|| rest.split_once(')'))?;
     let plain = function.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'));
     let module = rest.split_once('[').and_then(|(_, m)| m.split_once(']')).map(|(module, _)| module.to_owned());
     (plain && !function.is_empty()).then(|| Hop { module, ..Hop::named(function) })
@@ -411,6 +442,11 @@ fn deciding<'a>(way: &'a [Hop], groups: &[Helper]) -> Vec<&'a Hop> {
 }
 
 fn fault(mut way: Vec<Hop>, groups: &[Helper]) -> Blame {
+    // A trace that begins with the entry of an interrupt is that of what it came upon.
+    let entries = way.iter().take_while(|h| !h.place && path::is_interrupt_entry(&h.function)).count();
+    if entries < way.len() {
+        way.drain(..entries);
+    }
     // What an interrupt came upon did not call what runs in it.
     if let Some(interrupted) = way.iter().position(|h| path::is_interrupt_entry(&h.function)) {
         way.truncate(interrupted.max(1));
@@ -427,7 +463,12 @@ fn fault(mut way: Vec<Hop>, groups: &[Helper]) -> Blame {
         let reason = if at > 0 {
             format!("calls {}", found[at - 1].function)
         } else if hop.place {
-            "the function the report names".to_owned()
+            match why(groups, hop) {
+                Some(helper) if helper != Helper::Reporting => {
+                    format!("the function the report names; it only {}{FOR_WHOM}", helper.word())
+                }
+                _ => "the function the report names".to_owned(),
+            }
         } else {
             match way.first().filter(|first| first.function != hop.function) {
                 Some(first) => match why(groups, first) {

@@ -40,26 +40,42 @@ const FETCH: i64 = 1 << 4;
 /// s390x: the page is there, and protected.
 const PROTECTION: i64 = 4;
 
-/// What the fault status code of an arm64 data abort says (ESR_EL1, Arm ARM D24.2.40): `Some` where the address is mapped.
-fn arm64_status(fact: &Fact) -> Option<(&'static str, &'static str)> {
+const NO_ANSWER: (&str, &str) =
+    ("external-abort", "is mapped, and nothing answered: the device behind it, its bus, clock or power");
+
+/// What the fault status of an Arm processor says where the address is mapped: by its name in the header, or by the code
+/// of an arm64 data abort (ESR_EL1, Arm ARM D24.2.40).
+fn arm_status(fact: &Fact) -> Option<(&'static str, &'static str)> {
     const ABORTS: [i64; 2] = [0x24, 0x25];
+    if fact.text("header").is_some_and(|header| header.contains("external abort on ")) {
+        return Some(NO_ANSWER);
+    }
     let esr = fact.int("error_code").filter(|esr| ABORTS.contains(&(esr >> 26)))?;
     match esr & 0x3f {
         0x0c..=0x0f => Some(("permission", "is mapped, and that access to it is not allowed")),
-        0x10 | 0x14..=0x17 => {
-            Some(("external-abort", "is mapped, and nothing answered: the device behind it, its bus, clock or power"))
-        }
+        0x10 | 0x14..=0x17 => Some(NO_ANSWER),
         0x11 => Some(("tag-check", "has another memory tag than the pointer")),
         0x21 => Some(("alignment", "is not aligned as that access wants it")),
         _ => None,
     }
 }
 
+/// Only x86 begins the header so.
+fn is_x86(header: &str) -> bool {
+    header.starts_with("BUG: unable") || header.starts_with("BUG: kernel")
+}
+
+/// Is it a report of powerpc, by how its header begins?
+fn is_powerpc(fact: &Fact) -> bool {
+    let header = fact.text("header").unwrap_or(&fact.quote);
+    header.starts_with("BUG: Unable to handle kernel ")
+        || header.starts_with("Unable to handle kernel paging request for ")
+        || header.contains(": Vector: ")
+}
+
 /// The error code of a page fault on x86, by how its header begins.
 fn page_fault(fact: &Fact) -> Option<i64> {
-    let ours = fact.text("header").is_some_and(|h| {
-        h.starts_with("BUG: unable") || h.starts_with("BUG: kernel") || h.starts_with("Bad pagetable: ")
-    });
+    let ours = fact.text("header").is_some_and(|h| is_x86(h) || h.starts_with("Bad pagetable: "));
     fact.int("error_code").filter(|code| ours && (0..0x100).contains(code))
 }
 
@@ -70,8 +86,7 @@ pub(super) fn jump(fact: &Fact) -> Option<Jump> {
     }
     let address = number(fact.get("address"));
     let counter = number(fact.get("pc"));
-    // Only x86 begins the header so.
-    let x86 = fact.text("header").is_some_and(|h| h.starts_with("BUG: unable") || h.starts_with("BUG: kernel"));
+    let x86 = fact.text("header").is_some_and(is_x86);
     let fetched = fact.text("access") == Some("execute") || page_fault(fact).is_some_and(|code| code & FETCH != 0);
     let wide = !registers(fact).contains_key("EAX");
     // The processor goes to an address that cannot be one, and faults there.
@@ -253,6 +268,10 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
             fault.text =
                 format!("{through}{address:#x} is no address the CPU can use: the pointer is overwritten or stale");
         }
+        None if let Some((meaning, says)) = arm_status(fact) => {
+            fault.meaning = meaning;
+            fault.text = format!("{through}{address:#x} {says}");
+        }
         None if fact.int("error_code") == Some(PROTECTION) && header.contains("in virtual kernel address space") => {
             fault.meaning = "read-only";
             fault.text = format!("{through}{address:#x} is mapped read-only, and was written to");
@@ -262,7 +281,9 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
             fault.text = format!("{through}{address:#x} is mapped read-only, and was written to");
         }
         // MIPS of 64 bits (xuseg) divides its addresses the same way; s390x has its kernel there.
-        None if (wide && x86 || address > u64::from(u32::MAX) && fact.quote.contains(", epc == "))
+        None if (wide && x86
+            || address > u64::from(u32::MAX)
+                && (fact.quote.contains(", epc == ") || registers.is_empty() && is_x86(header)))
             && address < 0x0000_8000_0000_0000 =>
         {
             fault.meaning = "user-address";
@@ -277,14 +298,16 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
             };
             fault.text = format!("{through}{address:#x} is an address of user space{smap}");
         }
+        // Kernel addresses of powerpc begin with 0xc.
+        None if is_powerpc(fact) && (address >> 60 < 0xc && address > u64::from(u32::MAX) || address < 0xc000_0000) => {
+            fault.meaning = "user-address";
+            fault.text =
+                format!("{through}{address:#x} is no address of the kernel: the pointer is overwritten or was none");
+        }
         // Without registers nothing tells a kernel of 32 bits from a stray pointer of 64.
         None if registers.is_empty() && address <= u64::from(u32::MAX) => {
             fault.meaning = "unmapped";
             fault.text = format!("{through}{address:#x} is not mapped");
-        }
-        None if let Some((meaning, says)) = arm64_status(fact) => {
-            fault.meaning = meaning;
-            fault.text = format!("{through}{address:#x} {says}");
         }
         None => fault.text = format!("{through}{address:#x} is a kernel address that is not mapped that way"),
     }
@@ -612,6 +635,14 @@ mod tests {
         assert_eq!(oops(gpf, 0xffff_3993_e44e_4ab8, 0).meaning, "non-canonical");
         let abort = "Unhandled fault: synchronous external abort (0x96000210) at 0xffffff80096c61b0";
         assert_eq!(oops(abort, 0xffff_ff80_096c_61b0, 0x9600_0210).meaning, "external-abort");
+        let arm = "Unhandled fault: external abort on non-linefetch (0x1028) at 0xfa0b402c";
+        assert_eq!(oops(arm, 0xfa0b_402c, 0x1028).meaning, "external-abort");
+        let xmon = "cpu 0x2c: Vector: 300 (Data Access) at [c000001ff74d36d0]";
+        assert_eq!(oops(xmon, 0x1f_fdbc_0004, 0).meaning, "user-address");
+        let word = "BUG: Unable to handle kernel data access on read at 0x7c0802a6";
+        assert_eq!(oops(word, 0x7c08_02a6, 0).meaning, "user-address");
+        let power = "BUG: Unable to handle kernel data access on read at 0xc0080001c7cd0f20";
+        assert_eq!(oops(power, 0xc008_0001_c7cd_0f20, 0).meaning, "kernel-address");
         let arm64 = "Unable to handle kernel write to read-only memory at virtual address ffff800008a00000";
         assert_eq!(oops(arm64, 0xffff_8000_08a0_0000, 0x9600_004e).meaning, "permission");
         assert!(oops("CPU 2 Unable to handle kernel paging request", 0xaffa, 0).text.contains("no pointer"));

@@ -106,6 +106,11 @@ pub(super) fn hops(stack: &Stack) -> Vec<Hop> {
     if hops.is_empty() { guessed(take(|_| true)) } else { hops }
 }
 
+/// The frames of a stack behind the one at a place, sure or not.
+pub(super) fn unsure(stack: &Stack, behind: usize) -> Vec<Hop> {
+    guessed(stack.frames.iter().skip(behind + 1).filter_map(Hop::of).take(MAX_HOPS).collect())
+}
+
 /// Stubs through which compiled code returns or calls since Retpoline; they stand on the stack beside everything.
 const THUNKS: &[&str] = &["*_return_thunk", "x86_indirect_*", "*_untrain_ret", "entry_ibpb"];
 
@@ -316,6 +321,13 @@ pub(super) fn is_interrupt_entry(function: &str) -> bool {
         "ret_from_exception",
         "decrementer_common*",
         "hardware_interrupt_common*",
+        "do_ext_irq",
+        "do_io_irq",
+        "ext_int_handler",
+        "io_int_handler",
+        "handle_riscv_irq",
+        "plat_irq_dispatch",
+        "handle_loongarch_irq",
     ]
     .iter()
     .any(|p| functions::matches(p, bare))

@@ -128,3 +128,66 @@ fn a_wrong_function_pointer_is_blamed_on_its_caller() {
     fact.values.remove("function");
     assert_eq!(names(&fact.with("reason", "CFI failure (target: my_probe+0x0/0x4)"))[0], "call_probe");
 }
+
+#[test]
+fn a_bus_error_that_panics_without_a_report_is_blamed_on_what_it_interrupted() {
+    let way = ["panic", "arm64_serror_panic", "do_serror", "el1_error", "pci_generic_config_read", "find_chip"];
+    let mut fact = report("kernel-panic", "", &way);
+    fact.kind = "log.panic".into();
+    fact.values.remove("function");
+    assert_eq!(names(&fact.with("reason", "Asynchronous SError Interrupt"))[0], "find_chip");
+}
+
+#[test]
+fn entries_of_interrupts_of_all_architectures_end_the_way() {
+    for entry in ["do_ext_irq", "handle_riscv_irq", "el1h_64_irq_handler", "plat_irq_dispatch"] {
+        let way = ["__run_timers", "run_timer_softirq", "__do_softirq", "irq_exit", entry, "do_irq", "find_chip"];
+        let named = names(&report("warning", way[0], &way));
+        assert!(!named.iter().any(|name| name == entry || name == "do_irq" || name == "find_chip"), "{named:?}");
+    }
+    // A trace whose head is lost.
+    let mut fact = report("corrupted", "", &["__irq_svc", "_raw_spin_unlock_irq", "find_chip"]);
+    fact.values.remove("function");
+    assert_eq!(names(&fact)[0], "find_chip");
+}
+
+#[test]
+fn a_damaged_page_is_no_fault_of_who_allocates_next() {
+    let mut fact = report("bad-page", "", &["dump_stack", "bad_page", "get_page_from_freelist"]);
+    fact.values.remove("function");
+    assert!(names(&fact).is_empty());
+    let mut frees = report("bad-page", "", &["dump_stack", "bad_page", "free_pcppages_bulk", "free_chip"]);
+    frees.values.remove("function");
+    assert_eq!(names(&frees)[0], "free_chip");
+}
+
+#[test]
+fn below_a_helper_a_frame_that_is_not_sure_is_better_than_none() {
+    let mut fact = report("use-after-free", "__mutex_lock", &["kasan_report", "__mutex_lock"]);
+    let mut stack = Stack::clone(&fact.stacks[0]);
+    for name in ["__pfx___mutex_lock", "find_chip", "vfs_read"] {
+        stack.frames.push(Frame { reliable: false, ..Frame::printed(name) });
+    }
+    fact.stacks = vec![Arc::new(stack)];
+    let told = blame(&fact).unwrap_or_default().candidates;
+    assert_eq!(told[0].function, "find_chip");
+    assert!(told[0].reason.contains("not sure"), "{}", told[0].reason);
+    assert!(told[1].reason.contains("does not show for whom"), "{}", told[1].reason);
+}
+
+#[test]
+fn the_last_branch_tells_who_went_to_where_no_code_is() {
+    let mut fact = report("invalid-opcode", "", &["net_rx_action", "__do_softirq"]);
+    fact.values.remove("function");
+    let mut last = Stack::printed("last branch");
+    last.frames.push(Frame::printed("__napi_poll"));
+    fact.stacks.push(Arc::new(last));
+    assert_eq!(names(&fact)[0], "__napi_poll");
+}
+
+#[test]
+fn the_release_of_a_count_that_was_given_back_too_often_is_named() {
+    let message = "percpu ref (obj_cgroup_release) <= 0 (-1) after switching to atomic";
+    let fact = report("warning", "percpu_ref_switch_to_atomic_rcu", &["rcu_do_batch", "rcu_core"]);
+    assert_eq!(names(&fact.with("message", message))[0], "obj_cgroup_release");
+}

@@ -1,6 +1,7 @@
 //! Allocators and the way into reclaim.
 
 pub(super) const PATTERNS: &[&str] = &[
+    "alloc_cpumask_var*",
     "alloc_debug_processing*",
     "alloc_frozen*",
     "alloc_inode_sb",
@@ -151,4 +152,5 @@ pub(super) const PATTERNS: &[&str] = &[
     "vmalloc*",
     "vunmap*",
     "vzalloc*",
+    "zalloc_cpumask_var*",
 ];

@@ -110,6 +110,7 @@ pub(super) const PATTERNS: &[&str] = &[
     "slock_*",
     "spin_*",
     "srcu_read_*",
+    "text.lock*",
     "this_cpu_*",
     "ticket_*",
     "trace_contention*",

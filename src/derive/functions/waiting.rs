@@ -87,6 +87,8 @@ pub(super) const PATTERNS: &[&str] = &[
     "sync_page*",
     "synchronise_*",
     "synchronize_*",
+    "text.lock*",
+    "thread_return",
     "try_to_freeze*",
     "usleep*",
     "wait_*",
