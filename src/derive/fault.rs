@@ -73,6 +73,13 @@ fn is_powerpc(fact: &Fact) -> bool {
         || header.contains(": Vector: ")
 }
 
+/// Are the highest bits of all addresses equal? Those of powerpc, MIPS and LoongArch, whose headers name `epc` and `era`, are
+/// divided by their highest bits.
+fn is_sign_extended(fact: &Fact) -> bool {
+    let header = fact.text("header").unwrap_or(&fact.quote);
+    !is_powerpc(fact) && !header.contains(", epc == ") && !header.contains(", era == ")
+}
+
 /// The error code of a page fault on x86, by how its header begins.
 fn page_fault(fact: &Fact) -> Option<i64> {
     let ours = fact.text("header").is_some_and(|h| is_x86(h) || h.starts_with("Bad pagetable: "));
@@ -90,7 +97,7 @@ pub(super) fn jump(fact: &Fact) -> Option<Jump> {
     let fetched = fact.text("access") == Some("execute") || page_fault(fact).is_some_and(|code| code & FETCH != 0);
     let wide = !registers(fact).contains_key("EAX");
     // The processor goes to an address that cannot be one, and faults there.
-    let nowhere = |counter: u64| wide && pointer::non_canonical(counter);
+    let nowhere = |counter: u64| wide && is_sign_extended(fact) && pointer::non_canonical(counter);
     let at = match (address, counter) {
         (Some(address), Some(counter)) if fetched || address == counter => counter,
         (Some(address), None) if fetched => address,
@@ -103,7 +110,9 @@ pub(super) fn jump(fact: &Fact) -> Option<Jump> {
             format!("a function pointer that holds {at:#x}, NULL plus an offset,")
         }
         Some(reading) => format!("a function pointer that holds {at:#x} ({})", reading.text),
-        None if wide && pointer::non_canonical(at) => format!("a function pointer that is overwritten ({at:#x})"),
+        None if wide && is_sign_extended(fact) && pointer::non_canonical(at) => {
+            format!("a function pointer that is overwritten ({at:#x})")
+        }
         None if wide && x86 && at < 0x0000_8000_0000_0000 => format!("a function pointer into user space ({at:#x})"),
         None if wide && page_fault(fact).is_some_and(|code| code & (PRESENT | FETCH) == PRESENT | FETCH) => {
             format!(
@@ -263,7 +272,10 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
             fault.text = format!("{through}{text}");
         }
         // With four levels of page tables more addresses are none than any kernel shows by itself.
-        None if wide && (pointer::non_canonical(address) || header.contains("probably for non-canonical address")) => {
+        None if wide
+            && is_sign_extended(fact)
+            && (pointer::non_canonical(address) || header.contains("probably for non-canonical address")) =>
+        {
             fault.meaning = "non-canonical";
             fault.text =
                 format!("{through}{address:#x} is no address the CPU can use: the pointer is overwritten or stale");
@@ -643,6 +655,12 @@ mod tests {
         assert_eq!(oops(word, 0x7c08_02a6, 0).meaning, "user-address");
         let power = "BUG: Unable to handle kernel data access on read at 0xc0080001c7cd0f20";
         assert_eq!(oops(power, 0xc008_0001_c7cd_0f20, 0).meaning, "kernel-address");
+        let mips =
+            "CPU 3 Unable to handle kernel paging request at virtual address 9800000001234568, epc == ffffffff80232838";
+        assert_eq!(oops(mips, 0x9800_0000_0123_4568, 0).meaning, "kernel-address");
+        let loongarch =
+            "CPU 1 Unable to handle kernel paging request at virtual address 9000000121234568, era == 9000000000223d8";
+        assert_eq!(oops(loongarch, 0x9000_0001_2123_4568, 0).meaning, "kernel-address");
         let arm64 = "Unable to handle kernel write to read-only memory at virtual address ffff800008a00000";
         assert_eq!(oops(arm64, 0xffff_8000_08a0_0000, 0x9600_004e).meaning, "permission");
         assert!(oops("CPU 2 Unable to handle kernel paging request", 0xaffa, 0).text.contains("no pointer"));
