@@ -11,8 +11,10 @@ use std::sync::OnceLock;
 use crate::image::Image;
 
 /// Bytes of bitmap whose bits are counted anew for each question.
-const CHUNK: u64 = 512;
-const CHUNKS_PER_SEGMENT: usize = 512;
+const CHUNK: u64 = 128;
+const CHUNKS_PER_SEGMENT: usize = 2048;
+/// Bytes of bitmap that are looked at in one go.
+const READ: u64 = 512;
 const SEGMENT: u64 = CHUNK * CHUNKS_PER_SEGMENT as u64;
 
 /// Counts for 256 KiB of bitmap (2^21 pages).
@@ -161,7 +163,7 @@ impl<'a> SetRanges<'a> {
                     continue;
                 }
                 self.chunk_start = byte;
-                self.chunk = self.bitmap.bytes(self.image, byte, CHUNK);
+                self.chunk = self.bitmap.bytes(self.image, byte, READ);
                 if self.chunk.is_empty() {
                     break;
                 }

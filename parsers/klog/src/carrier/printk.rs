@@ -181,7 +181,7 @@ fn number(text: [u8; 8]) -> Option<i64> {
     let text = u64::from_le_bytes(text);
     // The bit in which a digit and a blank differ. The first bytes are the lowest: no blank may stand above a digit.
     let digits = (text >> 4) & ONES;
-    let values = (text | ONES << 4) ^ ONES * 0x30;
+    let values = (text | (ONES << 4)) ^ (ONES * 0x30);
     let blanks = digits.trailing_zeros();
     let in_order = digits == ONES.checked_shl(blanks)?;
     // A byte above nine has its high bit set with this added, or carries into the next one.
