@@ -129,6 +129,7 @@ fn symbol(kernel: &Kernel<'_>, word: &str) -> Result<SymbolRow, String> {
         Some(found) => found,
         // Per-CPU variables and absolute symbols have values that are no addresses.
         None if super::address_word(word).is_none() && kernel.symbol_at(word).is_some() => (word.to_owned(), None),
+        None if let Some((cpu, variable)) = kernel.per_cpu_variable(at) => (format!("{variable} of CPU {cpu}"), None),
         None => {
             return Err(format!(
                 "no symbol contains {at}; `vmcoroner what {} {at}` says what else it may be",

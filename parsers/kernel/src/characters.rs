@@ -23,10 +23,27 @@ pub struct CharacterDevices {
 }
 
 impl Kernel<'_> {
+    /// Whether a table is that of the character devices: each chain has the numbers of its bucket.
+    fn is_chrdevs(&self, table: VirtAddr) -> bool {
+        let mut filled = 0;
+        (0..BUCKETS).all(|bucket| match self.ptr(table + bucket * 8) {
+            Ok(VirtAddr(0)) => true,
+            Ok(at) if self.arch.is_kernel(at) => {
+                filled += 1;
+                let major = self.value(at, "char_device_struct", "major").map(|major| major & 0xffff_ffff);
+                major.is_some_and(|major| major % BUCKETS == bucket)
+            }
+            _ => false,
+        }) && filled > 2
+    }
+
     /// Registered ranges of character devices, by number: the table `chrdevs` of chains.
     pub fn character_devices(&self) -> Walk<CharacterDevices> {
         let types = self.types();
-        let (Some(table), Some(next)) = (self.symbol_at("chrdevs"), types.offset("char_device_struct", "next")) else {
+        let table = self
+            .symbol_at("chrdevs")
+            .or_else(|| self.code_references("chrdev_show").into_iter().find(|at| self.is_chrdevs(*at)));
+        let (Some(table), Some(next)) = (table, types.offset("char_device_struct", "next")) else {
             return Walk::gap(Gap::new(
                 "character devices",
                 self.member(),

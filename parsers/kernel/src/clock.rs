@@ -7,6 +7,8 @@ use crate::{Kernel, VirtAddr};
 /// Boot and wall-clock times are only believed between these years (1980 and 2200).
 const PLAUSIBLE: Range<i64> = 315_532_800..7_258_118_400;
 const SECOND: i64 = 1_000_000_000;
+/// How far the uptime may be from the clocks of run queues.
+const CLOCKS_DIFFER_S: u64 = 600;
 
 /// What the timekeeper says, in seconds and nanoseconds.
 struct Times {
@@ -29,7 +31,7 @@ impl Kernel<'_> {
             Some(at) => types.offset("tk_data", "timekeeper").into_iter().map(|offset| at + offset).collect(),
             None => match self.symbol_at("tk_core") {
                 Some(at) => [8u64, 16, 32, 40, 64].into_iter().map(|offset| at + offset).collect(),
-                None => self.symbol_at("timekeeper").into_iter().collect(),
+                None => self.symbol_at("timekeeper").into_iter().chain(self.timekeeper_in_code(xtime)).collect(),
             },
         };
         candidates.into_iter().find_map(|at| {
@@ -53,6 +55,18 @@ impl Kernel<'_> {
             let fraction_ns = fraction.and_then(|ns| i64::try_from(ns).ok()).filter(|ns| *ns < 64 * SECOND);
             Some(Times { wall_s, to_monotonic_s, to_monotonic_ns, fraction_ns: fraction_ns.unwrap_or(0) })
         })
+    }
+
+    /// The timekeeper whose seconds `ktime_get_real_seconds()` returns: its uptime is about that of the run queues' clocks,
+    /// which count from before the kernel began.
+    fn timekeeper_in_code(&self, xtime: u64) -> Option<VirtAddr> {
+        let seconds = *self.code_references("ktime_get_real_seconds").last()?;
+        let at = seconds - xtime;
+        let wall = self.u64(seconds).ok()?;
+        let boot =
+            self.types().offset("timekeeper", "wall_to_monotonic.tv_sec").and_then(|sec| self.u64(at + sec).ok())?;
+        let newest = self.run_queues().iter().map(|queue| queue.clock_ns).max()? / 1_000_000_000;
+        (wall.wrapping_add(boot).abs_diff(newest) < CLOCKS_DIFFER_S).then_some(at)
     }
 
     /// Wall-clock time of the boot in nanoseconds since 1970: realtime less monotonic time, which is minus the

@@ -189,6 +189,17 @@ impl Kernel<'_> {
         counts
     }
 
+    /// The actions of all interrupts, each with its number.
+    pub(crate) fn interrupt_action_list(&self) -> Vec<(u64, VirtAddr)> {
+        let mut found = Vec::new();
+        for (irq, desc) in self.interrupt_descriptors().items {
+            let first = self.pointer(VirtAddr(desc), "irq_desc", "action");
+            let next = |at: &VirtAddr| self.pointer(*at, "irqaction", "next");
+            found.extend(std::iter::successors(first, next).take(MAX_ACTIONS).map(|action| (irq, action)));
+        }
+        found
+    }
+
     fn interrupt_actions(&self, desc: VirtAddr) -> Vec<String> {
         let mut names = Vec::new();
         let mut left = MAX_ACTIONS;

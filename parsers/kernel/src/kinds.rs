@@ -22,6 +22,7 @@ pub fn kinds() -> impl Iterator<Item = &'static KindDef> {
         crate::spins::KINDS,
         crate::irq::KINDS,
         crate::timers::KINDS,
+        crate::stale::KINDS,
         crate::workqueue::KINDS,
         crate::settings::KINDS,
     ];

@@ -79,6 +79,7 @@ mod srcu;
 mod stack_depot;
 mod stacked;
 pub mod stacks;
+mod stale;
 mod swap;
 mod symbols;
 #[cfg(test)]
@@ -125,7 +126,7 @@ pub use slab::{CommonPointer, SlabCache, SlabObject, Track, Tracks};
 pub use symbols::{Resolved, Symbol};
 pub use task_memory::TaskMemory;
 pub use tasks::Task;
-pub use timers::{Timer, TimerQueue};
+pub use timers::{Timer, TimerInterrupt, TimerQueue};
 pub use types::{Member, Types};
 pub use unloaded_modules::UnloadedModule;
 pub use user_registers::UserRegisters;

@@ -298,12 +298,24 @@ impl Kernel<'_> {
         Some(count as i64)
     }
 
+    /// The idr that `mem_cgroup_from_id()` looks into: each cgroup in it has its number.
+    fn memcg_idr_in_code(&self) -> Option<VirtAddr> {
+        self.code_references("mem_cgroup_from_id").into_iter().find(|at| {
+            let ids = self.xarray(*at, "idr", MAX_IDS, "ids of memory cgroups");
+            let own = |(id, at): &(u64, u64)| {
+                self.value(VirtAddr(*at), "mem_cgroup", "id.id").map(|own| own & 0xffff_ffff) == Some(*id)
+            };
+            ids.gaps.is_empty() && !ids.items.is_empty() && ids.items.iter().all(own)
+        })
+    }
+
     /// Ids of memory cgroups in use: an idr, since 6.12 an xarray, renamed in 7.x.
     pub fn memcg_ids_used(&self) -> Option<u64> {
         let (at, structure) =
             [("mem_cgroup_private_ids", "xarray"), ("mem_cgroup_ids", "xarray"), ("mem_cgroup_idr", "idr")]
                 .into_iter()
-                .find_map(|(name, structure)| Some((self.symbol_at(name)?, structure)))?;
+                .find_map(|(name, structure)| Some((self.symbol_at(name)?, structure)))
+                .or_else(|| self.memcg_idr_in_code().map(|at| (at, "idr")))?;
         let walk = self.xarray(at, structure, MAX_IDS, "ids of memory cgroups");
         walk.gaps.is_empty().then_some(walk.items.len() as u64)
     }

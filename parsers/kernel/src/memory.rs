@@ -9,6 +9,15 @@ use serde::Serialize;
 use crate::{Kernel, VirtAddr};
 
 const MAX_NODES: u64 = 1024;
+/// Of the first per-CPU chunk, from the variables of the kernel on.
+const MAX_BOOT_AREA: u64 = 64 << 20;
+/// Lines that a kernel without the names of its data may have but not give, with a function that tells that it has them.
+const COUNTED_BY: &[(&str, &str)] = &[
+    ("vmalloc", "vmalloc_nr_pages"),
+    ("percpu", "pcpu_nr_pages"),
+    ("hugetlb", "hugetlb_report_meminfo"),
+    ("swap_total", "si_swapinfo"),
+];
 /// Counters of one table: no kernel has half as many.
 const MAX_COUNTERS: u64 = 256;
 /// CPUs times zones whose differences are read.
@@ -240,9 +249,17 @@ impl Kernel<'_> {
     /// Huge pages of hugetlbfs: bytes, and of these unused.
     fn hugetlb_bytes(&self) -> Option<(u64, u64)> {
         let types = self.types();
-        let table = self.symbol_at("hstates")?;
-        let count = self.symbol_at("hugetlb_max_hstate").and_then(|at| self.u32(at).ok())?.min(8);
         let stride = types.size_of("hstate")?;
+        let named = |at: &VirtAddr| {
+            let name = types.offset("hstate", "name").and_then(|offset| self.cstr(*at + offset, 32).ok());
+            name.is_some_and(|name| name.starts_with("hugepages-"))
+        };
+        let table = self.symbol_at("hstates");
+        let table = table.or_else(|| self.code_references("hugetlb_report_meminfo").into_iter().find(named))?;
+        let count = self.symbol_at("hugetlb_max_hstate").and_then(|at| self.u32(at).ok()).map_or_else(
+            || (0..8u64).take_while(|nth| named(&(table + *nth * stride))).count() as u32,
+            |count| count.min(8),
+        );
         let (mut all, mut free) = (0u64, 0u64);
         for nth in 0..u64::from(count) {
             let state = table + nth * stride;
@@ -268,6 +285,27 @@ impl Kernel<'_> {
             .collect();
         let populated = chunks.into_iter().filter_map(|at| self.value(VirtAddr(at), "pcpu_chunk", "nr_populated"));
         Some(populated.map(|n| n & 0xffff_ffff).fold(own, u64::saturating_add))
+    }
+
+    /// The same from the chunks that code leads to: the variables of the kernel stand before them, from `pcpu_base_addr` on.
+    fn percpu_boot_pages_in_code(&self, page: u64) -> Option<u64> {
+        let words: Vec<u64> =
+            self.code_references("free_percpu").into_iter().filter_map(|at| self.u64(at).ok()).collect();
+        let chunk = |at: &u64| {
+            let at = Some(VirtAddr(*at)).filter(|at| self.arch.is_kernel(*at))?;
+            let base = self.value(at, "pcpu_chunk", "base_addr").filter(|base| base % page == 0)?;
+            let pages = self.value(at, "pcpu_chunk", "nr_pages").filter(|n| (1..1 << 14).contains(n))?;
+            Some((base, base.checked_add(pages * page)?))
+        };
+        let chunks: Vec<(u64, u64)> = words.iter().filter_map(chunk).collect();
+        let near = |start: &&u64| chunks.iter().all(|(base, _)| base.wrapping_sub(**start) < MAX_BOOT_AREA);
+        let start = words.iter().filter(|word| *word % page == 0).find(near)?;
+        chunks.iter().map(|(_, end)| end.wrapping_sub(*start) / page).max()
+    }
+
+    /// What a function that only returns a variable returns, or adds last.
+    fn word_in_code(&self, function: &str) -> Option<u64> {
+        self.code_references(function).last().and_then(|at| self.u64(*at).ok())
     }
 
     /// Bytes a CPU of the per-CPU areas that the boot laid out; `None` where the layout of its chunks is not known.
@@ -335,7 +373,9 @@ impl Kernel<'_> {
         }
         // A variable since 97105f0ab7b8 "mm: vmalloc: show number of vmalloc pages in /proc/meminfo" (v5.3); a counter of
         // the node in newer kernels.
-        match (counters.get("NR_VMALLOC"), word("nr_vmalloc_pages")) {
+        let pages_in_all = total.map_or(0, |(_, bytes)| bytes / page);
+        let in_code = |function: &str| self.word_in_code(function).filter(|pages| *pages <= pages_in_all);
+        match (counters.get("NR_VMALLOC"), word("nr_vmalloc_pages").or_else(|| in_code("vmalloc_nr_pages"))) {
             (Some(pages), _) => {
                 add("vmalloc", Share::Part, u64::try_from(*pages).unwrap_or(0).saturating_mul(page), "NR_VMALLOC");
             }
@@ -343,9 +383,15 @@ impl Kernel<'_> {
             (None, None) => {}
         }
         // 7e8a6304d541 "/proc/meminfo: add percpu populated pages count" (v4.20). The first chunk is no managed memory.
-        if let Some(populated) = word("pcpu_nr_populated") {
-            let units = self.symbol_at("pcpu_nr_units").and_then(|at| self.u32(at).ok()).map_or(1, u64::from);
-            let first = self.percpu_boot_pages(page).filter(|n| *n <= populated).unwrap_or(0);
+        let populated = word("pcpu_nr_populated").map(|populated| (populated, self.percpu_boot_pages(page)));
+        let populated = populated.or_else(|| {
+            Some((in_code("pcpu_nr_pages").filter(|n| *n > 0)?, Some(self.percpu_boot_pages_in_code(page)?)))
+        });
+        if let Some((populated, first)) = populated {
+            // Units are CPUs, of which groups may lack some.
+            let units = self.symbol_at("pcpu_nr_units").and_then(|at| self.u32(at).ok()).map(u64::from);
+            let units = units.unwrap_or(self.cpus_possible().len().max(1) as u64);
+            let first = first.filter(|n| *n <= populated).unwrap_or(0);
             let bytes = |pages: u64| pages.saturating_mul(units).saturating_mul(page);
             add("percpu", Share::Part, bytes(populated - first), "pcpu_nr_populated");
             add("percpu_boot", Share::Detail, bytes(first), "pcpu_first_chunk");
@@ -370,11 +416,26 @@ impl Kernel<'_> {
         if let Some(pages) = low.filter(|_| known) {
             add("min_free", Share::Detail, pages.saturating_mul(page), "zone watermarks");
         }
-        if let Some(pages) = word("total_swap_pages") {
+        let swap = word("total_swap_pages").or_else(|| {
+            let free = word("nr_swap_pages")?;
+            self.word_in_code("vm_commit_limit").filter(|pages| (free..1 << 40).contains(pages))
+        });
+        if let Some(pages) = swap {
             add("swap_total", Share::Detail, pages.saturating_mul(page), "total_swap_pages");
         }
         if let Some(pages) = word("nr_swap_pages") {
             add("swap_free", Share::Detail, pages.saturating_mul(page), "nr_swap_pages");
+        }
+        let has = |line: &str| overview.lines.iter().any(|other| other.name == line);
+        let missing = COUNTED_BY.iter().filter(|(line, function)| !has(line) && self.symbol(function).is_some());
+        let missing: Vec<&str> = missing.map(|(line, _)| *line).collect();
+        if !missing.is_empty() {
+            overview.gaps.push(Gap::new(
+                format!("memory overview: {}", missing.join(", ")),
+                self.member(),
+                "no symbol of their counters; what they count is among the unaccounted",
+                "a vmlinux or System.map of this kernel (--vmlinux, --system-map)",
+            ));
         }
         let counted = counters.contains_key("NR_FREE_PAGES") && counters.contains_key("NR_FILE_PAGES");
         match (total, counted) {

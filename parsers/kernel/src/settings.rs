@@ -20,6 +20,7 @@ const SYSCTLS: &[(&str, &[&str], u64)] = &[
     ("kernel.panic_on_rcu_stall", &["sysctl_panic_on_rcu_stall"], 4),
     ("kernel.panic_on_unrecovered_nmi", &["panic_on_unrecovered_nmi"], 4),
     ("kernel.panic_on_warn", &["panic_on_warn"], 4),
+    ("kernel.pid_max", &["pid_max"], 4),
     // Below 0 real-time tasks may take a CPU whole.
     ("kernel.sched_rt_runtime_us", &["sysctl_sched_rt_runtime"], 4),
     ("kernel.softlockup_panic", &["softlockup_panic"], 4),
@@ -39,6 +40,8 @@ const SYSCTLS: &[(&str, &[&str], u64)] = &[
     ("vm.swappiness", &["vm_swappiness"], 4),
     ("vm.zone_reclaim_mode", &["node_reclaim_mode", "zone_reclaim_mode"], 4),
 ];
+
+const CORE_PATTERN: &str = "kernel.core_pattern";
 
 /// Taint letters by bit, with what sets them (kernel/panic.c, Documentation/admin-guide/tainted-kernels.rst).
 const TAINTS: [(char, &str); 20] = [
@@ -172,7 +175,18 @@ impl Kernel<'_> {
                 handler: None,
             })
         };
-        let mut items: Vec<Sysctl> = SYSCTLS.iter().filter_map(read).collect();
+        // What is done with the memory of a program that dies.
+        let pattern = self.symbol_at("core_pattern").and_then(|at| Some((at, self.cstr(at, 128).ok()?)));
+        let pattern = pattern.map(|(address, text)| Sysctl {
+            name: CORE_PATTERN.to_owned(),
+            value: None,
+            text: Some(text),
+            stored: false,
+            address,
+            symbol: Some("core_pattern".to_owned()),
+            handler: None,
+        });
+        let mut items: Vec<Sysctl> = pattern.into_iter().chain(SYSCTLS.iter().filter_map(read)).collect();
         // panic() clears it before it goes on, lest a warning on the way begin anew.
         let warn = items.iter_mut().find(|sysctl| sysctl.name == "kernel.panic_on_warn" && sysctl.value == Some(0));
         if let Some(warn) = warn
@@ -184,16 +198,24 @@ impl Kernel<'_> {
         let mut gaps = Vec::new();
         if !self.names_data() {
             let known = |items: &[Sysctl], name: &str| items.iter().any(|sysctl| sysctl.name == name);
-            let wanted =
-                |name: &str| matches!(name, "kernel." | "vm.") || SYSCTLS.iter().any(|(sysctl, ..)| *sysctl == name);
+            let wanted = |name: &str| {
+                matches!(name, "kernel." | "vm." | CORE_PATTERN) || SYSCTLS.iter().any(|(sysctl, ..)| *sysctl == name)
+            };
             let registered = self.registered_sysctls(&wanted);
             // A setting that a whole table does not have is none of this kernel.
             let whole = registered.gaps.is_empty();
             let named = |name: &str| !whole || known(&registered.items, name);
             let mut unknown: Vec<&str> = SYSCTLS.iter().map(|(name, ..)| *name).filter(|name| named(name)).collect();
-            for sysctl in registered.items.iter().filter(|sysctl| sysctl.value.is_some()) {
-                if !known(&items, &sysctl.name) {
-                    items.push(sysctl.clone());
+            for sysctl in &registered.items {
+                let wide = SYSCTLS.iter().any(|(name, _, size)| *name == sysctl.name && *size == 8);
+                // A word that a handler of its own shows may be two numbers; of these it is known to be one.
+                let word = || self.u64(sysctl.address).ok().filter(|_| wide && sysctl.stored).map(|word| word as i64);
+                let value = sysctl.value.or_else(word);
+                let text = value
+                    .map(|value| value.to_string())
+                    .or(sysctl.text.clone().filter(|_| sysctl.name == CORE_PATTERN));
+                if text.is_some() && !known(&items, &sysctl.name) {
+                    items.push(Sysctl { value, text, ..sysctl.clone() });
                 }
             }
             unknown.retain(|name| !known(&items, name));

@@ -211,6 +211,31 @@ impl Kernel<'_> {
         Some(root + set + dir)
     }
 
+    /// The variable of a setting whose entry names none: its handler reads it.
+    fn shown_by(&self, handler: &str) -> Option<VirtAddr> {
+        match handler {
+            // eaee41727e6d "sysctl/sysrq: Remove __sysrq_enabled copy" (v5.11): sysrq_mask() is 1 or the variable, which is
+            // the last that it reads.
+            "sysrq_sysctl_handler" => {
+                let named = self.symbol_at("sysrq_enabled");
+                named.or_else(|| self.code_references("sysrq_mask").last().copied())
+            }
+            "sysctl_max_threads" => {
+                let named = self.symbol_at("max_threads");
+                // It stands in the structure that the first reference begins, or is that reference.
+                named.or_else(|| self.max_threads_in_code())
+            }
+            _ => None,
+        }
+    }
+
+    /// `max_threads` as `set_max_threads()` has computed it: half of the memory in stacks of tasks at most, 20 at least.
+    fn max_threads_in_code(&self) -> Option<VirtAddr> {
+        let least = self.tasks().items.len() as u64 / 2;
+        let sound = |at: &VirtAddr| self.u32(*at).is_ok_and(|n| (least.max(20)..0x3fff_ffff).contains(&u64::from(n)));
+        self.code_references("sysctl_max_threads").into_iter().skip(1).find(sound)
+    }
+
     /// What stands in an entry. `None` for one without a value: a setting that is only a place to write to.
     fn setting(&self, name: String, entry: &Entry, hz: Option<u64>, unread: &mut Vec<String>) -> Option<Sysctl> {
         let handler = self.pointer(entry.at, "ctl_table", "proc_handler")?;
@@ -220,7 +245,9 @@ impl Kernel<'_> {
         let form = handler.as_deref().map_or(Form::Own, Form::of);
         let mut setting =
             Sysctl { name, value: None, text: None, stored: false, address: entry.at, symbol: None, handler };
-        let Some(data) = data else { return Some(setting) };
+        let Some(data) = data.or_else(|| self.shown_by(setting.handler.as_deref()?)) else { return Some(setting) };
+        // What a handler of its own reads is one int in all of these.
+        let bytes = if bytes == 0 { 4 } else { bytes };
         setting.address = data;
         let symbol = self.symbolize(data).filter(|symbol| symbol.offset == 0 && symbol.module.is_none());
         setting.symbol = symbol.map(|symbol| symbol.name);

@@ -1,6 +1,6 @@
 //! Timers: how many each CPU has, and which should have run long ago.
 
-use facts::FieldType::{Int, Text};
+use facts::FieldType::{Bool, Int, Text};
 use facts::{Fact, FieldDef, Gap, KindDef};
 use serde::Serialize;
 
@@ -12,6 +12,10 @@ const MAX_TIMERS: usize = 2_000_000;
 const MAX_LISTS: u64 = 1024;
 /// A timer that is overdue by less may be late because the dump was taken just then.
 const OVERDUE_FROM_NS: u64 = 5_000_000_000;
+/// From so often on an interrupt that gives up is no accident.
+const STORM_FROM: u64 = 1000;
+/// A timer that is due within this time is due at once.
+const AT_ONCE_NS: u64 = 1_000_000;
 /// Wheels of a CPU in the order of their numbers, with a tick that stops when idle. Global since 6.9.
 const WHEELS: [&str; 3] = ["standard", "deferrable", "global"];
 
@@ -33,6 +37,23 @@ pub struct TimerQueue {
     /// All its timers, those due first first; empty where only the first was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub all: Vec<Timer>,
+    /// Timers that cannot be read.
+    #[serde(skip)]
+    pub(crate) unread: Vec<VirtAddr>,
+    /// What the interrupt of the high-resolution timers counts.
+    #[serde(flatten)]
+    pub interrupt: Option<TimerInterrupt>,
+}
+
+/// Counts of `hrtimer_interrupt()` on a CPU.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct TimerInterrupt {
+    /// Times it came.
+    pub events: u64,
+    /// Times it gave up for a while, because timers were due again as fast as they ran.
+    pub hangs: u64,
+    /// Whether the last one did.
+    pub hang_detected: bool,
 }
 
 /// A timer.
@@ -47,6 +68,9 @@ pub struct Timer {
     /// Of a high-resolution timer that does not count monotonic time: `realtime`, `boottime`, `tai`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<&'static str>,
+    /// Address of its function.
+    #[serde(skip)]
+    pub(crate) code: Option<VirtAddr>,
 }
 
 /// Clocks of the high-resolution timers in the order of their bases (`enum hrtimer_base_type`); since 4.16 each comes
@@ -58,17 +82,37 @@ const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc
 }
 
 /// The kinds of facts made here.
-pub(crate) const KINDS: &[KindDef] = &[KindDef {
-    kind: "mem.timer_overdue",
-    doc: "A CPU whose first timer should have run long ago: it takes no timer interrupts, or does not get to run timers.",
-    fields: &[
-        field("cpu", Int, "", "the CPU"),
-        field("kind", Text, "", "standard, global, high-resolution"),
-        field("function", Text, "", "function of the timer"),
-        field("overdue_s", Int, "s", "how long ago it was due"),
-        field("timers", Int, "", "timers of that kind on the CPU"),
-    ],
-}];
+pub(crate) const KINDS: &[KindDef] = &[
+    KindDef {
+        kind: "mem.timer_overdue",
+        doc: "A CPU whose first timer should have run long ago: it takes no timer interrupts, or does not get to run timers.",
+        fields: &[
+            field("cpu", Int, "", "the CPU"),
+            field("kind", Text, "", "standard, global, high-resolution"),
+            field("function", Text, "", "function of the timer"),
+            field("overdue_s", Int, "s", "how long ago it was due"),
+            field("timers", Int, "", "timers of that kind on the CPU"),
+        ],
+    },
+    KindDef {
+        kind: "mem.hrtimer_storm",
+        doc: "A CPU whose interrupt of high-resolution timers did not get done again and again: timers were due as fast as they ran.",
+        fields: &[
+            field("cpu", Int, "", "the CPU"),
+            field("events", Int, "", "times the interrupt came on it"),
+            field("hangs", Int, "", "times it gave up for a while"),
+            field("now", Bool, "", "the last one gave up, too"),
+            field("others", Int, "", "most times that it came on any other CPU"),
+            field(
+                "function",
+                Text,
+                "",
+                "function of the timer that is due, where it is the module's own or due at once again",
+            ),
+            field("module", Text, "", "module of that function"),
+        ],
+    },
+];
 
 impl Kernel<'_> {
     /// The queues of timers of each CPU that is present, with the timer of each that is due first.
@@ -200,6 +244,7 @@ impl Kernel<'_> {
         let (entry, expires) =
             (types.offset("timer_list", "entry").unwrap_or(0), types.offset("timer_list", "expires"));
         let (mut count, mut first, mut found) = (0usize, None::<(u64, VirtAddr)>, Vec::new());
+        let mut unread = Vec::new();
         for head in lists {
             let walk = match chained {
                 true => self.hlist(head, *left, "timers"),
@@ -211,8 +256,10 @@ impl Kernel<'_> {
             for node in walk.items {
                 let at = node - entry;
                 let due = expires.and_then(|offset| self.u64(at + offset).ok());
-                if whole {
-                    found.extend(due.map(|due| (due, at)));
+                match due {
+                    Some(due) if whole => found.push((due, at)),
+                    Some(_) => {}
+                    None => unread.push(at),
                 }
                 if let Some(due) = due.filter(|due| first.is_none_or(|(other, _)| *due < other)) {
                     first = Some((due, at));
@@ -220,12 +267,23 @@ impl Kernel<'_> {
             }
         }
         let timer = |(expires, address)| {
-            let function = self.pointer(address, "timer_list", "function").and_then(|at| self.symbolize(at));
-            Timer { address, expires, function: function.map(|s| s.name), clock: None }
+            let code = self.pointer(address, "timer_list", "function");
+            let function = code.and_then(|at| self.symbolize(at));
+            Timer { address, expires, function: function.map(|s| s.name), clock: None, code }
         };
         found.sort_unstable();
         let (first, all) = (first.map(timer), found.into_iter().map(timer).collect());
-        TimerQueue { cpu, kind, address: base, timers: Some(count), first, overdue_ns: None, all }
+        TimerQueue {
+            cpu,
+            kind,
+            address: base,
+            timers: Some(count),
+            first,
+            overdue_ns: None,
+            all,
+            unread,
+            interrupt: None,
+        }
     }
 
     /// The per-CPU variable that code mentions and of which every CPU's copy knows its own number.
@@ -272,13 +330,26 @@ impl Kernel<'_> {
         });
         let first = first.min_by_key(|timer| timer.expires);
         let kind = "high-resolution";
-        Some(TimerQueue { cpu, kind, address: base, timers: None, first, overdue_ns: None, all: Vec::new() })
+        let (all, unread) = (Vec::new(), Vec::new());
+        let interrupt = self.timer_interrupt(base);
+        Some(TimerQueue { cpu, kind, address: base, timers: None, first, overdue_ns: None, all, unread, interrupt })
+    }
+
+    /// Absent without CONFIG_HIGH_RES_TIMERS.
+    fn timer_interrupt(&self, base: VirtAddr) -> Option<TimerInterrupt> {
+        let count = |name: &str| self.value(base, "hrtimer_cpu_base", name);
+        Some(TimerInterrupt {
+            events: count("nr_events")? & 0xffff_ffff,
+            hangs: count("nr_hangs")? & 0xffff_ffff,
+            hang_detected: count("hang_detected")? & 1 == 1,
+        })
     }
 
     fn hrtimer(&self, address: VirtAddr, clock: Option<&'static str>) -> Option<Timer> {
         let expires = self.first_value(address, "hrtimer", &["node.expires.tv64", "node.expires"])?;
-        let function = self.pointer(address, "hrtimer", "function").and_then(|at| self.symbolize(at));
-        Some(Timer { address, expires, function: function.map(|s| s.name), clock })
+        let code = self.pointer(address, "hrtimer", "function");
+        let function = code.and_then(|at| self.symbolize(at));
+        Some(Timer { address, expires, function: function.map(|s| s.name), clock, code })
     }
 
     /// All high-resolution timers of a CPU, clock after clock.
@@ -330,6 +401,71 @@ impl Kernel<'_> {
                 .recheck(format!("crash> timer -C {}", queue.cpu))
                 .recheck(format!("drgn> per_cpu(prog['timer_bases'], {})", queue.cpu))
         });
-        (facts.collect(), walk.gaps)
+        let facts = facts.chain(self.timer_storms(&walk.items)).collect();
+        (facts, walk.gaps)
+    }
+
+    /// `mem.hrtimer_storm` facts. The interrupt gives up after three rounds in which timers were due again; that happens now
+    /// and then in a guest that got no CPU.
+    fn timer_storms(&self, queues: &[TimerQueue]) -> Vec<Fact> {
+        let now = self.timekeeper_ns();
+        let mut found = Vec::new();
+        for queue in queues {
+            let Some(counts) = queue.interrupt.filter(|counts| counts.hangs >= STORM_FROM) else { continue };
+            let others = queues.iter().filter(|other| other.cpu != queue.cpu);
+            let others = others.filter_map(|other| other.interrupt).map(|counts| counts.events).max();
+            let first = queue.first.as_ref().filter(|timer| now.is_some_and(|now| timer.expires <= now + AT_ONCE_NS));
+            let function = first.and_then(|timer| timer.code).and_then(|at| self.symbolize(at));
+            let name = function.as_ref().map(|symbol| symbol.name.clone());
+            let of = name.as_ref().map(|name| format!(", {name} is due")).unwrap_or_default();
+            found.push(
+                Fact::new("mem.hrtimer_storm", self.origin(queue.address, "struct hrtimer_cpu_base"))
+                    .with("cpu", queue.cpu)
+                    .with("events", counts.events)
+                    .with("hangs", counts.hangs)
+                    .with("now", counts.hang_detected)
+                    .with_opt("others", others)
+                    .with_opt("function", name)
+                    .with_opt("module", function.and_then(|symbol| symbol.module))
+                    .quoting(format!(
+                        "on CPU {} the interrupt of high-resolution timers came {} times and gave up {} times{of}",
+                        queue.cpu, counts.events, counts.hangs
+                    ))
+                    .recheck(format!("crash> struct hrtimer_cpu_base.nr_events,nr_hangs hrtimer_bases:{}", queue.cpu))
+                    .recheck(format!("drgn> per_cpu(prog['hrtimer_bases'], {})", queue.cpu)),
+            );
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::synthetic::{BASE, Memory};
+
+    #[test]
+    fn an_interrupt_that_gives_up_thousands_of_times_is_a_storm_and_hundreds_are_none() {
+        let memory = Memory::new();
+        let base = BASE + 0x2_0000;
+        memory.put32(base + 8, 1_607_043);
+        memory.put32(base + 12, 33_543);
+        memory.put(base + 16, &[1]);
+        let members = [
+            ("hrtimer_cpu_base", "nr_events", 8, 4),
+            ("hrtimer_cpu_base", "nr_hangs", 12, 4),
+            ("hrtimer_cpu_base", "hang_detected", 16, 1),
+            ("hrtimer_cpu_base", "clock_base", 64, 512),
+        ];
+        let sizes = &[("hrtimer_clock_base", 64)];
+        let kernel = memory.kernel_with_sizes(&format!("SYMBOL(hrtimer_bases)={base:x}\n"), &members, sizes);
+        let (facts, _) = kernel.timer_facts();
+        let [storm] = facts.as_slice() else { panic!("{facts:?}") };
+        assert_eq!(
+            (&*storm.kind, storm.int("events"), storm.int("hangs")),
+            ("mem.hrtimer_storm", Some(1_607_043), Some(33_543))
+        );
+        memory.put32(base + 12, 543);
+        let kernel = memory.kernel_with_sizes(&format!("SYMBOL(hrtimer_bases)={base:x}\n"), &members, sizes);
+        assert_eq!(kernel.timer_facts().0.len(), 0);
     }
 }

@@ -58,16 +58,7 @@ impl Kernel<'_> {
 
     /// What an address is where modules are loaded, that belongs to none; for addresses that are not mapped.
     pub(crate) fn memory_of_gone_module(&self, at: VirtAddr) -> Option<String> {
-        let parts = || self.modules().items.iter().flat_map(|module| &module.parts);
-        let (low, high) = (parts().map(|part| part.start).min()?, parts().map(|part| part.end).max()?);
-        // On x86-64 they have the area behind the image, which is 512 MiB or, where its place is random, 1 GiB.
-        let area = match self.arch() {
-            Arch::X86_64 => {
-                [X86_64_RANDOM, X86_64_FIXED].into_iter().find(|start| *start <= low).map(|low| low..X86_64_END)?
-            }
-            Arch::Aarch64 => low..high,
-        };
-        if !area.contains(&at.0) || parts().any(|part| part.contains(&at.0)) {
+        if !self.in_area_of_no_module(at) {
             return None;
         }
         let gone: Vec<String> = self.unloaded_modules().into_iter().map(|module| module.name).collect();
@@ -75,6 +66,20 @@ impl Kernel<'_> {
             true => "in the area of modules, of none that is loaded".to_owned(),
             false => format!("in the area of modules, of none that is loaded; unloaded: {}", gone.join(", ")),
         })
+    }
+
+    /// Whether an address lies where modules are loaded, and in none.
+    pub(crate) fn in_area_of_no_module(&self, at: VirtAddr) -> bool {
+        let parts = || self.modules().items.iter().flat_map(|module| &module.parts);
+        let bounds = parts().map(|part| part.start).min().zip(parts().map(|part| part.end).max());
+        // On x86-64 they have the area behind the image, which is 512 MiB or, where its place is random, 1 GiB.
+        let area = bounds.and_then(|(low, high)| match self.arch() {
+            Arch::X86_64 => {
+                [X86_64_RANDOM, X86_64_FIXED].into_iter().find(|start| *start <= low).map(|low| low..X86_64_END)
+            }
+            Arch::Aarch64 => Some(low..high),
+        });
+        area.is_some_and(|area| area.contains(&at.0)) && !parts().any(|part| part.contains(&at.0))
     }
 
     fn module_name(&self, at: VirtAddr) -> Option<String> {

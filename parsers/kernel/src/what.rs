@@ -546,7 +546,7 @@ impl Kernel<'_> {
     }
 
     /// The per-CPU variable at an address, of the CPU whose area it is; of memory given out at run time the offset.
-    fn per_cpu_variable(&self, at: VirtAddr) -> Option<(u32, String)> {
+    pub fn per_cpu_variable(&self, at: VirtAddr) -> Option<(u32, String)> {
         let (start, end) = (self.symbol("__per_cpu_start")?, self.symbol("__per_cpu_end")?);
         // The embedding allocator gave the tail of each unit back to the page allocator.
         let unit = self.symbol_at("pcpu_unit_size").and_then(|at| self.u32(at).ok()).map_or(0, u64::from);

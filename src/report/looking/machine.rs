@@ -115,6 +115,14 @@ pub fn timers(view: &Listed<TimerQueue>, width: Option<usize>) -> String {
         true => none("no timers\n", "timers: not known\n", &view.gaps).to_owned(),
         false => table(&header, rows, width),
     };
+    let storms = view.items.iter().filter_map(|queue| Some((queue.cpu, queue.interrupt?)));
+    for (cpu, counts) in storms.filter(|(_, counts)| counts.hangs > 0) {
+        let _ = writeln!(
+            out,
+            "CPU {cpu}: the interrupt of high-resolution timers came {} times and gave up {} times, because timers were due again as fast as they ran",
+            counts.events, counts.hangs
+        );
+    }
     for queue in view.items.iter().filter(|queue| !queue.all.is_empty()) {
         let _ = writeln!(out, "\nCPU {} {}", queue.cpu, queue.kind);
         let rows = queue.all.iter().map(|timer| {
