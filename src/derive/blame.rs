@@ -318,6 +318,19 @@ pub(super) fn called_by(caller: &Fact, blame: &mut Blame) {
     }
 }
 
+/// A function that jumped on as the last thing it did left no frame. Where the one that is blamed called it, it comes first.
+pub(super) fn jumped_on(tail: &Fact, blame: &mut Blame) {
+    let name = |field: &str| tail.text(field).map(names::plain);
+    let (Some(via), Some(caller), Some(function)) = (name("via"), name("caller"), name("function")) else { return };
+    let hop = Hop { module: tail.text("via_module").map(str::to_owned), ..Hop::named(via) };
+    if passed(FAULT, &hop) || blame.candidates.first().is_none_or(|first| first.function != caller) {
+        return;
+    }
+    let reason = format!("{caller} called it, and it jumped on to {function}: it left no frame");
+    blame.candidates.insert(0, Candidate::new(&hop, reason));
+    blame.candidates.truncate(MAX_CANDIDATES);
+}
+
 /// The way with the work function at its end where all else only helps others: the trace was cut, or holds core
 /// functions alone.
 fn with_work(fact: &Fact, mut way: Vec<Hop>) -> Vec<Hop> {

@@ -139,7 +139,7 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
         }
         if speaks_of_code(fact) {
             let fact = path::joined(facts, fact, facts.get(at + 1));
-            event(at, &fact, fault::caller(facts, &fact), &mut derived);
+            event(at, &fact, &Code { caller: fault::caller(facts, &fact), tails: tails(facts, &fact) }, &mut derived);
             if let Some(gone) = unloaded::unloaded(facts, &fact) {
                 derived.push(
                     Fact::new("derived.unloaded", origin(&fact))
@@ -315,7 +315,7 @@ fn from_memory(facts: &[Fact], derived: &mut Vec<Fact>) {
         fact.set("class", "kernel-panic");
     }
     fact.stacks = stacks;
-    event(at, &fact, None, derived);
+    event(at, &fact, &Code::default(), derived);
 }
 
 /// Who waits for whom in memory. The stack of a root that no report shows is judged as if one did.
@@ -326,7 +326,7 @@ fn chains(facts: &[Fact], derived: &mut Vec<Fact>) {
         let unreported = unreported && chain.get("halted").is_none() && chain.get("cpu").is_none();
         let task = chain.int("task_at").and_then(|at| usize::try_from(at).ok()).filter(|_| unreported);
         if let Some((at, task)) = task.and_then(|at| Some((at, facts.get(at)?))) {
-            event(at, &task.clone().with("class", "hung-task"), None, derived);
+            event(at, &task.clone().with("class", "hung-task"), &Code::default(), derived);
         }
         derived.push(chain);
     }
@@ -410,8 +410,32 @@ fn speaks_of_code(fact: &Fact) -> bool {
         }
 }
 
+/// What the code in memory tells of a report: who made a call to no code, and which functions left no frame.
+#[derive(Default)]
+struct Code<'f> {
+    caller: Option<&'f Fact>,
+    tails: Vec<&'f Fact>,
+}
+
+/// The functions that left no frame between two of a report's.
+fn tails<'f>(facts: &'f [Fact], report: &Fact) -> Vec<&'f Fact> {
+    let frames = || report.stacks.first().into_iter().flat_map(|stack| &stack.frames);
+    let own = report.text("function");
+    let has = |name: Option<&str>| {
+        name.is_some_and(|name| own == Some(name) || frames().any(|frame| frame.function.as_deref() == Some(name)))
+    };
+    let of = |tail: &&Fact| {
+        tail.kind == "mem.tail_call"
+            && tail.origin.member == report.origin.member
+            && has(tail.text("function"))
+            && has(tail.text("caller"))
+    };
+    facts.iter().filter(of).collect()
+}
+
 /// What one event tells; `caller` is what memory knows of a call that went wrong.
-fn event(at: usize, fact: &Fact, caller: Option<&Fact>, derived: &mut Vec<Fact>) {
+fn event(at: usize, fact: &Fact, code: &Code<'_>, derived: &mut Vec<Fact>) {
+    let caller = code.caller;
     if let Some(fault) = fault::fault(fact, caller) {
         if let Some(title) = fault.title {
             derived.push(Fact::new("derived.headline", origin(fact)).with("event", at).with("title", title));
@@ -433,6 +457,9 @@ fn event(at: usize, fact: &Fact, caller: Option<&Fact>, derived: &mut Vec<Fact>)
     through_link_register(fact, &mut blame);
     if let Some(caller) = caller {
         blame::called_by(caller, &mut blame);
+    }
+    for tail in &code.tails {
+        blame::jumped_on(tail, &mut blame);
     }
     if let Some(called) = fault::jump(fact) {
         let by = blame.candidates.first().map(|c| format!(" by {}", c.function)).unwrap_or_default();

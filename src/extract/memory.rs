@@ -13,6 +13,9 @@ use super::piece::Piece;
 const MAX_LOOKED_UP: usize = 2;
 /// Reports whose registers tell what a CPU was at: an access that failed, a lock it spins for.
 const WITH_REGISTERS: [&str; 3] = ["log.oops", "log.soft_lockup", "log.hard_lockup"];
+/// Reports whose traces are compared with the code, and frames of each.
+const MAX_TRACES: usize = 4;
+const MAX_PAIRS: usize = 4;
 /// Slab caches that facts are made of, the largest ones.
 const LARGEST_CACHES: usize = 10;
 
@@ -114,6 +117,25 @@ fn back(fact: &Fact) -> Option<(&str, Option<&str>, u64)> {
     Some((fact.text("return_to")?, fact.text("return_module"), within))
 }
 
+/// Functions that left no frame in a printed trace, between its innermost ones.
+fn tail_calls(kernel: &Kernel<'_>, report: &Fact) -> Vec<Fact> {
+    let frames = report.stacks.first().into_iter().flat_map(|stack| &stack.frames);
+    let mut sure = frames
+        .filter(|frame| frame.reliable && !frame.inline)
+        .map_while(|frame| Some((frame.function.as_deref()?, frame.module.as_deref(), frame.offset?)))
+        .peekable();
+    // Where the program counter was told, the trace may begin with its caller.
+    let own = report.text("function").filter(|own| sure.peek().is_some_and(|first| first.0 != *own));
+    let own = own.map(|function| (function, report.text("module"), 0));
+    let Some(mut inner) = own.or_else(|| sure.next()) else { return Vec::new() };
+    let mut found = Vec::new();
+    for outer in sure.take(MAX_PAIRS) {
+        found.extend(kernel.tail_call_fact((inner.0, inner.1), outer));
+        inner = outer;
+    }
+    found
+}
+
 /// Searches that the facts of the log ask for.
 fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
     let (mut found, mut gaps) = (Vec::new(), Vec::new());
@@ -176,6 +198,12 @@ fn probes(kernel: &Kernel<'_>, log: &[Fact]) -> (Vec<Fact>, Vec<Gap>) {
             found.extend(registers);
         }
         found.extend(called);
+    }
+    for fact in log.iter().filter(|fact| matches!(fact.text("severity"), Some("report" | "panic"))).take(MAX_TRACES) {
+        found.extend(tail_calls(kernel, fact));
+    }
+    if log.iter().any(|f| f.text("class") == Some("stack-corruption")) {
+        found.extend(kernel.stack_text_fact());
     }
     if log.iter().any(|f| f.kind == "log.oops") {
         let (facts, missing) = kernel.ip6mr_facts();

@@ -38,6 +38,12 @@ pub const KINDS: &[KindDef] = &[KindDef {
             unit: "",
             doc: "what the object is filled with, where that tells",
         },
+        FieldDef {
+            name: "overrun",
+            ty: FieldType::Text,
+            unit: "",
+            doc: "where what was written over the pointer began, where that is in another object",
+        },
     ],
 }];
 
@@ -102,6 +108,10 @@ impl Kernel<'_> {
         if let Some(content) = object.and_then(|at| self.bytes(VirtAddr(at), SAMPLE).ok()).and_then(|b| content(&b)) {
             quote.push_str(&format!(", filled with {content}"));
             fact.set("content", content);
+        }
+        if let Some(overrun) = self.overrun(place, called) {
+            quote.push_str(&format!("; {overrun}"));
+            fact.set("overrun", overrun);
         }
         Some(fact.quoting(quote).recheck(format!("crash> rd {place:#x}")))
     }

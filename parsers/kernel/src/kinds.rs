@@ -14,6 +14,8 @@ pub fn kinds() -> impl Iterator<Item = &'static KindDef> {
         KINDS,
         crate::wait_facts::KINDS,
         crate::bad_call::KINDS,
+        crate::tail_calls::KINDS,
+        crate::overrun::KINDS,
         crate::loops::KINDS,
         crate::fault::KINDS,
         crate::memory::KINDS,

@@ -191,3 +191,22 @@ fn the_release_of_a_count_that_was_given_back_too_often_is_named() {
     let fact = report("warning", "percpu_ref_switch_to_atomic_rcu", &["rcu_do_batch", "rcu_core"]);
     assert_eq!(names(&fact.with("message", message))[0], "obj_cgroup_release");
 }
+
+#[test]
+fn who_jumped_on_and_left_no_frame_comes_before_its_caller_unless_it_only_helps() {
+    let report = report("refcount", "refcount_warn_saturate", &["wr", "vfs_write", "ksys_write"]);
+    let named = |via: &str, caller: &str| {
+        let tail = Fact::new("mem.tail_call", Origin::lines("vmcore", 1, 1))
+            .with("function", "refcount_warn_saturate")
+            .with("via", via)
+            .with("via_module", "sessd")
+            .with("caller", caller);
+        let mut blame = blame(&report).unwrap_or_default();
+        jumped_on(&tail, &mut blame);
+        blame.candidates.first().map(|first| (first.function.clone(), first.module.clone()))
+    };
+    assert_eq!(named("sess_put", "wr"), Some(("sess_put".to_owned(), Some("sessd".to_owned()))));
+    for (via, caller) in [("dump_stack", "wr"), ("sess_put", "ksys_write")] {
+        assert_eq!(named(via, caller).map(|(function, _)| function), Some("wr".to_owned()), "{via} {caller}");
+    }
+}
