@@ -80,7 +80,7 @@ impl Kernel<'_> {
         for (irq, action) in self.interrupt_action_list() {
             let function =
                 ["handler", "thread_fn"].into_iter().filter_map(|name| self.pointer(action, "irqaction", name));
-            if let Some(function) = function.filter(|at| self.is_gone(*at)).next() {
+            if let Some(function) = { function }.find(|at| self.is_gone(*at)) {
                 found.push(Stale {
                     kind: "interrupt",
                     type_name: "struct irqaction",
