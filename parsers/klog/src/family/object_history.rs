@@ -1,7 +1,28 @@
 //! Lines that the memory debuggers share: who allocated and who freed an object, page dumps, rows of bytes.
 
+use crate::Line;
 use crate::cursor::{Cursor, after, head_of, number_after, row_of, split};
 use crate::report::{Report, location_at};
+
+/// A symbolised head stands once for each inlined function, `BUG: KASAN: x in f include/linux/y.h:12 [inline]`, and last for
+/// the one that they are part of: that is in the trace of a log without symbols too.
+pub(super) fn is_physical_head(report: &mut Report, line: &Line<'_>, head: &str) -> bool {
+    let again = line.number == report.taken_at + 1
+        && line.text().starts_with(head)
+        && report.event.quote.ends_with("[inline]")
+        && !report.has_frames();
+    let Some((_, place)) = split(line.text(), " in ").filter(|_| again) else { return false };
+    let Some(physical) = location_at(&mut Cursor::new(place)) else { return false };
+    let event = &mut report.event;
+    if let Some(inlined) = &event.place
+        && let Some(stem) = event.title.strip_suffix(&inlined.function)
+    {
+        event.title = format!("{stem}{}", physical.function);
+    }
+    event.place = Some(physical);
+    line.text().clone_into(&mut event.quote);
+    true
+}
 
 /// A rule of `=` or `-` around a report.
 pub(super) fn is_rule(text: &str) -> bool {
