@@ -71,11 +71,15 @@ pub(super) fn headline(fact: &Fact, title: &str) -> Option<String> {
     if let Some(shortage) = shortage(fact) {
         parts.push(shortage.text);
     }
-    if fact.kind == "log.memcg_oom"
-        && let Some(limit) = kb(fact, "memory_limit_kb").filter(|kb| *kb < NO_LIMIT_KB)
-    {
-        let who = fact.text("cgroup").map_or_else(String::new, |path| format!("{path} "));
-        parts.insert(0, format!("{who}at its limit of {}", size(limit)));
+    if fact.kind == "log.memcg_oom" {
+        let path = fact.text("cgroup");
+        match kb(fact, "memory_limit_kb").filter(|kb| *kb < NO_LIMIT_KB) {
+            Some(limit) => {
+                let who = path.map_or_else(String::new, |path| format!("{path} "));
+                parts.insert(0, format!("{who}at its limit of {}", size(limit)));
+            }
+            None => parts.extend(path.map(|path| format!("{path} at its limit"))),
+        }
     }
     (!parts.is_empty()).then(|| format!("{title}; {}", parts.join("; ")))
 }
@@ -693,6 +697,8 @@ mod tests {
             .with("memory_usage_kb", 1_048_576)
             .with("kmem_usage_kb", 900_000);
         assert_eq!(told(&fact), "oom; at its limit of 1.0 GB; kernel memory is 878 MB of it");
+        let named = Fact::new("log.memcg_oom", Origin::lines("dmesg", 1, 1)).with("cgroup", "/system.slice/a.service");
+        assert_eq!(told(&named), "oom; /system.slice/a.service at its limit");
         let none = Fact::new("log.memcg_oom", Origin::lines("dmesg", 1, 30));
         assert!(headline(&none, "oom").is_none());
     }
