@@ -10,6 +10,8 @@ use super::folded::cpus;
 use super::path;
 use super::sequence::{AT_ONCE, Follows, LOOK_BACK, Near, SAME_BREATH, SECOND};
 
+const ENOSPC: i64 = 28;
+
 /// The CPU of a stall that is the only one and of which nothing is shown.
 fn stalled_without_trace(fact: &Fact) -> Option<i64> {
     let bare = fact.kind == "log.rcu_stall" && fact.text("function").is_none() && path::main_stack(fact).is_none();
@@ -61,6 +63,23 @@ pub(super) fn follows(facts: &[Fact], boot: &[usize], found: &mut Vec<Follows>) 
             });
             if let Some(of) = shown {
                 found.push(Follows { event: *at, of, why: "the same CPU, told again with its trace" });
+            }
+            continue;
+        }
+        if early.kind == "log.raid_error" && early.text("severity") == Some("notice") {
+            const FILLS: Near = Near { ns: 86_400 * SECOND, lines: 100_000 };
+            let full = later.copied().find(|late| {
+                facts.get(*late).is_some_and(|late| {
+                    late.kind == early.kind
+                        && late.int("errno") == Some(ENOSPC)
+                        && early
+                            .text("array")
+                            .is_some_and(|array| !array.is_empty() && late.text("array") == Some(array))
+                        && FILLS.holds(early, late)
+                })
+            });
+            if let Some(of) = full {
+                found.push(Follows { event: *at, of, why: "the pool was full in the end" });
             }
             continue;
         }
@@ -154,6 +173,13 @@ mod tests {
         assert_eq!(told(&[stall(14, 1, None), stall(14, 9, Some("kvm_s390_gisa_destroy"))]), [(0, 1)]);
         assert_eq!(told(&[stall(14, 1, None), stall(3, 9, Some("kvm_s390_gisa_destroy"))]), []);
         assert_eq!(told(&[stall(14, 1, None), stall(14, 9, None)]), []);
+        let pool = |array: &str, severity: &str| {
+            Fact::new("log.raid_error", Origin::lines("dmesg", 1, 1)).with("array", array).with("severity", severity)
+        };
+        let (low, full) = (pool("253:5", "notice"), pool("253:5", "failure").with("errno", 28));
+        assert_eq!(told(&[low.clone(), full.clone()]), [(0, 1)]);
+        assert_eq!(told(&[pool("253:4", "notice"), full]), []);
+        assert_eq!(told(&[low, pool("253:5", "failure")]), []);
         assert_eq!(told(&[stall(14, 1, None), stall(14, 9000, Some("kvm_s390_gisa_destroy"))]), []);
     }
 }

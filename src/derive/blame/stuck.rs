@@ -148,7 +148,12 @@ pub(super) fn stall(fact: &Fact) -> Blame {
         let switched = |h: &Hop| functions::any(SLEEPS, h.function.trim_start_matches('_'));
         found = way.iter().filter(|h| !h.helps(Helper::Reporting) && !switched(h)).collect();
     }
-    if found.is_empty() && blame.candidates.is_empty() && way.iter().any(|h| h.function == "__switch_to") {
+    // Without registers and with nothing but the scheduler on the stack, the CPU was idle or ran something else since.
+    let registers = || fact.text("function").is_some();
+    if found.is_empty()
+        && blame.candidates.is_empty()
+        && (way.iter().any(|h| h.function == "__switch_to") || !registers())
+    {
         return blame;
     }
     let entry =

@@ -113,6 +113,16 @@ fn the_way_out_of_the_first_process_tells_nothing() {
 }
 
 #[test]
+fn a_cpu_of_which_only_the_scheduler_is_shown_has_no_function_to_look_at() {
+    let mut fact = report("rcu-stall", "", &["__schedule"]);
+    fact.values.remove("function");
+    assert!(names(&fact).is_empty());
+    let mut fact = report("rcu-stall", "", &["__schedule", "find_chip"]);
+    fact.values.remove("function");
+    assert_eq!(names(&fact)[0], "find_chip");
+}
+
+#[test]
 fn a_bus_error_is_blamed_on_what_it_interrupted() {
     let way =
         ["do_serror", "el1h_64_error_handler", "el1h_64_error", "regmap_mmio_read32le", "regmap_read", "find_chip"];
