@@ -53,10 +53,11 @@ impl Pattern {
         let bytes = word.to_le_bytes();
         let first = bytes[0];
         let one = bytes.iter().all(|byte| *byte == first);
-        match () {
-            () if one && !matches!(first, 0 | 0xff | 0x6b | 0x5a | 0xa5 | 0xcc | 0xbb) => Some(Pattern::Byte(first)),
-            () if bytes.iter().all(|byte| is_text(*byte)) => Some(Pattern::Text),
-            () => None,
+        // Two kinds of poison are letters.
+        let poison = matches!(first, 0 | 0xff | 0x6b | 0x5a | 0xa5 | 0xcc | 0xbb);
+        match one {
+            true => (!poison).then_some(Pattern::Byte(first)),
+            false => bytes.iter().all(|byte| is_text(*byte)).then_some(Pattern::Text),
         }
     }
 
