@@ -4,6 +4,7 @@
 //!     cargo test --bench full             # quietly does nothing when ../shared is not there
 
 mod growth;
+mod unnamed;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -144,6 +145,14 @@ fn main() -> ExitCode {
             Err(why) => failures.push(format!("grown: {why}")),
         },
         None => println!("grown: {} cannot be unpacked", packed.display()),
+    }
+    let packed = shared.join("kernels/aarch64-6.1-sysrq.kdump.xz");
+    match unpacked(&packed) {
+        Some(dump) => match unnamed::check(&dump) {
+            Ok(told) => println!("without names of data: {told}"),
+            Err(why) => failures.push(format!("without names of data: {why}")),
+        },
+        None => println!("without names of data: {} cannot be unpacked", packed.display()),
     }
     println!("{checked} inputs checked, {} failures", failures.len());
     for failure in &failures {

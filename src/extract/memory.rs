@@ -43,7 +43,7 @@ type Reader = fn(&Kernel<'_>) -> (Vec<Fact>, Vec<Gap>);
 
 /// What is read of every dump, with the kinds of facts that count as read: short lists, and of long ones what stands
 /// out. They run side by side; the facts come in this order.
-const READERS: [(&[&str], Reader); 13] = [
+const READERS: [(&[&str], Reader); 15] = [
     (&["mem.module"], |kernel| kernel.module_facts()),
     (
         &["mem.task", "mem.lock_wait", "mem.lock_cycle", "mem.mempool", "mem.mempool_sleeper", "mem.runq", "mem.spin"],
@@ -54,12 +54,14 @@ const READERS: [(&[&str], Reader); 13] = [
         kernel.memcg_facts()
     }),
     (&["mem.memory"], |kernel| kernel.memory_facts()),
+    (&["mem.memory_holder"], |kernel| kernel.memory_holder_facts()),
     (&["mem.slab_cache"], |kernel| kernel.slab_facts(LARGEST_CACHES)),
     (&["mem.super_block", "mem.freeze_wait"], |kernel| kernel.super_block_facts()),
     (&["mem.block_device", "mem.block_request"], |kernel| kernel.block_facts()),
     (&["mem.irq_switched_off", "mem.softirq_pending"], |kernel| kernel.interrupt_facts()),
     (&["mem.timer_overdue", "mem.hrtimer_storm"], |kernel| kernel.timer_facts()),
     (&["mem.stale_handler"], |kernel| kernel.stale_facts()),
+    (&["mem.rcu_callbacks"], |kernel| kernel.rcu_callback_facts()),
     (&["mem.worker", "mem.worker_pool_stalled"], |kernel| kernel.workqueue_facts()),
     (&["mem.kernel", "mem.sysctl", "mem.livepatch"], |kernel| kernel.settings_facts()),
 ];

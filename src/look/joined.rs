@@ -122,14 +122,23 @@ fn merge(kernel: &Kernel<'_>, trace: &Trace, top: Option<&str>, stack: &Stack) -
         .iter()
         .filter_map(|f| Some(Seen { function: f.function.clone()?, offset: Some(f.offset), at: vec![f.pc.0] }))
         .collect();
-    let addresses = |function: &str, offset: u64| {
+    let addresses = |function: &str, offset: u64| -> Vec<u64> {
         let of_modules = kernel.module_symbols(function).into_iter().map(|(at, _)| at.0);
         kernel.symbols(function).into_iter().chain(of_modules).map(|at| at.wrapping_add(offset)).collect()
+    };
+    // A call that never returns stands at the end of its function: the address behind it is the start of the next one, which
+    // is no sure frame by itself.
+    let follows_call = |frame: &facts::Frame| {
+        let name = frame.function.as_deref().filter(|_| frame.offset == Some(0));
+        name.is_some_and(|name| {
+            let starts: Vec<u64> = addresses(name, 0);
+            memory.iter().any(|seen| seen.at.iter().any(|at| starts.contains(at)))
+        })
     };
     let mut log: Vec<Seen> = stack
         .frames
         .iter()
-        .filter(|f| f.reliable && !f.inline)
+        .filter(|f| !f.inline && (f.reliable || follows_call(f)))
         .filter_map(|f| {
             let function = f.function.as_deref()?.to_owned();
             let at = f.offset.map(|offset| addresses(&function, offset)).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! `mem`: where the memory is.
 
 use facts::Gap;
-use kernel::{Kernel, MemoryLine};
+use kernel::{Kernel, MemoryHolder, MemoryLine};
 use serde::Serialize;
 
 use super::CacheRow;
@@ -18,6 +18,8 @@ pub struct MemoryView {
     pub unaccounted: Option<i64>,
     /// The largest slab caches.
     pub largest_caches: Vec<CacheRow>,
+    /// Who holds a hundredth or more of it: callers of vmalloc, files of tmpfs and shared memory.
+    pub holders: Vec<MemoryHolder>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
 }
@@ -32,7 +34,9 @@ pub fn memory(kernel: &Kernel<'_>) -> MemoryView {
         largest_caches = slab.caches;
         gaps.extend(slab.gaps);
     }
+    let holders = kernel.memory_holders();
+    gaps.extend(holders.gaps);
     let mut lines = overview.lines;
     lines.sort_by_key(|line| line.share as u8);
-    MemoryView { lines, unaccounted: overview.unaccounted, largest_caches, gaps }
+    MemoryView { lines, unaccounted: overview.unaccounted, largest_caches, holders: holders.items, gaps }
 }

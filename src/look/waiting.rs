@@ -265,7 +265,7 @@ pub fn waiting(kernel: &Kernel<'_>) -> WaitView {
         confirmed: cycle.confirmed,
     });
     let mut gaps = walk.gaps;
-    gaps.extend(waits.gaps.iter().cloned());
+    gaps.extend(waits.gaps.iter().chain(&waits.unreadable).cloned());
     // A list of waiters, or since 25500ba7e77c (v7.1) the first of them; an rt_mutex with PREEMPT_RT.
     let knows_mutex =
         ["wait_list", "first_waiter", "rtmutex"].iter().any(|way| kernel.types().member("mutex", way).is_some());

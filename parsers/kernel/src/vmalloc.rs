@@ -29,10 +29,9 @@ pub struct Area {
 }
 
 impl Kernel<'_> {
-    /// The area of vmalloc memory that holds an address, or held it and was not purged yet.
-    pub fn vmalloc_area(&self, at: VirtAddr) -> Option<Area> {
+    /// The roots of the trees of areas, and whether those were given back.
+    pub(crate) fn vmap_trees(&self) -> Vec<(VirtAddr, bool)> {
         let types = self.types();
-        let node = types.offset("vmap_area", "rb_node")?;
         let mut roots = Vec::new();
         // d093602919ad "mm: vmalloc: remove global vmap_area_root rb-tree" (v6.9) spread the areas over nodes. Those given
         // back stood on a list before 96e2db456135 "mm/vmalloc: rework the drain logic" (v5.11) made it a tree, which
@@ -50,7 +49,26 @@ impl Kernel<'_> {
                 roots.extend((0..u64::from(count).clamp(1, MAX_NODES)).map(|nth| (nodes + nth * size + offset, freed)));
             }
         }
-        roots.into_iter().find_map(|(root, freed)| {
+        if roots.is_empty() {
+            // Without its name: what find_vmap_area() looks into.
+            let node = types.offset("vmap_area", "rb_node").unwrap_or(0);
+            let area = |root: &VirtAddr| {
+                let top = self.ptr(*root).ok().filter(|top| self.arch().is_kernel(*top))?;
+                let start = self.value(top - node, "vmap_area", "va_start")?;
+                let end = self.value(top - node, "vmap_area", "va_end")?;
+                (start < end && start % 4096 == 0 && self.arch().is_kernel(VirtAddr(start))).then_some(())
+            };
+            let found = self.code_references("find_vmap_area").into_iter().find(|root| area(root).is_some());
+            roots.extend(found.map(|root| (root, false)));
+        }
+        roots
+    }
+
+    /// The area of vmalloc memory that holds an address, or held it and was not purged yet.
+    pub fn vmalloc_area(&self, at: VirtAddr) -> Option<Area> {
+        let types = self.types();
+        let node = types.offset("vmap_area", "rb_node")?;
+        self.vmap_trees().into_iter().find_map(|(root, freed)| {
             let mut next = self.ptr(root).ok()?;
             for _ in 0..MAX_TREE {
                 if next.0 == 0 {

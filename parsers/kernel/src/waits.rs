@@ -92,6 +92,8 @@ pub struct Waits {
     pub unexplained: Vec<Unexplained>,
     /// What could not be decided.
     pub gaps: Vec<Gap>,
+    /// Who ends a wait is told by a structure whose layout is not known, for each kind of wait.
+    pub unreadable: Vec<Gap>,
 }
 
 /// A task in state D whose stack holds nothing that leads to what it waits for.
@@ -112,6 +114,20 @@ pub(crate) fn concerns(task: &Task, stack: &CallStack) -> bool {
     task.is_blocked() || task.state == 'S' && (crate::file_locks::waits_for_one(stack) || dumps())
 }
 
+/// Where a task waits, the structure that leads to who ends that, and who it is. Kernels before 5.11 have no types of their
+/// modules.
+const ENDED_BY: &[(&str, &str, &str)] = &[
+    ("rpc_wait_bit_killable", "rpc_task", "the server that answers a call of SunRPC"),
+    ("request_wait_answer", "fuse_req", "the server of a FUSE file system"),
+    ("fanotify_get_response", "fanotify_perm_event", "the program that has to permit an access"),
+    ("__synchronize_srcu", "srcu_struct", "the readers of an SRCU"),
+    ("io_wq_put_and_exit", "io_wq", "the workers of an io_uring"),
+    ("call_usermodehelper_exec", "subprocess_info", "the program that the kernel started"),
+    ("async_synchronize_cookie_domain", "async_entry", "the asynchronous function that has to end"),
+    ("__flush_work", "wq_barrier", "the worker that runs the work"),
+    ("pipe_write", "pipe_inode_info", "the other end of a pipe"),
+    ("pipe_read", "pipe_inode_info", "the other end of a pipe"),
+];
 /// How far the clocks of CPUs and the timekeeper may be apart, once their difference is known, and where it is not.
 const CLOCK_SLACK_NS: i64 = 200_000_000;
 const UNKNOWN_SLACK_NS: i64 = 5_000_000_000;
@@ -175,12 +191,31 @@ impl Kernel<'_> {
             }
         }
         self.enders(&scene, &mut waits.others);
+        waits.unreadable = self.unreadable(&scene, &waits.others);
         self.wakers(&scene, &ranges, &mut waits);
         self.owners_that_died(tasks, &mut waits.locks);
         self.owners_that_left(tasks, &mut waits.locks);
         waits.cycles = locks::cycles(&waits.locks, &waits.others);
         waits.pools = pools.into_values().collect();
         waits
+    }
+
+    /// Kinds of waits of which memory would tell who ends them, were the layout of a structure known.
+    fn unreadable(&self, scene: &Scene<'_>, waits: &[QueueWait]) -> Vec<Gap> {
+        let open: Vec<&CallStack> =
+            waits.iter().filter(|wait| wait.waker.is_none()).filter_map(|wait| scene.task(wait.task)?.1).collect();
+        let lacks = ENDED_BY.iter().filter(|(function, structure, _)| {
+            self.types().size_of(structure).is_none() && open.iter().any(|stack| stack.goes_through(function))
+        });
+        let gap = |(function, structure, who): &(&str, &str, &str)| {
+            Gap::new(
+                format!("who ends a wait in {function}"),
+                self.member(),
+                format!("the layout of struct {structure}, which leads to {who}, is not known"),
+                "a vmlinux or a pack of this kernel (--vmlinux, --pack)",
+            )
+        };
+        lacks.map(gap).collect()
     }
 
     /// Fills in who has to end waits, and the I/O that ends them.
@@ -284,5 +319,28 @@ impl Kernel<'_> {
                 (owner.certain, wait.perhaps_reused) = (false, true);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic::{BASE, Memory};
+    use crate::wait_queues::WaitKind;
+
+    #[test]
+    fn a_wait_whose_structures_are_not_known_is_a_gap_and_one_that_is_told_is_none() {
+        let memory = Memory::new();
+        let tasks = [Task::of(VirtAddr(BASE), 10, 10, 'D')];
+        let stacks = [Some(CallStack::of(&["schedule", "rpc_wait_bit_killable", "__rpc_execute"]))];
+        let scene = Scene::of(&tasks, &stacks);
+        let wait = QueueWait::of(VirtAddr(BASE), WaitKind::Bit, VirtAddr(BASE + 0x1000));
+        let unreadable = |memory: &Memory, waits: &[QueueWait]| {
+            memory.kernel_with_sizes("", &[], &[]).unreadable(&scene, waits).len()
+        };
+        assert_eq!(unreadable(&memory, &[wait.clone()]), 1);
+        assert_eq!(unreadable(&memory, &[QueueWait { waker: Some(VirtAddr(BASE)), ..wait.clone() }]), 0);
+        let known = memory.kernel_with_sizes("", &[], &[("rpc_task", 256)]);
+        assert!(known.unreadable(&scene, &[wait]).is_empty());
     }
 }

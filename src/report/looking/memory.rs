@@ -43,6 +43,21 @@ pub fn memory(view: &MemoryView, width: Option<usize>) -> String {
         });
         out.push_str(&table(&["LARGEST SLAB CACHES", ">KIB", ">SHARE"], rows, width));
     }
+    for (kind, title) in
+        [("vmalloc", "LARGEST USERS OF VMALLOC"), ("shared memory", "LARGEST FILES OF TMPFS AND SHARED MEMORY")]
+    {
+        let held = view.holders.iter().filter(|holder| holder.kind == kind);
+        let rows: Vec<_> = held
+            .map(|holder| {
+                let share = percent(i64::try_from(holder.bytes).unwrap_or(i64::MAX));
+                vec![holder.name.clone(), kib(holder.bytes), share]
+            })
+            .collect();
+        if !rows.is_empty() {
+            out.push('\n');
+            out.push_str(&table(&[title, ">KIB", ">SHARE"], rows, width));
+        }
+    }
     gaps(&mut out, &view.gaps);
     out
 }
