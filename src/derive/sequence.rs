@@ -28,6 +28,8 @@ const SAME_CODE: Near = Near { ns: 300 * SECOND, lines: 2000 };
 const SAME_DEVICE: Near = Near { ns: 30 * SECOND, lines: 1000 };
 /// What the layers above a drive say of the command that failed.
 pub(super) const SAME_BREATH: Near = Near { ns: 2 * SECOND, lines: 12 };
+/// What waits for a server gives up after some minutes.
+const SAME_CLUSTER: Near = Near { ns: 600 * SECOND, lines: 2000 };
 /// What is lost until somebody says otherwise.
 const LASTING: Near = Near { ns: 86_400 * SECOND, lines: 1_000_000 };
 /// What is printed in the same second.
@@ -180,6 +182,16 @@ impl Earlier<'_> {
         }
         if let Some(found) = related::cause(late, &|fits| self.nearest(|_, early| fits(early))) {
             return Some(found);
+        }
+        // A block device of Ceph is what the servers behind it are.
+        if late.text("filesystem") == Some("rbd") {
+            let server = |at: usize, early: &Fact| {
+                early.text("filesystem") == Some("ceph")
+                    && early.text("what") == Some("server-down")
+                    && !self.came_back(at, early)
+                    && SAME_CLUSTER.holds(early, late)
+            };
+            return of(self.nearest(server), "a server of its cluster had gone down before, and was not back");
         }
         // The layers above a drive say in their words what its driver has said. Of its sectors only the drive knows.
         if matches!(&*late.kind, "log.scsi_error" | "log.block_io_error" | "log.raid_error") {

@@ -212,6 +212,7 @@ const MEMORY: &[Row] = &[
     ("UBSAN: shift-out-of-bounds in f.c:1:2", "ubsan", "ubsan", REPORT),
     ("list_del corruption, ffff8880->next is LIST_POISON1 (dead000000000100)", "warning", "list-corruption", REPORT),
     ("refcount_t: underflow; use-after-free.", "warning", "refcount", REPORT),
+    ("BUG: Unable to handle kernel instruction fetch (NULL pointer?)", "oops", "null-deref", REPORT),
     (
         "usercopy: Kernel memory exposure attempt detected from SLUB object 'x' (offset 8, size 64)!",
         "warning",

@@ -176,3 +176,22 @@ fn what_the_kernel_meets_while_it_panics_follows_from_the_panic() {
     assert_eq!(told(&[panic(10), oops(&["dump_it", "kmsg_dump", "panic"])]), [(1, 0)]);
     assert!(told(&[panic(10), oops(&["dump_it", "vfs_write"])]).is_empty(), "another processor's own");
 }
+
+#[test]
+fn a_block_device_of_ceph_fails_with_a_server_that_is_not_back() {
+    let said = |filesystem: &str, what: &str, device: &str, line: u64| {
+        Fact::new("log.other_filesystem", Origin::lines("dmesg", line, line))
+            .with("class", "io-error")
+            .with("severity", if what == "io-error" { "failure" } else { "notice" })
+            .with("filesystem", filesystem)
+            .with("what", what)
+            .with("device", device)
+    };
+    let linked = |facts: &[Fact]| {
+        let found = follows(facts, &BTreeMap::new(), &BTreeSet::new());
+        found.iter().any(|f| f.of == 0 && f.event == facts.len() - 1)
+    };
+    let (down, failed) = (said("ceph", "server-down", "osd3", 1), said("rbd", "io-error", "rbd0", 9));
+    assert!(linked(&[down.clone(), failed.clone()]));
+    assert!(!linked(&[down, said("ceph", "ok", "osd3", 5), failed]));
+}

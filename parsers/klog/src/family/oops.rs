@@ -210,10 +210,12 @@ fn fault_header(text: &str, event: &mut Event) -> bool {
         .or_else(|| hex_after(body, "address: "))
         .or_else(|| hex_after(body, " at 0x"))
         .or_else(|| hex_after(body, " at "));
-    let null = has(body, "NULL pointer dereference") || body.ends_with(" NULL pointer");
+    // powerpc, where the counter itself is near 0: `BUG: Unable to handle kernel instruction fetch (NULL pointer?)`
+    let fetched = body.ends_with("instruction fetch (NULL pointer?)");
+    let null = fetched || has(body, "NULL pointer dereference") || body.ends_with(" NULL pointer");
     event.class =
         if null || event.address.is_some_and(|a| a < NULL_PAGE) { class::NULL_DEREF } else { class::PAGING_FAULT };
-    if event.address.is_none() && null && has(body, "(null)") {
+    if event.address.is_none() && (fetched || null && has(body, "(null)")) {
         event.address = Some(0);
     }
     for (words, access) in
