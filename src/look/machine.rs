@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use facts::{Address, Gap};
-use kernel::{CpuInterrupts, Interrupt, Kernel, Sysctl, TimerQueue, WorkerPool};
+use kernel::{CpuInterrupts, Interrupt, Kernel, MachineInterrupt, Sysctl, TimerQueue, WorkerPool};
 use serde::Serialize;
 
 /// A list, and what is missing from it.
@@ -29,6 +29,8 @@ pub struct InterruptView {
     pub cpus: Vec<CpuInterrupts>,
     /// Interrupts by number.
     pub interrupts: Vec<Interrupt>,
+    /// Those of the CPUs themselves, which have no number.
+    pub machine: Vec<MachineInterrupt>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
 }
@@ -36,7 +38,8 @@ pub struct InterruptView {
 /// Interrupts by CPU, softirqs that ran and wait.
 pub fn interrupts(kernel: &Kernel<'_>) -> InterruptView {
     let walk = kernel.interrupts();
-    InterruptView { cpus: kernel.cpu_interrupts(), interrupts: walk.items, gaps: walk.gaps }
+    let machine = kernel.machine_interrupts();
+    InterruptView { cpus: kernel.cpu_interrupts(), interrupts: walk.items, machine, gaps: walk.gaps }
 }
 
 /// Timers of each CPU; with `all` not only the first of each queue.

@@ -59,6 +59,33 @@ fn as_softirqs<S: Serializer>(ran: &[(&'static str, u64)], s: S) -> Result<S::Ok
     s.collect_seq(ran.iter().map(|(name, count)| Softirq { name, count: *count }))
 }
 
+/// An interrupt of the CPUs themselves, which has no number.
+#[derive(Clone, Debug, Serialize)]
+pub struct MachineInterrupt {
+    /// Its name in /proc/interrupts.
+    pub name: &'static str,
+    /// What it is.
+    pub action: &'static str,
+    /// Times it came, by CPU that it came on.
+    #[serde(serialize_with = "as_counts")]
+    pub counts: Vec<(u32, u64)>,
+    /// All of them.
+    pub total: u64,
+}
+
+/// What x86 counts in `irq_stat`: names of /proc/interrupts, members, words (arch/x86/kernel/irq.c).
+const MACHINE: [(&str, &str, &str); 9] = [
+    ("NMI", "__nmi_count", "non-maskable interrupts"),
+    ("LOC", "apic_timer_irqs", "local timer"),
+    ("SPU", "irq_spurious_count", "spurious interrupts"),
+    ("PMI", "apic_perf_irqs", "performance monitoring"),
+    ("IWI", "apic_irq_work_irqs", "IRQ work"),
+    ("RES", "irq_resched_count", "rescheduling"),
+    ("CAL", "irq_call_count", "function calls"),
+    ("TLB", "irq_tlb_count", "TLB shootdowns"),
+    ("HYP", "irq_hv_callback_count", "hypervisor callbacks"),
+];
+
 /// Interrupts and softirqs of a CPU.
 #[derive(Clone, Debug, Serialize)]
 pub struct CpuInterrupts {
@@ -213,6 +240,21 @@ impl Kernel<'_> {
             action = self.pointer(at, "irqaction", "next").filter(|_| left > 0);
         }
         names
+    }
+
+    /// Interrupts of the CPUs themselves that came; x86. On arm64 they have numbers.
+    pub fn machine_interrupts(&self) -> Vec<MachineInterrupt> {
+        let Some(variable) = self.symbol_at("irq_stat") else { return Vec::new() };
+        let each = MACHINE.into_iter().map(|(name, member, action)| {
+            let count = |cpu: &u32| {
+                let at = self.per_cpu(variable, *cpu)?;
+                let count = self.value(at, "irq_cpustat_t", member)? & 0xffff_ffff;
+                (count > 0).then_some((*cpu, count))
+            };
+            let counts: Vec<(u32, u64)> = self.cpus_present().iter().filter_map(count).collect();
+            MachineInterrupt { name, action, total: counts.iter().map(|(_, n)| *n).sum(), counts }
+        });
+        each.filter(|interrupt| interrupt.total > 0).collect()
     }
 
     /// Interrupts and softirqs of each CPU that is present.

@@ -111,7 +111,7 @@ mod xarray;
 pub use address::{Arch, PhysAddr, VirtAddr};
 pub use block::{Disk, Request};
 pub use characters::CharacterDevices;
-pub use irq::{CpuInterrupts, Interrupt};
+pub use irq::{CpuInterrupts, Interrupt, MachineInterrupt};
 pub use kinds::kinds;
 pub use log::{Caller, Log, Record, Render};
 pub use memcg::{Memcg, Pin};

@@ -72,11 +72,17 @@ fn read_everything(kernel: &Kernel<'_>) -> usize {
         kernel.timer_facts(),
         kernel.workqueue_facts(),
         kernel.settings_facts(),
+        kernel.stale_facts(),
+        kernel.memory_holder_facts(),
+        kernel.rcu_callback_facts(),
     ] {
         count += facts.0.len();
     }
     count += kernel.mounts().items.len() + kernel.character_devices().items.len() + kernel.neighbours().items.len();
-    count += kernel.cpu_interrupts().len() + kernel.registered_sysctls(&|_| true).items.len();
+    count += kernel.all_timers().items.len() + usize::from(kernel.stack_text_fact().is_some());
+    count += kernel.machine_interrupts().len()
+        + kernel.cpu_interrupts().len()
+        + kernel.registered_sysctls(&|_| true).items.len();
     let _ = (kernel.identity(), kernel.build_id(), kernel.command_line());
     // Who waits for whom, with all stacks; run queues; what objects of caches point at.
     count += kernel.task_facts().0.len() + kernel.unloaded_modules().len();

@@ -25,7 +25,7 @@ pub fn interrupts(view: &InterruptView, width: Option<usize>) -> String {
     let cpus: Vec<u32> = view.cpus.iter().map(|cpu| cpu.cpu).take(MAX_CPUS).collect();
     let counts =
         (0..=cpus.len()).rev().map(|shown| interrupt_counts(view, cpus.get(..shown).unwrap_or_default(), width));
-    let mut out = match view.interrupts.is_empty() {
+    let mut out = match view.interrupts.is_empty() && view.machine.is_empty() {
         true => none("no interrupts\n", "interrupts: not known\n", &view.gaps).to_owned(),
         false => {
             counts.reduce(|wider, narrower| if fits(&wider, width) { wider } else { narrower }).unwrap_or_default()
@@ -53,6 +53,13 @@ fn interrupt_counts(view: &InterruptView, cpus: &[u32], width: Option<usize>) ->
         row.push(if irq.switched_off { "SWITCHED OFF" } else { "" }.to_owned());
         row
     });
+    let rows = rows.chain(view.machine.iter().map(|own| {
+        let count = |cpu: &u32| own.counts.iter().find(|(other, _)| other == cpu).map_or(0, |(_, n)| *n);
+        let mut row = vec![own.name.to_owned(), own.total.to_string()];
+        row.extend(cpus.iter().map(|cpu| count(cpu).to_string()));
+        row.extend([or_dash(None::<&str>), own.action.to_owned(), String::new()]);
+        row
+    }));
     table(&header, rows, width)
 }
 
@@ -252,7 +259,10 @@ mod tests {
             unhandled: 0,
             switched_off: false,
         };
-        InterruptView { cpus: (0..cpus).map(cpu).collect(), interrupts: vec![interrupt], gaps: Vec::new() }
+        let counts = (0..cpus).map(|cpu| (cpu, 1_607_156)).collect();
+        let own = kernel::MachineInterrupt { name: "LOC", action: "local timer", counts, total: 3_214_312 };
+        let (interrupts, machine) = (vec![interrupt], vec![own]);
+        InterruptView { cpus: (0..cpus).map(cpu).collect(), interrupts, machine, gaps: Vec::new() }
     }
 
     #[test]
@@ -260,7 +270,9 @@ mod tests {
         for width in [60, 80, 132] {
             let out = interrupts(&view(12, &["TIMER", "RCU"]), Some(width));
             assert!(out.lines().all(|line| line.chars().count() <= width), "{width}:\n{out}");
-            for word in ["IRQ_POLL", "RCU", "INTERRUPTS", "TIMER RCU", "1481481468", "virtio0-input.0"] {
+            for word in
+                ["IRQ_POLL", "RCU", "INTERRUPTS", "TIMER RCU", "1481481468", "virtio0-input.0", "LOC", "local timer"]
+            {
                 assert!(out.contains(word), "{width}: {word}\n{out}");
             }
         }
