@@ -58,8 +58,8 @@ pub const KINDS: &[KindDef] = &[
         ],
     },
     KindDef {
-        kind: "derived.cache_owner",
-        doc: "Whose the slab cache is that holds the memory of a shortage",
+        kind: "derived.memory_owner",
+        doc: "Whose the slab cache or the vmalloc memory is that a shortage is of",
         fields: &[EVENT, field("module", Text, "its module"), field("what", Text, "what shows it, in a sentence")],
     },
     KindDef {

@@ -117,8 +117,8 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
             .or_else(|| lockup::with_loop(facts, fact))
             .or_else(|| list::with_meaning(facts, fact));
         let fact = with_memory.as_ref().unwrap_or(fact);
-        if let Some((module, what)) = shortage::cache_owner(facts, fact) {
-            let owner = Fact::new("derived.cache_owner", origin(fact)).with("event", at);
+        if let Some((module, what)) = shortage::memory_owner(facts, fact) {
+            let owner = Fact::new("derived.memory_owner", origin(fact)).with("event", at);
             derived.push(owner.with("module", module).with("what", what.as_str()).quoting(what));
         }
         match lasting.get(&at) {

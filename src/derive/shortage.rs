@@ -565,14 +565,25 @@ fn with_cache(facts: &[Fact], fact: &Fact) -> Option<Fact> {
     Some(fact.clone().with("slabs", vec![Value::Record(row)]))
 }
 
-/// Whose the cache is that holds the memory: the module whose symbol most of its objects point to, or which keeps it.
-pub(super) fn cache_owner(facts: &[Fact], fact: &Fact) -> Option<(String, String)> {
-    shortage(fact).filter(|shortage| shortage.text.starts_with("slab memory"))?;
+/// Whose the memory is that a shortage is of: the module whose symbol most objects of the slab cache point to, or which
+/// keeps it; the one that asked for most of the vmalloc memory.
+pub(super) fn memory_owner(facts: &[Fact], fact: &Fact) -> Option<(String, String)> {
+    let shortage = shortage(fact)?;
+    let of_dump =
+        |kind: &'static str| facts.iter().filter(move |f| f.kind == kind && f.origin.member == fact.origin.member);
+    if shortage.text.starts_with("vmalloc areas") {
+        // The largest comes first.
+        let user = of_dump("mem.memory_holder").find(|f| f.text("holds") == Some("vmalloc"))?;
+        let all = kb(of_dump("mem.memory").next()?, "vmalloc")?;
+        let (caller, module) = user.text("name")?.strip_suffix(']')?.split_once(" [")?;
+        let most = kb(user, "bytes")?.saturating_mul(2) >= all;
+        return most.then(|| (module.to_owned(), format!("most of the vmalloc memory was asked for by its {caller}")));
+    }
+    if !shortage.text.starts_with("slab memory") {
+        return None;
+    }
     let cache = rows(fact, "slabs").next()?.get("cache")?.as_text()?;
-    let of = |f: &&Fact| {
-        f.kind == "mem.slab_cache" && f.origin.member == fact.origin.member && f.text("cache") == Some(cache)
-    };
-    let known = facts.iter().find(of)?;
+    let known = of_dump("mem.slab_cache").find(|f| f.text("cache") == Some(cache))?;
     if let (Some(module), Some(symbol)) = (known.text("objects_module"), known.text("objects_point_at")) {
         return Some((module.to_owned(), format!("most objects of the slab cache {cache} point to its {symbol}")));
     }

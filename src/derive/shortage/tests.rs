@@ -150,3 +150,24 @@ fn memory_names_the_largest_user_of_what_a_counter_only_sums_up() {
         told(&with_memory(&[holder("vmalloc", "alloc_ring", 20_000)], &report).unwrap_or_else(|| report.clone()));
     assert!(text.contains("tmpfs and shared memory hold") && !text.contains("alloc_ring"), "{text}");
 }
+
+#[test]
+fn the_module_that_asked_for_most_vmalloc_memory_is_its_owner() {
+    let owner = |name: &str, mib: u64| {
+        let holder = Fact::new("mem.memory_holder", Origin::derived("dmesg", "vmalloc"))
+            .with("holds", "vmalloc")
+            .with("name", name)
+            .with("bytes", mib << 20);
+        let counters =
+            Fact::new("mem.memory", Origin::memory("dmesg", 0, "page counters")).with("vmalloc", 30_000u64 << 20);
+        let facts = [counters, holder];
+        memory_owner(&facts, &with_memory(&facts, &oom(&[("free", 100)]))?)
+    };
+    let (module, what) = owner("grab_buffers [leaky]", 29_000).unwrap();
+    assert_eq!(
+        (module.as_str(), what.as_str()),
+        ("leaky", "most of the vmalloc memory was asked for by its grab_buffers")
+    );
+    assert_eq!(owner("grab_buffers [leaky]", 9_000), None);
+    assert_eq!(owner("dup_task_struct", 29_000), None);
+}
