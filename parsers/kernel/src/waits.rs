@@ -338,7 +338,7 @@ mod tests {
         let unreadable = |memory: &Memory, waits: &[QueueWait]| {
             memory.kernel_with_sizes("", &[], &[]).unreadable(&scene, waits).len()
         };
-        assert_eq!(unreadable(&memory, &[wait.clone()]), 1);
+        assert_eq!(unreadable(&memory, std::slice::from_ref(&wait)), 1);
         assert_eq!(unreadable(&memory, &[QueueWait { waker: Some(VirtAddr(BASE)), ..wait.clone() }]), 0);
         let known = memory.kernel_with_sizes("", &[], &[("rpc_task", 256)]);
         assert!(known.unreadable(&scene, &[wait]).is_empty());
