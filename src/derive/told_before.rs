@@ -18,110 +18,77 @@ fn stalled_without_trace(fact: &Fact) -> Option<i64> {
     cpus(fact).first().copied().filter(|_| bare && cpus(fact).len() == 1)
 }
 
+/// What a later event has to be in order to explain one.
+struct Sought<'f> {
+    why: &'static str,
+    near: Near,
+    /// So many events behind it are looked at.
+    within: usize,
+    is: Box<dyn Fn(&Fact) -> bool + 'f>,
+}
+
+impl<'f> Sought<'f> {
+    fn new(why: &'static str, near: Near, is: impl Fn(&Fact) -> bool + 'f) -> Self {
+        Sought { why, near, within: LOOK_BACK, is: Box::new(is) }
+    }
+}
+
 /// The events of a boot that a later one explains.
 pub(super) fn follows(facts: &[Fact], boot: &[usize], found: &mut Vec<Follows>) {
-    const TRIED: Near = Near { ns: 3600 * SECOND, lines: 2000 };
     let known: BTreeSet<usize> = found.iter().map(|follows| follows.event).collect();
     for (number, at) in boot.iter().enumerate() {
         let Some(early) = facts.get(*at).filter(|_| !known.contains(at)) else { continue };
-        let later = boot.iter().skip(number + 1).take(LOOK_BACK);
-        // The watchdog of the clock may speak before those of the processors.
-        if early.kind == "log.clocksource" {
-            let stood = later.copied().find(|late| {
-                facts.get(*late).is_some_and(|late| {
-                    (super::work::is_idle(late) || late.kind == "log.mce") && AT_ONCE.holds(early, late)
-                })
-            });
-            if let Some(of) = stood {
-                found.push(Follows { event: *at, of, why: "the processor that reads the clock had stood still" });
-            }
-            continue;
-        }
-        if early.kind == "log.usb_host_error" && early.text("what") == Some("dead") {
-            let asleep = later.copied().find(|late| {
-                facts.get(*late).is_some_and(|late| {
-                    late.kind == "log.power"
-                        && late.text("what") == Some("resume")
-                        && late.text("device") == early.text("device")
-                        && AT_ONCE.holds(early, late)
-                })
-            });
-            if let Some(of) = asleep {
-                found.push(Follows { event: *at, of, why: "the controller did not come back from suspend" });
-            }
-            continue;
-        }
-        if let Some(cpu) = stalled_without_trace(early) {
-            const AGAIN: Near = Near { ns: 120 * SECOND, lines: 500 };
-            let shown = later.copied().find(|late| {
-                facts.get(*late).is_some_and(|late| {
-                    late.kind == early.kind
-                        && cpus(late) == [cpu]
-                        && stalled_without_trace(late).is_none()
-                        && AGAIN.holds(early, late)
-                })
-            });
-            if let Some(of) = shown {
-                found.push(Follows { event: *at, of, why: "the same CPU, told again with its trace" });
-            }
-            continue;
-        }
-        if early.kind == "log.raid_error" && early.text("severity") == Some("notice") {
-            const FILLS: Near = Near { ns: 86_400 * SECOND, lines: 100_000 };
-            let full = later.copied().find(|late| {
-                facts.get(*late).is_some_and(|late| {
-                    late.kind == early.kind
-                        && late.int("errno") == Some(ENOSPC)
-                        && early
-                            .text("array")
-                            .is_some_and(|array| !array.is_empty() && late.text("array") == Some(array))
-                        && FILLS.holds(early, late)
-                })
-            });
-            if let Some(of) = full {
-                found.push(Follows { event: *at, of, why: "the pool was full in the end" });
-            }
-            continue;
-        }
-        if is_virtual_adapter(early) {
-            let said = later.copied().find(|late| {
-                facts.get(*late).is_some_and(|late| is_medium_error(late) && SAME_BREATH.holds(early, late))
-            });
-            if let Some(of) = said {
-                found.push(Follows { event: *at, of, why: "the drive says what its command failed of" });
-            }
-            continue;
-        }
-        // The host's answer to a command, then what the disk says of the same one.
-        if early.kind == "log.paravirtual" && early.text("what") == Some("command-error") {
-            let said = later.take(2).copied().find(|late| {
-                facts.get(*late).is_some_and(|late| late.kind == "log.scsi_error" && SAME_BREATH.holds(early, late))
-            });
-            if let Some(of) = said {
-                found.push(Follows {
-                    event: *at,
-                    of,
-                    why: "the disk says right after what was wrong with the command",
-                });
-            }
-            continue;
-        }
-        if !is_abort(early) {
-            continue;
-        }
-        let medium = later.copied().find(|late| {
-            facts
-                .get(*late)
-                .is_some_and(|late| is_medium_error(late) && is_of_target(early, late) && TRIED.holds(early, late))
-        });
-        if let Some(of) = medium {
-            found.push(Follows {
-                event: *at,
-                of,
-                why: "the drive says later that it cannot read a sector: it had tried, and was too slow",
-            });
+        let Some(sought) = sought(early) else { continue };
+        let later = boot.iter().skip(number + 1).take(sought.within).copied();
+        let explains =
+            |late: &usize| facts.get(*late).is_some_and(|late| (sought.is)(late) && sought.near.holds(early, late));
+        if let Some(of) = later.into_iter().find(explains) {
+            found.push(Follows { event: *at, of, why: sought.why });
         }
     }
+}
+
+/// What explains an event that may be told before its cause.
+fn sought(early: &Fact) -> Option<Sought<'_>> {
+    const AGAIN: Near = Near { ns: 120 * SECOND, lines: 500 };
+    const FILLS: Near = Near { ns: 86_400 * SECOND, lines: 100_000 };
+    const TRIED: Near = Near { ns: 3600 * SECOND, lines: 2000 };
+    // The watchdog of the clock may speak before those of the processors.
+    if early.kind == "log.clocksource" {
+        let why = "the processor that reads the clock had stood still";
+        return Some(Sought::new(why, AT_ONCE, |late| super::work::is_idle(late) || late.kind == "log.mce"));
+    }
+    if early.kind == "log.usb_host_error" && early.text("what") == Some("dead") {
+        let why = "the controller did not come back from suspend";
+        return Some(Sought::new(why, AT_ONCE, |late| {
+            late.kind == "log.power"
+                && late.text("what") == Some("resume")
+                && late.text("device") == early.text("device")
+        }));
+    }
+    if let Some(cpu) = stalled_without_trace(early) {
+        return Some(Sought::new("the same CPU, told again with its trace", AGAIN, move |late| {
+            late.kind == early.kind && cpus(late) == [cpu] && stalled_without_trace(late).is_none()
+        }));
+    }
+    if early.kind == "log.raid_error" && early.text("severity") == Some("notice") {
+        let array = early.text("array").filter(|array| !array.is_empty())?;
+        return Some(Sought::new("the pool was full in the end", FILLS, move |late| {
+            late.kind == early.kind && late.int("errno") == Some(ENOSPC) && late.text("array") == Some(array)
+        }));
+    }
+    if is_virtual_adapter(early) {
+        return Some(Sought::new("the drive says what its command failed of", SAME_BREATH, is_medium_error));
+    }
+    // The host's answer to a command, then what the disk says of the same one.
+    if early.kind == "log.paravirtual" && early.text("what") == Some("command-error") {
+        let why = "the disk says right after what was wrong with the command";
+        return Some(Sought { within: 2, ..Sought::new(why, SAME_BREATH, |late| late.kind == "log.scsi_error") });
+    }
+    is_abort(early).then(|| {
+        let why = "the drive says later that it cannot read a sector: it had tried, and was too slow";
+        Sought::new(why, TRIED, |late| is_medium_error(late) && is_of_target(early, late))
+    })
 }
 
 /// Do the lines of a controller speak of a drive by its address, or of its host: `sd 2:0:0:0`, `scsi host2`?

@@ -107,8 +107,8 @@ impl Kernel<'_> {
         Walk { items: items.collect(), gaps }
     }
 
-    /// Files of at least that many bytes, in all super blocks of tmpfs, which the first root file system is one of: shared memory of System V, memfd and shared
-    /// anonymous memory are files of one that is mounted nowhere.
+    /// Files of at least that many bytes, in all super blocks of tmpfs, which the first root file system is one of: shared
+    /// memory of System V, memfd and shared anonymous memory are files of one that is mounted nowhere.
     fn shared_files(&self, least: u64) -> Walk<MemoryHolder> {
         let types = self.types();
         let mut found = Walk::default();

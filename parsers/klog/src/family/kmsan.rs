@@ -102,19 +102,4 @@ mod tests {
         assert_eq!(stack_names(&found[0]), ["call trace", "stored by", "created by"]);
         assert_eq!(found[0].fields.get("variable").and_then(|v| v.as_text()), Some("key.i"));
     }
-
-    #[test]
-    fn a_symbolised_head_that_stands_for_inlined_functions_too_is_one() {
-        let found = events(
-            "==================================================================\n\
-             BUG: KMSAN: uninit-value in __raw_spin_lock_irqsave include/linux/spinlock_api_smp.h:132 [inline]\n\
-             BUG: KMSAN: uninit-value in _raw_spin_lock_irqsave+0x40/0x60 kernel/locking/spinlock.c:166\n\
-             Read of size 1 at addr ffff888119c6e5b8 by task syz.0.17/5869\n\n\
-             CPU: 0 UID: 0 PID: 5869 Comm: syz.0.17 Not tainted 7.0.0 #0 PREEMPT(full) \nCall Trace:\n <TASK>\n \
-             dump_stack_lvl+0xe8/0x150 lib/dump_stack.c:120\n \
-             _raw_spin_lock_irqsave+0x40/0x60 kernel/locking/spinlock.c:166\n __dentry_kill+0x552/0x690 fs/dcache.c:733\n",
-        );
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].title, "KMSAN: uninit-value in _raw_spin_lock_irqsave");
-    }
 }
