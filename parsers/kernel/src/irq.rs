@@ -73,17 +73,18 @@ pub struct MachineInterrupt {
     pub total: u64,
 }
 
-/// What x86 counts in `irq_stat`: names of /proc/interrupts, members, words (arch/x86/kernel/irq.c).
-const MACHINE: [(&str, &str, &str); 9] = [
-    ("NMI", "__nmi_count", "non-maskable interrupts"),
-    ("LOC", "apic_timer_irqs", "local timer"),
-    ("SPU", "irq_spurious_count", "spurious interrupts"),
-    ("PMI", "apic_perf_irqs", "performance monitoring"),
-    ("IWI", "apic_irq_work_irqs", "IRQ work"),
-    ("RES", "irq_resched_count", "rescheduling"),
-    ("CAL", "irq_call_count", "function calls"),
-    ("TLB", "irq_tlb_count", "TLB shootdowns"),
-    ("HYP", "irq_hv_callback_count", "hypervisor callbacks"),
+/// What x86 counts in `irq_stat` (arch/x86/kernel/irq.c): names of /proc/interrupts, members, their places in the one
+/// array `counts` of newer kernels, words.
+const MACHINE: [(&str, &str, &str, &str); 9] = [
+    ("NMI", "__nmi_count", "IRQ_COUNT_NMI", "non-maskable interrupts"),
+    ("LOC", "apic_timer_irqs", "IRQ_COUNT_APIC_TIMER", "local timer"),
+    ("SPU", "irq_spurious_count", "IRQ_COUNT_SPURIOUS", "spurious interrupts"),
+    ("PMI", "apic_perf_irqs", "IRQ_COUNT_APIC_PERF", "performance monitoring"),
+    ("IWI", "apic_irq_work_irqs", "IRQ_COUNT_IRQ_WORK", "IRQ work"),
+    ("RES", "irq_resched_count", "IRQ_COUNT_RESCHEDULE", "rescheduling"),
+    ("CAL", "irq_call_count", "IRQ_COUNT_CALL_FUNCTION", "function calls"),
+    ("TLB", "irq_tlb_count", "IRQ_COUNT_TLB", "TLB shootdowns"),
+    ("HYP", "irq_hv_callback_count", "IRQ_COUNT_HYPERVISOR_CALLBACK", "hypervisor callbacks"),
 ];
 
 /// Interrupts and softirqs of a CPU.
@@ -177,14 +178,17 @@ impl Kernel<'_> {
             if actions.is_empty() && total == 0 {
                 continue;
             }
-            let chip =
-                self.pointer(at, "irq_desc", "irq_data.chip").and_then(|chip| self.pointer(chip, "irq_chip", "name"));
+            // Where a chip makes its name when it is asked for it (`irq_print_chip`, as those of arm64 do), its variable.
+            let chip = self.pointer(at, "irq_desc", "irq_data.chip").and_then(|chip| {
+                let name = self.pointer(chip, "irq_chip", "name").and_then(|name| self.cstr(name, 64).ok());
+                name.or_else(|| self.symbolize(chip).filter(|symbol| symbol.offset == 0).map(|symbol| symbol.name))
+            });
             let state = ["istate", "core_internal_state__do_not_mess_with_it"];
             found.items.push(Interrupt {
                 irq,
                 address: at,
                 actions,
-                chip: chip.and_then(|name| self.cstr(name, 64).ok()),
+                chip,
                 counts,
                 total,
                 disabled: self.value(at, "irq_desc", "depth").unwrap_or(0),
@@ -245,11 +249,16 @@ impl Kernel<'_> {
     /// Interrupts of the CPUs themselves that came; x86. On arm64 they have numbers.
     pub fn machine_interrupts(&self) -> Vec<MachineInterrupt> {
         let Some(variable) = self.symbol_at("irq_stat") else { return Vec::new() };
-        let each = MACHINE.into_iter().map(|(name, member, action)| {
+        let array = self.types().member("irq_cpustat_t", "counts");
+        let each = MACHINE.into_iter().map(|(name, member, place, action)| {
+            let nth = || self.types().enumerator(place).and_then(|nth| u64::try_from(nth).ok());
+            let offset = match &array {
+                Some(array) => nth().map(|nth| array.offset + nth * 4).filter(|at| *at < array.offset + array.size),
+                None => self.types().offset("irq_cpustat_t", member),
+            };
             let count = |cpu: &u32| {
-                let at = self.per_cpu(variable, *cpu)?;
-                let count = self.value(at, "irq_cpustat_t", member)? & 0xffff_ffff;
-                (count > 0).then_some((*cpu, count))
+                let count = self.u32(self.per_cpu(variable, *cpu)? + offset?).ok()?;
+                (count > 0).then_some((*cpu, u64::from(count)))
             };
             let counts: Vec<(u32, u64)> = self.cpus_present().iter().filter_map(count).collect();
             MachineInterrupt { name, action, total: counts.iter().map(|(_, n)| *n).sum(), counts }
@@ -329,5 +338,37 @@ impl Kernel<'_> {
             );
         }
         (facts, walk.gaps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::synthetic::{BASE, Memory};
+
+    #[test]
+    fn interrupts_of_the_cpus_are_members_or_an_array() {
+        let variable = BASE + 0x2_0000;
+        let memory = Memory::new();
+        for (nth, count) in [7u32, 3448, 0, 9, 5, 0, 0, 105, 1233].into_iter().enumerate() {
+            memory.put32(variable + 4 + nth as u64 * 4, count);
+        }
+        let symbols = format!("SYMBOL(irq_stat)={variable:x}\n");
+        let members = [("irq_cpustat_t", "__nmi_count", 4, 4), ("irq_cpustat_t", "apic_timer_irqs", 8, 4)];
+        let told = |kernel: crate::Kernel<'_>| {
+            let found = kernel.machine_interrupts().into_iter();
+            found.map(|interrupt| (interrupt.name, interrupt.total)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(memory.kernel_with(&symbols, &members)), [("NMI", 7), ("LOC", 3448)]);
+        let array = [("irq_cpustat_t", "counts", 4, 9 * 4)];
+        let places = &[
+            ("IRQ_COUNT_NMI", 0),
+            ("IRQ_COUNT_APIC_TIMER", 1),
+            ("IRQ_COUNT_RESCHEDULE", 7),
+            ("IRQ_COUNT_CALL_FUNCTION", 8),
+            // Behind the end of the array of this kernel.
+            ("IRQ_COUNT_TLB", 9),
+        ];
+        let kernel = memory.kernel_with_sizes(&symbols, &array, places);
+        assert_eq!(told(kernel), [("NMI", 7), ("LOC", 3448), ("RES", 105), ("CAL", 1233)]);
     }
 }

@@ -160,7 +160,14 @@ impl Kernel<'_> {
     /// registered settings; what neither tells is a gap.
     pub fn sysctls(&self) -> Walk<Sysctl> {
         let read = |(name, symbols, size): &(&'static str, &'static [&'static str], u64)| {
-            let (symbol, at) = symbols.iter().find_map(|symbol| Some((*symbol, self.symbol_at(symbol)?)))?;
+            let variable = symbols.iter().find_map(|symbol| Some((*symbol, self.symbol_at(symbol)?)));
+            let (symbol, at) = variable.or_else(|| {
+                // Each namespace of processes has its own since 7863dcc72d0f "pid: allow pid_max to be set per pid
+                // namespace", v6.14.
+                let member = || self.types().offset("pid_namespace", "pid_max");
+                let first = || Some(("init_pid_ns", self.symbol_at("init_pid_ns")? + member()?));
+                (*name == "kernel.pid_max").then(first)?
+            })?;
             let value = match size {
                 4 => i64::from(self.u32(at).ok()? as i32),
                 _ => self.u64(at).ok()? as i64,
@@ -384,6 +391,24 @@ impl Kernel<'_> {
 #[cfg(test)]
 mod tests {
     use crate::synthetic::{BASE, Memory};
+
+    #[test]
+    fn how_high_pids_go_is_a_variable_or_a_member_of_the_first_namespace() {
+        let (variable, namespace) = (BASE + 0x2_0000, BASE + 0x2_1000);
+        let memory = Memory::new();
+        memory.put32(variable, 4_194_304);
+        memory.put32(namespace + 0x58, 32_768);
+        let of = |symbols: &str, members: &[(&str, &str, u64, u64)]| {
+            let kernel = memory.kernel_with(symbols, members);
+            let known = kernel.sysctls().items.into_iter().find(|sysctl| sysctl.name == "kernel.pid_max");
+            known.map(|sysctl| (sysctl.value, sysctl.symbol.unwrap_or_default()))
+        };
+        let member = [("pid_namespace", "pid_max", 0x58, 4)];
+        let (old, new) = (format!("SYMBOL(pid_max)={variable:x}\n"), format!("SYMBOL(init_pid_ns)={namespace:x}\n"));
+        assert_eq!(of(&old, &[]), Some((Some(4_194_304), "pid_max".to_owned())));
+        assert_eq!(of(&new, &member), Some((Some(32_768), "init_pid_ns".to_owned())));
+        assert_eq!(of(&new, &[]), None);
+    }
 
     #[test]
     fn a_live_patch_tells_whose_functions_it_replaces() {

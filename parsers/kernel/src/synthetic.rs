@@ -49,7 +49,7 @@ impl Memory {
         self.kernel_with_sizes(vmcoreinfo, members, &[])
     }
 
-    /// The same with sizes of structures.
+    /// The same with sizes of structures, and values of enumerators by their names.
     pub(crate) fn kernel_with_sizes(
         &self,
         vmcoreinfo: &str,
@@ -77,7 +77,7 @@ impl Memory {
     }
 }
 
-/// Structures of which only the size is known; the first has number 1.
+/// Structures of which only the size is known, and enumerators; the first has number 1.
 struct Sizes(&'static [(&'static str, u64)]);
 
 impl Source for Sizes {
@@ -96,8 +96,8 @@ impl Source for Sizes {
         place.map(|nth| nth as TypeId + 1).into_iter().collect()
     }
 
-    fn enumerator(&self, _name: &str) -> Option<i64> {
-        None
+    fn enumerator(&self, name: &str) -> Option<i64> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value as i64)
     }
 
     fn name(&self) -> &str {

@@ -50,7 +50,7 @@ impl Kernel<'_> {
             }
         }
         if roots.is_empty() {
-            // Without its name: what find_vmap_area() looks into.
+            // Without its name: what find_vmap_area() looks into, which some compilers put into its caller.
             let node = types.offset("vmap_area", "rb_node").unwrap_or(0);
             let area = |root: &VirtAddr| {
                 let top = self.ptr(*root).ok().filter(|top| self.arch().is_kernel(*top))?;
@@ -58,7 +58,8 @@ impl Kernel<'_> {
                 let end = self.value(top - node, "vmap_area", "va_end")?;
                 (start < end && start % 4096 == 0 && self.arch().is_kernel(VirtAddr(start))).then_some(())
             };
-            let found = self.code_references("find_vmap_area").into_iter().find(|root| area(root).is_some());
+            let code = ["find_vmap_area", "find_vm_area"].into_iter().flat_map(|name| self.code_references(name));
+            let found = code.into_iter().find(|root| area(root).is_some());
             roots.extend(found.map(|root| (root, false)));
         }
         roots

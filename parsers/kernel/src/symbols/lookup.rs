@@ -133,7 +133,8 @@ const INNER_LABELS: [&str; 45] = [
 
 /// Whether a name marks a place, instead of what lies there: limits of sections, labels that the compiler made.
 fn is_mark(name: &str) -> bool {
-    matches!(name, "_text" | "_stext" | "_sinittext" | "_etext")
+    // Where the EFI header of arm64 ends the text begins, with the first function of it.
+    matches!(name, "_text" | "_stext" | "_sinittext" | "_etext" | "efi_header_end")
         || (name.starts_with("__") && (name.ends_with("_start") || name.ends_with("_begin") || name.ends_with("_end")))
         || name.starts_with("__pfx_")
         || name.starts_with('$')

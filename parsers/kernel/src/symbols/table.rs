@@ -122,6 +122,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_end_of_the_efi_header_is_no_name_of_the_function_behind_it() {
+        let mut table = Table::default();
+        table.push(0x1000, 0, b'T', "__irqentry_text_start");
+        table.push(0x1000, 0, b'T', "_stext");
+        table.push(0x1000, 0, b't', "efi_header_end");
+        table.push(0x1000, 0, b't', "gic_handle_irq");
+        table.push(0x10b0, 0, b'T', "__irqentry_text_end");
+        assert_eq!(table.finish().containing(0x1040).unwrap().0.name, "gic_handle_irq");
+    }
+
+    #[test]
     fn names_and_addresses_find_each_other() {
         let mut table = Table::default();
         table.push(0x2000, 0, b't', "local");
