@@ -31,6 +31,12 @@ pub(super) struct Jump {
     pub(super) address: u64,
 }
 
+/// What arm64 says of a jump to data.
+const NOT_EXECUTABLE: &str = "execute from non-executable memory";
+
+/// The byte of the instruction INT3.
+const INT3: u8 = 0xcc;
+
 /// Bits of an x86 page fault's error code (`arch/x86/include/asm/trap_pf.h`): the page is there, it was written to, an
 /// entry of the tables has a bit set that must be clear, an instruction was fetched.
 const PRESENT: i64 = 1;
@@ -88,6 +94,9 @@ fn page_fault(fact: &Fact) -> Option<i64> {
 
 /// Reads a fault of which the program counter itself is the address; what stands there is no code, and is not decoded.
 pub(super) fn jump(fact: &Fact) -> Option<Jump> {
+    if let Some(jump) = jump_to_freed_text(fact) {
+        return Some(jump);
+    }
     if !CLASSES.contains(&fact.text("class")?) || fact.text("function").is_some() {
         return None;
     }
@@ -114,13 +123,29 @@ pub(super) fn jump(fact: &Fact) -> Option<Jump> {
             format!("a function pointer that is overwritten ({at:#x})")
         }
         None if wide && x86 && at < 0x0000_8000_0000_0000 => format!("a function pointer into user space ({at:#x})"),
-        None if wide && page_fault(fact).is_some_and(|code| code & (PRESENT | FETCH) == PRESENT | FETCH) => {
+        None if wide
+            && (page_fault(fact).is_some_and(|code| code & (PRESENT | FETCH) == PRESENT | FETCH)
+                || fact.text("header").is_some_and(|header| header.contains(NOT_EXECUTABLE))) =>
+        {
             format!(
                 "a function pointer that is stale or overwritten ({at:#x} is data: its page is there and not executable)"
             )
         }
         None => format!("a function pointer that is stale or overwritten ({at:#x} holds no code)"),
     };
+    Some(Jump { what, address: at })
+}
+
+/// A jump to where text of a module was: since 2e45474ab14f "execmem: add support for cache of large ROX pages" (v6.13)
+/// module memory that was given back stays mapped and is filled with INT3, which has one byte.
+fn jump_to_freed_text(fact: &Fact) -> Option<Jump> {
+    let trapped = fact.text("header").is_some_and(|header| header.contains("int3: "));
+    let filled = fact.text("code").and_then(overwritten) == Some(INT3);
+    let counter = number(fact.get("pc")).filter(|_| trapped && filled && fact.text("function").is_none())?;
+    let at = counter.checked_sub(1)?;
+    let what = format!(
+        "a function pointer that is stale ({at:#x} is filled with INT3, as text of modules is when its memory is given back)"
+    );
     Some(Jump { what, address: at })
 }
 
@@ -169,7 +194,7 @@ pub(super) fn fault(fact: &Fact, caller: Option<&Fact>) -> Option<Fault> {
     if let Some(fill) = fact.text("code").and_then(overwritten) {
         let place = fact.text("function").unwrap_or("the function");
         let init = match fill {
-            0xcc => ", or its init code was freed",
+            INT3 => ", or its init code was freed",
             _ => "",
         };
         let what = format!("the code of {place} is overwritten{init}");
@@ -529,6 +554,9 @@ mod tests {
             let fact = Fact::new("log.oops", Origin::lines("dmesg", 1, 9)).with("class", "gpf").with("pc", Address(pc));
             jump(&fact).map(|j| j.address)
         };
+        let header = "Unable to handle kernel execute from non-executable memory at virtual address x";
+        let data = jump(&oops(0xffff_10c6_8317_2988, 0xffff_10c6_8317_2988).with("header", header));
+        assert!(data.is_some_and(|j| j.what.contains("is data")));
         // A protection fault prints no address: the counter itself is none.
         assert_eq!(protection(0x4141_4141_4141_4141), Some(0x4141_4141_4141_4141));
         assert_eq!(protection(0xffff_ffff_c000_1234), None);

@@ -3,7 +3,7 @@
 use facts::Fact;
 
 use super::fault::{self, number};
-use super::{functions, path};
+use super::{functions, names, path};
 
 /// Where x86-64 keeps modules if the kernel's place is random (arch/x86/include/asm/pgtable_64_types.h), up to the fixed
 /// maps; an address here without a page is of no module that is loaded.
@@ -28,7 +28,8 @@ pub(super) fn unloaded(facts: &[Fact], fact: &Fact) -> Option<Unloaded> {
     }
     let module = fact.text("last_unloaded").map(str::to_owned);
     let last = module.as_ref().map(|name| format!(" (last unloaded: {name})")).unwrap_or_default();
-    let address = number(fact.get("address")).or_else(|| fault::jump(fact).map(|jump| jump.address));
+    let jump = fault::jump(fact);
+    let address = number(fact.get("address")).or_else(|| jump.as_ref().map(|jump| jump.address));
     let of = |known: &&Fact| known.origin.member == fact.origin.member;
     let access = facts.iter().filter(of).find(|known| {
         known.kind == "mem.fault" && known.text("function").is_some() && known.text("function") == fact.text("function")
@@ -46,16 +47,17 @@ pub(super) fn unloaded(facts: &[Fact], fact: &Fact) -> Option<Unloaded> {
         });
     }
     let address = address?;
-    let left = left_behind(fact).map(|left| format!("; its exit has to {left}")).unwrap_or_default();
+    let left = left_behind(facts, fact).map(|left| format!("; its exit has to {left}")).unwrap_or_default();
     let looked_up = facts.iter().filter(of).any(|known| {
         known.kind == "mem.register"
             && known.text("kind") == Some("module-area")
             && number(known.get("value")) == Some(address)
     });
-    let by_log = module.is_some()
-        && AREA.contains(&address)
-        && fact.text("class") == Some("paging-fault")
-        && fact.int("error_code").is_some_and(|code| code & PRESENT == 0);
+    let unmapped =
+        fact.text("class") == Some("paging-fault") && fact.int("error_code").is_some_and(|code| code & PRESENT == 0);
+    // Where the text of a module was, and the memory is still mapped.
+    let filled = jump.is_some() && fact.text("class") == Some("invalid-opcode");
+    let by_log = module.is_some() && AREA.contains(&address) && (unmapped || filled);
     (looked_up || by_log).then(|| Unloaded {
         what: format!(
             "{address:#x} is in the area of modules, and none is loaded there: it belonged to a module that was unloaded{last}{left}"
@@ -84,11 +86,17 @@ const REMEDIES: &[(&[&str], &str)] = &[
     (&["nf_hook_slow*"], "unregister its netfilter hooks"),
 ];
 
-fn left_behind(fact: &Fact) -> Option<&'static str> {
-    let way = path::way(fact);
-    let innermost = way.iter().find(|hop| !hop.helps(functions::Helper::Reporting))?;
-    let name = innermost.function.trim_start_matches('_');
-    REMEDIES.iter().find(|(callers, _)| functions::any(callers, name)).map(|(_, remedy)| *remedy)
+fn left_behind(facts: &[Fact], fact: &Fact) -> Option<&'static str> {
+    let remedy = |name: &str| {
+        let name = names::plain(name).trim_start_matches('_');
+        REMEDIES.iter().find(|(callers, _)| functions::any(callers, name)).map(|(_, remedy)| *remedy)
+    };
+    // Who called what is gone: a trace of arm64 begins with the caller of that one.
+    let caller = fault::caller(facts, fact).and_then(|call| call.text("function")).or(fact.text("return_to"));
+    caller.and_then(remedy).or_else(|| {
+        let way = path::way(fact);
+        remedy(&way.iter().find(|hop| !hop.helps(functions::Helper::Reporting))?.function)
+    })
 }
 
 #[cfg(test)]
@@ -120,6 +128,25 @@ mod tests {
     }
 
     #[test]
+    fn freed_text_that_is_filled_with_int3_is_of_a_module_that_was_unloaded() {
+        let code = format!("{}<cc> {}", "cc ".repeat(4), "cc ".repeat(12));
+        let log = Fact::new("log.oops", Origin::lines("dmesg", 1, 9))
+            .with("class", "invalid-opcode")
+            .with("header", "Oops: int3: 0000 [#1] SMP NOPTI")
+            .with("pc", Address(0xffff_ffff_c071_a011))
+            .with("code", code.trim());
+        let found = unloaded(&[], &log.clone().with("last_unloaded", "rtcache")).expect("a stale function pointer");
+        assert_eq!(found.module.as_deref(), Some("rtcache"));
+        assert!(found.what.starts_with("0xffffffffc071a010 is in the area of modules"), "{}", found.what);
+        let register = Fact::new("mem.register", Origin::derived("dmesg", "registers"));
+        let register = register.with("value", Address(0xffff_ffff_c071_a010)).with("kind", "module-area");
+        assert!(unloaded(&[register], &log).is_some());
+        // Of init code that was freed nobody says that a module was unloaded; a breakpoint in a function is no jump.
+        assert!(unloaded(&[], &log).is_none());
+        assert!(unloaded(&[], &log.with("function", "fn_of").with("last_unloaded", "rtcache")).is_none());
+    }
+
+    #[test]
     fn the_caller_tells_what_the_module_left_behind() {
         let of = |function: &str| {
             let log = oops().with("address", Address(0xffff_ffff_c03c_47c8)).with("error_code", 2);
@@ -129,6 +156,12 @@ mod tests {
         assert!(of("rcu_do_batch").contains("rcu_barrier"), "{}", of("rcu_do_batch"));
         assert!(of("__run_timers").contains("timer_shutdown_sync"));
         assert!(!of("vfs_write").contains("its exit"));
+        // A link register names the caller, which has no frame.
+        let header = "Unable to handle kernel paging request at virtual address ffffffffc03c47c8";
+        let log = oops().with("address", Address(0xffff_ffff_c03c_47c8)).with("error_code", 2);
+        let log = log.with("header", header).with("last_unloaded", "nvx").with("function", "rcu_core");
+        let what = unloaded(&[], &log.with("return_to", "rcu_do_batch")).map(|u| u.what).unwrap_or_default();
+        assert!(what.contains("rcu_barrier"), "{what}");
     }
 
     #[test]
