@@ -39,10 +39,12 @@ const SYSCALL_PREFIXES: &[&str] = &[
     "SyS_",
 ];
 
-/// The name without what compilers add: `foo.isra.3.cold`, `__pfx_foo`, the dot of ppc64.
+/// The name without what compilers add: `foo.isra.3.cold`, `__pfx_foo`, the dot of ppc64; and without `__pi_`.
 pub fn plain(name: &str) -> &str {
     let mut name = name.strip_prefix('.').unwrap_or(name);
     name = name.strip_prefix("__pfx_").unwrap_or(name);
+    // A second name of what runs before the kernel is at its place.
+    name = name.strip_prefix("__pi_").filter(|name| !name.is_empty()).unwrap_or(name);
     // Every suffix begins with a dot, and few names have one.
     if !name.contains('.') {
         return name;
@@ -104,6 +106,8 @@ mod tests {
             ("foo.llvm.1234567890", "foo"),
             ("foo.cold", "foo"),
             ("__pfx_worker_thread", "worker_thread"),
+            ("__pi_memcpy", "memcpy"),
+            ("__pi___x86_indirect_thunk_rax", "__x86_indirect_thunk_rax"),
             (".worker_thread", "worker_thread"),
             ("__x64_sys_mount", "sys_mount"),
             ("SyS_mount", "sys_mount"),

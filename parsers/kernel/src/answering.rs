@@ -11,7 +11,7 @@ use crate::{Kernel, VirtAddr};
 const MAX_FILES: u64 = 65_536;
 const MAX_ALL_FILES: u64 = 400_000;
 /// Files of which either end may be the one that waits: who has one open need not answer.
-const NO_SERVERS: [&str; 4] = ["pipefifo_fops", "pipe_fops", "socket_file_ops", "eventpoll_fops"];
+const NO_SERVERS: [&str; 5] = ["pipefifo_fops", "pipeanon_fops", "pipe_fops", "socket_file_ops", "eventpoll_fops"];
 
 /// An open file.
 struct Open {
@@ -38,7 +38,10 @@ impl Kernel<'_> {
             }
             let files = files.get_or_insert_with(|| self.open_files(tasks));
             let fits = |file: &&Open| match connection {
-                Some(connection) => self.pointer(file.private, "fuse_dev", "fc") == Some(connection),
+                Some(connection) => {
+                    let members = ["fc", "chan"].into_iter();
+                    members.filter_map(|name| self.pointer(file.private, "fuse_dev", name)).any(|at| at == connection)
+                }
                 None => Some(file.private) == object,
             };
             // Who has it open itself waits for nobody's answer.
@@ -60,10 +63,15 @@ impl Kernel<'_> {
     }
 
     /// The connection of the request of FUSE whose queue this is. A request knows its mount and that its connection since
-    /// fcee216beb9c "fuse: split fuse_mount off of fuse_conn" (v5.10); types are those of the module.
+    /// fcee216beb9c "fuse: split fuse_mount off of fuse_conn" (v5.10), and in 7.3 knows the channel to its server instead;
+    /// types are those of the module.
     fn fuse_connection(&self, queue: VirtAddr) -> Option<VirtAddr> {
         let types = self.types();
         let request = queue - types.offset("fuse_req", "waitq")?;
+        if let Some(channel) = self.pointer(request, "fuse_req", "chan").filter(|at| self.arch().is_kernel(*at)) {
+            let connection = self.pointer(channel, "fuse_chan", "conn").filter(|at| self.arch().is_kernel(*at))?;
+            return (self.pointer(connection, "fuse_conn", "chan") == Some(channel)).then_some(channel);
+        }
         let mount = self.pointer(request, "fuse_req", "fm").filter(|at| self.arch().is_kernel(*at))?;
         let connection = self.pointer(mount, "fuse_mount", "fc").filter(|at| self.arch().is_kernel(*at))?;
         // A mount stands on the list of its connection.

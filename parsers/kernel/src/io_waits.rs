@@ -264,10 +264,11 @@ impl Kernel<'_> {
     }
 
     /// Leave of a policy that holds writers back (`rq_qos_wait`): its wait lies on the stack, `struct rq_qos_wait_data` with
-    /// task and queue behind the entry.
+    /// task and queue behind the entry; in 7.3 the entry has the task.
     fn io_of_policy(&self, task: &Task, words: &StackWords) -> Option<(VirtAddr, Io)> {
         let types = self.types();
-        let to_queue = match (types.offset("rq_qos_wait_data", "task"), types.offset("rq_qos_wait_data", "rqw")) {
+        let task_at = types.first_member("rq_qos_wait_data", &["task", "wq.private"]).map(|member| member.offset);
+        let to_queue = match (task_at, types.offset("rq_qos_wait_data", "rqw")) {
             (Some(task), Some(queue)) => queue.checked_sub(task)?,
             _ => 8,
         };

@@ -440,18 +440,25 @@ impl Kernel<'_> {
             let at = memcg.address;
             parts.push(at.0);
             parts.extend(self.pointer(at + css, "cgroup_subsys_state", "cgroup").map(|p| p.0));
+            let mut lists = Vec::new();
             if let Some(info) = types.first_member("mem_cgroup", &["nodeinfo", "info.nodeinfo"]).map(|m| m.offset) {
-                parts.extend((0..nodes).filter_map(|n| self.u64(at + info + n * 8).ok()).filter(|p| *p != 0));
+                for info in (0..nodes).filter_map(|n| self.ptr(at + info + n * 8).ok()).filter(|p| p.0 != 0) {
+                    parts.push(info.0);
+                    // 7.3 has the `obj_cgroup`s by node.
+                    let own = ["objcg", "orig_objcg"].map(|name| self.pointer(info, "mem_cgroup_per_node", name));
+                    parts.extend(own.into_iter().flatten().map(|p| p.0));
+                    lists.extend(self.place(info, "mem_cgroup_per_node", "objcg_list"));
+                }
             }
             parts.extend(self.pointer(at, "mem_cgroup", "objcg").map(|p| p.0));
+            lists.extend(self.place(at, "mem_cgroup", "objcg_list"));
             // struct css_id of old kernels.
             parts.extend(self.pointer(at + css, "cgroup_subsys_state", "id").map(|p| p.0));
             // A removed cgroup gave its list to its parent, and its head still points into that one.
-            if memcg.online
-                && let (Some(list), Some(node)) =
-                    (types.offset("mem_cgroup", "objcg_list"), types.offset("obj_cgroup", "list"))
-            {
-                parts.extend(self.list(at + list, 10_000, "obj_cgroups").items.into_iter().map(|p| (p - node).0));
+            if let Some(node) = types.offset("obj_cgroup", "list").filter(|_| memcg.online) {
+                for list in lists {
+                    parts.extend(self.list(list, 10_000, "obj_cgroups").items.into_iter().map(|p| (p - node).0));
+                }
             }
         }
         // `memcg_cache_params` of the caches that a cgroup owns, up to 5.8: told by themselves.

@@ -7,14 +7,19 @@ use crate::{Kernel, VirtAddr};
 const FMODE_READ: u64 = 1;
 const FMODE_WRITE: u64 = 2;
 
+/// Who writes to and reads from a pipe; a pipe without a name has functions of its own, which those of a fifo call, since
+/// 262b2fa99cbe "pipe: introduce struct file_operations pipeanon_fops" (v6.15) and its successor.
+const WRITERS: [&str; 4] = ["pipe_write", "anon_pipe_write", "pipe_wait_writable", "wakeup_pipe_writers"];
+const READERS: [&str; 2] = ["pipe_read", "anon_pipe_read"];
+
 impl Kernel<'_> {
     /// Fills in that tasks wait on a pipe, and who has its other end, where that is one process.
     pub(crate) fn pipe_waits(&self, scene: &Scene<'_>, waits: &mut [QueueWait]) {
         for wait in waits.iter_mut().filter(|wait| wait.kind == WaitKind::Queue && wait.waker.is_none()) {
             let of = |function: &str| scene.goes_through(wait.task, function);
             let opens = of("wait_for_partner");
-            let writes = of("pipe_write") || of("pipe_wait_writable") || of("wakeup_pipe_writers");
-            if !(opens || writes || of("pipe_read")) {
+            let writes = WRITERS.into_iter().any(of);
+            if !(opens || writes || READERS.into_iter().any(of)) {
                 continue;
             }
             let Some(pipe) = self.pipe_of(wait.object) else { continue };
@@ -100,11 +105,12 @@ mod tests {
             ("file", "private_data", 8, 8),
         ];
         let kernel = memory.kernel_with("", &members);
-        let tasks: Vec<Task> = (0..3).map(|nth| Task::of(task(nth), 10 + nth as i32, 10 + nth as i32, 'S')).collect();
+        let tasks: Vec<Task> = (0..4).map(|nth| Task::of(task(nth), 10 + nth as i32, 10 + nth as i32, 'S')).collect();
         let stacks = [
             Some(CallStack::of(&["schedule", "pipe_write", "vfs_write"])),
             None,
             Some(CallStack::of(&["schedule", "ep_poll"])),
+            Some(CallStack::of(&["schedule", "anon_pipe_write", "vfs_write"])),
         ];
         let scene = Scene::of(&tasks, &stacks);
         let wait = |nth: u64| {
@@ -114,6 +120,7 @@ mod tests {
             (wait.kind, wait.symbol, wait.waker)
         };
         assert_eq!(wait(0), (WaitKind::Pipe, Some("a full pipe".to_owned()), Some(task(1))));
+        assert_eq!(wait(3), (WaitKind::Pipe, Some("a full pipe".to_owned()), Some(task(1))));
         assert_eq!(wait(2).0, WaitKind::Queue, "who polls it waits for more than it");
     }
 }

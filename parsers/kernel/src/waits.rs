@@ -127,6 +127,8 @@ const ENDED_BY: &[(&str, &str, &str)] = &[
     ("__flush_work", "wq_barrier", "the worker that runs the work"),
     ("pipe_write", "pipe_inode_info", "the other end of a pipe"),
     ("pipe_read", "pipe_inode_info", "the other end of a pipe"),
+    ("anon_pipe_write", "pipe_inode_info", "the other end of a pipe"),
+    ("anon_pipe_read", "pipe_inode_info", "the other end of a pipe"),
 ];
 /// How far the clocks of CPUs and the timekeeper may be apart, once their difference is known, and where it is not.
 const CLOCK_SLACK_NS: i64 = 200_000_000;

@@ -253,6 +253,7 @@ pub(super) const PATTERNS: &[&str] = &[
     "refcount_warn_saturate",
     "report_bad_irq",
     "report_bug",
+    "report_bug_entry",
     "report_cfi*",
     "report_usercopy",
     "restore_all*",

@@ -151,6 +151,7 @@ fn rank(symbol: &Symbol<'_>) -> u8 {
         _ => 2,
     };
     // Identical functions share an address: the 64-bit system call is meant, not its compatibility twin.
-    let twin = name.starts_with("__ia32_") || name.contains("compat_");
+    // So do functions that run before the kernel is at its place, too (SYM_PI_ALIAS).
+    let twin = name.starts_with("__ia32_") || name.starts_with("__pi_") || name.contains("compat_");
     binding + if mark { 10 } else { 0 } + if twin { 5 } else { 0 }
 }

@@ -122,14 +122,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_the_efi_header_is_no_name_of_the_function_behind_it() {
+    fn of_several_names_the_one_of_the_function_is_told() {
         let mut table = Table::default();
         table.push(0x1000, 0, b'T', "__irqentry_text_start");
         table.push(0x1000, 0, b'T', "_stext");
         table.push(0x1000, 0, b't', "efi_header_end");
         table.push(0x1000, 0, b't', "gic_handle_irq");
         table.push(0x10b0, 0, b'T', "__irqentry_text_end");
-        assert_eq!(table.finish().containing(0x1040).unwrap().0.name, "gic_handle_irq");
+        table.push(0x2000, 0, b'T', "__pi___x86_indirect_thunk_rax");
+        table.push(0x2000, 0, b'T', "__x86_indirect_thunk_rax");
+        table.push(0x2020, 0, b't', "__pi_memcmp");
+        let table = table.finish();
+        assert_eq!(table.containing(0x1040).unwrap().0.name, "gic_handle_irq");
+        assert_eq!(table.containing(0x2001).unwrap().0.name, "__x86_indirect_thunk_rax");
+        assert_eq!(table.containing(0x2020).unwrap().0.name, "__pi_memcmp");
     }
 
     #[test]
