@@ -119,7 +119,9 @@ pub fn code(kernel: &Kernel<'_>, word: &str, range: CodeRange, lines: bool) -> R
             bytes: instruction.bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" "),
             text: instruction.text.clone(),
             target: instruction.target.map(Into::into),
-            target_symbol: instruction.target.and_then(|target| named(kernel, target)),
+            target_symbol: instruction
+                .target
+                .and_then(|target| named(kernel, VirtAddr(kernel.behind_veneer(target.0)))),
             marked: nth == place && at != start,
             lines: match lines {
                 true => super::backtrace::line_rows(kernel, instruction.address),

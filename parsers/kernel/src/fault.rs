@@ -230,7 +230,7 @@ impl Kernel<'_> {
         let one_bit = self.one_bit_off(pointer, size.unwrap_or(1));
         let quote = match &reading {
             Some(reading) => format!("`{text}`: {register} is {base:#x}, {reading}"),
-            None => format!("`{text}`: {register} is {base:#x}, offset {offset:#x}"),
+            None => format!("`{text}`: {register} is {base:#x}, offset {}", distance(offset)),
         };
         let known = typed.path.is_some() || typed.holds.is_some();
         let origin =
@@ -484,9 +484,22 @@ fn instruction_text(instruction: &Instruction) -> String {
     crate::disassemble::intel(instruction)
 }
 
+/// An offset, which may be below 0.
+fn distance(offset: u64) -> String {
+    match offset as i64 {
+        below @ i64::MIN..0 => format!("-{:#x}", below.unsigned_abs()),
+        _ => format!("{offset:#x}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_offset_below_the_register_has_a_sign() {
+        assert_eq!((distance(0xffff_ffff_ffff_fed0), distance(0x130)), ("-0x130".to_owned(), "0x130".to_owned()));
+    }
 
     #[test]
     fn the_marked_instruction_is_the_faulting_one() {

@@ -5,7 +5,7 @@ use facts::{Address, Fact, FieldDef, Found, KindDef};
 
 use crate::stacks::CallStack;
 use crate::tasks::Task;
-use crate::{Kernel, VirtAddr};
+use crate::{Arch, Kernel, VirtAddr};
 
 const fn field(name: &'static str, ty: facts::FieldType, doc: &'static str) -> FieldDef {
     FieldDef { name, ty, unit: "", doc }
@@ -191,17 +191,19 @@ impl Kernel<'_> {
         frames.iter().any(|(_, frame)| self.code_names(frame.pc.0 - frame.offset, frame.size.unwrap_or(0), &same))
     }
 
-    /// Whether the code of a function has an address, or that of a variable which holds it (x86-64): absolute in 32 bits, or
+    /// Whether the code of a function has an address, or that of a variable which holds it: on x86-64 absolute in 32 bits, or
     /// relative to the next instruction.
     pub(crate) fn code_names(&self, start: u64, size: u64, same: &dyn Fn(u64) -> bool) -> bool {
+        let known = |at: u64| self.arch().is_kernel(VirtAddr(at)) && at & 3 == 0;
+        let names = |at: u64| known(at) && (same(at) || at & 7 == 0 && self.u64(VirtAddr(at)).is_ok_and(same));
+        if self.arch() == Arch::Aarch64 {
+            return self.addresses_in_code(start, size.min(MAX_CODE)).into_iter().any(|at| names(at.0));
+        }
         let Ok(code) = self.bytes(VirtAddr(start), size.min(MAX_CODE) as usize) else { return false };
         code.windows(4).enumerate().any(|(nth, word)| {
             let number = i64::from(i32::from_le_bytes(word.try_into().unwrap_or_default())) as u64;
             let relative = start.wrapping_add(nth as u64 + 4).wrapping_add(number);
-            [number, relative].into_iter().any(|at| {
-                let known = self.arch().is_kernel(VirtAddr(at)) && at & 3 == 0;
-                known && (same(at) || at & 7 == 0 && self.u64(VirtAddr(at)).is_ok_and(same))
-            })
+            [number, relative].into_iter().any(names)
         })
     }
 }

@@ -126,7 +126,7 @@ impl Kernel<'_> {
                 let word = u32::from_le_bytes(*word);
                 let distance = i64::from((word << 6) as i32 >> 4) as u64;
                 matches!(word >> 26, 0x25 | 0x05)
-                    && targets.contains(&start.wrapping_add(nth as u64 * 4).wrapping_add(distance))
+                    && targets.contains(&self.behind_veneer(start.wrapping_add(nth as u64 * 4).wrapping_add(distance)))
             }),
         }
     }
@@ -136,6 +136,19 @@ impl Kernel<'_> {
 mod tests {
     use super::*;
     use crate::synthetic::{BASE, Memory};
+
+    #[test]
+    fn what_is_waited_for_is_no_node_of_rcu() {
+        let wait = |symbol: &str| crate::wait_queues::QueueWait {
+            symbol: Some(symbol.to_owned()),
+            ..crate::wait_queues::QueueWait::of(
+                VirtAddr(BASE),
+                crate::wait_queues::WaitKind::GracePeriod,
+                VirtAddr(BASE),
+            )
+        };
+        assert_eq!((wait("SRCU conf_srcu").type_name(), wait("RCU").type_name()), ("srcu_struct", "rcu_node"));
+    }
 
     #[test]
     fn readers_are_counted_over_both_indexes_in_every_layout() {

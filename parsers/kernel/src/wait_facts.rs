@@ -350,7 +350,7 @@ impl<'a, 'd> Report<'a, 'd> {
     fn other(&mut self, wait: &QueueWait) {
         let Some(task) = self.task(wait.task) else { return };
         let mut fact = self
-            .fact("mem.wait", wait.object, wait.kind.type_name())
+            .fact("mem.wait", wait.object, wait.type_name())
             .with("task", Address::from(wait.task))
             .with("pid", task.pid)
             .with("comm", task.comm.as_str())
@@ -585,7 +585,7 @@ impl Link<'_> {
     fn type_name(&self) -> &'static str {
         match self {
             Link::Lock(wait) => wait.kind.type_name(),
-            Link::Other(wait) => wait.kind.type_name(),
+            Link::Other(wait) => wait.type_name(),
         }
     }
 

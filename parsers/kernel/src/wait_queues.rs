@@ -139,6 +139,14 @@ pub struct QueueWait {
 }
 
 impl QueueWait {
+    /// The kernel's type of the object.
+    pub fn type_name(&self) -> &'static str {
+        match &self.symbol {
+            Some(symbol) if self.kind == WaitKind::GracePeriod && symbol.starts_with("SRCU ") => "srcu_struct",
+            _ => self.kind.type_name(),
+        }
+    }
+
     /// A wait of which no more is known than what the task waits for.
     pub(crate) fn of(task: VirtAddr, kind: WaitKind, object: VirtAddr) -> QueueWait {
         QueueWait {

@@ -146,7 +146,8 @@ impl Followed<'_, '_> {
         callees
             .entry(target)
             .or_insert_with(|| {
-                let symbol = self.kernel.symbolize(VirtAddr(target)).filter(|s| s.offset == 0)?;
+                let end = VirtAddr(self.kernel.behind_veneer(target));
+                let symbol = self.kernel.symbolize(end).filter(|s| s.offset == 0)?;
                 let prototype = self.kernel.prototype(&symbol.name, symbol.module.as_deref());
                 Some((symbol.name, prototype))
             })
