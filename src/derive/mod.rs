@@ -395,6 +395,11 @@ fn stalled_fact(stalled: lockup::Stalled<'_>) -> Fact {
         .quoting(quote)
 }
 
+/// Does a function only report what another met?
+pub(crate) fn reports(function: &str) -> bool {
+    functions::is(functions::Helper::Reporting, function)
+}
+
 /// What a report's program counter was, where it is the bad address itself: a function pointer was called.
 pub(crate) fn jump(fact: &Fact) -> Option<u64> {
     fault::jump(fact).map(|jump| jump.address)

@@ -59,6 +59,10 @@ pub struct Worker {
     pub description: Option<String>,
     /// How long it has been at it, nanoseconds, where the kernel notes it.
     pub busy_ns: Option<u64>,
+    /// Work of its queue that may not begin while as much runs as may (`max_active`).
+    pub inactive: usize,
+    /// Function of the first of it.
+    pub first_inactive: Option<String>,
     /// Its `struct worker`.
     #[serde(skip)]
     pub(crate) address: VirtAddr,
@@ -187,7 +191,10 @@ impl Kernel<'_> {
                 let value = |path: &str| self.pointer(worker, "worker", path);
                 let Some(task) = value("task") else { continue };
                 let function = value("current_func").and_then(|at| self.symbolize(at));
-                let queue = value("current_pwq").and_then(|pwq| self.pointer(pwq, "pool_workqueue", "wq"));
+                let of_pool = value("current_pwq");
+                let queue = of_pool.and_then(|pwq| self.pointer(pwq, "pool_workqueue", "wq"));
+                let inactive = of_pool.map(|of_pool| self.inactive_work(of_pool)).unwrap_or_default();
+                let first = inactive.first().and_then(|work| self.pointer(*work, "work_struct", "func"));
                 let started = self.value(worker, "worker", "current_start");
                 pool.busy.push(Worker {
                     task,
@@ -201,6 +208,8 @@ impl Kernel<'_> {
                     queue,
                     work: value("current_work"),
                     busy_ns: started.filter(|ticks| *ticks != 0).and_then(since),
+                    inactive: inactive.len(),
+                    first_inactive: first.and_then(|at| self.symbolize(at)).map(|symbol| symbol.name),
                 });
             }
         }

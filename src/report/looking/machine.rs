@@ -184,6 +184,20 @@ pub fn workers(view: &Listed<WorkerPool>, width: Option<usize>) -> String {
         let header = [">PID", "TASK", ">BUSY s", "COMM", "WORKQUEUE", "FUNCTION"];
         out.push_str(&table(&header, rows, width));
     }
+    let mut told = Vec::new();
+    for worker in busy.iter().filter(|worker| worker.inactive > 0) {
+        let queue = or_dash(worker.workqueue.as_deref());
+        // Workers of one pool that run work of one queue have the same behind them.
+        let line = format!(
+            "{} of {queue} may not begin, {} first: as much of it runs as may (max_active)",
+            worker.inactive,
+            or_dash(worker.first_inactive.as_deref())
+        );
+        if !told.contains(&line) {
+            let _ = writeln!(out, "{line}");
+            told.push(line);
+        }
+    }
     gaps(&mut out, &view.gaps);
     out
 }
