@@ -291,7 +291,9 @@ fn bus_error(fact: &Fact) -> Blame {
                 h.function.trim_start_matches('_'),
             )
     };
-    let start = way.iter().position(entry).unwrap_or(0);
+    // The registers of what it interrupted, where they are printed, stand before all entries.
+    let known = way.first().is_some_and(|h| h.place && !entry(h) && !h.helps(Helper::Reporting));
+    let start = way.iter().position(entry).filter(|_| !known).unwrap_or(0);
     let rest: Vec<Hop> = way.iter().skip(start).filter(|h| !entry(h)).cloned().collect();
     let mut blame = fault(if rest.is_empty() { way } else { rest }, FAULT);
     if let Some(driver) = blame.candidates.iter().position(|c| c.module.is_some()) {

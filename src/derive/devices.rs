@@ -125,6 +125,30 @@ fn look(name: &Name<'_>) -> String {
     }
 }
 
+/// The same command for a virtual machine: what its disks are made of, only the host can ask. Drives of NVMe answer also
+/// where they are of a cloud.
+pub(super) fn of_guest(command: &str) -> String {
+    let mut rest = command;
+    let mut out = String::new();
+    while let Some((head, tail)) = rest.split_once("smartctl -x ") {
+        let end = tail.find([';', ',']).unwrap_or(tail.len());
+        let of = &tail[..end];
+        if of.starts_with("/dev/nvme") {
+            out += &command[command.len() - rest.len()..command.len() - tail.len()];
+            rest = tail;
+            continue;
+        }
+        out += head;
+        out += "the host's log ";
+        match of.strip_prefix("/dev/") {
+            Some(disk) => out.extend(["of the virtual disk ", disk]),
+            None => out += of,
+        }
+        rest = &tail[end..];
+    }
+    out + rest
+}
+
 /// How to check a filesystem without changing it, after the disk below.
 pub(super) fn check(fact: &Fact) -> String {
     let device = fact.text("device").map(|name| without_journal(name, fact));

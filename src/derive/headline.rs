@@ -3,7 +3,8 @@
 
 use facts::{Fact, Value};
 
-use super::{blame, folded, init, path, shortage, work};
+use super::blame::{self, Candidate};
+use super::{folded, init, names, path, shortage, work};
 
 /// A title that names device, driver and numbers, where the event has them.
 pub(super) fn headline(fact: &Fact) -> Option<String> {
@@ -17,6 +18,16 @@ pub(super) fn headline(fact: &Fact) -> Option<String> {
     let Some(consequence) = fact.text("consequence").filter(|c| !c.is_empty()) else { return said };
     let said = said.or_else(|| fact.text("title").map(str::to_owned))?;
     Some(format!("{said}: {consequence}"))
+}
+
+/// A title that names a helper says nothing of where to look: the caller that is to blame stands beside it.
+pub(super) fn on_behalf(fact: &Fact, blamed: &Candidate) -> Option<String> {
+    let (title, place) = (fact.text("title")?, fact.text("function")?);
+    let helps = blamed.reason.starts_with("first caller that is no helper") && names::plain(place) != blamed.function;
+    let (head, tail) = title.split_once(&format!(" in {place}")).filter(|_| helps)?;
+    // The name may go on.
+    let ends = tail.is_empty() || tail.starts_with([':', ';', ',']);
+    ends.then(|| format!("{head} in {place}, called for {}{tail}", blamed.function))
 }
 
 /// Names of the error numbers that drivers return when they cannot take a device.

@@ -82,6 +82,9 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
     let lasting = chain::lasting(facts);
     let passing = passing::passing(facts);
     let guest = facts.iter().any(work::is_guest);
+    let remarks = |at: usize, fact: &Fact, healed: Option<&recovery::Recovery>, derived: &mut Vec<Fact>| {
+        remarks(at, fact, healed, captured.binary_search(&at).is_ok(), guest, derived);
+    };
     for (at, fact) in facts.iter().enumerate() {
         // A virtual machine has no button and no bus that could raise one.
         if guest && fact.kind == "log.nmi" {
@@ -125,9 +128,9 @@ pub fn derive(facts: &[Fact]) -> Vec<Fact> {
             // The reports after it tell how long it lasted.
             Some(seconds) => {
                 let fact = fact.clone().with("seconds", *seconds);
-                remarks(at, &fact, healed, captured.binary_search(&at).is_ok(), &mut derived);
+                remarks(at, &fact, healed, &mut derived);
             }
-            None => remarks(at, fact, healed, captured.binary_search(&at).is_ok(), &mut derived),
+            None => remarks(at, fact, healed, &mut derived),
         }
         if passing.binary_search(&at).is_ok() {
             derived.push(
@@ -209,7 +212,14 @@ fn mark(facts: &[Fact], follower: earlier::Follower, derived: &mut Vec<Fact>) {
 }
 
 /// What an event says beyond its title: of which device, that one bit differs, whose memory was written to.
-fn remarks(at: usize, fact: &Fact, healed: Option<&recovery::Recovery>, captured: bool, derived: &mut Vec<Fact>) {
+fn remarks(
+    at: usize,
+    fact: &Fact,
+    healed: Option<&recovery::Recovery>,
+    captured: bool,
+    guest: bool,
+    derived: &mut Vec<Fact>,
+) {
     let grave = matches!(fact.text("severity"), Some("failure" | "report" | "panic"));
     if !fact.kind.starts_with("log.") || !grave && fact.text("consequence").is_none() {
         return;
@@ -233,7 +243,7 @@ fn remarks(at: usize, fact: &Fact, healed: Option<&recovery::Recovery>, captured
     if let Some(title) = title {
         derived.push(Fact::new("derived.headline", origin(fact)).with("event", at).with("title", title));
     }
-    let (datum, command) = next::next(fact);
+    let (datum, command) = next::next(fact, guest);
     derived
         .push(Fact::new("derived.next", origin(fact)).with("event", at).with("datum", datum).with("command", command));
     if fact.kind == "log.slab_corruption"
@@ -495,6 +505,12 @@ fn event(at: usize, fact: &Fact, code: &Code<'_>, derived: &mut Vec<Fact>) {
         );
     }
     let Some(first) = blame.candidates.first() else { return };
+    if let Some(title) = headline::on_behalf(fact, first) {
+        let told = |d: &Fact| d.kind == "derived.headline" && d.int("event") == i64::try_from(at).ok();
+        if !derived.iter().any(told) {
+            derived.push(Fact::new("derived.headline", origin(fact)).with("event", at).with("title", title));
+        }
+    }
     let candidates: Vec<Value> = blame
         .candidates
         .iter()

@@ -4,8 +4,13 @@ use facts::Fact;
 
 use super::{blame, devices, shortage, work};
 
-/// What it would tell, and the command.
-pub(super) fn next(fact: &Fact) -> (String, String) {
+/// What it would tell, and the command. A disk of a virtual machine counts nothing itself: its host does.
+pub(super) fn next(fact: &Fact, guest: bool) -> (String, String) {
+    let (datum, command) = of(fact);
+    if guest { (datum, devices::of_guest(&command)) } else { (datum, command) }
+}
+
+fn of(fact: &Fact) -> (String, String) {
     let device = fact.text("device").or_else(|| fact.text("port")).filter(|d| !d.is_empty());
     let or = |placeholder: &str| device.unwrap_or(placeholder).to_owned();
     let pair = |datum: &str, command: String| (datum.to_owned(), command);
@@ -371,7 +376,10 @@ mod tests {
             (fact("resource-exhaustion").with("filesystem", "btrfs").with("errno", 28), "df -h"),
             (fact("null-deref"), "vmcore"),
         ] {
-            assert!(next(&fact).1.contains(word));
+            assert!(next(&fact, false).1.contains(word));
         }
+        let disk = fact("io-error").with("device", "sda");
+        assert!(next(&disk, false).1.contains("smartctl") && !next(&disk, true).1.contains("smartctl"));
+        assert!(next(&disk, true).1.contains("the host's log of the virtual disk sda; "), "{}", next(&disk, true).1);
     }
 }

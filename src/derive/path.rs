@@ -387,7 +387,14 @@ fn looks_on(function: &str) -> bool {
 pub(super) fn interrupted_way(fact: &Fact, stack: Option<&Stack>) -> Vec<Hop> {
     let frames = stack.map(hops).unwrap_or_default();
     let place = place(fact).filter(|p| !p.helps(Helper::Reporting));
-    let cut = interrupt_end(&frames);
+    let end = interrupt_end(&frames);
+    // Where the trace does not show the entry of the interrupt, what the registers name is below it.
+    let below = |place: &Hop| frames.iter().rposition(|h| h.function == place.function);
+    let unseen = || frames.first().is_some_and(|h| h.helps(Helper::Reporting) || looks_on(&h.function));
+    let cut = match end {
+        0 if unseen() => place.as_ref().and_then(below).unwrap_or(0),
+        _ => end,
+    };
     let mut way: Vec<Hop> = Vec::new();
     let rest: Vec<Hop> = frames.into_iter().skip(cut).collect();
     if let Some(place) = place

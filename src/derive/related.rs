@@ -24,6 +24,9 @@ const FABRIC: Near = Near { ns: 180 * SECOND, lines: 2000 };
 /// From a ring that stands still to what the driver does about it.
 const GPU: Near = Near { ns: 60 * SECOND, lines: 1000 };
 
+/// From the reset of an engine that failed to the report of its hang.
+const HANG: Near = Near { ns: 5 * SECOND, lines: 20 };
+
 type Cause = Option<(usize, &'static str)>;
 /// Finds the nearest earlier event that fits.
 type Nearest<'a> = &'a dyn Fn(&dyn Fn(&Fact) -> bool) -> Option<usize>;
@@ -54,6 +57,17 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
         };
         if let Some(at) = nearest(&silent) {
             return Some((at, "its power controller had stopped answering before"));
+        }
+        // i915 tries to reset an engine that hangs before it says that it does.
+        let tried = |early: &Fact| {
+            early.kind == "log.gpu_error"
+                && early.text("what") == Some("reset-failed")
+                && late.text("what") == Some("hang")
+                && is_one_gpu(early, late)
+                && HANG.holds(early, late)
+        };
+        if let Some(at) = nearest(&tried) {
+            return Some((at, "the hang of which the engine was to be reset before"));
         }
         let stuck = |early: &Fact| is_same_gpu(early, late) && GPU.holds(early, late);
         return nearest(&stuck).map(|at| (at, "the driver resets the processor that had stood still before"));
@@ -356,10 +370,14 @@ fn is_path_of_same_map(early: &Fact, late: &Fact) -> bool {
 /// device.
 fn is_same_gpu(early: &Fact, late: &Fact) -> bool {
     early.kind == "log.gpu_error"
-        && early.text("driver").is_some()
-        && early.text("driver") == late.text("driver")
         && matches!(early.text("what"), Some("ring-timeout" | "hang" | "page-fault"))
         && matches!(late.text("what"), Some("reset" | "reset-failed" | "flip-timeout" | "ring-test-failed"))
+        && is_one_gpu(early, late)
+}
+
+fn is_one_gpu(early: &Fact, late: &Fact) -> bool {
+    early.text("driver").is_some()
+        && early.text("driver") == late.text("driver")
         && early.text("device").zip(late.text("device")).is_none_or(|(a, b)| a == b)
 }
 
@@ -523,6 +541,9 @@ mod tests {
             "amdgpu 0000:0d:00.0: amdgpu: SMU: I'm not done with your previous command: SMN_C2PMSG_66:0x00000012",
         );
         assert_eq!(told(&[silent, gpu("", "ring-timeout", 10)]), [(1, 0)]);
+        let (failed, hang) = (gpu("0000:00:02.0", "reset-failed", 1), gpu("0000:00:02.0", "hang", 2));
+        assert_eq!(told(&[failed.clone(), hang]), [(1, 0)]);
+        assert!(told(&[failed, gpu("0000:04:00.0", "hang", 2)]).is_empty());
         let reset = gpu("0000:03:00.0", "reset", 11);
         assert_eq!(told(&[gpu("", "ring-timeout", 10), reset.clone()]), [(1, 0)]);
         assert!(told(&[gpu("0000:04:00.0", "ring-timeout", 10), reset]).is_empty());

@@ -172,18 +172,19 @@ fn measure(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
         return None;
     }
     // Pairs of a kernel line and one without prefix behind it.
-    let (mut broken, mut at_column, mut kernel) = (0, 0, 0);
+    let (mut pairs, mut at_column): (Vec<(usize, usize)>, usize) = (Vec::new(), 0);
+    let mut kernel: Vec<usize> = Vec::new();
     let mut previous: Option<usize> = None;
     for line in lines() {
         // Too short to have been broken, and behind none that was.
-        if kernel >= KERNEL_LINES && previous.is_none() && line.len() + 24 < longest {
+        if kernel.len() >= KERNEL_LINES && previous.is_none() && line.len() + 24 < longest {
             continue;
         }
         let text = lossy(line);
         let text = text.trim_end_matches('\r');
         let plain = paste::unquote(text);
         if begin(text).writer == Writer::Kernel {
-            kernel += 1;
+            kernel.push(plain.len());
             previous = Some(plain.len()).filter(|length| length + 24 >= longest);
             continue;
         }
@@ -191,14 +192,22 @@ fn measure(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
             && !plain.trim().is_empty()
         {
             let word = plain.split(' ').find(|w| !w.is_empty()).map_or(0, str::len);
-            broken += usize::from(!plain.starts_with(' ') && length + 1 + word > longest && length + 24 >= longest);
+            if !plain.starts_with(' ') {
+                pairs.push((length, word));
+            }
             at_column += usize::from(length == longest);
         }
     }
-    if kernel < KERNEL_LINES || broken.max(at_column) < 1 + usize::from(beyond > 0) {
+    // What others wrote between the lines of the kernel may be wider: the width is the one at which most pairs were broken.
+    let broken_at = |width: usize| pairs.iter().filter(|(length, word)| (*length..=length + word).contains(&width)).count();
+    let beyond_of = |width: usize| kernel.iter().filter(|length| (width + 1..=MAX_WIDTH).contains(*length)).count();
+    let candidates = pairs.iter().map(|(length, _)| *length).filter(|width| beyond_of(*width) * 8 <= kernel.len());
+    let width = candidates.chain([longest]).max_by_key(|width| (broken_at(*width), *width)).unwrap_or(longest);
+    let broken = broken_at(width);
+    if kernel.len() < KERNEL_LINES || broken.max(at_column) < 1 + usize::from(beyond > 0) {
         return None;
     }
-    Some(if at_column >= 2 && at_column >= broken { Break::AtColumn(longest) } else { Break::AtBlank(longest) })
+    Some(if at_column >= 2 && at_column >= broken { Break::AtColumn(longest) } else { Break::AtBlank(width) })
 }
 
 /// A kernel line, the one without prefix behind it, and how wide the text is if it was broken there.
@@ -320,6 +329,10 @@ mod tests {
     #[test]
     fn a_broken_mail_is_recognised() {
         assert_eq!(measure(b"", b"", MAIL.as_bytes()), Some(Break::AtBlank(71)));
+        // Prose between the lines of the kernel that is wider.
+        let modules = format!("> [  467.167071] Modules linked in: {}\n> b\n", "a".repeat(36));
+        let prose = format!("{MAIL}{}\n{modules}> [  467.167072] x\n", "w".repeat(80));
+        assert_eq!(measure(b"", b"", prose.as_bytes()), Some(Break::AtBlank(71)));
         // Long lines around: nobody broke them.
         let long = format!("{MAIL}> [  467.2] {}\nx\n", "y".repeat(90));
         assert_eq!(measure(b"", b"", long.as_bytes()), None);

@@ -353,9 +353,11 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
         return Opened::trace(event);
     }
     if let Some(rest) = rest.strip_prefix("Assertion failed: ") {
-        let mut event = event(&XFS, "xfs", "corruption", device)
+        // What the code takes for granted about itself, of kernels for developers; nothing of it is known of the disk.
+        let mut event = event(&XFS, "xfs", "assertion", device)
             .with("detail", rest)
             .with_opt("line", number_after(rest, "line: "));
+        event.class = class::BUG_ON;
         event.severity = Severity::Report;
         return Opened::trace(event);
     }

@@ -46,6 +46,7 @@ const WORDS: &[Word] = &[
     word(&["i915"], "Resetting chip for ", "reset"),
     word(&["[drm", "i915"], " reset request timed out: {request", "reset-failed"),
     word(&["i915"], "GPU recovery timed out", "reset-failed"),
+    word(&["[drm:i915", "i915"], "*ERROR* GPU recovery failed", "reset-failed"),
     word(&["i915", "[drm"], "GUC: Engine reset failed", "reset-failed"),
 ];
 
@@ -180,7 +181,7 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     if let Some(rest) = after(text, "GPU HANG: ecode") {
         (has(text, "[drm]") || text.starts_with("i915 ")).then_some(())?;
-        let mut event = new("i915", class::IO_ERROR, "GPU: hang").with("what", "hang");
+        let mut event = new("i915", class::IO_ERROR, "GPU: hang").with("what", "hang").with_opt("device", device_of(text));
         event.comm = between(rest, ", in ", " [").map(str::to_owned);
         return Opened::line(event);
     }
@@ -188,11 +189,10 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     let found = find(WORDS, text)?;
     let driver = text.strip_prefix("[drm:").unwrap_or(text);
     let driver = driver.split([' ', '_', ':', ']']).next().unwrap_or(driver).trim_start_matches('[');
-    let device = text.split(": ").next().and_then(|head| head.split_once(' ')).map(|(_, device)| device);
     let ring = after(text, "ring ").or_else(|| after(text, "Ring ")).and_then(|r| r.split([' ', ',']).next());
     let mut event = new(driver, class::IO_ERROR, &format!("GPU: {}", found.what.replace('-', " ")))
         .with("what", found.what)
-        .with_opt("device", device.filter(|d| d.contains(':') && !d.contains(' ')))
+        .with_opt("device", device_of(text))
         .with_opt("ring", ring.filter(|_| found.what.starts_with("ring")));
     event.comm = between(text, "for process ", " pid").map(str::to_owned);
     event.pid = number_after(text, " pid ").filter(|_| event.comm.is_some());
@@ -207,6 +207,12 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
         return Opened::lines(event);
     }
     Opened::line(event)
+}
+
+/// The PCI address of `i915 0000:00:02.0: text`.
+fn device_of(text: &str) -> Option<&str> {
+    let (_, device) = text.split(": ").next()?.split_once(' ')?;
+    (device.contains(':') && !device.contains(' ')).then_some(device)
 }
 
 /// What amdgpu says below a ring that stood still, and below the start of a reset: whose job it was, what was wrong with it,
@@ -306,6 +312,7 @@ mod tests {
             ("[drm:amdgpu_job_timedout [amdgpu]] *ERROR* GPU Recovery Failed: -110", "amdgpu", "reset-failed"),
             ("radeon 0000:01:00.0: GPU lockup (current fence id 0x1 last fence id 0x2 on ring 0)", "radeon", "hang"),
             ("i915 0000:00:02.0: [drm] GPU HANG: ecode 12:1:85dffffb, in Xorg [1234]", "i915", "hang"),
+            ("[drm:i915_reset [i915]] *ERROR* GPU recovery failed", "i915", "reset-failed"),
             ("i915 0000:00:02.0: GPU HANG: ecode 9:1:0xfffffffe, in mpv [77], hang on rcs0", "i915", "hang"),
             ("xe 0000:03:00.0: [drm] GT0: Engine reset: engine_class=rcs, logical_mask: 0x1", "xe", "hang"),
             ("i915 0000:00:02.0: [drm] *ERROR* flip_done timed out", "i915", "flip-timeout"),

@@ -276,12 +276,12 @@ fn decision(report: &mut Report, text: &str) -> Step {
     } else {
         return Step::Pass;
     };
+    // The kernel prints the pid always; a sentence that quotes it may leave it out.
+    let Some(pid) = c.number() else { return Step::Pass };
     if of_cgroup {
         memcg(event);
     }
-    if let Some(pid) = c.number() {
-        event.set("killed_pid", pid);
-    }
+    event.set("killed_pid", pid);
     if c.skip_past("(")
         && let Some(comm) = c
             .rest()

@@ -272,6 +272,18 @@ pub(super) fn bug_header(text: &str, event: &mut Event) -> bool {
     true
 }
 
+/// What the code of `Internal error: Oops: ` says of the access, where the line with its address is not in the text: arm's
+/// fault status (arch/arm/mm/fault.h), arm64's syndrome (arch/arm64/include/asm/esr.h).
+fn arm_access(code: u64) -> Option<&'static str> {
+    const WRITE: [&str; 2] = ["read", "write"];
+    match code >> 26 {
+        0 if code <= 0xffff && code != 0 => Some(WRITE[usize::from(code >> 11 & 1 == 1)]),
+        0x24 | 0x25 => Some(WRITE[usize::from(code >> 6 & 1 == 1)]),
+        0x20 | 0x21 => Some("execute"),
+        _ => None,
+    }
+}
+
 /// s390x: `fixpoint divide exception: 0009 ilc:2 [#1]SMP`, whatever the exception is called.
 fn program_check(body: &str) -> Option<&'static (&'static str, &'static str)> {
     const KINDS: &[(&str, &str)] = &[("divide exception", class::DIVIDE_ERROR), ("program exception", class::TRAP)];
@@ -372,8 +384,13 @@ pub(super) fn die_header(text: &str, event: &mut Event) -> bool {
         match kind {
             Some((head, class)) => {
                 event.class = class;
+                let access = code.filter(|_| *head == "Internal error: Oops: ").and_then(arm_access);
                 let head = head.strip_suffix("Oops: ").unwrap_or(head);
                 event.title = head.trim_end_matches([':', ' ', '[', '#', '(']).to_owned();
+                if let Some(access) = access {
+                    "BUG: unable to handle kernel paging request".clone_into(&mut event.title);
+                    event.set("access", access);
+                }
             }
             None => {
                 event.title = "Oops".to_owned();

@@ -33,6 +33,9 @@ pub(super) fn read(text: &str, report: &mut Report) -> Step {
         "TPC: <",
     ];
     if let Some(rest) = head_of(text, COUNTERS).and_then(|head| text.strip_prefix(head)) {
+        if is_inlined(rest) {
+            return Step::Take;
+        }
         if let Some(place) = place_anywhere(rest).or_else(|| bare_name(rest)) {
             report.registers_seen += 1;
             report.set_place(place);
@@ -47,7 +50,7 @@ pub(super) fn read(text: &str, report: &mut Report) -> Step {
     }
     const LINKS: &[&str] = &["LR is at ", "lr : ", "LR [", "ra : ", "ra    : ", "ra: ", "RP(r2): ", "RPC: <"];
     if let Some(rest) = head_of(text, LINKS).and_then(|head| text.strip_prefix(head))
-        && let Some(place) = place_anywhere(rest)
+        && let Some(place) = place_anywhere(rest).filter(|_| !is_inlined(rest))
     {
         // The first one is the report's own.
         let fields = &mut report.event.fields;
@@ -62,6 +65,12 @@ pub(super) fn read(text: &str, report: &mut Report) -> Step {
         return Step::Take;
     }
     if values(text, report) { Step::Take } else { Step::Pass }
+}
+
+/// In a symbolised log a register stands once for each inlined function, `RIP: 0010:f include/linux/y.h:12 [inline]`, and last
+/// for the one that they are part of: that is in the trace of a log without symbols too.
+fn is_inlined(place: &str) -> bool {
+    place.trim_end().ends_with(" [inline]")
 }
 
 /// `0010:func+0x1/0x2 [module]`, `0010:[<..>]  [<..>] func+0x1/0x2`, `0033:0x7f..`
@@ -79,6 +88,9 @@ fn instruction_pointer(rest: &str, report: &mut Report) -> Step {
         return Step::Take;
     }
     let body = c.blanks().rest();
+    if is_inlined(body) {
+        return Step::Take;
+    }
     let place = double_bracket(body).or_else(|| location(body)).or_else(|| bare_name(body));
     match place {
         Some(place) => {

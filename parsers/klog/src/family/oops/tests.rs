@@ -2,14 +2,19 @@ use super::super::tests::events;
 
 #[test]
 fn an_arm_oops_without_the_line_before_it_is_a_fault_of_access() {
-    for (head, class) in [
-        ("Internal error: Oops: 0000000096000005 [#2] PREEMPT SMP", "paging-fault"),
-        ("Internal error: Oops: 817 [#1] SMP ARM", "paging-fault"),
-        ("Internal error: Oops - BTI: 0000000036000002 [#1] SMP", "trap"),
+    const FAULT: &str = "BUG: unable to handle kernel paging request in copy_page";
+    for (head, class, title, access) in [
+        ("Internal error: Oops: 0000000096000005 [#2] PREEMPT SMP", "paging-fault", FAULT, Some("read")),
+        ("Internal error: Oops: 9600004f [#1] SMP", "paging-fault", FAULT, Some("write")),
+        ("Internal error: Oops: 8600000f [#1] SMP", "paging-fault", FAULT, Some("execute")),
+        ("Internal error: Oops: 817 [#1] SMP ARM", "paging-fault", FAULT, Some("write")),
+        ("Internal error: Oops: 17 [#1] PREEMPT SMP ARM", "paging-fault", FAULT, Some("read")),
+        ("Internal error: Oops - BTI: 0000000036000002 [#1] SMP", "trap", "Internal error in copy_page", None),
     ] {
         let text = format!("[  100.000000] {head}\n[  100.000002] pc : copy_page+0x1c0/0x230\n");
-        let class_of = |text: &str| events(text)[0].class;
-        assert_eq!((class_of(&text), &*events(&text)[0].title), (class, "Internal error in copy_page"), "{head}");
+        let event = events(&text).remove(0);
+        let told = (event.class, &*event.title, event.fields.get("access").and_then(|a| a.as_text()));
+        assert_eq!(told, (class, title, access), "{head}");
     }
 }
 
