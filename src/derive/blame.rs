@@ -359,6 +359,14 @@ const GUILTY: &[(&str, &str)] = &[
 
 fn named_by_message(fact: &Fact) -> Option<Hop> {
     let message = fact.text("message")?;
+    // `workqueue: WQ_MEM_RECLAIM wq1:flusher [test] is flushing !WQ_MEM_RECLAIM wq2:work [test]`
+    if let Some((flusher, _)) = message.split_once(" is flushing !WQ_MEM_RECLAIM ")
+        && let Some((_, function)) = flusher.strip_prefix("workqueue: WQ_MEM_RECLAIM ").and_then(|t| t.split_once(':'))
+    {
+        let (function, module) = function.split_once(" [").unwrap_or((function, ""));
+        let module = module.strip_suffix(']').map(str::to_owned);
+        return Some(Hop { module, ..Hop::named(function) });
+    }
     let (before, _) = GUILTY.iter().find(|(before, behind)| message.contains(before) && message.contains(behind))?;
     let rest = message.split_once(before)?.1;
     let (function, _) = rest.split_once("+0x").or_else(|| rest.split_once(')'))?;

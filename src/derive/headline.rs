@@ -20,10 +20,25 @@ pub(super) fn headline(fact: &Fact) -> Option<String> {
     Some(format!("{said}: {consequence}"))
 }
 
+/// Is it a connection or a session of the iSCSI initiator: `connection5:0`, `session7`?
+pub(super) fn is_iscsi(driver: &str) -> bool {
+    let number = driver.strip_prefix("connection").or_else(|| driver.strip_prefix("session"));
+    number.is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()))
+}
+
 /// A title that names a helper says nothing of where to look: the caller that is to blame stands beside it.
 pub(super) fn on_behalf(fact: &Fact, blamed: &Candidate) -> Option<String> {
-    let (title, place) = (fact.text("title")?, fact.text("function")?);
-    let helps = blamed.reason.starts_with("first caller that is no helper") && names::plain(place) != blamed.function;
+    let (title, helps) = (fact.text("title")?, blamed.reason.starts_with("first caller that is no helper"));
+    let Some(place) = fact.text("function") else {
+        // The log does not say where; the trace does.
+        let place = match helps {
+            true => format!(", called for {}", blamed.function),
+            false if blamed.reason == "innermost frame of the trace" => format!(" in {}", blamed.function),
+            false => return None,
+        };
+        return (fact.kind == "log.oops" && !title.contains(" in ")).then(|| format!("{title}{place}"));
+    };
+    let helps = helps && names::plain(place) != blamed.function;
     let (head, tail) = title.split_once(&format!(" in {place}")).filter(|_| helps)?;
     // The name may go on.
     let ends = tail.is_empty() || tail.starts_with([':', ';', ',']);
@@ -93,7 +108,11 @@ fn named(fact: &Fact) -> Option<String> {
             };
             let worn = text("sense").is_some_and(|sense| sense.starts_with("No defect spare location"));
             let worn = if worn { "; no spare sectors are left: replace it" } else { "" };
-            let bare = title.strip_prefix("scsi: ").unwrap_or(title);
+            let bare = match title.strip_prefix("scsi: ").unwrap_or(title) {
+                "rejected" if fact.quote.contains("offline device") => "offline, what is asked of it is rejected",
+                "rejected" if fact.quote.contains("dead device") => "gone, what is asked of it is rejected",
+                bare => bare,
+            };
             Some(format!("{name}: {bare}{}{worn}", list(&[text("sense")])))
         }
         "log.initramfs" if text("what") == Some("no-device") => no_device(fact),
@@ -138,6 +157,10 @@ fn named(fact: &Fact) -> Option<String> {
                 None => driver.to_owned(),
             };
             let bare = title.strip_prefix(driver).map_or(title, |t| t.trim_start_matches([':', ' ']));
+            let bare = match bare.strip_prefix("storage controller") {
+                Some(rest) if is_iscsi(driver) => &format!("iSCSI{rest}"),
+                _ => bare,
+            };
             Some(format!("{name}: {bare}{}", list(&[text("command"), text("syndrome")])))
         }
         "log.pcie_error" => Some(format!(

@@ -2,7 +2,7 @@
 
 use facts::Fact;
 
-use super::{blame, devices, shortage, work};
+use super::{blame, devices, headline, shortage, work};
 
 /// What it would tell, and the command. A disk of a virtual machine counts nothing itself: its host does.
 pub(super) fn next(fact: &Fact, guest: bool) -> (String, String) {
@@ -120,6 +120,10 @@ fn of(fact: &Fact) -> (String, String) {
         ("log.gpu_error", _) => pair(
             "the state that the driver saved of the processor",
             "cat /sys/class/drm/card*/device/devcoredump/data /sys/class/drm/card*/error; nvidia-bug-report.sh for nvidia".to_owned(),
+        ),
+        ("log.host_adapter", _) if fact.text("driver").is_some_and(headline::is_iscsi) => pair(
+            "whether the target and the network to it answer",
+            "iscsiadm -m session -P 3; ss -tno '( dport = :3260 )'; ping of the portal; the target's own log of that minute".to_owned(),
         ),
         ("log.net_watchdog", _) => {
             let device = or("DEVICE");
@@ -378,6 +382,9 @@ mod tests {
         ] {
             assert!(next(&fact, false).1.contains(word));
         }
+        let lost = Fact::new("log.host_adapter", Origin::lines("dmesg", 1, 1)).with("class", "io-error");
+        assert!(next(&lost.clone().with("driver", "connection5:0"), false).1.contains("iscsiadm"));
+        assert!(!next(&lost.with("driver", "mpt3sas_cm0"), false).1.contains("iscsiadm"));
         let disk = fact("io-error").with("device", "sda");
         assert!(next(&disk, false).1.contains("smartctl") && !next(&disk, true).1.contains("smartctl"));
         assert!(next(&disk, true).1.contains("the host's log of the virtual disk sda; "), "{}", next(&disk, true).1);

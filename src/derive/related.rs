@@ -24,6 +24,9 @@ const FABRIC: Near = Near { ns: 180 * SECOND, lines: 2000 };
 /// From a ring that stands still to what the driver does about it.
 const GPU: Near = Near { ns: 60 * SECOND, lines: 1000 };
 
+/// From the word that a device takes no commands to the command that was not taken.
+const REJECTED: Near = Near { ns: SECOND / 10, lines: 2 };
+
 /// From the reset of an engine that failed to the report of its hang.
 const HANG: Near = Near { ns: 5 * SECOND, lines: 20 };
 
@@ -84,6 +87,16 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
         };
         return nearest(&crashed).map(|at| (at, "its firmware had crashed before"));
     }
+    let counted = |early: &Fact| {
+        early.kind == late.kind
+            && !matches!(early.text("what"), Some("recorded-errors" | "ok"))
+            && early.text("device").is_some()
+            && early.text("device") == late.text("device")
+            && EVER.holds(early, late)
+    };
+    if late.text("what") == Some("recorded-errors") {
+        return nearest(&counted).map(|at| (at, "the filesystem had met the errors before, as the log tells"));
+    }
     if !matches!(
         &*late.kind,
         "log.ata_error"
@@ -131,6 +144,18 @@ pub(super) fn cause(late: &Fact, nearest: Nearest<'_>) -> Cause {
     let offline = |early: &Fact| is_same_drive(early, late) && DISK.holds(early, late);
     if let Some(at) = nearest(&offline) {
         return Some((at, "the drive's commands had failed before, and this is what the kernel does about it"));
+    }
+    // `sd 6:0:0:1: rejecting I/O to offline device`, then what was rejected, by the name of the disk.
+    let rejected = |early: &Fact| {
+        late.kind == "log.block_io_error"
+            && early.kind == "log.scsi_error"
+            && early.text("what") == Some("rejected")
+            && early.text("device").is_none()
+            && late.text("device").is_some_and(|disk| disk.starts_with("sd"))
+            && REJECTED.holds(early, late)
+    };
+    if let Some(at) = nearest(&rejected) {
+        return Some((at, "the device takes no commands any more, as was said just before"));
     }
     let answer = |early: &Fact| {
         is_virtual_adapter(early)
@@ -541,8 +566,8 @@ mod tests {
             "amdgpu 0000:0d:00.0: amdgpu: SMU: I'm not done with your previous command: SMN_C2PMSG_66:0x00000012",
         );
         assert_eq!(told(&[silent, gpu("", "ring-timeout", 10)]), [(1, 0)]);
-        let (failed, hang) = (gpu("0000:00:02.0", "reset-failed", 1), gpu("0000:00:02.0", "hang", 2));
-        assert_eq!(told(&[failed.clone(), hang]), [(1, 0)]);
+        let failed = gpu("0000:00:02.0", "reset-failed", 1);
+        assert_eq!(told(&[failed.clone(), gpu("", "hang", 2)]), [(1, 0)]);
         assert!(told(&[failed, gpu("0000:04:00.0", "hang", 2)]).is_empty());
         let reset = gpu("0000:03:00.0", "reset", 11);
         assert_eq!(told(&[gpu("", "ring-timeout", 10), reset.clone()]), [(1, 0)]);
@@ -566,6 +591,25 @@ mod tests {
         let disk = |cdb: &str| event("log.scsi_error", "device", "sda", "failed", 60).with("cdb", cdb);
         assert_eq!(told(&[port.clone(), disk("Read(10) 28 00 00 00 00 e0 00 01 00 00")]), [(1, 0)]);
         assert!(told(&[port, disk("Read(16) 88 00 00 00 00 01 00 00 00 e0 00 00 00 08 00 00")]).is_empty());
+    }
+
+    #[test]
+    fn errors_that_a_filesystem_counts_are_those_it_met() {
+        let ext4 = |device: &str, what: &str, seconds| {
+            let class = if what == "corruption" { "fs-corruption" } else { "io-error" };
+            event("log.ext4", "device", device, what, seconds).with("class", class)
+        };
+        assert_eq!(told(&[ext4("sdb1", "corruption", 10), ext4("sdb1", "recorded-errors", 40)]), [(1, 0)]);
+        assert!(told(&[ext4("sdb1", "corruption", 10), ext4("sdc1", "recorded-errors", 40)]).is_empty());
+        assert!(told(&[ext4("sdb1", "recorded-errors", 10), ext4("sdb1", "recorded-errors", 40)]).is_empty());
+    }
+
+    #[test]
+    fn a_device_that_takes_no_commands_explains_what_was_not_taken() {
+        let refused = event("log.scsi_error", "target", "6:0:0:1", "rejected", 10);
+        let block = |seconds| event("log.block_io_error", "device", "sde", "I/O", seconds);
+        assert_eq!(told(&[refused.clone(), block(10)]), [(1, 0)]);
+        assert!(told(&[refused, block(12)]).is_empty());
     }
 
     #[test]

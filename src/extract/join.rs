@@ -175,14 +175,18 @@ const EARLY_NAMES: &[&str] = &[
     "linux",
 ];
 
+/// Has the machine not got its own name yet?
+fn early(identity: &Identity) -> bool {
+    identity.host.as_deref().is_some_and(|name| EARLY_NAMES.contains(&name))
+}
+
 /// Whether the two differ in the host name alone, and one of the names is that of a machine which starts; or one machine wrote
 /// both, by the banner and the second in which its boot began.
 fn renamed(draft: &Draft, piece: &Piece) -> bool {
-    let early = |name: &Option<String>| name.as_deref().is_some_and(|name| EARLY_NAMES.contains(&name));
     let (known, new) = (&draft.case.identity, &piece.identity);
     let same_boot = known.banner.is_some() && known.banner == new.banner && draft.boot.began_with(piece);
     let nameless = Identity { host: None, ..new.clone() };
-    (early(&known.host) || early(&new.host) || same_boot) && known.conflict(&nameless).is_none()
+    (early(known) || early(new) || same_boot) && known.conflict(&nameless).is_none()
 }
 
 /// Whether something says that a piece is of the very boot that a dump is of: logs and state are mostly collected after
@@ -283,6 +287,10 @@ fn aside(drafts: &[Draft], first: usize, at: usize) -> Option<Gap> {
         if parts.is_empty() { "unnamed".to_owned() } else { parts.join(" ") }
     };
     let why = match first.case.identity.conflict(&other.case.identity) {
+        // A machine that starts has not got its name yet.
+        Some("host") if early(&other.case.identity) || early(&first.case.identity) => {
+            format!("another boot, {}", name(other))
+        }
         Some(field) => format!("another {field}: {} here, {} in the case", name(other), name(first)),
         None if first.has_dump => {
             format!("{}: nothing proves that it is the boot of the dump, {}", name(other), name(first))

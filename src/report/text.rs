@@ -97,8 +97,13 @@ pub fn text(verdict: &Verdict, style: Style) -> String {
     }
     if !verdict.gaps.is_empty() {
         page.heading("NOT KNOWN");
-        for gap in &verdict.gaps {
-            let closes = if gap.closes.is_empty() { String::new() } else { format!(" Closed by: {}.", gap.closes) };
+        for (at, gap) in verdict.gaps.iter().enumerate() {
+            // What closes several gaps of one kind is said once, behind the last of them.
+            let goes_on = verdict.gaps.get(at + 1).is_some_and(|n| n.what == gap.what && n.closes == gap.closes);
+            let closes = match gap.closes.is_empty() || goes_on {
+                true => String::new(),
+                false => format!(" Closed by: {}.", gap.closes),
+            };
             page.wrapped("  ", &printable(&format!("{} ({}): {}.{closes}", gap.what, gap.place, gap.why)));
         }
     }

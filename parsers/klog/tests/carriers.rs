@@ -111,6 +111,8 @@ fn html_and_escapes_are_undone() {
     check("html", each_line(|l| l.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")).as_bytes());
     check("colours", each_line(|l| format!("\u{1b}[0;31m{l}\u{1b}[0m")).as_bytes());
     check("rsyslog", each_line(|l| format!("Jul  5 19:33:34 host kernel: #033[31m{}", body(l))).as_bytes());
+    check("blanks of a page", each_line(|l| l.replace(' ', "&nbsp;")).as_bytes());
+    check("lost newlines", each_line(|l| format!("Jul 05 19:33:34 host kernel: {}", body(l))).replace('\n', " ").as_bytes());
     check("NUL bytes", each_line(|l| format!("\0\0{l}\0")).as_bytes());
     check("carriage returns", each_line(|l| format!("{l}\r\r")).as_bytes());
 }
@@ -355,6 +357,7 @@ fn a_console_that_prints_twice_reports_once() {
     let twice = each_line(|l| format!("{l}\n{l}"));
     let found = events(&twice);
     assert_eq!(found.iter().filter(|e| e.family == "oops").count(), 1);
+    check("two consoles", twice.as_bytes());
 }
 
 #[test]

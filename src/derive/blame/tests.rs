@@ -32,6 +32,7 @@ fn the_function_that_a_message_calls_guilty_comes_first() {
         ("initcall demo_init+0x0/0x10 [demo] returned with preemption imbalance ", "demo_init"),
         ("irq 16 handler demo_irq+0x0/0x20 enabled interrupts", "demo_irq"),
         ("something else at f+0x0/0x20", "check_it"),
+        ("workqueue: WQ_MEM_RECLAIM wq1:flush_it [test] is flushing !WQ_MEM_RECLAIM wq2:work_it [test]", "flush_it"),
     ] {
         assert_eq!(names(&warning(message)).first().map(String::as_str), Some(want), "{message}");
     }

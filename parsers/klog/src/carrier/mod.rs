@@ -444,9 +444,14 @@ fn stripped<'a>(text: &'a str, outer: Option<&Prefix<'a>>) -> Prefix<'a> {
 
 /// Splits what stands behind a prefix where newlines were lost.
 fn rows<'a>(mut prefix: Prefix<'a>, number: u64, outer: Option<&Prefix<'a>>, changed: bool, each: &mut Each<'_>) {
+    let long = prefix.rest.len() > LONG && outer.is_none();
     loop {
         // A second kernel stamp inside the text: the newline before it was lost.
         let next = (prefix.writer == Writer::Kernel).then(|| printk::inside(prefix.rest)).flatten();
+        let next = match next {
+            None if long && prefix.writer != Writer::Program => syslog::glued(prefix.rest),
+            next => next,
+        };
         match next {
             Some(at) => {
                 let rest = prefix.rest;
@@ -461,6 +466,9 @@ fn rows<'a>(mut prefix: Prefix<'a>, number: u64, outer: Option<&Prefix<'a>>, cha
         }
     }
 }
+
+/// A line of syslog that is longer may be several.
+const LONG: usize = 300;
 
 /// Takes the kernel's own prefix off `text`.
 fn stamped(text: &str) -> Option<Prefix<'_>> {

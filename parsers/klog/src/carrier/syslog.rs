@@ -374,6 +374,18 @@ fn rfc5424(text: &str) -> Option<Prefix<'_>> {
     })
 }
 
+/// Where the next line of a syslog begins inside `text`, of which the newlines were lost: `Aug 08 03:49:56 host kernel: `.
+pub(super) fn glued(text: &str) -> Option<usize> {
+    const TAG: &str = " kernel: ";
+    const STAMP: usize = "Aug 08 03:49:56 ".len();
+    memchr::memmem::find_iter(text.as_bytes(), TAG).find_map(|tag| {
+        let host = text[..tag].rsplit(' ').next()?;
+        let start = (tag - host.len()).checked_sub(STAMP).filter(|start| *start > 0)?;
+        let line = super::strip(text.get(start..)?);
+        (line.writer == Writer::Kernel && line.host == Some(host)).then_some(start)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

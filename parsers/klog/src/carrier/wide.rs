@@ -1,11 +1,17 @@
-//! UTF-16 text, as Windows consoles save it.
+//! Text of which no byte can be searched as it stands: UTF-16, as Windows consoles save it, and pages whose blanks are all
+//! written `&nbsp;`.
 
-/// Turns UTF-16 into bytes of UTF-8, piece by piece.
+/// A blank as pages write it.
+const BLANK: &[u8] = b"&nbsp;";
+/// So many of them at the start of a text, and it has no others between its words.
+const BLANKS: usize = 8;
+
+/// Turns UTF-16 into bytes of UTF-8, and written blanks into blanks, piece by piece.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wide {
     form: Form,
-    /// A byte whose pair is still to come.
-    half: Option<u8>,
+    /// Bytes of which the rest is still to come.
+    part: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +20,7 @@ enum Form {
     #[default]
     Unknown,
     Bytes,
+    Blanks,
     LittleEndian,
     BigEndian,
 }
@@ -26,17 +33,22 @@ impl Wide {
                 [] => return None,
                 [0xff, 0xfe, ..] => Form::LittleEndian,
                 [0xfe, 0xff, ..] => Form::BigEndian,
-                _ => by_zeros(&piece[..piece.len().min(4096)]),
+                _ => by_start(&piece[..piece.len().min(4096)]),
             };
         }
         if self.form == Form::Bytes {
             return None;
         }
         let mut bytes = Vec::with_capacity(piece.len() + 1);
-        bytes.extend(self.half.take());
+        bytes.append(&mut self.part);
         bytes.extend_from_slice(piece);
+        if self.form == Form::Blanks {
+            let cut = memchr::memrchr(b'&', &bytes).filter(|at| BLANK.starts_with(&bytes[*at..]) && bytes.len() - at < BLANK.len());
+            self.part = cut.map(|at| bytes.split_off(at)).unwrap_or_default();
+            return Some(with_blanks(&bytes));
+        }
         if bytes.len() % 2 == 1 {
-            self.half = bytes.pop();
+            self.part.extend(bytes.pop());
         }
         let units = bytes.chunks_exact(2).map(|pair| match self.form {
             Form::BigEndian => u16::from_be_bytes([pair[0], pair[1]]),
@@ -48,6 +60,23 @@ impl Wide {
             .collect();
         Some(text.into_bytes())
     }
+}
+
+fn with_blanks(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(at) = memchr::memmem::find(rest, BLANK) {
+        out.extend_from_slice(&rest[..at]);
+        out.push(b' ');
+        rest = &rest[at + BLANK.len()..];
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+fn by_start(head: &[u8]) -> Form {
+    let blanks = memchr::memmem::find_iter(head, BLANK).count();
+    if blanks >= BLANKS && blanks > 2 * memchr::memchr_iter(b' ', head).count() { Form::Blanks } else { by_zeros(head) }
 }
 
 /// Text without a mark is wide when nearly every second byte is zero.
@@ -78,5 +107,11 @@ mod tests {
         out.extend(wide.narrow(&bytes[5..]).unwrap());
         assert_eq!(out, text.as_bytes());
         assert_eq!(Wide::default().narrow(b"[ 1.0] plain text"), None);
+        let page = "[&nbsp;&nbsp;1.0]&nbsp;BUG:&nbsp;a&nbsp;b&nbsp;c&nbsp;d&nbsp;e&nbsp;f&nbsp;g\n";
+        let mut wide = Wide::default();
+        let mut out = wide.narrow(&page.as_bytes()[..page.len() - 5]).unwrap();
+        out.extend(wide.narrow(&page.as_bytes()[page.len() - 5..]).unwrap());
+        assert_eq!(out, b"[  1.0] BUG: a b c d e f g\n");
+        assert_eq!(Wide::default().narrow(b"a page that names &nbsp; once, and has blanks"), None);
     }
 }

@@ -354,10 +354,11 @@ fn open_xfs(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     }
     if let Some(rest) = rest.strip_prefix("Assertion failed: ") {
         // What the code takes for granted about itself, of kernels for developers; nothing of it is known of the disk.
-        let mut event = event(&XFS, "xfs", "assertion", device)
+        let mut event = event(&XFS, "xfs", "assertion-failed", device)
             .with("detail", rest)
             .with_opt("line", number_after(rest, "line: "));
         event.class = class::BUG_ON;
+        "xfs: assertion failed".clone_into(&mut event.title);
         event.severity = Severity::Report;
         return Opened::trace(event);
     }

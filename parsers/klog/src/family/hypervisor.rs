@@ -14,6 +14,7 @@ pub(super) static FAMILY: Family = Family {
         ") Panic on CPU",
         "] Panic on CPU",
         "Xen BUG at",
+        "Xen WARN at",
         "FATAL TRAP: vector",
         "FATAL PAGE FAULT",
         "crashed on cpu#",
@@ -26,7 +27,7 @@ pub(super) static FAMILY: Family = Family {
         "log.hypervisor",
         "Xen itself stopped, or a guest of it crashed",
         &[
-            field("what", FieldType::Text, "", "panic, bug, domain-crash"),
+            field("what", FieldType::Text, "", "panic, bug, warning, domain-crash"),
             field("domain", FieldType::Int, "", "domain that crashed"),
             field("detail", FieldType::Text, "", "the text"),
         ],
@@ -50,6 +51,8 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
     }
     let mut event = if rest.starts_with("Xen BUG at ") {
         new("bug", class::BUG_ON, Severity::Panic)
+    } else if rest.starts_with("Xen WARN at ") {
+        new("warning", class::WARNING, Severity::Report)
     } else if ["Panic on CPU", "FATAL TRAP", "FATAL PAGE FAULT"].iter().any(|head| rest.starts_with(head)) {
         new("panic", class::KERNEL_PANIC, Severity::Panic)
     } else {
@@ -94,6 +97,9 @@ mod tests {
              (XEN) FATAL TRAP: vector = 6 (invalid opcode)\n(XEN) Reboot in five seconds...\n";
         assert_eq!(events(text).len(), 1);
         assert_eq!(fields(text, &["severity", "class", "function"]), ["panic", "bug-on", "schedule_tail"]);
+        let text = "(XEN) Xen WARN at msi.c:433\n(XEN) ----[ Xen-4.14.5  x86_64  debug=n   Not tainted ]----\n\
+             (XEN) RIP:    e008:[<ffff82d0402eceb0>] unmask_msi_irq+0x20/0x30\n";
+        assert_eq!(fields(text, &["severity", "class", "function"]), ["report", "warning", "unmask_msi_irq"]);
         let text = "(XEN) [ 3423.961388] domain_crash called from vmx.c:1\n(XEN) [ 3423.961389] Domain 24 (vcpu#1) crashed on cpu#5:\n\
              (XEN) [ 3423.961392] RIP:    0010:[<ffffffffc08eede5>]\n";
         assert_eq!(fields(text, &["domain", "cpu", "severity"]), ["24", "5", "report"]);

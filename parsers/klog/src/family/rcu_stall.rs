@@ -10,7 +10,7 @@ use crate::{Line, class};
 
 pub(super) static FAMILY: Family = Family {
     name: "rcu_stall",
-    anchors: &["detected stall", "detected expedited stalls", "-detected stall", " kthread starved for "],
+    anchors: &["detected stall", "detected expedited stalls", "-detected stall", " kthread starved for ", "tasks_rcu_exit_srcu_stall: "],
     from: From::Kernel,
     open,
     body,
@@ -64,6 +64,17 @@ fn open(line: &Line<'_>, before: Before<'_>) -> Option<Opened> {
             .with_opt("kthread_starved", Cursor::new(rest).number());
         event.cpu = number_after(rest, "->cpu=").and_then(|n| u32::try_from(n).ok());
         return Opened::trace(event);
+    }
+    // Since 6.4, without a list of tasks: `tasks_rcu_exit_srcu_stall: rcu_tasks grace period number 37 (since boot) gp_state:
+    // RTGS_POST_SCAN_TASKLIST is 11222989 jiffies old.`
+    if let Some(rest) = text.strip_prefix("tasks_rcu_exit_srcu_stall: ") {
+        let (flavour, rest) = split(rest, " grace period number ")?;
+        let event = Event::new(FAMILY.name, class::RCU_STALL, Severity::Report)
+            .titled("INFO: rcu detected stall: tasks that exit")
+            .with("flavour", flavour)
+            .with("expedited", false)
+            .with_opt("jiffies", split(rest, " is ").and_then(|(_, old)| Cursor::new(old).number()));
+        return Opened::line(event);
     }
     let mut c = Cursor::new(text);
     if !c.take("INFO: rcu") {
@@ -207,6 +218,14 @@ fn finish(report: &mut Report) {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn tasks_that_do_not_come_to_their_end_are_a_stall() {
+        use super::super::tests::fields;
+        let text = "[   52.261501] tasks_rcu_exit_srcu_stall: rcu_tasks grace period number 37 (since boot) gp_state: RTGS_POST_SCAN_TASKLIST is 11222989 jiffies old.\n\
+             [   52.261502] Please check any exiting tasks stuck between calls to exit_tasks_rcu_start() and exit_tasks_rcu_finish()\n";
+        assert_eq!(fields(text, &["class", "severity", "flavour", "jiffies"]), ["rcu-stall", "report", "rcu_tasks", "11222989"]);
+    }
+
     #[test]
     fn the_cpu_behind_the_stack_of_the_grace_period_kthread_is_the_one_that_stalls() {
         let text = "\

@@ -355,8 +355,30 @@ fn is_header_line(text: &str) -> bool {
     program || head_of(text, HEADS).is_some() || has(text, "+0x") && text.split(' ').count() < 4
 }
 
+/// A symbolised header stands once for each inlined function and last for the one that they are part of.
+fn is_physical_header(report: &mut Report, line: &Line<'_>) -> bool {
+    let again = line.number == report.taken_at + 1
+        && !report.has_frames()
+        && report.event.quote.contains(" [inline]")
+        && line.text().starts_with("WARNING: ");
+    let mut physical = Event::new(FAMILY.name, class::WARNING, Severity::Report);
+    if !again || !header(line.text(), &mut physical) || physical.place.is_none() {
+        return false;
+    }
+    let event = &mut report.event;
+    event.place = physical.place;
+    event.cpu = event.cpu.or(physical.cpu);
+    event.pid = event.pid.or(physical.pid);
+    event.comm = event.comm.take().or(physical.comm);
+    line.text().clone_into(&mut event.quote);
+    true
+}
+
 fn body(report: &mut Report, line: &Line<'_>) -> Step {
     let text = line.text();
+    if is_physical_header(report, line) {
+        return Step::Take;
+    }
     // The header of a WARN or BUG below its message.
     if report.event.place.is_none() && !report.has_frames() {
         if has(text, "[ cut here ]") {
@@ -394,7 +416,13 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
             report.event.family = "oops";
             return Step::Take;
         }
-        if report.event.family == "oops" && oops::die_header(text, &mut report.event) {
+        // Control flow that went wrong traps like a BUG (kernel/cfi.c).
+        let cfi = report.event.fields.get("message").and_then(|m| m.as_text()).is_some_and(|m| m.starts_with("CFI failure "));
+        let class = report.event.class;
+        if (cfi || report.event.family == "oops") && oops::die_header(text, &mut report.event) {
+            if cfi {
+                report.event.class = class;
+            }
             return Step::Take;
         }
     }
@@ -454,6 +482,10 @@ fn finish(report: &mut Report) {
     {
         event.place = location_at(&mut Cursor::new(rest));
     }
+    // What the watchdog of transmit queues says stands in a line that is not in the text.
+    if event.class == class::WARNING && event.place.as_ref().is_some_and(|place| place.function == "dev_watchdog") {
+        event.class = class::NET_WATCHDOG;
+    }
     // A line cut at the edge of a terminal: the caller of what warns is the function it means.
     if let Some(cut) = event.place.as_ref().filter(|place| place.offset.is_none())
         && let Some(function) = warner(event)
@@ -490,6 +522,24 @@ mod tests {
          [  438.150004] CPU: 6 PID: 0 Comm: swapper/6 Not tainted 3.10.0-957.el7.x86_64 #1\n\
          [  438.150005] Call Trace:\n[  438.150006]  [<ffffffff8119b908>] __warn+0xd8/0x100\n\
          [  438.150009]  [<ffffffff8135b6bd>] dev_watchdog+0x242/0x250\n[  438.150011] ---[ end trace 1 ]---\n";
+
+    #[test]
+    fn the_header_of_an_inlined_function_is_that_of_the_one_it_is_part_of() {
+        const BELOW: &str = "Modules linked in:\nCPU: 1 PID: 18925 Comm: syz.3 Not tainted 5.19.0 #0\n\
+             RIP: 0010:folio_lruvec include/linux/memcontrol.h:800 [inline]\n\
+             RIP: 0010:folio_lruvec_lock_irqsave+0x2fd/0x4f0 mm/memcontrol.c:1424\nCall Trace:\n \
+             folio_batch_move_lru+0xf9/0x500 mm/swap.c:242\n folio_add_lru+0xd4/0x130 mm/swap.c:258\n";
+        for head in [
+            "WARNING: CPU: 1 PID: 18925 at include/linux/memcontrol.h:800 folio_lruvec include/linux/memcontrol.h:800 [inline]\n\
+             WARNING: CPU: 1 PID: 18925 at include/linux/memcontrol.h:800 folio_lruvec_lock_irqsave+0x2fd/0x4f0 mm/memcontrol.c:1424\n",
+            "WARNING: include/linux/memcontrol.h:800 at folio_lruvec include/linux/memcontrol.h:800 [inline], CPU#1: syz.3/18925\n\
+             WARNING: include/linux/memcontrol.h:800 at folio_lruvec_lock_irqsave+0x2fd/0x4f0 mm/memcontrol.c:1424, CPU#1: syz.3/18925\n",
+        ] {
+            let found = events(&format!("------------[ cut here ]------------\n{head}{BELOW}"));
+            let told: Vec<_> = found.iter().map(|e| (&*e.title, e.pid, e.corrupted.is_some())).collect();
+            assert_eq!(told, [("WARNING in folio_lruvec_lock_irqsave", Some(18925), false)], "{head}");
+        }
+    }
 
     #[test]
     fn the_message_below_the_header_names_the_device() {

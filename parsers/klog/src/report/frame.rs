@@ -219,6 +219,42 @@ fn address(hex: &str) -> Option<u64> {
     if hex.len() < 8 { None } else { u64::from_str_radix(hex.trim_start_matches("0x"), 16).ok() }
 }
 
+/// Was another line printed inside the name of the frame: `[<ffffffff81579899>] sched`, of which the rest is in the next one?
+pub(super) fn is_torn(frame: &Frame) -> bool {
+    frame.offset.is_none() && frame.pc.is_some() && frame.function.is_some() && !frame.inline && frame.line.is_none()
+}
+
+/// Can it be the rest of a torn frame: `ule_preempt_disabled+0x9/0x10`, in a trace of addresses without its own?
+pub(super) fn is_rest(frame: &Frame) -> bool {
+    frame.pc.is_none() && frame.offset.is_some() && frame.reliable
+}
+
+/// Puts a torn frame together.
+pub(super) fn mend(torn: &mut Frame, rest: Frame) {
+    let whole = [torn.function.as_deref().unwrap_or_default(), rest.function.as_deref().unwrap_or_default()].concat();
+    *torn = Frame { function: Some(whole.into()), pc: torn.pc, reliable: torn.reliable, context: torn.context, ..rest };
+}
+
+/// Drops the second of each frame where two consoles on one port printed all of them twice. A function that calls itself
+/// does so more often than twice, or from another place.
+pub(super) fn halve(frames: &mut Vec<Frame>) -> bool {
+    const FEWEST: usize = 4;
+    let same = |pair: &[Frame]| {
+        matches!(pair, [a, b] if a.function == b.function && a.offset == b.offset && a.pc == b.pc && a.context == b.context)
+    };
+    let twice = frames.len() >= FEWEST && frames.len().is_multiple_of(2) && frames.chunks(2).all(same);
+    let differ = || frames.windows(3).any(|three| three[0].function != three[2].function);
+    if !twice || !differ() {
+        return false;
+    }
+    let mut second = true;
+    frames.retain(|_| {
+        second = !second;
+        !second
+    });
+    true
+}
+
 /// Does `+0x` stand somewhere in the text?
 pub(crate) fn has_offset(text: &str) -> bool {
     let bytes = text.as_bytes();

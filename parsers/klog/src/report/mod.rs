@@ -543,7 +543,11 @@ impl Report {
             if stack.frames.is_empty() {
                 spare::borrow(&mut stack.frames);
             }
-            stack.frames.push(Frame { context, ..frame() });
+            let frame = frame();
+            match stack.frames.last_mut().filter(|last| frame::is_torn(last)) {
+                Some(last) if frame::is_rest(&frame) => frame::mend(last, frame),
+                _ => stack.frames.push(Frame { context, ..frame }),
+            }
         }
     }
 
@@ -581,6 +585,10 @@ impl Report {
         self.hollow += u32::from(self.event.stacks.len() == 1 && self.event.stacks.last().is_some_and(hollow));
         self.event.stacks.retain(|s| !s.frames.is_empty());
         for stack in &mut self.event.stacks {
+            if frame::halve(&mut stack.frames) {
+                // Their heads were printed twice, too.
+                self.hollow = 0;
+            }
             frame::judge(&mut stack.frames);
             stack.cpu = stack.cpu.or(self.event.cpu);
             stack.ended = Ended::Unknown;

@@ -102,3 +102,75 @@ fn a_neighbour_s_name_is_not_relied_on_and_interrupts_of_ppc_are_told_apart() {
     use facts::Context::{Irq, Task};
     assert_eq!(frames, [(Irq, true), (Irq, true), (Task, true), (Task, false)]);
 }
+
+const DOUBLED: &str = "[  467.167062] BUG: kernel NULL pointer dereference, address: 0000000000000020
+[  467.167065] #PF: supervisor read access in kernel mode
+[  467.167069] Oops: 0000 [#1] PREEMPT SMP PTI
+[  467.167071] CPU: 5 PID: 2962 Comm: z_wr_iss Tainted: P           O      5.17.0-1013-oem #14-Ubuntu
+[  467.167073] RIP: 0010:zap_leaf_lookup+0x4d/0x170 [zfs]
+[  467.167075] Call Trace:
+[  467.167076]  <TASK>
+[  467.167077]  fzap_length+0x85/0xf0 [zfs]
+[  467.167078]  zap_length_uint64+0xe2/0x1c0 [zfs]
+[  467.167080]  </TASK>
+[  467.167081] ---[ end trace 0000000000000000 ]---
+";
+
+#[test]
+fn two_consoles_on_one_port_double_no_frame() {
+    let text: String = DOUBLED.lines().map(|line| format!("{line}\n{line}\n")).collect();
+    let (once, twice) = (events(DOUBLED), events(&text));
+    let frames = |found: &[crate::Event]| found[0].stacks[0].functions().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!((once.len(), twice.len()), (1, 1));
+    assert_eq!(frames(&once), frames(&twice));
+    assert_eq!((&once[0].corrupted, &twice[0].corrupted), (&None, &None));
+    // A function that calls itself stays.
+    let recursion = DOUBLED.replace("fzap_length+0x85/0xf0", "walk+0x10/0x20").replace("zap_length_uint64+0xe2/0x1c0", "walk+0x10/0x20");
+    let deep = recursion.replace(" </TASK>", " walk+0x10/0x20\n[  467.167080]  walk+0x10/0x20\n[  467.167080]  </TASK>");
+    assert_eq!(frames(&events(&deep)).len(), 4);
+}
+
+#[test]
+fn registers_of_a_symbolised_log_name_the_function_that_others_are_part_of() {
+    let text = "Oops: general protection fault, probably for non-canonical address 0xdffffc0000000000: 0000 [#1] SMP KASAN PTI
+CPU: 1 UID: 0 PID: 5994 Comm: syz.0.17 Not tainted syzkaller #0 PREEMPT(full)
+RIP: 0010:bitmap_subset include/linux/bitmap.h:433 [inline]
+RIP: 0010:cpumask_subset include/linux/cpumask.h:836 [inline]
+RIP: 0010:rebuild_sched_domains_locked+0x2aa/0x980 kernel/cgroup/cpuset.c:967
+Call Trace:
+ <TASK>
+ rebuild_sched_domains_cpuslocked kernel/cgroup/cpuset.c:983 [inline]
+ rebuild_sched_domains+0x21/0x40 kernel/cgroup/cpuset.c:990
+";
+    assert_eq!(events(text)[0].title, "general protection fault in rebuild_sched_domains_locked");
+}
+
+#[test]
+fn a_frame_in_which_another_line_was_printed_is_put_together() {
+    let text = "[1038750.293558] INFO: task nfsd:17206 blocked for more than 120 seconds.
+[1038750.294283]       Tainted: P           OE   4.4.302+ #69057
+[1038750.295745] nfsd            D ffff880170e47a08     0 17206      2 0x00000000
+[1038750.299241] Call Trace:
+[1038750.299528]  [<ffffffff81579620>] schedule+0x30/0x80
+[1038750.300119]  [<ffffffff81579899>] sched[1043267.444164] serial8250: too much work for irq4
+ule_preempt_disabled+0x9/0x10
+[1038750.300784]  [<ffffffff8157af3f>] __mutex_lock_slowpath+0x8f/0xf0
+";
+    let found = events(text);
+    let frames: Vec<&str> = found[0].stacks[0].functions().collect();
+    assert_eq!(frames, ["schedule", "schedule_preempt_disabled", "__mutex_lock_slowpath"]);
+}
+
+#[test]
+fn a_wrong_call_target_and_the_trap_of_it_are_one() {
+    for trap in ["Oops: invalid opcode: 0000 [#1] PREEMPT SMP NOPTI", "Internal error: Oops - CFI: 00000000f2008228 [#1] PREEMPT SMP"] {
+        let text = format!(
+            "[   52.100000] CFI failure at do_nothing+0x1c/0x28 [demo] (target: other_fn+0x0/0x10 [demo]; expected type: 0x12345678)\n\
+             [   52.100001] {trap}\n[   52.100003] CPU: 1 PID: 99 Comm: cat Not tainted 6.12.0 #1\n\
+             [   52.100004] RIP: 0010:do_nothing+0x1c/0x28 [demo]\n[   52.100005] Call Trace:\n\
+             [   52.100006]  demo_write+0x20/0x40 [demo]\n[   52.100007]  vfs_write+0xb0/0x2a0\n"
+        );
+        let found = events(&text);
+        assert_eq!(found.iter().map(|e| (&*e.title, e.class)).collect::<Vec<_>>(), [("CFI failure in do_nothing", "trap")], "{trap}");
+    }
+}
