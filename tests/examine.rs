@@ -135,7 +135,7 @@ fn help_of_every_command_has_an_example() {
 fn an_assertion_and_the_warning_it_ends_in_both_show_the_trace() {
     let verdict = verdict(&["rules/generic/fires/assertion.log"]);
     let frames = |rule: &str| finding(&verdict, rule)["trace"]["frames"].as_array().cloned().unwrap_or_default();
-    for rule in ["generic-fs-corruption", "generic-warning"] {
+    for rule in ["generic-bug-on", "generic-warning"] {
         let frames = frames(rule);
         let named = |f: &Value| f.as_str().is_some_and(|f| f.starts_with("xfs_iread_extents+0x1af"));
         assert!(frames.iter().any(named), "{rule}: {frames:?}");

@@ -112,7 +112,10 @@ fn html_and_escapes_are_undone() {
     check("colours", each_line(|l| format!("\u{1b}[0;31m{l}\u{1b}[0m")).as_bytes());
     check("rsyslog", each_line(|l| format!("Jul  5 19:33:34 host kernel: #033[31m{}", body(l))).as_bytes());
     check("blanks of a page", each_line(|l| l.replace(' ', "&nbsp;")).as_bytes());
-    check("lost newlines", each_line(|l| format!("Jul 05 19:33:34 host kernel: {}", body(l))).replace('\n', " ").as_bytes());
+    check(
+        "lost newlines",
+        each_line(|l| format!("Jul 05 19:33:34 host kernel: {}", body(l))).replace('\n', " ").as_bytes(),
+    );
     check("NUL bytes", each_line(|l| format!("\0\0{l}\0")).as_bytes());
     check("carriage returns", each_line(|l| format!("{l}\r\r")).as_bytes());
 }

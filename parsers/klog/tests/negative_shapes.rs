@@ -4,8 +4,6 @@ use klog::{Event, Severity};
 
 const NEGATIVE: &[&str] = &[
     "ODEBUG: selftest passed",
-    // Of another boot, and the head of what follows.
-    "BERT: Error records from previous boot:",
     // Cut by the kernel itself, which says so.
     "Modules linked in: xt_conntrack veth bridge stp llc <truncated>",
     "Code: 48 8b 45 00 48 85 c0 74 0d 48 8b 40 10 <truncated>",

@@ -43,7 +43,8 @@ impl Wide {
         bytes.append(&mut self.part);
         bytes.extend_from_slice(piece);
         if self.form == Form::Blanks {
-            let cut = memchr::memrchr(b'&', &bytes).filter(|at| BLANK.starts_with(&bytes[*at..]) && bytes.len() - at < BLANK.len());
+            let cut = memchr::memrchr(b'&', &bytes)
+                .filter(|at| BLANK.starts_with(&bytes[*at..]) && bytes.len() - at < BLANK.len());
             self.part = cut.map(|at| bytes.split_off(at)).unwrap_or_default();
             return Some(with_blanks(&bytes));
         }

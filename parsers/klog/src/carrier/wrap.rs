@@ -199,7 +199,8 @@ fn measure(before: &[u8], line: &[u8], behind: &[u8]) -> Option<Break> {
         }
     }
     // What others wrote between the lines of the kernel may be wider: the width is the one at which most pairs were broken.
-    let broken_at = |width: usize| pairs.iter().filter(|(length, word)| (*length..=length + word).contains(&width)).count();
+    let broken_at =
+        |width: usize| pairs.iter().filter(|(length, word)| (*length..=length + word).contains(&width)).count();
     let beyond_of = |width: usize| kernel.iter().filter(|length| (width + 1..=MAX_WIDTH).contains(*length)).count();
     let candidates = pairs.iter().map(|(length, _)| *length).filter(|width| beyond_of(*width) * 8 <= kernel.len());
     let width = candidates.chain([longest]).max_by_key(|width| (broken_at(*width), *width)).unwrap_or(longest);

@@ -181,7 +181,8 @@ fn open(line: &Line<'_>, _: Before<'_>) -> Option<Opened> {
     }
     if let Some(rest) = after(text, "GPU HANG: ecode") {
         (has(text, "[drm]") || text.starts_with("i915 ")).then_some(())?;
-        let mut event = new("i915", class::IO_ERROR, "GPU: hang").with("what", "hang").with_opt("device", device_of(text));
+        let mut event =
+            new("i915", class::IO_ERROR, "GPU: hang").with("what", "hang").with_opt("device", device_of(text));
         event.comm = between(rest, ", in ", " [").map(str::to_owned);
         return Opened::line(event);
     }

@@ -10,7 +10,13 @@ use crate::{Line, class};
 
 pub(super) static FAMILY: Family = Family {
     name: "rcu_stall",
-    anchors: &["detected stall", "detected expedited stalls", "-detected stall", " kthread starved for ", "tasks_rcu_exit_srcu_stall: "],
+    anchors: &[
+        "detected stall",
+        "detected expedited stalls",
+        "-detected stall",
+        " kthread starved for ",
+        "tasks_rcu_exit_srcu_stall: ",
+    ],
     from: From::Kernel,
     open,
     body,
@@ -223,7 +229,10 @@ mod tests {
         use super::super::tests::fields;
         let text = "[   52.261501] tasks_rcu_exit_srcu_stall: rcu_tasks grace period number 37 (since boot) gp_state: RTGS_POST_SCAN_TASKLIST is 11222989 jiffies old.\n\
              [   52.261502] Please check any exiting tasks stuck between calls to exit_tasks_rcu_start() and exit_tasks_rcu_finish()\n";
-        assert_eq!(fields(text, &["class", "severity", "flavour", "jiffies"]), ["rcu-stall", "report", "rcu_tasks", "11222989"]);
+        assert_eq!(
+            fields(text, &["class", "severity", "flavour", "jiffies"]),
+            ["rcu-stall", "report", "rcu_tasks", "11222989"]
+        );
     }
 
     #[test]

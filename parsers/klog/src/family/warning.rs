@@ -417,7 +417,8 @@ fn body(report: &mut Report, line: &Line<'_>) -> Step {
             return Step::Take;
         }
         // Control flow that went wrong traps like a BUG (kernel/cfi.c).
-        let cfi = report.event.fields.get("message").and_then(|m| m.as_text()).is_some_and(|m| m.starts_with("CFI failure "));
+        let cfi =
+            report.event.fields.get("message").and_then(|m| m.as_text()).is_some_and(|m| m.starts_with("CFI failure "));
         let class = report.event.class;
         if (cfi || report.event.family == "oops") && oops::die_header(text, &mut report.event) {
             if cfi {

@@ -239,9 +239,7 @@ pub(super) fn mend(torn: &mut Frame, rest: Frame) {
 /// does so more often than twice, or from another place.
 pub(super) fn halve(frames: &mut Vec<Frame>) -> bool {
     const FEWEST: usize = 4;
-    let same = |pair: &[Frame]| {
-        matches!(pair, [a, b] if a.function == b.function && a.offset == b.offset && a.pc == b.pc && a.context == b.context)
-    };
+    let same = |pair: &[Frame]| matches!(pair, [a, b] if a.function == b.function && a.offset == b.offset && a.pc == b.pc && a.context == b.context);
     let twice = frames.len() >= FEWEST && frames.len().is_multiple_of(2) && frames.chunks(2).all(same);
     let differ = || frames.windows(3).any(|three| three[0].function != three[2].function);
     if !twice || !differ() {

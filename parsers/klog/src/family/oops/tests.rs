@@ -125,14 +125,18 @@ fn two_consoles_on_one_port_double_no_frame() {
     assert_eq!(frames(&once), frames(&twice));
     assert_eq!((&once[0].corrupted, &twice[0].corrupted), (&None, &None));
     // A function that calls itself stays.
-    let recursion = DOUBLED.replace("fzap_length+0x85/0xf0", "walk+0x10/0x20").replace("zap_length_uint64+0xe2/0x1c0", "walk+0x10/0x20");
-    let deep = recursion.replace(" </TASK>", " walk+0x10/0x20\n[  467.167080]  walk+0x10/0x20\n[  467.167080]  </TASK>");
+    let recursion = DOUBLED
+        .replace("fzap_length+0x85/0xf0", "walk+0x10/0x20")
+        .replace("zap_length_uint64+0xe2/0x1c0", "walk+0x10/0x20");
+    let deep =
+        recursion.replace(" </TASK>", " walk+0x10/0x20\n[  467.167080]  walk+0x10/0x20\n[  467.167080]  </TASK>");
     assert_eq!(frames(&events(&deep)).len(), 4);
 }
 
 #[test]
 fn registers_of_a_symbolised_log_name_the_function_that_others_are_part_of() {
-    let text = "Oops: general protection fault, probably for non-canonical address 0xdffffc0000000000: 0000 [#1] SMP KASAN PTI
+    let text =
+        "Oops: general protection fault, probably for non-canonical address 0xdffffc0000000000: 0000 [#1] SMP KASAN PTI
 CPU: 1 UID: 0 PID: 5994 Comm: syz.0.17 Not tainted syzkaller #0 PREEMPT(full)
 RIP: 0010:bitmap_subset include/linux/bitmap.h:433 [inline]
 RIP: 0010:cpumask_subset include/linux/cpumask.h:836 [inline]
@@ -163,7 +167,10 @@ ule_preempt_disabled+0x9/0x10
 
 #[test]
 fn a_wrong_call_target_and_the_trap_of_it_are_one() {
-    for trap in ["Oops: invalid opcode: 0000 [#1] PREEMPT SMP NOPTI", "Internal error: Oops - CFI: 00000000f2008228 [#1] PREEMPT SMP"] {
+    for trap in [
+        "Oops: invalid opcode: 0000 [#1] PREEMPT SMP NOPTI",
+        "Internal error: Oops - CFI: 00000000f2008228 [#1] PREEMPT SMP",
+    ] {
         let text = format!(
             "[   52.100000] CFI failure at do_nothing+0x1c/0x28 [demo] (target: other_fn+0x0/0x10 [demo]; expected type: 0x12345678)\n\
              [   52.100001] {trap}\n[   52.100003] CPU: 1 PID: 99 Comm: cat Not tainted 6.12.0 #1\n\
@@ -171,6 +178,10 @@ fn a_wrong_call_target_and_the_trap_of_it_are_one() {
              [   52.100006]  demo_write+0x20/0x40 [demo]\n[   52.100007]  vfs_write+0xb0/0x2a0\n"
         );
         let found = events(&text);
-        assert_eq!(found.iter().map(|e| (&*e.title, e.class)).collect::<Vec<_>>(), [("CFI failure in do_nothing", "trap")], "{trap}");
+        assert_eq!(
+            found.iter().map(|e| (&*e.title, e.class)).collect::<Vec<_>>(),
+            [("CFI failure in do_nothing", "trap")],
+            "{trap}"
+        );
     }
 }
