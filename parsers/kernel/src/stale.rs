@@ -3,10 +3,14 @@
 use facts::FieldType::{Address as Addr, Int, Text};
 use facts::{Address, Fact, FieldDef, Gap, KindDef};
 
-use crate::{Kernel, ReadError, VirtAddr};
+use crate::{Arch, Kernel, ReadError, VirtAddr};
 
 /// Handlers that are told.
 const MAX_TOLD: usize = 20;
+
+/// The byte of the instruction INT3, and how many of it no function begins with.
+const INT3: u8 = 0xcc;
+const FILLED: usize = 16;
 
 const fn field(name: &'static str, ty: facts::FieldType, doc: &'static str) -> FieldDef {
     FieldDef { name, ty, unit: "", doc }
@@ -15,7 +19,7 @@ const fn field(name: &'static str, ty: facts::FieldType, doc: &'static str) -> F
 /// The kinds of facts made here.
 pub(crate) const KINDS: &[KindDef] = &[KindDef {
     kind: "mem.stale_handler",
-    doc: "Something that the kernel will call or touch, in the area of modules where none is loaded and nothing is mapped: a module was unloaded and left it behind.",
+    doc: "Something that the kernel will call or touch, in the area of modules where none is loaded, and nothing is mapped or the text was filled: a module was unloaded and left it behind.",
     fields: &[
         field("kind", Text, "interrupt, timer, high-resolution timer, work"),
         field("of", Text, "what leads to it: `interrupt 9`, `a timer of CPU 1`"),
@@ -41,9 +45,16 @@ struct Stale {
 
 impl Kernel<'_> {
     /// Whether an address lies where modules are loaded, in none of them and in no page. Programs of BPF and trampolines
-    /// have pages.
+    /// have pages. So has, on x86-64, text that was given back since 2e45474ab14f "execmem: add support for cache of large
+    /// ROX pages" (v6.13): it is filled with INT3.
     fn is_gone(&self, at: VirtAddr) -> bool {
-        self.in_area_of_no_module(at) && matches!(self.bytes(at, 1), Err(ReadError::NotMapped(_)))
+        let filled = || self.bytes(at, FILLED).is_ok_and(|code| code.iter().all(|byte| *byte == INT3));
+        self.in_area_of_no_module(at)
+            && match self.bytes(at, 1) {
+                Err(ReadError::NotMapped(_)) => true,
+                Err(_) => false,
+                Ok(_) => self.arch() == Arch::X86_64 && filled(),
+            }
     }
 
     /// `mem.stale_handler` facts. Lists that break elsewhere are told by their own readers.
@@ -170,6 +181,14 @@ mod tests {
         let kernel = memory.kernel_with(&format!("SYMBOL(modules)={list:x}\n"), &members);
         assert_eq!(kernel.modules().items.len(), 1, "{:?}", kernel.modules());
         assert!(kernel.is_gone(VirtAddr(0xffff_ffff_c050_0000)));
+        // A large page, which stays when text in it is given back.
+        for (at, entry) in [(0x1000 + 511 * 8, 0x3003), (0x3000 + 511 * 8, 0x4003), (0x4000 + 3 * 8, 0x20_0083u64)] {
+            memory.put64(BASE + at, entry);
+        }
+        memory.put(BASE + 0x20_0000, &[0xcc; 64]);
+        memory.put(BASE + 0x20_0040, &[0x55, 0x48, 0x89, 0xe5]);
+        assert!(kernel.is_gone(VirtAddr(0xffff_ffff_c060_0010)));
+        assert!(!kernel.is_gone(VirtAddr(0xffff_ffff_c060_0038)), "what follows is code");
         // In the module, in the direct map, in no area of modules.
         for at in [0xffff_ffff_c000_0800, BASE + 0x2_0000, 0xffff_ffff_8100_0000, 0] {
             assert!(!kernel.is_gone(VirtAddr(at)), "{at:#x}");

@@ -123,7 +123,7 @@ mod tests {
         };
         // complete(&reply), and the way to it.
         put(caller, &forms(0, 2, 0x18));
-        put(caller + 8, &[0x9100_0000 | 0x40 << 10, 0x9400_0000 | (0xc0 - 12) / 4]);
+        put(caller + 8, &[0x9100_0000 | 0x40 << 10, 0x9400_0000 | ((0xc0 - 12) / 4)]);
         put(veneer, &forms(16, 0x25, 0x10));
         put(veneer + 8, &[0xd61f_0200]);
         let mut kernel = memory.kernel("");
