@@ -1,5 +1,6 @@
 //! The facts about tasks, what they wait for, and run queues.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::stacks::CallStack;
 use crate::tasks::Task;
 use crate::wait_queues::{PageOwner, QueueWait, WaitKind};
 use crate::waits::{self, Waits};
-use crate::{Kernel, VirtAddr};
+use crate::{Kernel, VirtAddr, WorkerPool};
 
 const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
     FieldDef { name, ty, unit, doc }
@@ -229,6 +230,15 @@ struct Report<'a, 'd> {
     facts: Vec<Fact>,
 }
 
+/// The caller of work: it is the innermost where the function that is the work ends with the call that sleeps, as a jump.
+const RUNS_WORK: &str = "process_one_work";
+
+/// What the worker of a task runs.
+fn work_of(task: VirtAddr, pools: &[WorkerPool]) -> Option<String> {
+    let mut workers = pools.iter().flat_map(|pool| &pool.busy);
+    workers.find(|worker| worker.task == task)?.function.clone()
+}
+
 impl<'a, 'd> Report<'a, 'd> {
     fn new(kernel: &'a Kernel<'d>, tasks: &'a [Task], stacks: &'a [Option<CallStack>]) -> Self {
         let by_address = tasks.iter().enumerate().map(|(n, t)| (t.address.0, n)).collect();
@@ -255,8 +265,16 @@ impl<'a, 'd> Report<'a, 'd> {
         let since = others.iter().filter_map(|wait| Some((wait.task, now?.checked_sub(wait.since_ns?)?)));
         let since: HashMap<VirtAddr, u64> = since.collect();
         let clocks: HashMap<u32, u64> = self.kernel.run_queues().iter().map(|q| (q.cpu, q.clock_ns)).collect();
+        let pools = OnceCell::new();
         for (task, stack) in self.tasks.iter().zip(self.stacks) {
             let waits_in = stack.as_ref().filter(|_| !task.running).and_then(|s| locks::waiting(s).function);
+            let waits_in = waits_in.map(|function| match function.as_str() {
+                RUNS_WORK => {
+                    let pools: &Vec<WorkerPool> = pools.get_or_init(|| self.kernel.worker_pools().items);
+                    work_of(task.address, pools).unwrap_or(function)
+                }
+                _ => function,
+            });
             let blocked = task
                 .last_run_ns
                 .filter(|_| stack.as_ref().map_or(task.is_blocked(), |stack| waits::concerns(task, stack)))
@@ -618,4 +636,18 @@ fn recheck_pool(pool: &Mempool) -> Vec<String> {
         format!("crash> struct mempool_s {:x}", pool.address.0),
         format!("drgn> Object(prog, \"mempool_t\", address={:#x})", pool.address.0),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Worker;
+
+    #[test]
+    fn a_worker_is_in_the_work_that_left_no_frame() {
+        let worker = Worker { task: VirtAddr(0x1000), function: Some("req_fn".to_owned()), ..Worker::default() };
+        let pools = [WorkerPool::default(), WorkerPool { busy: vec![worker], ..WorkerPool::default() }];
+        assert_eq!(work_of(VirtAddr(0x1000), &pools).as_deref(), Some("req_fn"));
+        assert_eq!(work_of(VirtAddr(0x2000), &pools), None);
+    }
 }
