@@ -545,13 +545,21 @@ fn self_deadlock(facts: &[Fact], from: &Fact, pid: i64) -> Fact {
     let at = facts.iter().position(of_task);
     let hops = at.and_then(|at| facts.get(at)?.stacks.first()).map(|stack| path::hops(stack)).unwrap_or_default();
     let hop = hops.iter().find(|hop| !blame::waits(hop));
+    // The function that is the work may have jumped on to where it sleeps, and left no frame.
+    let is_its =
+        |f: &&Fact| f.kind == "mem.worker" && f.int("pid") == Some(pid) && f.origin.member == from.origin.member;
+    let work = hop.filter(|hop| hop.function == "process_one_work").and_then(|_| facts.iter().find(is_its));
+    let (function, module) = match (work, hop) {
+        (Some(work), _) => (work.text("function").map(str::to_owned), work.text("module").map(str::to_owned)),
+        (None, hop) => (hop.map(|hop| hop.function.clone()), hop.and_then(|hop| hop.module.clone())),
+    };
     Fact::new(
         "derived.self_deadlock",
         Origin::derived(from.origin.member.clone(), "a wait that only the sleeper can end"),
     )
     .with("pid", pid)
-    .with_opt("function", hop.map(|h| h.function.clone()))
-    .with_opt("module", hop.and_then(|h| h.module.clone()))
+    .with_opt("function", function)
+    .with_opt("module", module)
     .with_opt("task_at", at)
     .quoting(from.quote.clone())
 }

@@ -129,6 +129,22 @@ fn a_task_that_takes_its_own_lock_is_a_circle_of_one() {
 }
 
 #[test]
+fn a_worker_waits_in_its_work_though_that_left_no_frame() {
+    let mut worker = task(9, "kworker/0:0", 36);
+    let mut stack = facts::Stack::printed("task");
+    let frames = ["__schedule", "schedule_timeout", "__wait_for_common", "process_one_work", "worker_thread"];
+    stack.frames = frames.map(facts::Frame::printed).to_vec();
+    worker.stacks.push(std::sync::Arc::new(stack));
+    let wait = waits(9, "completion").with("symbol", "work reply_fn").with("waker_pid", 9);
+    let found = self_deadlocks(&[worker.clone(), wait.clone()]);
+    assert_eq!((found[0].text("function"), found[0].text("module")), (Some("process_one_work"), None));
+    let runs = Fact::new("mem.worker", Origin::memory("dump", 0, "struct worker")).with("pid", 9);
+    let runs = runs.with("function", "req_fn").with("module", "tgtq");
+    let found = self_deadlocks(&[worker, wait, runs]);
+    assert_eq!((found[0].text("function"), found[0].text("module")), (Some("req_fn"), Some("tgtq")));
+}
+
+#[test]
 fn later_reports_tell_how_long_a_task_hangs() {
     let later = hung(3, "c").with("seconds", 25);
     assert_eq!(lasting(&[hung(3, "c"), later, hung(4, "d")]), BTreeMap::from([(0, 25)]));

@@ -81,7 +81,7 @@ const MAX_AT_ONE: usize = 256;
 
 /// Labels inside functions of the entry and start code (SYM_INNER_LABEL), which kallsyms has and which have no
 /// size in a vmlinux.
-const INNER_LABELS: [&str; 45] = [
+const INNER_LABELS: [&str; 47] = [
     "entry_SYSCALL_64_safe_stack",
     "entry_SYSCALL_64_after_hwframe",
     "entry_SYSRETQ_unsafe_stack",
@@ -129,6 +129,8 @@ const INNER_LABELS: [&str; 45] = [
     // arm64
     "work_pending",
     "finish_ret_to_user",
+    "el0_irq_naked",
+    "el0_error_naked",
 ];
 
 /// Whether a name marks a place, instead of what lies there: limits of sections, labels that the compiler made.

@@ -132,10 +132,13 @@ mod tests {
         table.push(0x2000, 0, b'T', "__pi___x86_indirect_thunk_rax");
         table.push(0x2000, 0, b'T', "__x86_indirect_thunk_rax");
         table.push(0x2020, 0, b't', "__pi_memcmp");
+        table.push(0x3000, 0, b't', "el0_irq");
+        table.push(0x30e4, 0, b't', "el0_irq_naked");
         let table = table.finish();
         assert_eq!(table.containing(0x1040).unwrap().0.name, "gic_handle_irq");
         assert_eq!(table.containing(0x2001).unwrap().0.name, "__x86_indirect_thunk_rax");
         assert_eq!(table.containing(0x2020).unwrap().0.name, "__pi_memcmp");
+        assert_eq!(table.containing(0x30f0).unwrap().0.name, "el0_irq");
     }
 
     #[test]
