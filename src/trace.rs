@@ -63,6 +63,10 @@ pub fn trace(case: &Case, rests_on: &[usize]) -> Option<Trace> {
         // The kernel's own functions only came upon what the module left behind.
         candidates.retain(|candidate| candidate.module.is_some());
     }
+    // What the CPU ran when a part of the machine reported an error has no part in it.
+    if about("derived.hardware").is_some_and(|sign| sign.text("sign") != Some("bit-flip")) {
+        candidates.clear();
+    }
     Some(Trace {
         origin: fact.origin.to_string(),
         name: stack.name.clone(),
@@ -268,6 +272,7 @@ fn written(frame: &Frame) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use facts::Origin;
@@ -311,5 +316,21 @@ mod tests {
         };
         assert!(trace(&panic("call trace"), &[0]).is_some());
         assert!(trace(&panic("stopped CPU 3"), &[0]).is_none());
+    }
+
+    #[test]
+    fn no_function_is_named_for_what_a_part_of_the_machine_reported() {
+        let case = |sign: &str| {
+            let mut event = Fact::new("log.machine_check", Origin::lines("dmesg", 1, 9)).with("severity", "panic");
+            let mut stack = Stack::printed("call trace");
+            stack.frames = ["panic", "do_machine_check", "delay_tsc"].map(Frame::printed).to_vec();
+            event.stacks = vec![Arc::new(stack)];
+            let of = |kind: &'static str| Fact::new(kind, Origin::derived("dmesg", "")).with("event", 0usize);
+            let candidate = BTreeMap::from([("function".to_owned(), Value::from("delay_tsc"))]);
+            let blamed = of("derived.blamed").with("candidates", vec![Value::from(candidate)]);
+            Case { facts: vec![event, blamed, of("derived.hardware").with("sign", sign)], ..Case::default() }
+        };
+        assert_eq!(trace(&case("machine-check"), &[0]).unwrap().blamed.len(), 0);
+        assert_eq!(trace(&case("bit-flip"), &[0]).unwrap().blamed.len(), 1);
     }
 }

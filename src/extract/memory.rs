@@ -46,7 +46,16 @@ type Reader = fn(&Kernel<'_>) -> (Vec<Fact>, Vec<Gap>);
 const READERS: [(&[&str], Reader); 15] = [
     (&["mem.module"], |kernel| kernel.module_facts()),
     (
-        &["mem.task", "mem.lock_wait", "mem.lock_cycle", "mem.mempool", "mem.mempool_sleeper", "mem.runq", "mem.spin"],
+        &[
+            "mem.task",
+            "mem.task_numbers",
+            "mem.lock_wait",
+            "mem.lock_cycle",
+            "mem.mempool",
+            "mem.mempool_sleeper",
+            "mem.runq",
+            "mem.spin",
+        ],
         |kernel| kernel.task_facts(),
     ),
     (&["mem.net_device", "mem.net_summary"], |kernel| kernel.net_facts()),

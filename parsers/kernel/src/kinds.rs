@@ -26,6 +26,7 @@ pub fn kinds() -> impl Iterator<Item = &'static KindDef> {
         crate::irq::KINDS,
         crate::timers::KINDS,
         crate::rcu_callbacks::KINDS,
+        crate::task_numbers::KINDS,
         crate::stale::KINDS,
         crate::workqueue::KINDS,
         crate::settings::KINDS,

@@ -91,6 +91,7 @@ mod sysctl_tables;
 mod system;
 mod tail_calls;
 mod task_memory;
+mod task_numbers;
 pub mod tasks;
 mod thread_waits;
 mod timers;

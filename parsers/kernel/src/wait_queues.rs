@@ -283,7 +283,10 @@ impl Kernel<'_> {
     /// simple wait queues").
     fn completion_of(&self, task: &Task, words: &StackWords, stacks: &Stacks) -> Option<(VirtAddr, usize)> {
         let types = self.types();
-        let simple = types.offset("completion", "wait.task_list").filter(|_| types.find("swait_queue").is_some());
+        // RHEL 7 has simple wait queues, and does not use them here.
+        let queue = types.member("completion", "wait").and_then(|wait| wait.ty).map(|ty| types.base_name(ty));
+        let is_simple = queue.map_or(types.find("swait_queue").is_some(), |name| name.contains("swait_queue_head"));
+        let simple = types.offset("completion", "wait.task_list").filter(|_| is_simple);
         let (head, to_task, to_node, ring) = match simple {
             Some(head) => {
                 let to_task = types.offset("swait_queue", "task").unwrap_or(0);
