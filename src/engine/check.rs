@@ -58,6 +58,7 @@ impl<'r> Check<'r> {
             self.item(item, &BTreeMap::new());
         }
         let conditions = rule.claims.iter().chain(rule.variants.iter().filter_map(|v| v.when.as_ref()));
+        let conditions = conditions.chain(&rule.fixes_unless);
         for item in conditions.chain(rule.caveats.iter().filter_map(Caveat::when)) {
             self.item(item, &bound_in(item));
         }

@@ -295,9 +295,10 @@ fn finish(draft: &Draft, explained_by: Option<String>, matcher: &Matcher) -> Fin
         evidence.push(Evidence { origin: "case".to_owned(), text: format!("and {left_out} more") });
     }
     let named = rule.fixes_from.is_none_or(|from| draft.grade >= Some(from));
-    let mut shas: Vec<&String> = rule.fixes.iter().filter(|_| named).collect();
     let mut caveats: Vec<String> = Vec::new();
     let holds = |item: &Item| draft.ways.iter().take(64).find_map(|way| matcher.solve(item, way).into_iter().next());
+    let another = rule.fixes_unless.as_ref().is_some_and(|item| holds(item).is_some());
+    let mut shas: Vec<&String> = rule.fixes.iter().filter(|_| named && !another).collect();
     for variant in &rule.variants {
         if variant.when.as_ref().is_some_and(|item| holds(item).is_some()) {
             shas.extend(variant.fixes.iter().filter(|_| named));

@@ -63,6 +63,9 @@ pub struct Rule {
     /// The lowest grade at which commits are named, those of the variants too.
     #[serde(default)]
     pub fixes_from: Option<Grade>,
+    /// What shows that it is none of the bugs that `fixes` repair; those of the variants are named all the same.
+    #[serde(default)]
+    pub fixes_unless: Option<Item>,
     /// One symptom, several bugs, told apart by a discriminator.
     #[serde(default)]
     pub variants: Vec<Variant>,

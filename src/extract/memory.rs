@@ -46,22 +46,14 @@ type Reader = fn(&Kernel<'_>) -> (Vec<Fact>, Vec<Gap>);
 const READERS: [(&[&str], Reader); 15] = [
     (&["mem.module"], |kernel| kernel.module_facts()),
     (
-        &[
-            "mem.task",
-            "mem.task_numbers",
-            "mem.lock_wait",
-            "mem.lock_cycle",
-            "mem.mempool",
-            "mem.mempool_sleeper",
-            "mem.runq",
-            "mem.spin",
-        ],
+        &["mem.task", "mem.lock_wait", "mem.lock_cycle", "mem.mempool", "mem.mempool_sleeper", "mem.runq", "mem.spin"],
         |kernel| kernel.task_facts(),
     ),
     (&["mem.net_device", "mem.net_summary"], |kernel| kernel.net_facts()),
-    (&["mem.memcg_summary", "mem.memcg_pin", "mem.dead_memcg_caches", "mem.dead_memcg_cache"], |kernel| {
-        kernel.memcg_facts()
-    }),
+    (
+        &["mem.memcg_summary", "mem.memcg_pin", "mem.dead_memcg_caches", "mem.dead_memcg_cache", "mem.kmem_limit"],
+        |kernel| kernel.memcg_facts(),
+    ),
     (&["mem.memory"], |kernel| kernel.memory_facts()),
     (&["mem.memory_holder"], |kernel| kernel.memory_holder_facts()),
     (&["mem.slab_cache"], |kernel| kernel.slab_facts(LARGEST_CACHES)),
@@ -72,7 +64,7 @@ const READERS: [(&[&str], Reader); 15] = [
     (&["mem.stale_handler"], |kernel| kernel.stale_facts()),
     (&["mem.rcu_callbacks"], |kernel| kernel.rcu_callback_facts()),
     (&["mem.worker", "mem.worker_pool_stalled"], |kernel| kernel.workqueue_facts()),
-    (&["mem.kernel", "mem.sysctl", "mem.livepatch"], |kernel| kernel.settings_facts()),
+    (&["mem.kernel", "mem.sysctl", "mem.livepatch", "mem.task_numbers"], |kernel| kernel.settings_facts()),
 ];
 
 fn add(piece: &mut Piece, sources: &[&str], whole: bool, (facts, gaps): (Vec<Fact>, Vec<Gap>)) {

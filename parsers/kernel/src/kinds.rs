@@ -27,6 +27,7 @@ pub fn kinds() -> impl Iterator<Item = &'static KindDef> {
         crate::timers::KINDS,
         crate::rcu_callbacks::KINDS,
         crate::task_numbers::KINDS,
+        crate::kmem_limits::KINDS,
         crate::stale::KINDS,
         crate::workqueue::KINDS,
         crate::settings::KINDS,

@@ -423,7 +423,10 @@ impl Kernel<'_> {
         stacks: &Stacks,
     ) -> Option<VirtAddr> {
         let types = self.types();
-        if let Some(to_first) = types.offset(kind.type_name(), "first_waiter") {
+        // A ring of the waiters alone, to whose first the lock points; so has the rwsem of RHEL 7, by a head of one word.
+        let one_word =
+            || types.member(kind.type_name(), "wait_list").filter(|list| list.size == 8).map(|list| list.offset);
+        if let Some(to_first) = types.offset(kind.type_name(), "first_waiter").or_else(one_word) {
             let leads_here =
                 |lock: VirtAddr| self.ptr(lock + to_first).is_ok_and(|first| ring.on_stacks.contains(&first));
             // 6.16 on with hung-task detection: the lock, its kind in the two low bits (e711faaafbe5 "hung_task:
@@ -488,11 +491,16 @@ impl Kernel<'_> {
         if kind == LockKind::PercpuRwsem {
             return self.percpu_rwsem_readers(lock);
         }
-        if kind != LockKind::Rwsem || self.types().member("rw_semaphore", "owner.counter").is_none() {
+        if kind != LockKind::Rwsem {
             return None;
         }
-        let count = self.value(lock, "rw_semaphore", "count.counter")?;
-        (count >> 63 == 0).then_some(count >> 8)
+        let count = self.first_value(lock, "rw_semaphore", &["count.counter", "count"])?;
+        if self.types().member("rw_semaphore", "owner.counter").is_some() {
+            return (count >> 63 == 0).then_some(count >> 8);
+        }
+        // Before 64489e78004c "locking/rwsem: Implement a new locking scheme" (v5.3): those that have it, or try to, in
+        // the low half; the high half is one less where somebody waits, and one less for a writer.
+        matches!((count >> 32) as i32, 0 | -1).then_some(count & 0xffff_ffff)
     }
 }
 
@@ -590,5 +598,29 @@ mod tests {
         assert_eq!(lock_function("rtlock_slowlock_locked"), Some((LockKind::RtMutex, false)));
         assert_eq!(lock_function("__rwbase_read_lock"), Some((LockKind::Rwsem, true)));
         assert_eq!(lock_function("register_pernet_subsys"), None);
+    }
+
+    /// The rwsem of RHEL 7: the head of its waiters is one word, and not in their ring.
+    #[test]
+    fn a_lock_with_a_head_of_one_word_is_among_what_the_sleeper_saved() {
+        let memory = crate::synthetic::Memory::new();
+        let (lock, node) = (crate::synthetic::BASE + 0x100, crate::synthetic::BASE + 0x2000);
+        // Two readers hold it, and a writer waits.
+        memory.put64(lock, 0xffff_ffff_0000_0002);
+        memory.put64(lock + 16, node);
+        memory.put64(node, node);
+        memory.put64(node + 8, node);
+        let kernel = memory.kernel_with("", &[("rw_semaphore", "count", 0, 8), ("rw_semaphore", "wait_list", 16, 8)]);
+        let task = Task::of(VirtAddr(crate::synthetic::BASE + 0x4000), 7, 7, 'D');
+        let ring = Ring { on_stacks: HashSet::from([VirtAddr(node)]), elsewhere: Vec::new() };
+        let stacks = Stacks::of(&kernel, &[]);
+        let found = |saved: u64| {
+            let words = StackWords::of(node - 64, vec![1, saved, 0]);
+            kernel.lock_of_ring(&task, LockKind::Rwsem, &ring, &words, &stacks)
+        };
+        assert_eq!((found(lock), found(lock + 8)), (Some(VirtAddr(lock)), None));
+        assert_eq!(kernel.rwsem_readers(LockKind::Rwsem, VirtAddr(lock)), Some(2));
+        memory.put64(lock, 0xffff_fffe_0000_0001);
+        assert_eq!(kernel.rwsem_readers(LockKind::Rwsem, VirtAddr(lock)), None);
     }
 }

@@ -398,7 +398,11 @@ impl Kernel<'_> {
                 true => ": its lowest bit stays set, a sequence count whose writer did not end, or a lock",
                 false => "",
             };
-            let text = format!("{function} goes round until {name} changes, which holds {:#x}{odd}", word.value);
+            let holds = match word.value == word.at {
+                true => "points at itself: an empty list, or an entry that leads to itself".to_owned(),
+                false => format!("holds {:#x}{odd}", word.value),
+            };
+            let text = format!("{function} goes round until {name} changes, which {holds}");
             return Some(
                 fact.with("word", Address(word.at))
                     .with_opt("symbol", what.symbol)

@@ -551,6 +551,7 @@ impl Kernel<'_> {
             }
         }
         facts.extend(self.dead_memcg_caches(&walk.items));
+        facts.extend(self.kmem_limit_facts(&walk.items));
         (facts, gaps)
     }
 }

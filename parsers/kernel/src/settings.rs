@@ -354,6 +354,7 @@ impl Kernel<'_> {
         }
         let sysctls = self.sysctls();
         let mut gaps = sysctls.gaps;
+        facts.extend(self.task_number_fact(&sysctls.items));
         for sysctl in sysctls.items {
             let Some(value) = sysctl.value else { continue };
             let fact = Fact::new("mem.sysctl", self.origin(sysctl.address, "sysctl"))

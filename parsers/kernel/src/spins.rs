@@ -30,6 +30,7 @@ pub(crate) const KINDS: &[KindDef] = &[KindDef {
             Int,
             "the CPU that holds it, where frames prove it; its own: it took the lock below an interrupt",
         ),
+        field("taken_by_cpu", Int, "the only other CPU that works with the lock, and does not spin on it"),
         field("knot", Text, "the CPUs that wait for each other, the same for all of them: `1,2`"),
         field("what", Text, "in a sentence"),
     ],
@@ -70,11 +71,14 @@ impl Kernel<'_> {
         let running = || tasks.iter().zip(stacks).filter(|(task, _)| task.running);
         let found: Vec<Spin> = running().filter_map(|(task, stack)| self.spin(task, stack.as_ref()?)).collect();
         // Another CPU that works with the lock may be the one that has it.
-        let nobody_else = |lock: VirtAddr, cpus: [u32; 2]| {
-            let others = running().filter(|(task, _)| task.cpu.is_none_or(|cpu| !cpus.contains(&cpu)));
-            let mut others = others.filter_map(|(task, stack)| Some((task, stack.as_ref()?)));
-            !others.any(|(task, stack)| self.works_with(task, stack, 0, lock))
+        let others = |lock: VirtAddr, cpus: [u32; 2]| {
+            let others = running().filter(move |(task, _)| task.cpu.is_none_or(|cpu| !cpus.contains(&cpu)));
+            let others = others.filter_map(|(task, stack)| Some((task, stack.as_ref()?)));
+            others.filter(move |(task, stack)| self.works_with_in_any(task, stack, lock))
         };
+        let nobody_else = |lock: VirtAddr, cpus: [u32; 2]| others(lock, cpus).next().is_none();
+        let waits =
+            |task: &Task, lock: VirtAddr| found.iter().any(|s| s.lock == lock && s.task.address == task.address);
         let fact = |spin: &Spin| {
             let name = |at: VirtAddr| self.spinlock_name(at);
             let knot = found.iter().find(|other| {
@@ -85,6 +89,14 @@ impl Kernel<'_> {
                     && [spin.lock, other.lock].into_iter().all(|lock| nobody_else(lock, [spin.cpu, other.cpu]))
             });
             let own = knot.is_none() && self.took_below(spin) && nobody_else(spin.lock, [spin.cpu; 2]);
+            let mut holders = others(spin.lock, [spin.cpu; 2]).filter(|(task, _)| !waits(task, spin.lock));
+            let taken_by = holders.next().filter(|_| knot.is_none() && !own && holders.next().is_none());
+            let taken_by = taken_by.and_then(|(task, stack)| {
+                // What it ran before it was stopped.
+                let from = stack.frames.iter().rposition(|frame| frame.interrupted).unwrap_or(0);
+                let mut names = stack.frames.iter().skip(from).filter_map(|frame| frame.function());
+                Some((task.cpu?, names.find(|name| !busy(name))?))
+            });
             let frame = spin.stack.frames.get(spin.wants);
             let function = frame.and_then(|frame| frame.function()).unwrap_or("code without a name");
             let (cpu, lock) = (spin.cpu, name(spin.lock));
@@ -103,7 +115,12 @@ impl Kernel<'_> {
                         "CPU {cpu} spins on {lock} in {function}, in an interrupt of {holder}, which works with that lock"
                     )
                 }
-                None => format!("CPU {cpu} spins on {lock} in {function}, holder not known"),
+                None => match taken_by {
+                    Some((at, runs)) => format!(
+                        "CPU {cpu} spins on {lock} in {function}; CPU {at} works with that lock and runs {runs}"
+                    ),
+                    None => format!("CPU {cpu} spins on {lock} in {function}, holder not known"),
+                },
             };
             let pair = knot.map(|other| format!("{},{}", cpu.min(other.cpu), cpu.max(other.cpu)));
             let symbol = self.symbolize(spin.lock);
@@ -118,6 +135,7 @@ impl Kernel<'_> {
                 .with("function", function)
                 .with_opt("function_module", frame.and_then(|frame| frame.module.as_deref()))
                 .with_opt("holder_cpu", knot.map(|other| other.cpu).or(own.then_some(cpu)))
+                .with_opt("taken_by_cpu", taken_by.map(|(cpu, _)| cpu))
                 .with("knot", pair.unwrap_or_else(|| cpu.to_string()))
                 .with("what", what.as_str())
                 .quoting(what)
@@ -167,6 +185,12 @@ impl Kernel<'_> {
     fn took_below(&self, spin: &Spin<'_>) -> bool {
         let below = spin.stack.frames.iter().enumerate().skip(spin.wants).find(|(_, frame)| frame.interrupted);
         below.is_some_and(|(nth, _)| self.works_with(spin.task, spin.stack, nth, spin.lock))
+    }
+
+    /// The same of a CPU that may have been stopped since: in any of its contexts.
+    fn works_with_in_any(&self, task: &Task, stack: &CallStack, lock: VirtAddr) -> bool {
+        let interrupted = stack.frames.iter().enumerate().filter(|(_, frame)| frame.interrupted).map(|(nth, _)| nth);
+        std::iter::once(0).chain(interrupted).any(|from| self.works_with(task, stack, from, lock))
     }
 
     /// Whether the frames from one on have a lock, or the object it lies in: on the stack, in registers, or in their code.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use facts::FieldType::{Bool, Int, Text};
 use facts::{Fact, FieldDef, KindDef, Origin};
 
+use crate::Kernel;
+use crate::settings::Sysctl;
 use crate::tasks::Task;
-use crate::{Kernel, VirtAddr};
 
 /// `RESERVED_PIDS` (kernel/pid.c): lower numbers are given out once only.
 const RESERVED: u64 = 300;
@@ -36,14 +37,14 @@ pub(crate) const KINDS: &[KindDef] = &[KindDef {
 
 impl Kernel<'_> {
     /// The `mem.task_numbers` fact.
-    pub(crate) fn task_number_facts(&self, tasks: &[Task]) -> Option<Fact> {
-        let number = |symbol: &str| Some(u64::from(self.u32(self.symbol_at(symbol)?).ok()?));
-        // 7863dcc72d0f "pid: allow pid_max to be set per pid namespace" (v6.14)
-        let of_namespace = |at: VirtAddr| self.value(at, "pid_namespace", "pid_max");
-        let pid_max = number("pid_max").or_else(|| of_namespace(self.symbol_at("init_pid_ns")?));
-        let limits = [("kernel.pid_max", pid_max, RESERVED + 1), ("kernel.threads-max", number("max_threads"), 0)];
-        let limits: Vec<_> = limits.into_iter().filter_map(|(name, most, spare)| Some((name, most?, spare))).collect();
-        told(tasks, &limits, Origin::derived(self.member(), "tasks"))
+    pub(crate) fn task_number_fact(&self, settings: &[Sysctl]) -> Option<Fact> {
+        let limit = |name: &'static str, spare: u64| {
+            let value = settings.iter().find(|setting| setting.name == name)?.value?;
+            Some((name, u64::try_from(value).ok()?, spare))
+        };
+        let limits = [limit("kernel.pid_max", RESERVED + 1), limit("kernel.threads-max", 0)];
+        let limits: Vec<_> = limits.into_iter().flatten().collect();
+        told(&self.tasks().items, &limits, Origin::derived(self.member(), "tasks"))
     }
 }
 
@@ -76,6 +77,8 @@ fn told(tasks: &[Task], limits: &[(&str, u64, u64)], origin: Origin) -> Option<F
 
 #[cfg(test)]
 mod tests {
+    use crate::VirtAddr;
+
     use super::*;
 
     fn tasks(count: i32, zombies: i32) -> Vec<Task> {

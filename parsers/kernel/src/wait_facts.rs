@@ -215,7 +215,6 @@ impl Kernel<'_> {
         let mut gaps = tasks.gaps;
         gaps.extend(waits.gaps);
         report.facts.extend(self.spin_facts(&tasks.items, &stacks));
-        report.facts.extend(self.task_number_facts(&tasks.items));
         gaps.extend(self.cpus().gaps);
         (report.facts, gaps)
     }

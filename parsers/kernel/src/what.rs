@@ -237,6 +237,10 @@ impl What {
         if let Some(value) = &self.value {
             return value.clone();
         }
+        // Of the image nothing but its initial part is ever given back: the page says no more.
+        if let Some(section @ ("text" | "rodata" | "data" | "bss")) = self.section {
+            return format!("kernel {section}");
+        }
         if let Some(page) = &self.page_state {
             let mut words = vec![if page.free { "free page" } else { "page" }.to_owned()];
             match (&page.file, page.mapping) {
