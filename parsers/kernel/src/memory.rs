@@ -380,7 +380,14 @@ impl Kernel<'_> {
                 add("vmalloc", Share::Part, u64::try_from(*pages).unwrap_or(0).saturating_mul(page), "NR_VMALLOC");
             }
             (None, Some(pages)) => add("vmalloc", Share::Part, pages.saturating_mul(page), "nr_vmalloc_pages"),
-            (None, None) => {}
+            // Older kernels count nothing: what the areas have.
+            (None, None) => {
+                let callers = self.vmalloc_callers();
+                let bytes = callers.items.iter().fold(0u64, |sum, caller| sum.saturating_add(caller.bytes));
+                if callers.gaps.is_empty() && bytes > 0 && bytes / page <= pages_in_all {
+                    add("vmalloc", Share::Part, bytes, "vmap_area_root");
+                }
+            }
         }
         // 7e8a6304d541 "/proc/meminfo: add percpu populated pages count" (v4.20). The first chunk is no managed memory.
         let populated = word("pcpu_nr_populated").map(|populated| (populated, self.percpu_boot_pages(page)));

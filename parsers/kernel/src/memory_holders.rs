@@ -66,7 +66,7 @@ impl Kernel<'_> {
         found
     }
 
-    fn vmalloc_callers(&self) -> Walk<MemoryHolder> {
+    pub(crate) fn vmalloc_callers(&self) -> Walk<MemoryHolder> {
         let types = self.types();
         let Some(node) = types.offset("vmap_area", "rb_node") else { return Walk::default() };
         let page = self.page_bytes();

@@ -229,8 +229,8 @@ impl Kernel<'_> {
         CallStack { frames, sps, registers }
     }
 
-    /// The stack of a task that is not current on a CPU. `None` for a zombie, whose stack is freed, and where the
-    /// saved context is absent.
+    /// The stack of a task that is not current on a CPU. `None` where the stack is freed (a zombie's, since 4.9) or
+    /// the saved context is absent.
     pub fn sleeping_stack(&self, task: &Task) -> Option<CallStack> {
         let bounds = self.stack_bounds(task.stack?);
         self.unwind_sleeping(task.address, Some(bounds)).map(|trace| self.call_stack(trace, Some(bounds)))
@@ -256,14 +256,9 @@ impl Kernel<'_> {
         let cpus = self.cpus().items;
         let running: HashMap<VirtAddr, &Cpu> = cpus.iter().filter_map(|cpu| Some((cpu.current?, cpu))).collect();
         let _ = self.code();
-        let one = |task: &Task| {
-            if task.exit_state != 0 {
-                return None;
-            }
-            match running.get(&task.address) {
-                Some(cpu) => self.stack_of_cpu(cpu),
-                None => self.sleeping_stack(task),
-            }
+        let one = |task: &Task| match running.get(&task.address) {
+            Some(cpu) => self.stack_of_cpu(cpu),
+            None => self.sleeping_stack(task),
         };
         tasks.par_iter().map(one).collect()
     }

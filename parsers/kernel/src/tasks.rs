@@ -59,7 +59,8 @@ pub struct Task {
     pub idle: bool,
     /// Whether it is a kernel thread.
     pub kthread: bool,
-    /// Lowest address of its kernel stack; `None` when freed, as a zombie's is.
+    /// Lowest address of its kernel stack; `None` when freed, as a zombie's is since 68f24b08ee89 "sched/core: Free the
+    /// stack early if CONFIG_THREAD_INFO_IN_TASK" (v4.9).
     pub stack: Option<VirtAddr>,
     /// Its address space.
     pub mm: Option<VirtAddr>,
@@ -269,7 +270,7 @@ impl Kernel<'_> {
             .pointer(address, "task_struct", "nsproxy")
             .map(|proxy| once(&shared.namespaces, proxy, || Arc::new(self.namespaces(proxy))));
         let parent = self.pointer(address, "task_struct", "real_parent");
-        let stack = self.pointer(address, "task_struct", "stack").filter(|_| exit_state == 0);
+        let stack = self.pointer(address, "task_struct", "stack");
         Some(Task {
             address,
             pid,
@@ -413,5 +414,22 @@ mod tests {
         let el7 = ['R', 'S', 'D', 'T', 't', 'Z', 'X', 'x', 'K', 'W', 'P'];
         assert_eq!(state_letter(&el7, 64, 16), 'Z');
         assert_eq!(state_letter(&el7, 0, 16), 'Z');
+    }
+
+    /// Up to 4.8 a zombie keeps its stack, and a task that is exiting runs on it in any kernel.
+    #[test]
+    fn a_task_that_exited_has_the_stack_that_it_points_at() {
+        let memory = crate::synthetic::Memory::new();
+        let (at, low) = (crate::synthetic::BASE + 0x8000, crate::synthetic::BASE + 0x1_0000);
+        memory.put64(at, low);
+        memory.put32(at + 8, 7);
+        memory.put32(at + 12, 32);
+        let members =
+            [("task_struct", "stack", 0, 8), ("task_struct", "pid", 8, 4), ("task_struct", "exit_state", 12, 4)];
+        let kernel = memory.kernel_with("", &members);
+        let read = || kernel.task(VirtAddr(at), &[], &HashMap::new(), &Shared::default()).unwrap();
+        assert_eq!((read().exit_state, read().stack), (32, Some(VirtAddr(low))));
+        memory.put64(at, 0);
+        assert_eq!(read().stack, None);
     }
 }
