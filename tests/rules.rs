@@ -105,7 +105,7 @@ fn each_rule_fires_where_it_must_and_nowhere_else() {
             }
             for (sha, status) in &case.fixes {
                 let found = verdict.findings.iter().flat_map(|f| &f.fixes).find(|f| f.sha.starts_with(sha.as_str()));
-                if found.map(|f| f.status.as_str()) != Some(status.as_str()) {
+                if found.map_or("unnamed", |f| f.status.as_str()) != status {
                     failures.push(format!("{sha} is {:?}, not {status}, in {}", found.map(|f| &f.status), told()));
                 }
             }

@@ -439,11 +439,12 @@ impl Kernel<'_> {
         }
         let [head] = ring.elsewhere.as_slice() else { return None };
         if kind == LockKind::Mutex && types.offset("mutex", "wait_list").is_none() {
-            // Not known: the list has the owner 16 bytes before it since 4.10, 16 bytes behind it before.
-            let owner = |at: VirtAddr| self.ptr(at).ok().map(|owner| VirtAddr(owner.0 & !7));
-            let places = [(*head - 16, *head - 16), (*head - 8, *head + 16)];
-            let owned = |(_, at): &&(VirtAddr, VirtAddr)| owner(*at).is_some_and(|task| stacks.has(task));
-            return places.iter().find(owned).map(|(lock, _)| *lock);
+            // Not known: the list has the owner 16 bytes before it since 4.10, 16 bytes behind it before, when a count
+            // stood 8 bytes before it, which is -1 while somebody waits; now that is a spinlock.
+            let counts = self.u32(*head - 8) == Ok(u32::MAX);
+            let (lock, owner) = if counts { (*head - 8, *head + 16) } else { (*head - 16, *head - 16) };
+            let owner = self.ptr(owner).ok().map(|owner| VirtAddr(owner.0 & !7));
+            return owner.is_some_and(|task| stacks.has(task)).then_some(lock);
         }
         let fallback = match kind {
             LockKind::Mutex => 16,
@@ -622,5 +623,24 @@ mod tests {
         assert_eq!(kernel.rwsem_readers(LockKind::Rwsem, VirtAddr(lock)), Some(2));
         memory.put64(lock, 0xffff_fffe_0000_0001);
         assert_eq!(kernel.rwsem_readers(LockKind::Rwsem, VirtAddr(lock)), None);
+    }
+
+    /// Before 4.10, without types: what lies before the lock may be another lock's owner.
+    #[test]
+    fn a_mutex_whose_layout_is_not_known_is_told_by_its_count() {
+        let memory = crate::synthetic::Memory::new();
+        let (lock, own, other) = (crate::synthetic::BASE + 0x108, 0x4000, 0x8000);
+        let task = |offset: u64| Task::of(VirtAddr(crate::synthetic::BASE + offset), 7, 7, 'D');
+        memory.put64(lock - 8, task(other).address.0);
+        memory.put64(lock, 0xffff_ffff);
+        memory.put64(lock + 24, task(own).address.0);
+        let kernel = memory.kernel_with("", &[("task_struct", "pid", 0, 4)]);
+        let ring = Ring { on_stacks: HashSet::new(), elsewhere: vec![VirtAddr(lock + 8)] };
+        let stacks = Stacks::of(&kernel, &[task(own), task(other)]);
+        let words = StackWords::of(0, Vec::new());
+        let found = kernel.lock_of_ring(&task(0xc000), LockKind::Mutex, &ring, &words, &stacks);
+        assert_eq!(found, Some(VirtAddr(lock)));
+        let owner = kernel.lock_owner(LockKind::Mutex, VirtAddr(lock), VirtAddr(0), &stacks);
+        assert_eq!(owner.map(|owner| owner.task), Some(task(own).address));
     }
 }
