@@ -605,7 +605,7 @@ mod tests {
     #[test]
     fn a_lock_with_a_head_of_one_word_is_among_what_the_sleeper_saved() {
         let memory = crate::synthetic::Memory::new();
-        let (lock, node) = (crate::synthetic::BASE + 0x100, crate::synthetic::BASE + 0x2000);
+        let (lock, node) = (crate::synthetic::BASE + 0x1_0100, crate::synthetic::BASE + 0x1_2000);
         // Two readers hold it, and a writer waits.
         memory.put64(lock, 0xffff_ffff_0000_0002);
         memory.put64(lock + 16, node);
