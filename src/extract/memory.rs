@@ -46,10 +46,19 @@ type Reader = fn(&Kernel<'_>) -> (Vec<Fact>, Vec<Gap>);
 const READERS: [(&[&str], Reader); 15] = [
     (&["mem.module"], |kernel| kernel.module_facts()),
     (
-        &["mem.task", "mem.lock_wait", "mem.lock_cycle", "mem.mempool", "mem.mempool_sleeper", "mem.runq", "mem.spin"],
+        &[
+            "mem.task",
+            "mem.lock_wait",
+            "mem.lock_cycle",
+            "mem.wait",
+            "mem.mempool",
+            "mem.mempool_sleeper",
+            "mem.runq",
+            "mem.spin",
+        ],
         |kernel| kernel.task_facts(),
     ),
-    (&["mem.net_device", "mem.net_summary"], |kernel| kernel.net_facts()),
+    (&["mem.net_device", "mem.net_device_holder", "mem.net_summary"], |kernel| kernel.net_facts()),
     (
         &["mem.memcg_summary", "mem.memcg_pin", "mem.dead_memcg_caches", "mem.dead_memcg_cache", "mem.kmem_limit"],
         |kernel| kernel.memcg_facts(),
