@@ -15,6 +15,9 @@ use crate::verdict::{Evidence, Finding, Fix, Grade, Next, NotEvaluated, Remedy, 
 
 /// How many facts one finding cites; the rest repeats them.
 const MAX_EVIDENCE: usize = 12;
+/// Pieces of one kind that are shown where there are more than all that fit: a hundred killed tasks leave no room for the
+/// panic that ended it.
+const MAX_OF_KIND: usize = 4;
 
 /// What the rules say of a case.
 #[derive(Clone, Debug, Default)]
@@ -255,19 +258,54 @@ fn each_placeholder<'t>(text: &'t str, piece: &mut dyn FnMut(&'t str, Option<&'t
     piece(rest, None);
 }
 
+/// Something observed, with how often it was.
+struct Piece<'f> {
+    evidence: Evidence,
+    kind: &'f str,
+    count: usize,
+}
+
+/// As many pieces as fit, and how many do not.
+fn shown(mut pieces: Vec<Piece>) -> Vec<Evidence> {
+    let all = pieces.len();
+    if all > MAX_EVIDENCE {
+        let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+        pieces.retain(|piece| {
+            let of_kind = kinds.entry(piece.kind.to_owned()).or_default();
+            *of_kind += 1;
+            *of_kind <= MAX_OF_KIND
+        });
+        pieces.truncate(MAX_EVIDENCE);
+    }
+    let left_out = all - pieces.len();
+    let mut evidence: Vec<Evidence> = pieces
+        .into_iter()
+        .map(|mut piece| {
+            if piece.count > 1 {
+                piece.evidence.text.push_str(&format!(" ({} times)", piece.count));
+            }
+            piece.evidence
+        })
+        .collect();
+    if left_out > 0 {
+        evidence.push(Evidence { origin: "case".to_owned(), text: format!("and {left_out} more") });
+    }
+    evidence
+}
+
 fn finish(draft: &Draft, explained_by: Option<String>, matcher: &Matcher) -> Finding {
     let rule = draft.rule;
     let look_up = |name: &str| draft.captures.get(name).cloned();
     let facts: Vec<&facts::Fact> = draft.facts.iter().filter_map(|at| matcher.fact(*at)).collect();
-    let mut evidence: Vec<Evidence> = Vec::new();
+    let mut pieces: Vec<Piece> = Vec::new();
+    // Where the piece is whose text differs in numbers only.
+    let mut places: HashMap<String, usize> = HashMap::new();
     let mut recheck: Vec<String> = Vec::new();
     // Conclusions and statuses stand elsewhere in the verdict; evidence is what was observed. Who waits for whom was read
     // from memory, as one fact.
     let observed = facts
         .iter()
         .filter(|f| !f.kind.starts_with("fix.") && (!f.kind.starts_with("derived.") || f.kind == "derived.chain"));
-    let mut seen: Vec<(String, usize)> = Vec::new();
-    let mut left_out = 0;
     for fact in observed {
         for command in &fact.recheck {
             if !recheck.contains(command) && recheck.len() < MAX_EVIDENCE {
@@ -277,23 +315,16 @@ fn finish(draft: &Draft, explained_by: Option<String>, matcher: &Matcher) -> Fin
         // Lines that differ in their numbers only are one piece of evidence.
         let text = describe(fact);
         let shape: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
-        match seen.iter_mut().find(|(s, _)| *s == shape) {
-            Some((_, count)) if fact.kind.starts_with("log.") => *count += 1,
-            _ if evidence.len() < MAX_EVIDENCE => {
-                evidence.push(Evidence { origin: fact.origin.to_string(), text });
-                seen.push((shape, 1));
+        match places.get(&shape).and_then(|at: &usize| pieces.get_mut(*at)) {
+            Some(piece) if fact.kind.starts_with("log.") => piece.count += 1,
+            _ => {
+                places.entry(shape).or_insert(pieces.len());
+                let evidence = Evidence { origin: fact.origin.to_string(), text };
+                pieces.push(Piece { evidence, kind: &fact.kind, count: 1 });
             }
-            _ => left_out += 1,
         }
     }
-    for (item, (_, count)) in evidence.iter_mut().zip(&seen) {
-        if *count > 1 {
-            item.text.push_str(&format!(" ({count} times)"));
-        }
-    }
-    if left_out > 0 {
-        evidence.push(Evidence { origin: "case".to_owned(), text: format!("and {left_out} more") });
-    }
+    let evidence = shown(pieces);
     let named = rule.fixes_from.is_none_or(|from| draft.grade >= Some(from));
     let mut caveats: Vec<String> = Vec::new();
     let holds = |item: &Item| draft.ways.iter().take(64).find_map(|way| matcher.solve(item, way).into_iter().next());
@@ -480,5 +511,19 @@ mod tests {
         };
         let (small, large) = (seconds(1500), seconds(12000));
         assert!(large < small * 8.0 * 4.0, "eight times the facts took {:.0} times as long", large / small);
+    }
+
+    #[test]
+    fn what_there_is_much_of_leaves_room_for_the_rest() {
+        let piece = |kind: &'static str, nth: usize| Piece {
+            evidence: Evidence { origin: format!("log:{nth}"), text: kind.to_owned() },
+            kind,
+            count: 1 + nth % 2,
+        };
+        let few: Vec<Piece> = (0..MAX_EVIDENCE).map(|nth| piece("log.oom", nth)).collect();
+        assert_eq!(shown(few).len(), MAX_EVIDENCE);
+        let many = (0..40).map(|nth| piece("log.oom", nth)).chain([piece("log.panic", 40)]).collect();
+        let texts: Vec<String> = shown(many).into_iter().map(|evidence| evidence.text).collect();
+        assert_eq!(texts, ["log.oom", "log.oom (2 times)", "log.oom", "log.oom (2 times)", "log.panic", "and 36 more"]);
     }
 }
