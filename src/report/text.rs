@@ -1,8 +1,10 @@
 //! The verdict as text: first the verdict, then evidence, then gaps. Readable without colour, 80 columns by default.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style as Ansi};
+use facts::Gap;
 
 use super::{boot_end, machine, printable, subject, trace_lines};
 use crate::verdict::{Finding, Grade, Role, Verdict};
@@ -97,14 +99,18 @@ pub fn text(verdict: &Verdict, style: Style) -> String {
     }
     if !verdict.gaps.is_empty() {
         page.heading("NOT KNOWN");
-        for (at, gap) in verdict.gaps.iter().enumerate() {
-            // What closes several gaps of one kind is said once, behind the last of them.
-            let goes_on = verdict.gaps.get(at + 1).is_some_and(|n| n.what == gap.what && n.closes == gap.closes);
-            let closes = match gap.closes.is_empty() || goes_on {
-                true => String::new(),
-                false => format!(" Closed by: {}.", gap.closes),
-            };
-            page.wrapped("  ", &printable(&format!("{} ({}): {}.{closes}", gap.what, gap.place, gap.why)));
+        for group in by_what_closes(&verdict.gaps) {
+            let many = group.len();
+            for (at, gap) in group.iter().enumerate() {
+                let closes = match gap.closes.is_empty() || at + 1 < many || many >= SAID_ONCE {
+                    true => String::new(),
+                    false => format!(" Closed by: {}.", gap.closes),
+                };
+                page.wrapped("  ", &printable(&format!("{} ({}): {}.{closes}", gap.what, gap.place, gap.why)));
+            }
+            if let Some(gap) = group.first().filter(|gap| many >= SAID_ONCE && !gap.closes.is_empty()) {
+                page.wrapped("  ", &printable(&format!("All {many} closed by: {}.", gap.closes)));
+            }
         }
     }
     if !verdict.not_evaluated.is_empty() {
@@ -129,6 +135,37 @@ pub fn text(verdict: &Verdict, style: Style) -> String {
         }
     }
     page.out
+}
+
+/// From so many gaps on, wherever they stand, what closes them is said once behind all of them.
+const SAID_ONCE: usize = 3;
+
+/// The gaps that are closed by one thing together: neighbours of one kind, or many.
+fn by_what_closes(gaps: &[Gap]) -> Vec<Vec<&Gap>> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for gap in gaps.iter().filter(|gap| !gap.closes.is_empty()) {
+        *counts.entry(gap.closes.as_str()).or_default() += 1;
+    }
+    let mut groups: Vec<Vec<&Gap>> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for gap in gaps {
+        let many = counts.get(gap.closes.as_str()).is_some_and(|count| *count >= SAID_ONCE);
+        let last = groups.last().and_then(|group| group.last());
+        let goes_on = last.is_some_and(|last| last.what == gap.what && last.closes == gap.closes);
+        let at = match places.get(gap.closes.as_str()) {
+            Some(at) if many => Some(*at),
+            _ if goes_on && !many => groups.len().checked_sub(1),
+            _ => None,
+        };
+        match at.and_then(|at| groups.get_mut(at)) {
+            Some(group) => group.push(gap),
+            None => {
+                places.insert(gap.closes.as_str(), groups.len());
+                groups.push(vec![gap]);
+            }
+        }
+    }
+    groups
 }
 
 /// The first twelve digits of a commit id.
@@ -244,5 +281,29 @@ mod tests {
         let mut page = Page { out: String::new(), style: Style { width: 40, colour: false } };
         page.wrapped("  ", &"word ".repeat(30));
         assert!(page.out.lines().all(|line| line.len() <= 40), "{}", page.out);
+    }
+
+    #[test]
+    fn what_closes_many_gaps_is_said_once() {
+        let gap = |what: &str, closes: &str| Gap::new(what, "dump", "no layout", closes);
+        let gaps = [
+            gap("nets", "a pack"),
+            gap("log", ""),
+            gap("caches", "a pack"),
+            gap("end", "all"),
+            gap("cgroups", "a pack"),
+        ];
+        let text = super::text(&Verdict { gaps: gaps.to_vec(), ..Verdict::default() }, Style::default());
+        let (_, told) = text.split_once("NOT KNOWN\n").unwrap();
+        let lines: Vec<&str> = told.lines().map(str::trim).collect();
+        let wanted = [
+            "nets (dump): no layout.",
+            "caches (dump): no layout.",
+            "cgroups (dump): no layout.",
+            "All 3 closed by: a pack.",
+            "log (dump): no layout.",
+            "end (dump): no layout. Closed by: all.",
+        ];
+        assert_eq!(lines, wanted);
     }
 }
