@@ -1,10 +1,7 @@
 //! The table of what is concluded.
 
+use facts::plain_field as field;
 use facts::{FieldDef, FieldType, KindDef};
-
-const fn field(name: &'static str, ty: FieldType, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit: "", doc }
-}
 
 use FieldType::{Bool, Int, List, Text};
 

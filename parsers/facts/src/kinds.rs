@@ -24,6 +24,16 @@ pub struct FieldDef {
     pub doc: &'static str,
 }
 
+/// A field, for the tables of kinds.
+pub const fn field(name: &'static str, ty: FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
+    FieldDef { name, ty, unit, doc }
+}
+
+/// A field without a unit.
+pub const fn plain_field(name: &'static str, ty: FieldType, doc: &'static str) -> FieldDef {
+    field(name, ty, "", doc)
+}
+
 /// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldType {

@@ -26,7 +26,7 @@ mod value;
 pub use fact::Fact;
 pub use gap::Gap;
 pub use identity::Identity;
-pub use kinds::{FieldDef, FieldType, KindDef};
+pub use kinds::{FieldDef, FieldType, KindDef, field, plain_field};
 pub use origin::{Origin, Place};
 pub use stack::{Context, Ended, Found, Frame, Stack};
 pub use time::{Stamp, span};

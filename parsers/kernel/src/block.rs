@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use facts::FieldType::{Address as Addr, Bool, Int, Text};
-use facts::{Address, Fact, FieldDef, Gap, KindDef};
+use facts::field;
+use facts::{Address, Fact, Gap, KindDef};
 use serde::Serialize;
 
 use crate::{Kernel, VirtAddr, Walk};
@@ -73,10 +74,6 @@ pub struct Request {
     pub age_ns: Option<u64>,
     /// Its timeout, seconds.
     pub timeout_s: Option<u64>,
-}
-
-const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit, doc }
 }
 
 /// The kinds of facts made here.

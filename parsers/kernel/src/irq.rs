@@ -1,7 +1,8 @@
 //! Interrupts: how many of each came on each CPU, which were switched off, and what softirqs wait.
 
 use facts::FieldType::{Int, List, Text};
-use facts::{Fact, FieldDef, Gap, KindDef, Value};
+use facts::plain_field as field;
+use facts::{Fact, Gap, KindDef, Value};
 use serde::{Serialize, Serializer};
 
 use crate::{Kernel, VirtAddr, Walk};
@@ -99,10 +100,6 @@ pub struct CpuInterrupts {
     pub softirqs: Vec<(&'static str, u64)>,
     /// Softirqs that wait to run.
     pub pending: Vec<&'static str>,
-}
-
-const fn field(name: &'static str, ty: facts::FieldType, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit: "", doc }
 }
 
 /// The kinds of facts made here.

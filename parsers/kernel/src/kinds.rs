@@ -1,10 +1,7 @@
 //! The kinds of facts that are made from memory: names, types, units.
 
-use facts::{FieldDef, FieldType, KindDef};
-
-const fn field(name: &'static str, ty: FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit, doc }
-}
+use facts::field;
+use facts::{FieldType, KindDef};
 
 use FieldType::{Address, Bool, Int, List, Text};
 

@@ -1,17 +1,14 @@
 //! Memory cgroups whose limit of kernel memory refused charges (version 1, `memory.kmem.limit_in_bytes`).
 
 use facts::FieldType::{Int, Text};
-use facts::{Fact, FieldDef, KindDef};
+use facts::field;
+use facts::{Fact, KindDef};
 
 use crate::Kernel;
 use crate::memcg::Memcg;
 
 /// More are not told.
 const MOST: usize = 20;
-
-const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit, doc }
-}
 
 /// The kinds of facts made here.
 pub(crate) const KINDS: &[KindDef] = &[KindDef {

@@ -7,15 +7,12 @@
 use std::collections::HashMap;
 
 use facts::FieldType::{Address as Addr, Int, List, Text};
-use facts::{Address, Fact, FieldDef, KindDef, Value};
+use facts::plain_field as field;
+use facts::{Address, Fact, KindDef, Value};
 use iced_x86::{ConditionCode, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 use crate::fault::Oops;
 use crate::{Arch, Kernel, VirtAddr};
-
-const fn field(name: &'static str, ty: facts::FieldType, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit: "", doc }
-}
 
 /// The kinds made here.
 pub const KINDS: &[KindDef] = &[KindDef {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use facts::FieldType::{Int, Text};
-use facts::{Fact, FieldDef, Gap, KindDef};
+use facts::field;
+use facts::{Fact, Gap, KindDef};
 use serde::Serialize;
 
 use crate::{Kernel, VirtAddr, Walk};
@@ -28,10 +29,6 @@ pub struct MemoryHolder {
     pub bytes: u64,
     /// Areas.
     pub count: usize,
-}
-
-const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit, doc }
 }
 
 /// The kinds of facts made here.

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use facts::FieldType::{Address as Addr, Bool, Int, List, Text};
-use facts::{Address, Fact, FieldDef, Gap, KindDef};
+use facts::plain_field as field;
+use facts::{Address, Fact, Gap, KindDef};
 use serde::Serialize;
 
 use crate::{Kernel, VirtAddr, Walk};
@@ -75,10 +76,6 @@ pub struct Mount {
     pub fs_type: String,
     /// Where it is mounted.
     pub path: Option<String>,
-}
-
-const fn field(name: &'static str, ty: facts::FieldType, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit: "", doc }
 }
 
 /// The kinds of facts made here.

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use facts::{Address, Fact, FieldDef, FieldType, KindDef, Origin};
+use facts::field;
+use facts::{Address, Fact, FieldType, KindDef, Origin};
 
 use crate::search::{Bounds, Needle};
 use crate::stacks::CallStack;
@@ -21,10 +22,6 @@ const MAX_FRAME: usize = 1024;
 const SAMPLE: usize = 24;
 const MAX_PLACES: usize = 16;
 const MAX_SHOWN: usize = 64;
-
-const fn field(name: &'static str, ty: FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit, doc }
-}
 
 /// The kinds made here.
 pub(crate) const KINDS: &[KindDef] = &[KindDef {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use facts::FieldType::{Int, Text};
-use facts::{Fact, FieldDef, Gap, KindDef};
+use facts::plain_field as field;
+use facts::{Fact, Gap, KindDef};
 
 use crate::Kernel;
 
@@ -13,10 +14,6 @@ const LEAST: u64 = 100_000;
 const MAX_SAMPLE: usize = 1000;
 /// What stands for a function where `kfree_rcu()` queued an object: the offset of its head (before v5.9).
 const MAX_OFFSET: u64 = 4096;
-
-const fn field(name: &'static str, ty: facts::FieldType, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit: "", doc }
-}
 
 /// The kinds of facts made here.
 pub(crate) const KINDS: &[KindDef] = &[KindDef {

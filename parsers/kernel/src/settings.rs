@@ -1,7 +1,8 @@
 //! What the machine was told and how it stands: command line, uptime, taint, sysctls, live patches.
 
 use facts::FieldType::{Int, List, Text};
-use facts::{Fact, FieldDef, Gap, KindDef, Value};
+use facts::field;
+use facts::{Fact, Gap, KindDef, Value};
 use serde::Serialize;
 
 use crate::{Kernel, Walk};
@@ -128,10 +129,6 @@ impl LivePatch {
             (false, false) => "disabled",
         }
     }
-}
-
-const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit, doc }
 }
 
 /// The kinds of facts made here.

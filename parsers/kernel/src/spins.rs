@@ -1,15 +1,12 @@
 //! CPUs that spin on a lock, and who holds it where the frames of a CPU prove it: a spinlock itself names no owner.
 
 use facts::FieldType::{Address as Addr, Int, Text};
-use facts::{Address, Fact, FieldDef, Found, KindDef};
+use facts::plain_field as field;
+use facts::{Address, Fact, Found, KindDef};
 
 use crate::stacks::CallStack;
 use crate::tasks::Task;
 use crate::{Arch, Kernel, VirtAddr};
-
-const fn field(name: &'static str, ty: facts::FieldType, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit: "", doc }
-}
 
 /// The kinds of facts made here.
 pub(crate) const KINDS: &[KindDef] = &[KindDef {

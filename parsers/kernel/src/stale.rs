@@ -1,7 +1,8 @@
 //! What modules left behind when they were unloaded and the kernel still leads to: handlers of interrupts, timers, work.
 
 use facts::FieldType::{Address as Addr, Int, Text};
-use facts::{Address, Fact, FieldDef, Gap, KindDef};
+use facts::plain_field as field;
+use facts::{Address, Fact, Gap, KindDef};
 
 use crate::{Arch, Kernel, ReadError, VirtAddr};
 
@@ -11,10 +12,6 @@ const MAX_TOLD: usize = 20;
 /// The byte of the instruction INT3, and how many of it no function begins with.
 const INT3: u8 = 0xcc;
 const FILLED: usize = 16;
-
-const fn field(name: &'static str, ty: facts::FieldType, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit: "", doc }
-}
 
 /// The kinds of facts made here.
 pub(crate) const KINDS: &[KindDef] = &[KindDef {

@@ -1,6 +1,7 @@
 //! Functions that left no frame, because they jumped on to another one as the last thing they did.
 
-use facts::{Fact, FieldDef, FieldType, KindDef, Origin};
+use facts::plain_field as field;
+use facts::{Fact, FieldType, KindDef, Origin};
 
 use crate::stacks::without_suffix;
 use crate::{Arch, Kernel};
@@ -8,10 +9,6 @@ use crate::{Arch, Kernel};
 /// Of a function whose jumps are looked at.
 const MAX_FUNCTION: u64 = 8192;
 const MAX_INSTRUCTIONS: usize = 2048;
-
-const fn field(name: &'static str, ty: FieldType, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit: "", doc }
-}
 
 /// The kinds made here.
 pub(crate) const KINDS: &[KindDef] = &[KindDef {

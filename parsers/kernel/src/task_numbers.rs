@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use facts::FieldType::{Bool, Int, Text};
-use facts::{Fact, FieldDef, KindDef, Origin};
+use facts::plain_field as field;
+use facts::{Fact, KindDef, Origin};
 
 use crate::Kernel;
 use crate::settings::Sysctl;
@@ -13,10 +14,6 @@ use crate::tasks::Task;
 const RESERVED: u64 = 300;
 /// Percent of a limit from which on it is told.
 const NEAR: u64 = 90;
-
-const fn field(name: &'static str, ty: facts::FieldType, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit: "", doc }
-}
 
 /// The kinds of facts made here.
 pub(crate) const KINDS: &[KindDef] = &[KindDef {

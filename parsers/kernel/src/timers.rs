@@ -1,7 +1,8 @@
 //! Timers: how many each CPU has, and which should have run long ago.
 
 use facts::FieldType::{Bool, Int, Text};
-use facts::{Fact, FieldDef, Gap, KindDef};
+use facts::field;
+use facts::{Fact, Gap, KindDef};
 use serde::Serialize;
 
 use crate::{Kernel, VirtAddr, Walk};
@@ -76,10 +77,6 @@ pub struct Timer {
 /// Clocks of the high-resolution timers in the order of their bases (`enum hrtimer_base_type`); since 4.16 each comes
 /// twice, the second time for timers that run in a softirq.
 const CLOCKS: [Option<&str>; 4] = [None, Some("realtime"), Some("boottime"), Some("tai")];
-
-const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit, doc }
-}
 
 /// The kinds of facts made here.
 pub(crate) const KINDS: &[KindDef] = &[

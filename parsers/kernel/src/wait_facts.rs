@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use facts::FieldType::{Address as Addr, Bool, Int, List, Text};
-use facts::{Address, Fact, FieldDef, Gap, KindDef, Value};
+use facts::field;
+use facts::{Address, Fact, Gap, KindDef, Value};
 
 use crate::locks::{self, LockCycle, LockWait};
 use crate::mempool::Mempool;
@@ -14,10 +15,6 @@ use crate::tasks::Task;
 use crate::wait_queues::{PageOwner, QueueWait, WaitKind};
 use crate::waits::{self, Waits};
 use crate::{Kernel, VirtAddr, WorkerPool};
-
-const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit, doc }
-}
 
 /// The kinds of facts made here.
 pub const KINDS: &[KindDef] = &[

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use facts::FieldType::{Address as Addr, Int, Text};
-use facts::{Address, Fact, FieldDef, Gap, KindDef};
+use facts::field;
+use facts::{Address, Fact, Gap, KindDef};
 use serde::Serialize;
 
 use crate::{Kernel, VirtAddr, Walk};
@@ -72,10 +73,6 @@ pub struct Worker {
     /// The `struct work_struct` that it runs.
     #[serde(skip)]
     pub(crate) work: Option<VirtAddr>,
-}
-
-const fn field(name: &'static str, ty: facts::FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit, doc }
 }
 
 /// The kinds of facts made here.

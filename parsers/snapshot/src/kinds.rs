@@ -1,11 +1,8 @@
 //! The kinds of facts that this crate makes.
 
 use facts::FieldType::{Bool, Float, Int, List, Text};
-use facts::{FieldDef, FieldType, KindDef};
-
-const fn field(name: &'static str, ty: FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit, doc }
-}
+use facts::KindDef;
+use facts::field;
 
 macro_rules! kinds {
     ($($kind:literal, $doc:literal, [$($name:literal: $ty:ident $unit:literal $text:literal),* $(,)?];)*) => {

@@ -1,5 +1,6 @@
 //! Short forms to declare fact kinds, and the kinds that are no family's.
 
+pub(crate) use facts::field;
 use facts::{FieldDef, FieldType, KindDef};
 
 /// A kind with the values its family adds to those every event has ([`COMMON`]).
@@ -8,10 +9,6 @@ pub(crate) const fn kind(kind: &'static str, doc: &'static str, fields: &'static
 }
 
 /// A value of a kind.
-pub(crate) const fn field(name: &'static str, ty: FieldType, unit: &'static str, doc: &'static str) -> FieldDef {
-    FieldDef { name, ty, unit, doc }
-}
-
 /// The values that a fact of every `log.*` kind may carry beside those of its family.
 pub const COMMON: &[FieldDef] = &[
     field("class", FieldType::Text, "", "event class"),
